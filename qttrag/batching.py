@@ -1,0 +1,124 @@
+"""One queue between many callers and one device."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import functools
+from collections.abc import Callable, Hashable, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+@dataclass(eq=False, slots=True)
+class _Job(Generic[T, R]):
+    item: T
+    length: int
+    key: Hashable
+    future: asyncio.Future[R]
+
+
+class Batcher(Generic[T, R]):
+    """Turn concurrent calls into batches for a synchronous `run`.
+
+    No timer: a lone call runs at once; items that come while the device is busy wait and fill the next batch,
+    longest first so that a batch pads little. A batch holds at most `max_items` items of one `key` and, padded
+    to its longest, at most `max_length` units of `length`; a longer item goes alone. Longest first cannot
+    starve a short item: each batch is cut from a round, and a round is everything that waited when it began.
+    A batch that fails is retried item by item, so one bad item fails alone. Items whose caller left are skipped.
+    One event loop at a time.
+    """
+
+    def __init__(
+        self,
+        run: Callable[[list[T]], Sequence[R]],
+        *,
+        executor: Executor,
+        length: Callable[[T], int],
+        max_items: int = 64,
+        max_length: int = 16_384,
+        key: Callable[[T], Hashable] = lambda item: None,
+    ) -> None:
+        self._run = run
+        self._executor = executor
+        self._length = length
+        self._max_items = max_items
+        self._max_length = max_length
+        self._key = key
+        self._waiting: list[_Job[T, R]] = []
+        self._worker: asyncio.Task[None] | None = None
+
+    async def map(self, items: Sequence[T]) -> list[R]:
+        """Return one result an item, in the items' order.
+
+        Raises:
+            Exception: what `run` raised for the first of these items that failed."""
+        loop = asyncio.get_running_loop()
+        jobs = [_Job(i, self._length(i), self._key(i), loop.create_future()) for i in items]
+        self._waiting.extend(jobs)
+        self._ensure_worker(loop)
+        try:
+            await asyncio.gather(*(job.future for job in jobs), return_exceptions=True)
+        finally:
+            for job in jobs:
+                job.future.cancel()
+        return [job.future.result() for job in jobs]
+
+    def _ensure_worker(self, loop: asyncio.AbstractEventLoop) -> None:
+        if self._worker is not None and not self._worker.done() and self._worker.get_loop() is loop:
+            return
+        self._waiting = [job for job in self._waiting if job.future.get_loop() is loop]
+        # an empty context: a batch serves many callers, so it must not report to the question that came first
+        self._worker = loop.create_task(self._drain(), context=contextvars.Context())
+
+    async def _drain(self) -> None:
+        while self._waiting:
+            round_, self._waiting = self._waiting, []
+            round_.sort(key=lambda job: job.length, reverse=True)
+            while batch := self._take(round_):
+                await self._serve(batch)
+
+    def _take(self, round_: list[_Job[T, R]]) -> list[_Job[T, R]]:
+        round_[:] = [job for job in round_ if not job.future.done()]
+        if not round_:
+            return []
+        first = round_[0]
+        room = max(1, min(self._max_items, self._max_length // max(1, first.length)))
+        batch = [job for job in round_ if job.key == first.key][:room]
+        taken = set(map(id, batch))
+        round_[:] = [job for job in round_ if id(job) not in taken]
+        return batch
+
+    async def _serve(self, batch: list[_Job[T, R]]) -> None:
+        try:
+            results = await self._call([job.item for job in batch])
+        except Exception as error:
+            if len(batch) == 1:
+                _settle(batch[0].future, error=error)
+                return
+            for job in batch:
+                if not job.future.done():
+                    await self._serve([job])
+            return
+        for job, result in zip(batch, results, strict=True):
+            _settle(job.future, result)
+
+    async def _call(self, items: list[T]) -> Sequence[R]:
+        loop = asyncio.get_running_loop()
+        results = await loop.run_in_executor(self._executor, functools.partial(self._run, items))
+        if len(results) != len(items):
+            raise RuntimeError(f"a batch of {len(items)} items gave {len(results)} results")
+        return results
+
+
+def _settle(future: asyncio.Future[R], result: R | None = None, *, error: Exception | None = None) -> None:
+    if future.done():  # the caller left
+        return
+    if error is not None:
+        future.set_exception(error)
+    else:
+        future.set_result(result)  # type: ignore[arg-type]

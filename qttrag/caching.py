@@ -1,0 +1,194 @@
+"""Results kept by the content they were computed from, in one SQLite file that many processes may share."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sqlite3
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from qttrag.errors import ConfigError
+
+SCHEMA_VERSION = 1
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS entries (
+  kind TEXT NOT NULL, key BLOB NOT NULL, value TEXT NOT NULL, bytes INTEGER NOT NULL, used REAL NOT NULL,
+  PRIMARY KEY (kind, key)) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS entries_used ON entries (used);
+CREATE TABLE IF NOT EXISTS totals (one INTEGER PRIMARY KEY CHECK (one = 1), bytes INTEGER NOT NULL);
+INSERT OR IGNORE INTO totals VALUES (1, 0);
+CREATE TRIGGER IF NOT EXISTS added AFTER INSERT ON entries
+  BEGIN UPDATE totals SET bytes = bytes + new.bytes; END;
+CREATE TRIGGER IF NOT EXISTS removed AFTER DELETE ON entries
+  BEGIN UPDATE totals SET bytes = bytes - old.bytes; END;
+"""
+_ROW_OVERHEAD = 64  # key, kind, time stamp and page slack of a row, roughly
+_FRESH_S = 60.0  # a use is written down again only after this long: reading stays reading
+_VARIABLES = 500  # keys in one SELECT, well under SQLite's limit
+
+
+class KindInfo(NamedTuple):
+    entries: int
+    bytes: int
+
+
+def content_key(parts: Mapping[str, object]) -> bytes:
+    """Return a digest of everything a result depends on. Values are JSON; the order of names does not matter."""
+    text = json.dumps(parts, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=20).digest()
+
+
+class Cache:
+    """A least-recently-used store of texts, by kind ("translation", "completion") and content key.
+
+    Safe with several processes and threads, and against a kill at any moment: SQLite in WAL mode, each write
+    one transaction. Losing the machine's power may lose the last writes, never the file.
+    Past `max_bytes` of content the entries longest unused make room.
+    """
+
+    def __init__(self, path: Path, *, max_bytes: int = 2_000_000_000) -> None:
+        self.path = path
+        self.max_bytes = max_bytes
+        self._lock = threading.Lock()
+        self._connection: sqlite3.Connection | None = None
+
+    def _open(self) -> sqlite3.Connection:
+        if self._connection is None:
+            try:
+                self.path.parent.mkdir(parents=True, exist_ok=True)
+                self._connection = self._connect()
+            except (OSError, sqlite3.Error) as error:
+                raise ConfigError(
+                    f"cache {self.path}: {error}; name another file in `cache: {{path: ...}}` or delete this one"
+                ) from error
+        return self._connection
+
+    def _connect(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(self.path, timeout=30, check_same_thread=False, isolation_level=None)
+        connection.execute("PRAGMA auto_vacuum=INCREMENTAL")  # first: it only takes in an empty file
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=NORMAL")
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        if version not in (0, SCHEMA_VERSION):
+            connection.close()
+            raise ConfigError(
+                f"cache {self.path} has layout {version}, this qttrag reads {SCHEMA_VERSION}; "
+                "delete it or name another file in `cache: {path: ...}`"
+            )
+        connection.execute("BEGIN IMMEDIATE")
+        for statement in _statements(_SCHEMA):
+            connection.execute(statement)
+        connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
+        connection.execute("COMMIT")
+        return connection
+
+    def get_many(self, kind: str, keys: Sequence[bytes]) -> list[str | None]:
+        """Return the value of each key, in the keys' order; None where there is none."""
+        with self._lock:
+            connection = self._open()
+            found: dict[bytes, str] = {}
+            stale: list[bytes] = []
+            now = time.time()
+            for start in range(0, len(keys), _VARIABLES):
+                part = keys[start : start + _VARIABLES]
+                marks = ",".join("?" * len(part))
+                rows = connection.execute(
+                    f"SELECT key, value, used FROM entries WHERE kind = ? AND key IN ({marks})",  # noqa: S608
+                    (kind, *part),
+                )
+                for key, value, used in rows:
+                    found[key] = value
+                    if now - used > _FRESH_S:
+                        stale.append(key)
+            if stale:
+                self._write(
+                    connection,
+                    "UPDATE entries SET used = ? WHERE kind = ? AND key = ?",
+                    [(now, kind, key) for key in stale],
+                )
+        return [found.get(key) for key in keys]
+
+    def put_many(self, kind: str, items: Mapping[bytes, str]) -> None:
+        """Store each value under its key, replacing what was there."""
+        now = time.time()
+        rows = [
+            (kind, key, value, len(value.encode("utf-8", "surrogatepass")) + _ROW_OVERHEAD, now)
+            for key, value in items.items()
+        ]
+        with self._lock:
+            connection = self._open()
+            # delete and insert, not REPLACE: the totals' triggers then see both
+            self._write(
+                connection,
+                "DELETE FROM entries WHERE kind = ? AND key = ?",
+                [(kind, key) for key in items],
+                ("INSERT INTO entries VALUES (?, ?, ?, ?, ?)", rows),
+            )
+
+    def _write(
+        self,
+        connection: sqlite3.Connection,
+        statement: str,
+        rows: Sequence[tuple[object, ...]],
+        then: tuple[str, Sequence[tuple[object, ...]]] | None = None,
+    ) -> None:
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            connection.executemany(statement, rows)
+            if then:
+                connection.executemany(*then)
+                self._make_room(connection)
+        except BaseException:
+            connection.execute("ROLLBACK")
+            raise
+        connection.execute("COMMIT")
+
+    def _make_room(self, connection: sqlite3.Connection) -> None:
+        (total,) = connection.execute("SELECT bytes FROM totals").fetchone()
+        if total <= self.max_bytes:
+            return
+        excess = total - int(self.max_bytes * 0.9)  # a tenth at once, so that not every write evicts
+        victims = []
+        for kind, key, size in connection.execute("SELECT kind, key, bytes FROM entries ORDER BY used"):
+            victims.append((kind, key))
+            excess -= size
+            if excess <= 0:
+                break
+        connection.executemany("DELETE FROM entries WHERE kind = ? AND key = ?", victims)
+        connection.execute("PRAGMA incremental_vacuum").fetchall()
+
+    def info(self) -> dict[str, KindInfo]:
+        """Return the number of entries and bytes of content by kind."""
+        with self._lock:
+            rows = self._open().execute("SELECT kind, COUNT(*), SUM(bytes) FROM entries GROUP BY kind")
+            return {kind: KindInfo(entries, size) for kind, entries, size in rows}
+
+    def clear(self, kind: str | None = None) -> int:
+        """Delete every entry, or those of one kind; return how many."""
+        with self._lock:
+            connection = self._open()
+            where, values = ("WHERE kind = ?", (kind,)) if kind else ("", ())
+            removed = connection.execute(f"DELETE FROM entries {where}", values).rowcount  # noqa: S608
+            connection.execute("PRAGMA incremental_vacuum").fetchall()
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            return removed
+
+    def close(self) -> None:
+        with self._lock:
+            if self._connection is not None:
+                self._connection.close()
+                self._connection = None
+
+
+def _statements(script: str) -> list[str]:
+    statements, current = [], ""
+    for line in script.splitlines(keepends=True):
+        current += line
+        if sqlite3.complete_statement(current):
+            statements.append(current)
+            current = ""
+    return statements

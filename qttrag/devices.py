@@ -1,0 +1,21 @@
+"""Which device a model runs on, and the one thread that may use it."""
+
+from __future__ import annotations
+
+import functools
+from concurrent.futures import ThreadPoolExecutor
+
+
+def pick(device: str) -> str:
+    """Return "cuda" or "cpu" for "auto"; any other name unchanged."""
+    if device != "auto":
+        return device
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+@functools.cache
+def executor(device: str) -> ThreadPoolExecutor:
+    """Return the single-thread executor of a device: models that share it take turns instead of competing."""
+    return ThreadPoolExecutor(max_workers=1, thread_name_prefix=f"qttrag-{device}")

@@ -1,0 +1,57 @@
+"""What can go wrong.
+
+    QttragError
+    ├── ConfigError        a deployment, recipe, prompt, kind, language or model folder is not as it must be
+    ├── InputError         a question, record or option that a caller gave cannot be worked with
+    ├── CollectionError    a built index is missing, changed, empty or made for another encoder
+    └── StageError         a model or server failed at its work; names the stage
+        └── StageUnavailable   it may work later: down, overloaded, timed out
+
+Every message names the thing, the value and the way out. `exit_code` is what the command line returns.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class QttragError(Exception):
+    """Base of every error this package raises on purpose; its message is meant for people."""
+
+    exit_code = 1
+
+
+class ConfigError(QttragError):
+    exit_code = 2
+
+
+class InputError(QttragError):
+    exit_code = 2
+
+
+class CollectionError(QttragError):
+    exit_code = 3
+
+
+class StageError(QttragError):
+    """A stage failed at its work. `stage` is its name as in a deployment: "generator", "translator", ..."""
+
+    exit_code = 4
+
+    def __init__(self, stage: str, message: str) -> None:
+        super().__init__(f"{stage}: {message}")
+        self.stage = stage
+
+
+class StageUnavailable(StageError):
+    """The stage may answer if asked again later."""
+
+
+def unknown(what: str, value: str, known: Iterable[str], *, way_out: str = "") -> str:
+    """Return "unknown WHAT 'VALUE'; did you mean ...? (known: ...)", the wording of every misspelt name."""
+    names = sorted(known)
+    close = difflib.get_close_matches(value, names, n=1)
+    guess = f"; did you mean '{close[0]}'?" if close else ""
+    listed = ", ".join(names) if len(names) <= 40 else f"{len(names)} of them"
+    return f"unknown {what} '{value}'{guess} (known: {listed}){'; ' + way_out if way_out else ''}"

@@ -1,0 +1,1 @@
+"""Collections of passages, built once and searched."""

@@ -1,0 +1,76 @@
+"""Kinds: the names by which deployments call implementations, resolved without importing what is not used.
+
+A constructor is its kind's schema: its parameters are the settings a deployment may give, checked against their
+annotations. A parameter annotated with a stage's Protocol takes that stage's own settings, nested. A parameter
+annotated `Cache` or `Prompts` is filled in by the deployment. Other packages add kinds by entry points in the
+group "qttrag.<stage>", e.g. `[project.entry-points."qttrag.retriever"] splade = "my_package:SpladeRetriever"`.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+from collections.abc import Callable
+from importlib.metadata import entry_points
+from typing import Any
+
+from qttrag.errors import ConfigError, unknown
+
+KINDS: dict[str, dict[str, str]] = {
+    "retriever": {
+        "dense": "qttrag.retrievers.dense:DenseRetriever",
+        "bm25": "qttrag.retrievers.bm25:BM25Retriever",
+        "hybrid": "qttrag.retrievers.hybrid:HybridRetriever",
+    },
+    "reranker": {
+        "cross_encoder": "qttrag.rerankers.cross_encoder:CrossEncoderReranker",
+        "none": "qttrag.rerankers.none:NoReranker",
+    },
+    "detector": {
+        "script": "qttrag.detectors.script:ScriptDetector",
+        "langdetect": "qttrag.detectors.langdetect:LangdetectDetector",
+    },
+    "translator": {
+        "nllb": "qttrag.translators.nllb:NllbTranslator",
+        "nllb_transformers": "qttrag.translators.nllb_transformers:NllbTransformersTranslator",
+    },
+    "tagger": {
+        "llm": "qttrag.taggers.llm:LLMTagger",
+    },
+    "generator": {
+        "openai": "qttrag.generators.openai:OpenAIGenerator",
+        "transformers": "qttrag.generators.transformers:TransformersGenerator",
+    },
+    "strategy": {
+        "base": "qttrag.strategies.base:base",
+        "cross_rag": "qttrag.strategies.cross_rag:cross_rag",
+        "dkm_rag": "qttrag.strategies.dkm_rag:dkm_rag",
+        "hard_filter": "qttrag.strategies.hard_filter:hard_filter",
+        "qtt_rag": "qttrag.strategies.qtt_rag:qtt_rag",
+        "query_translation": "qttrag.strategies.query_translation:query_translation",
+    },
+}
+
+
+@functools.cache
+def kinds(stage: str) -> dict[str, str]:
+    """Return "module:name" by kind, this package's and those of installed packages."""
+    added = {point.name: point.value for point in entry_points(group=f"qttrag.{stage}")}
+    return {**added, **KINDS[stage]}
+
+
+def resolve(stage: str, kind: str) -> Callable[..., Any]:
+    """Import and return what `kind` stands for.
+
+    Raises:
+        ConfigError: no such kind, or a library it needs is not installed."""
+    known = kinds(stage)
+    if kind not in known:
+        raise ConfigError(unknown(f"{stage} kind" if stage != "strategy" else stage, kind, known))
+    module, _, name = known[kind].partition(":")
+    try:
+        found: Callable[..., Any] = getattr(importlib.import_module(module), name)
+    except ModuleNotFoundError as error:
+        raise ConfigError(f"{stage} kind '{kind}' needs the package '{error.name}', which is not installed; "
+                          "pip install 'qttrag[models]'") from error  # fmt: skip
+    return found

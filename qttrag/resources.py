@@ -1,0 +1,89 @@
+"""Where the folders that people edit are: prompts, indexes, server, eval."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+from qttrag.errors import ConfigError, InputError, unknown
+
+FOLDERS = ("prompts", "indexes", "server", "eval")
+_PACKAGE = Path(__file__).parent
+
+
+def _places(name: str) -> list[Path]:
+    places = []
+    if home := os.environ.get("QTTRAG_HOME"):
+        places.append(Path(home).expanduser() / name)
+    places.append(_PACKAGE / "_resources" / name)
+    if (_PACKAGE.parent / "pyproject.toml").is_file():
+        places.append(_PACKAGE.parent / name)
+    return places
+
+
+def folder(name: str) -> Path:
+    """Return the folder `name`: $QTTRAG_HOME/name, or the package's own, or the checkout's.
+
+    Raises:
+        ConfigError: it is in none of these places."""
+    for place in _places(name):
+        if place.is_dir():
+            return place
+    raise ConfigError(
+        f"no folder '{name}' in any of: {', '.join(map(str, _places(name)))}; "
+        "set QTTRAG_HOME to a folder made by `qttrag init DIR`, or install qttrag again"
+    )
+
+
+def find(name: str, value: str, *, what: str) -> Path:
+    """Return the YAML file that `value` means: a path, or the name of a file in the folder `name`.
+
+    Raises:
+        ConfigError: there is none."""
+    path = Path(value).expanduser()
+    if path.is_file():
+        return path
+    if path.suffix in {".yaml", ".yml"} or len(path.parts) > 1:
+        raise ConfigError(f"no {what} file '{value}'; check the path")
+    known = sorted(p.stem for p in folder(name).glob("*.yaml"))
+    if value in known:
+        return folder(name) / f"{value}.yaml"
+    raise ConfigError(
+        unknown(what, value, known, way_out=f"or give the path of a YAML file; names are of {folder(name)}")
+    )
+
+
+def built_folder() -> Path:
+    """Return where built indexes are: $QTTRAG_HOME/indexes/built, the checkout's, or the user's data folder."""
+    if home := os.environ.get("QTTRAG_HOME"):
+        return Path(home).expanduser() / "indexes" / "built"
+    if (_PACKAGE.parent / "pyproject.toml").is_file():
+        return _PACKAGE.parent / "indexes" / "built"
+    import platformdirs
+
+    return Path(platformdirs.user_data_dir("qttrag")) / "indexes" / "built"
+
+
+def cache_folder() -> Path:
+    """Return where caches and converted models are: $QTTRAG_HOME/cache or the user's cache folder."""
+    if home := os.environ.get("QTTRAG_HOME"):
+        return Path(home).expanduser() / "cache"
+    import platformdirs
+
+    return Path(platformdirs.user_cache_dir("qttrag"))
+
+
+def copy_out(destination: Path) -> list[Path]:
+    """Copy the four folders to `destination` for editing; return the new folders.
+
+    Raises:
+        InputError: one of them is there already; nothing is copied then."""
+    targets = {name: destination / name for name in FOLDERS}
+    taken = [str(path) for path in targets.values() if path.exists()]
+    if taken:
+        raise InputError(f"{', '.join(taken)}: already there; choose another folder or move it away")
+    sources = {name: folder(name) for name in FOLDERS}
+    for name, target in targets.items():
+        shutil.copytree(sources[name], target, ignore=shutil.ignore_patterns("built", "results", "__pycache__"))
+    return list(targets.values())

@@ -1,0 +1,106 @@
+"""What a stage must be able to do. One Protocol a stage; every kind in the registry fits one of them.
+
+A stage's constructor stores its settings (they are what a deployment file may say about it) and loads nothing.
+In-process models load on first use; `start`, where a stage has it, loads now, and `close` lets go.
+Coroutines may be called concurrently; batching is the stage's own affair.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from typing import Protocol, runtime_checkable
+
+from qttrag.types import Decoding, Hit, Lang, Message, Query, Translation, Verdict
+
+
+class Retriever(Protocol):
+    async def retrieve(self, query: Query, k: int) -> list[Hit]:
+        """Return up to `k` hits, best first, ties by passage id."""
+        ...
+
+
+class Reranker(Protocol):
+    async def rerank(self, query: Query, hits: Sequence[Hit]) -> list[Hit]:
+        """Return all the hits, best first, with the reranker's scores; ties by passage id."""
+        ...
+
+
+class LanguageDetector(Protocol):
+    async def detect(self, texts: Sequence[str]) -> list[Lang]:
+        """Return the most likely language of each text; "und" where a text holds no letters."""
+        ...
+
+
+class Translator(Protocol):
+    @property
+    def identity(self) -> str:
+        """Return what translations depend on beside text and languages: kind, model, revision, parameters."""
+        ...
+
+    async def translate(self, texts: Sequence[str], source: Sequence[Lang], target: Lang) -> list[Translation]:
+        """Return each text, in the language `source` gives for it, in `target`.
+
+        Raises:
+            ConfigError: the model does not know one of the languages.
+            StageError: the model failed."""
+        ...
+
+
+class QualityTagger(Protocol):
+    async def score(
+        self,
+        originals: Sequence[str],
+        translations: Sequence[str],
+        source: Sequence[Lang],
+        target: Lang,
+    ) -> list[Verdict]:
+        """Return one verdict a translation. What cannot be scored is a verdict with a cause, not an error."""
+        ...
+
+
+class Generator(Protocol):
+    @property
+    def identity(self) -> str:
+        """Return what completions depend on beside messages and decoding: kind, server, model, revision."""
+        ...
+
+    @property
+    def context(self) -> int:
+        """Return how many tokens prompt and completion may have together."""
+        ...
+
+    async def count_tokens(self, messages: Sequence[Message]) -> int:
+        """Return the length of the prompt in tokens, chat template included, or an estimate not below it."""
+        ...
+
+    def generate(self, messages: Sequence[Message], decoding: Decoding) -> AsyncIterator[str]:
+        """Yield the completion piece by piece.
+
+        Raises:
+            StageError: the model failed, or the completion broke off before its end."""
+        ...
+
+
+@runtime_checkable
+class Startable(Protocol):
+    async def start(self) -> None:
+        """Load now what would be loaded on first use."""
+        ...
+
+
+@runtime_checkable
+class Closable(Protocol):
+    async def close(self) -> None:
+        """Let go of connections and files."""
+        ...
+
+
+PROTOCOLS: dict[str, type] = {
+    "retriever": Retriever,
+    "reranker": Reranker,
+    "detector": LanguageDetector,
+    "translator": Translator,
+    "tagger": QualityTagger,
+    "generator": Generator,
+}
+"""The stages by the names they have in a deployment."""

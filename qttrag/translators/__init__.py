@@ -1,0 +1,1 @@
+"""Translating passages and questions."""

@@ -1,0 +1,130 @@
+"""The values that travel through the stages: frozen, plain, without behaviour of their own."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal, NewType, TypedDict
+
+if TYPE_CHECKING:
+    from qttrag.trace import Trace
+
+Lang = NewType("Lang", str)
+"""A language as an ISO 639 code ("ko", "fi", "ace"); see `qttrag.languages`. A model's codes stay in its file."""
+
+MAX_SCORE = 5.0  # the paper's scale: 0.0 to 5.0 with one decimal, arXiv:2510.23070
+
+
+class Message(TypedDict):
+    """One turn of a chat."""
+
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """A question. `lang` is the language to answer in; `text` may be a translation of what was asked."""
+
+    text: str
+    lang: Lang
+    query_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """A piece of a collection as it was indexed."""
+
+    passage_id: str
+    text: str
+    lang: Lang
+    title: str = ""
+
+    @property
+    def content(self) -> str:
+        """Return "Title. text", which is what is encoded, ranked, translated and read."""
+        if not self.title or self.text.startswith(self.title):
+            return self.text
+        return f"{self.title}. {self.text}"
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A passage found. Scores of different retrievers are not comparable; a higher one is a better hit."""
+
+    passage: Passage
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class QualityScores:
+    """Quality scores of a translation, each in [0, 5]. "Could not say" is None in their place, never zero.
+
+    Raises:
+        ValueError: a score is not a finite number in [0, 5]."""
+
+    semantic: float
+    grammar: float
+    fluency: float
+
+    def __post_init__(self) -> None:
+        for name in ("semantic", "grammar", "fluency"):
+            value = getattr(self, name)
+            if not (math.isfinite(value) and 0.0 <= value <= MAX_SCORE):
+                raise ValueError(f"{name} score {value!r} is outside [0, {MAX_SCORE:g}]")
+
+    def values(self) -> tuple[float, float, float]:
+        return (self.semantic, self.grammar, self.fluency)
+
+
+@dataclass(frozen=True, slots=True)
+class Translation:
+    """A translator's output. `flags` name what is surely wrong with it: empty, copied, loop, script."""
+
+    text: str
+    flags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """A tagger's word on one translation: its scores, or None and the cause (unreadable, range, server, ...)."""
+
+    scores: QualityScores | None
+    cause: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TaggedPassage:
+    """What the generator reads of one passage, and where it stood in the ranking."""
+
+    passage: Passage
+    translation: str | None = None  # None: already in the language asked for, or not translated
+    scores: QualityScores | None = None  # None: not a translation, or not scored
+    refined: str | None = None  # DKM-RAG's rewriting
+    flags: tuple[str, ...] = ()  # the translator's flags
+    unscored: str | None = None  # why a translation that was to be scored has no scores
+    score: float = 0.0  # rank score: the reranker's, or the retriever's where none reranks
+    retrieved_rank: int = 0  # 1-based, before reranking
+
+
+@dataclass(frozen=True, slots=True)
+class Decoding:
+    """How a generator decodes. Temperature 0 is greedy. `schema`: a JSON schema the completion has to follow."""
+
+    max_tokens: int = 128
+    temperature: float = 0.0
+    top_p: float = 1.0
+    repetition_penalty: float = 1.0
+    schema: Mapping[str, object] | None = field(default=None, hash=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An answer, the passages that were read for it, in reading order, and the trace of the work."""
+
+    query: Query
+    text: str
+    lang: Lang
+    context: tuple[TaggedPassage, ...]
+    trace: Trace

@@ -1,0 +1,149 @@
+"""Tiny models of the real architectures with random weights, saved so that the public loaders load them.
+
+encoder: XLM-R, CLS pooling, normalised (as BGE-M3). reranker: XLM-R cross-encoder (as bge-reranker-v2-m3).
+nllb: M2M100 with an NLLB tokenizer and its 202 language codes. llama: Llama with a chat template.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import torch
+from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
+
+from tests.texts import LANGS, sentences
+
+SPECIAL = ["<s>", "<pad>", "</s>", "<unk>"]
+CHAT_TEMPLATE = (
+    "{{ bos_token }}{% for m in messages %}<|start_header_id|>{{ m['role'] }}<|end_header_id|>\n\n"
+    "{{ m['content'] | trim }}<|eot_id|>{% endfor %}"
+    "{% if add_generation_prompt %}<|start_header_id|>assistant<|end_header_id|>\n\n{% endif %}"
+)
+
+
+def _texts() -> list[str]:
+    return [text for lang in LANGS for text in sentences(lang, 300)]
+
+
+def _model_part(tokenizer: Tokenizer) -> dict[str, Any]:
+    part: dict[str, Any] = json.loads(tokenizer.to_str())["model"]
+    return part
+
+
+def xlmr_tokenizer() -> Any:
+    from transformers import XLMRobertaTokenizer
+
+    tokenizer = Tokenizer(models.Unigram())
+    tokenizer.normalizer = normalizers.NFKC()
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Metaspace()])
+    trainer = trainers.UnigramTrainer(vocab_size=800, special_tokens=SPECIAL, unk_token="<unk>", show_progress=False)
+    tokenizer.train_from_iterator(_texts(), trainer)
+    vocab = [(piece, float(score)) for piece, score in _model_part(tokenizer)["vocab"]]
+    return XLMRobertaTokenizer(vocab=[*vocab, ("<mask>", 0.0)], model_max_length=512)
+
+
+def _xlmr_config(vocab_size: int, **more: Any) -> Any:
+    from transformers import XLMRobertaConfig
+
+    return XLMRobertaConfig(
+        vocab_size=vocab_size, hidden_size=64, num_hidden_layers=2, num_attention_heads=2, intermediate_size=128,
+        max_position_embeddings=514, type_vocab_size=1, pad_token_id=1, bos_token_id=0, eos_token_id=2,
+        initializer_range=0.2, **more,
+    )  # fmt: skip
+
+
+def make_encoder(out: Path, *, seed: int = 0) -> Path:
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.sentence_transformer import modules
+    from transformers import XLMRobertaModel
+
+    tokenizer = xlmr_tokenizer()
+    torch.manual_seed(seed)
+    base = out.with_name(out.name + "-base")
+    XLMRobertaModel(_xlmr_config(len(tokenizer))).save_pretrained(base)
+    tokenizer.save_pretrained(base)
+    parts = [
+        modules.Transformer(str(base), max_seq_length=512),
+        modules.Pooling(64, pooling_mode="cls"),
+        modules.Normalize(),
+    ]
+    SentenceTransformer(modules=parts, device="cpu").save(str(out))
+    shutil.rmtree(base)
+    return out
+
+
+def make_reranker(out: Path) -> Path:
+    from transformers import XLMRobertaForSequenceClassification
+
+    tokenizer = xlmr_tokenizer()
+    torch.manual_seed(1)
+    XLMRobertaForSequenceClassification(_xlmr_config(len(tokenizer), num_labels=1)).save_pretrained(out)
+    tokenizer.save_pretrained(out)
+    return out
+
+
+def nllb_tokenizer() -> Any:
+    from transformers import NllbTokenizer
+
+    tokenizer = Tokenizer(models.BPE(unk_token="<unk>", fuse_unk=True))
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(replacement="▁", prepend_scheme="always", split=True)
+    trainer = trainers.BpeTrainer(vocab_size=800, special_tokens=SPECIAL, show_progress=False)
+    tokenizer.train_from_iterator(_texts(), trainer)
+    part = _model_part(tokenizer)
+    merges = [tuple(pair) for pair in part["merges"]]
+    return NllbTokenizer(vocab=part["vocab"], merges=merges, src_lang="eng_Latn", model_max_length=512)
+
+
+def make_nllb(out: Path) -> Path:
+    from transformers import GenerationConfig, M2M100Config, M2M100ForConditionalGeneration
+
+    tokenizer = nllb_tokenizer()
+    torch.manual_seed(2)
+    config = M2M100Config(
+        vocab_size=len(tokenizer), d_model=64, encoder_layers=2, decoder_layers=2, encoder_attention_heads=4,
+        decoder_attention_heads=4, encoder_ffn_dim=128, decoder_ffn_dim=128, max_position_embeddings=1024,
+        scale_embedding=True, decoder_start_token_id=2, bos_token_id=0, pad_token_id=1, eos_token_id=2,
+        tie_word_embeddings=True, init_std=0.2,
+    )  # fmt: skip
+    model = M2M100ForConditionalGeneration(config).eval()
+    model.generation_config = GenerationConfig(
+        bos_token_id=0, decoder_start_token_id=2, eos_token_id=2, pad_token_id=1, max_length=200
+    )
+    model.save_pretrained(out)
+    tokenizer.save_pretrained(out)
+    return out
+
+
+def make_llama(out: Path, *, context: int = 8192) -> Path:
+    from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+    special = ["<|begin_of_text|>", "<|end_of_text|>", "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>"]
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    trainer = trainers.BpeTrainer(vocab_size=1019, initial_alphabet=alphabet, show_progress=False)
+    tokenizer.train_from_iterator(_texts(), trainer)
+    tokenizer.add_special_tokens(special)
+    fast = PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, bos_token=special[0], eos_token=special[4], pad_token=special[1],
+        model_max_length=context, chat_template=CHAT_TEMPLATE,
+    )  # fmt: skip
+    torch.manual_seed(3)
+    config = LlamaConfig(
+        vocab_size=(len(fast) + 63) // 64 * 64, hidden_size=128, intermediate_size=256, num_hidden_layers=2,
+        num_attention_heads=4, num_key_value_heads=2, head_dim=32, max_position_embeddings=context,
+        bos_token_id=fast.bos_token_id, eos_token_id=fast.eos_token_id, pad_token_id=fast.pad_token_id,
+        tie_word_embeddings=False, initializer_range=0.1, dtype="float32",
+    )  # fmt: skip
+    model = LlamaForCausalLM(config).eval()
+    model.generation_config = GenerationConfig(
+        bos_token_id=fast.bos_token_id, eos_token_id=[fast.eos_token_id, fast.pad_token_id],
+        pad_token_id=fast.pad_token_id,
+    )  # fmt: skip
+    model.save_pretrained(out)
+    fast.save_pretrained(out)
+    return out
