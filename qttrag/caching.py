@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from qttrag.errors import ConfigError
 
+KINDS = ("translation", "completion")
 SCHEMA_VERSION = 1
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS entries (
@@ -159,7 +160,6 @@ class Cache:
             if excess <= 0:
                 break
         connection.executemany("DELETE FROM entries WHERE kind = ? AND key = ?", victims)
-        connection.execute("PRAGMA incremental_vacuum").fetchall()
 
     def info(self) -> dict[str, KindInfo]:
         """Return the number of entries and bytes of content by kind."""
@@ -173,8 +173,8 @@ class Cache:
             connection = self._open()
             where, values = ("WHERE kind = ?", (kind,)) if kind else ("", ())
             removed = connection.execute(f"DELETE FROM entries {where}", values).rowcount  # noqa: S608
-            connection.execute("PRAGMA incremental_vacuum").fetchall()
-            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            # executescript: execute would step it once, which frees one page
+            connection.executescript("PRAGMA incremental_vacuum; PRAGMA wal_checkpoint(TRUNCATE)")
             return removed
 
     def close(self) -> None:

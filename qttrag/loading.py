@@ -37,7 +37,9 @@ class Lazy(Generic[M]):
         return self._model
 
 
-def locate(stage: str, model: str, *, revision: str | None, model_types: Collection[str]) -> LocatedModel:
+def locate(
+    stage: str, model: str, *, revision: str | None, model_types: Collection[str], local_only: bool = False
+) -> LocatedModel:
     """Return the folder of `model`: a path, or a hub name that is looked up in the local cache, then fetched.
 
     Only safetensors weights are accepted. `model_types`: what config.json may say the architecture is; empty
@@ -53,25 +55,29 @@ def locate(stage: str, model: str, *, revision: str | None, model_types: Collect
         raise ConfigError(
             f"{stage}: no model folder '{model}'; give the path of an existing folder or a hub name 'owner/name'"
         )
-    path = _from_hub(stage, model, revision)
+    path = _from_hub(stage, model, revision, local_only=local_only)
     _check(stage, path, model_types)
     return LocatedModel(path, path.name)
 
 
-def _from_hub(stage: str, model: str, revision: str | None) -> Path:
+def _from_hub(stage: str, model: str, revision: str | None, *, local_only: bool) -> Path:
     from huggingface_hub import snapshot_download
 
     patterns = ["*.safetensors", "*.json", "*.jinja", "*.txt", "*.model"]
     try:
         return Path(snapshot_download(model, revision=revision, allow_patterns=patterns, local_files_only=True))
-    except (OSError, ValueError):
-        pass
+    except (OSError, ValueError) as error:
+        if local_only:
+            raise ConfigError(
+                f"{stage}: model '{model}' is not in the local cache; it is fetched on first use"
+            ) from error
     try:
         return Path(snapshot_download(model, revision=revision, allow_patterns=patterns))
     except (OSError, ValueError) as error:
         raise ConfigError(
             f"{stage}: model '{model}' is not in the local cache and could not be fetched "
-            f"({type(error).__name__}: {str(error).splitlines()[0]}); connect to the hub once, or set `model:` to a local folder"
+            f"({type(error).__name__}: {str(error).splitlines()[0]}); "
+            "connect to the hub once, or set `model:` to a local folder"
         ) from error
 
 
@@ -81,14 +87,16 @@ def _check(stage: str, path: Path, model_types: Collection[str]) -> None:
         config = json.loads(config_path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ConfigError(
-            f"{stage}: {path} is not a model folder: it has no config.json; set `model:` to a folder saved by save_pretrained"
+            f"{stage}: {path} is not a model folder: it has no config.json; "
+            "set `model:` to a folder saved by save_pretrained"
         ) from None
     except (OSError, ValueError) as error:
         raise ConfigError(f"{stage}: {config_path} cannot be read: {error}; fetch the model again") from error
     found = config.get("model_type")
     if model_types and found not in model_types:
         raise ConfigError(
-            f"{stage}: {path} holds a '{found}' model, not {' or '.join(sorted(model_types))}; set `model:` to one that is"
+            f"{stage}: {path} holds a '{found}' model, not {' or '.join(sorted(model_types))}; "
+            "set `model:` to one that is"
         )
     if not any(path.glob("*.safetensors")):
         raise ConfigError(

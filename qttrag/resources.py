@@ -9,6 +9,7 @@ from pathlib import Path
 from qttrag.errors import ConfigError, InputError, unknown
 
 FOLDERS = ("prompts", "indexes", "server", "eval")
+DEFAULT_DEPLOYMENT = "laptop"
 _PACKAGE = Path(__file__).parent
 
 

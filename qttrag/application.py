@@ -1,0 +1,140 @@
+"""A deployment, opened: ask it questions.
+
+async with Application.open("server/laptop.yaml") as application:
+    answer = await application.ask("백야는 언제 끝나나요?")
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from qttrag import config
+from qttrag.building import Builder, strategy_options
+from qttrag.caching import Cache
+from qttrag.errors import InputError
+from qttrag.languages import language
+from qttrag.pipeline import UNDETERMINED, Event, Stages, ignore
+from qttrag.prompts import Prompts
+from qttrag.stages import Closable, LanguageDetector, Startable
+from qttrag.trace import Trace
+from qttrag.types import Answer, Lang, Query
+
+
+@dataclass(frozen=True)
+class Application:
+    """The stages of one deployment, shared by every question asked of it, one event loop at a time."""
+
+    deployment: config.Deployment
+    stages: Stages
+    detector: LanguageDetector
+    cache: Cache | None
+    _parts: Sequence[object]
+
+    @classmethod
+    def open(cls, deployment: config.Deployment | str | Path) -> Application:
+        """Build the stages; models load when first needed, or all at once by `start`.
+
+        Raises:
+            ConfigError: the deployment is not as it must be."""
+        if not isinstance(deployment, config.Deployment):
+            deployment = config.load(deployment)
+        settings = deployment.cache
+        cache = Cache(settings.file, max_bytes=settings.max_bytes) if settings.enabled else None
+        prompts = Prompts()
+        builder = Builder(deployment, prompts, cache)
+        for name, options in deployment.strategies.items():
+            strategy_options(name, options)
+        strategy_options(deployment.strategy, {})
+        stages = Stages(
+            retriever=builder.build("retriever", deployment.retriever),
+            reranker=builder.build("reranker", deployment.reranker),
+            translator=builder.build("translator", deployment.translator) if deployment.translator else None,
+            tagger=builder.build("tagger", deployment.tagger) if deployment.tagger else None,
+            generator=builder.build("generator", deployment.generator),
+            prompts=prompts,
+            depth=deployment.depth,
+            top_k=deployment.top_k,
+            answer_tokens=deployment.answer_tokens,
+        )
+        detector = builder.build("detector", deployment.detector)
+        return cls(deployment, stages, detector, cache, builder.built())
+
+    async def ask(
+        self,
+        question: str,
+        *,
+        lang: str | None = None,
+        strategy: str | None = None,
+        options: Mapping[str, Any] | None = None,
+        on_event: Callable[[Event], None] = ignore,
+        query_id: str = "",
+    ) -> Answer:
+        """Return the answer to one question.
+
+        `lang`: the language to answer in, detected from the question when None. `options` go over those that
+        the deployment sets for the strategy.
+
+        Raises:
+            InputError: the question is empty, too long, or of no telling language; the language is unknown.
+            ConfigError: the strategy or an option is unknown, or needs a stage the deployment lacks.
+            StageError: a stage failed."""
+        name = strategy or self.deployment.strategy
+        run, checked = strategy_options(name, {**self.deployment.strategies.get(name, {}), **(options or {})})
+        trace = Trace()
+        text = self.check_question(question)
+        with trace.stage("detect"):
+            query = Query(text, await self.language_of(text, lang), query_id)
+        answer: Answer = await run(query, replace(self.stages, trace=trace, emit=on_event), **checked)
+        return replace(answer, query=query)
+
+    def check_question(self, question: str) -> str:
+        """Return the question with its white space folded.
+
+        Raises:
+            InputError: it is empty or longer than the deployment allows."""
+        text = " ".join(question.split())
+        if not text:
+            raise InputError("the question is empty; ask something")
+        limit = self.deployment.max_question_chars
+        if len(text) > limit:
+            raise InputError(
+                f"the question has {len(text)} characters, at most {limit} are allowed; "
+                "shorten it or raise `max_question_chars:`"
+            )
+        return text
+
+    async def language_of(self, text: str, given: str | None = None) -> Lang:
+        """Return the language `given`, or the one the detector finds.
+
+        Raises:
+            InputError: the given one is unknown, or the text has no letters to tell one by."""
+        if given is not None:
+            return language(given).code
+        (found,) = await self.detector.detect([text])
+        if found == UNDETERMINED:
+            raise InputError(f"cannot tell the language of '{text[:80]}'; name it (--lang ko)")
+        return found
+
+    async def start(self) -> None:
+        """Load every model now."""
+        await asyncio.gather(*(stage.start() for stage in self._parts if isinstance(stage, Startable)))
+
+    async def close(self) -> None:
+        for stage in self._parts:
+            if isinstance(stage, Closable):
+                await stage.close()
+        if self.cache is not None:
+            self.cache.close()
+
+    async def __aenter__(self) -> Application:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.close()

@@ -1,0 +1,124 @@
+"""From a deployment's settings to its stages: every setting is checked against the constructor it is for."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections.abc import Callable, Mapping
+from typing import Any, get_type_hints
+
+from pydantic import ConfigDict, ValidationError, create_model
+
+from qttrag import registry
+from qttrag.caching import Cache
+from qttrag.config import Deployment, Spec, explain
+from qttrag.errors import ConfigError, unknown
+from qttrag.prompts import Prompts
+from qttrag.stages import PROTOCOLS
+
+_STAGE_OF = {protocol: name for name, protocol in PROTOCOLS.items()}
+
+
+class Builder:
+    """Builds stages. Equal settings give one object, so that a model named twice is loaded once."""
+
+    def __init__(self, deployment: Deployment, prompts: Prompts, cache: Cache | None) -> None:
+        self._deployment = deployment
+        self._given: dict[type, object] = {Prompts: prompts}
+        self._cache = cache
+        self._built: dict[str, Any] = {}
+
+    def build(self, stage: str, spec: Spec) -> Any:
+        """Return the stage that `spec` describes, cached where it is a translator or generator.
+
+        Raises:
+            ConfigError: an unknown kind or setting, a missing one, or one of the wrong type."""
+        key = stage + json.dumps(spec, sort_keys=True, default=str)
+        if key not in self._built:
+            self._built[key] = self._wrap(stage, self._construct(stage, spec))
+        return self._built[key]
+
+    def _construct(self, stage: str, spec: Spec) -> Any:
+        if "kind" not in spec:
+            raise ConfigError(f"{stage}: `kind:` is missing (known: {', '.join(sorted(registry.kinds(stage)))})")
+        settings = dict(spec)
+        kind = settings.pop("kind")
+        constructor = registry.resolve(stage, kind)
+        where = f"{stage} kind '{kind}'"
+        parameters = _parameters(constructor)
+        arguments: dict[str, Any] = {}
+        for name, (annotation, _) in list(parameters.items()):
+            if annotation in self._given:
+                arguments[name] = self._given[annotation]
+            elif nested := _STAGE_OF.get(annotation):
+                arguments[name] = self.build(nested, self._nested(where, name, nested, settings))
+            else:
+                continue
+            del parameters[name]
+            settings.pop(name, None)
+        return constructor(**arguments, **check_settings(where, settings, parameters))
+
+    def _nested(self, where: str, name: str, stage: str, settings: Spec) -> Spec:
+        spec = settings.get(name, getattr(self._deployment, name, None))
+        if not isinstance(spec, dict):
+            raise ConfigError(f"{where}: `{name}:` must hold a {stage}'s settings, e.g. `{name}: {{kind: ...}}`")
+        return spec
+
+    def _wrap(self, stage: str, built: Any) -> Any:
+        if self._cache is None:
+            return built
+        if stage == "translator":
+            from qttrag.translators.cached import CachedTranslator
+
+            return CachedTranslator(built, self._cache)
+        if stage == "generator":
+            from qttrag.generators.cached import CachedGenerator
+
+            return CachedGenerator(built, self._cache)
+        return built
+
+    def built(self) -> list[object]:
+        """Return every object built so far."""
+        return list(self._built.values())
+
+
+def _parameters(function: Callable[..., Any]) -> dict[str, tuple[Any, Any]]:
+    """Return (annotation, default) by name of what `function` takes; the default is ... where it has none."""
+    hints = get_type_hints(function.__init__ if inspect.isclass(function) else function)  # type: ignore[misc]
+    return {
+        name: (hints.get(name, Any), ... if p.default is p.empty else p.default)
+        for name, p in inspect.signature(function).parameters.items()
+        if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)
+    }
+
+
+def check_settings(where: str, settings: Mapping[str, Any], parameters: Mapping[str, tuple[Any, Any]]) -> Spec:
+    """Return `settings` as the types that `parameters` are annotated with.
+
+    Raises:
+        ConfigError: one is unknown, missing or of the wrong type."""
+    for name in settings:
+        if name not in parameters:
+            raise ConfigError(unknown(f"setting of {where}:", name, parameters))
+    # plain names would clash with pydantic's own (model_..., schema, json), so each field gets a prefix and an alias
+    model = create_model(
+        "Settings",
+        __config__=ConfigDict(arbitrary_types_allowed=True, protected_namespaces=()),
+        **{f"s_{name}": parameter for name, parameter in parameters.items()},
+    )
+    try:
+        checked = model(**{f"s_{name}": value for name, value in settings.items()})
+    except ValidationError as error:
+        raise ConfigError(explain(error, where, parameters).replace("`s_", "`")) from error
+    return {name: getattr(checked, f"s_{name}") for name in settings}
+
+
+def strategy_options(name: str, options: Mapping[str, Any]) -> tuple[Callable[..., Any], Spec]:
+    """Return the strategy called `name` and its options, checked.
+
+    Raises:
+        ConfigError: no such strategy or option, or a value of the wrong type."""
+    strategy = registry.resolve("strategy", name)
+    parameters = _parameters(strategy)
+    del parameters["query"], parameters["stages"]
+    return strategy, check_settings(f"strategy '{name}'", options, parameters)

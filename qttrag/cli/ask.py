@@ -1,0 +1,120 @@
+"""`qttrag ask`: one question, streamed, with its passages and times."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from qttrag.cli import output
+from qttrag.resources import DEFAULT_DEPLOYMENT
+
+if TYPE_CHECKING:
+    from rich.status import Status
+
+    from qttrag.application import Application
+    from qttrag.pipeline import Event
+    from qttrag.types import Answer, TaggedPassage
+
+_NEXT = {"ranked": "reading", "translated": "scoring", "tagged": "answering", "refined": "answering"}
+_BEGINNING = 140  # characters of a passage in the table
+
+
+def ask(
+    question: Annotated[str, typer.Argument(help="The question, in any language.")],
+    config: output.Config = DEFAULT_DEPLOYMENT,
+    strategy: Annotated[str | None, typer.Option("--strategy", "-s", help="See `qttrag strategies`.")] = None,
+    lang: Annotated[str | None, typer.Option("--lang", "-l", help="Answer in this language; else detected.")] = None,
+    option: Annotated[
+        list[str] | None, typer.Option("--option", "-o", help="A strategy's option, e.g. -o tags=false. Repeatable.")
+    ] = None,
+    depth: Annotated[int | None, typer.Option(help="Passages to retrieve and rerank.")] = None,
+    top_k: Annotated[int | None, typer.Option(help="Passages to read.")] = None,
+    settings: output.Set = None,
+    as_json: output.Json = False,
+) -> None:
+    """Answer one question and show what the answer was made from.
+
+    Examples:
+
+      qttrag ask "백야는 언제 끝나나요?"
+
+      qttrag ask "Milloin Suomi itsenäistyi?" --strategy hard_filter -o drop=any
+
+      qttrag ask "首尔有多少人口？" --config server/paper.yaml --json
+    """
+    application = output.open_application(config, settings, depth=depth, top_k=top_k)
+    chosen = strategy or application.deployment.strategy
+    answer = output.run(_ask(application, question, lang, chosen, output.pairs(option, "--option"), quiet=as_json))
+    if as_json:
+        output.say_json(output.answer_as_dict(answer, chosen))
+    else:
+        _show(answer)
+
+
+async def _ask(
+    application: Application,
+    question: str,
+    lang: str | None,
+    strategy: str,
+    options: dict[str, object],
+    *,
+    quiet: bool,
+) -> Answer:
+    status = output.console(stderr=True).status("retrieving")
+    async with application:
+        if quiet:
+            return await application.ask(question, lang=lang, strategy=strategy, options=options)
+        with status:
+            answer = await application.ask(
+                question, lang=lang, strategy=strategy, options=options, on_event=_Progress(status)
+            )
+        output.say("")
+        return answer
+
+
+class _Progress:
+    """Shows the stage at work until the first piece of the answer, then the answer as it comes."""
+
+    def __init__(self, status: Status) -> None:
+        self._status = status
+
+    def __call__(self, event: Event) -> None:
+        if event.kind != "piece":
+            self._status.update(_NEXT[event.kind])
+            return
+        self._status.stop()
+        sys.stdout.write(output.printable(event.text))
+        sys.stdout.flush()
+
+
+def _show(answer: Answer) -> None:
+    console = output.console()
+    rows = [_row(n, passage) for n, passage in enumerate(answer.context, 1)]
+    console.print()
+    console.print(output.table("#", "lang", "rank", "sem", "gram", "flu", "title", "passage", rows=rows))
+    for note in answer.trace.notes:
+        console.print(f"note: {output.printable(note)}", markup=False)
+    seconds = answer.trace.seconds
+    stages = " · ".join(f"{name} {value:.2f}" for name, value in seconds.items())
+    console.print(f"{sum(seconds.values()):.2f} s: {stages}", markup=False)
+    counts = " · ".join(f"{name} {n}" for name, n in sorted(answer.trace.counts.items()))
+    console.print(counts, markup=False, style="dim")
+
+
+def _row(n: int, tagged: TaggedPassage) -> list[str]:
+    text = tagged.translation if tagged.translation is not None else tagged.passage.text
+    beginning = text[:_BEGINNING] + ("…" if len(text) > _BEGINNING else "")
+    flags = f"[{', '.join(tagged.flags)}] " if tagged.flags else ""
+    lang = tagged.passage.lang if tagged.translation is None else f"{tagged.passage.lang}→"
+    cells = [str(n), lang, f"{tagged.score:.3f}", *_scores(tagged), tagged.passage.title, flags + beginning]
+    return [output.printable(cell) for cell in cells]
+
+
+def _scores(tagged: TaggedPassage) -> list[str]:
+    if tagged.scores is not None:
+        return [f"{score:.1f}" for score in tagged.scores.values()]
+    if tagged.unscored is not None:
+        return [f"none: {tagged.unscored}", "", ""]
+    return ["–", "–", "–"]

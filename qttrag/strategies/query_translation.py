@@ -1,0 +1,11 @@
+"""Query translation (tRAG): search with the question in the pivot language, read the passages as they are."""
+
+from qttrag.languages import language
+from qttrag.pipeline import Stages
+from qttrag.types import Answer, Query
+
+
+async def query_translation(query: Query, stages: Stages, *, pivot: str = "en") -> Answer:
+    """Translate the question to `pivot` for retrieval and reranking; read and answer as `base` does."""
+    passages = await stages.search(await stages.translate_query(query, language(pivot).code))
+    return await stages.answer(query, passages)

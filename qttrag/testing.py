@@ -1,0 +1,90 @@
+"""Fakes for tests of what is built on qttrag: small, deterministic, and honest about being fakes.
+
+None is a kind in the registry, so no deployment can use one by mistake.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import AsyncIterator, Callable, Sequence
+
+from qttrag.types import Decoding, Hit, Lang, Message, Passage, QualityScores, Query, Translation, Verdict
+
+
+class FakeRetriever:
+    """Finds the passages that share most words with the query."""
+
+    def __init__(self, passages: Sequence[Passage]) -> None:
+        self.passages = list(passages)
+
+    async def retrieve(self, query: Query, k: int) -> list[Hit]:
+        words = set(query.text.lower().split())
+        hits = [Hit(p, float(len(words & set(p.content.lower().split())))) for p in self.passages]
+        return sorted(hits, key=lambda hit: (-hit.score, hit.passage.passage_id))[:k]
+
+
+class FakeReranker:
+    """Ranks shorter passages first."""
+
+    async def rerank(self, query: Query, hits: Sequence[Hit]) -> list[Hit]:
+        scored = [Hit(hit.passage, 1 / (1 + len(hit.passage.content))) for hit in hits]
+        return sorted(scored, key=lambda hit: (-hit.score, hit.passage.passage_id))
+
+
+class FakeDetector:
+    """Says one language of every text."""
+
+    def __init__(self, lang: str) -> None:
+        self.lang = Lang(lang)
+
+    async def detect(self, texts: Sequence[str]) -> list[Lang]:
+        return [self.lang for _ in texts]
+
+
+class FakeTranslator:
+    """Writes "ko<text>" for `text` in Korean, and remembers the texts it was given."""
+
+    identity = "fake"
+
+    def __init__(self) -> None:
+        self.seen: list[str] = []
+
+    async def translate(self, texts: Sequence[str], source: Sequence[Lang], target: Lang) -> list[Translation]:
+        self.seen += texts
+        return [Translation(f"{target}<{text}>") for text in texts]
+
+
+class FakeTagger:
+    """Gives the verdict that `judge` has for a translation, and remembers the translations it was given."""
+
+    def __init__(self, judge: Callable[[str], Verdict] = lambda text: Verdict(QualityScores(4.5, 4.0, 3.5))) -> None:
+        self.judge = judge
+        self.seen: list[str] = []
+
+    async def score(
+        self, originals: Sequence[str], translations: Sequence[str], source: Sequence[Lang], target: Lang
+    ) -> list[Verdict]:
+        self.seen += translations
+        return [self.judge(text) for text in translations]
+
+
+class FakeGenerator:
+    """Replies with what `reply` makes of the messages, word by word, and remembers what it was given.
+
+    A token is four characters."""
+
+    identity = "fake"
+
+    def __init__(self, reply: Callable[[Sequence[Message]], str] = lambda messages: "42", context: int = 8192) -> None:
+        self.reply = reply
+        self.context = context
+        self.seen: list[tuple[list[Message], Decoding]] = []
+
+    async def count_tokens(self, messages: Sequence[Message]) -> int:
+        return sum(math.ceil(len(message["content"]) / 4) for message in messages)
+
+    async def generate(self, messages: Sequence[Message], decoding: Decoding) -> AsyncIterator[str]:
+        self.seen.append((list(messages), decoding))
+        words = self.reply(messages).split(" ")
+        for number, word in enumerate(words):
+            yield word if number == 0 else f" {word}"
