@@ -30,7 +30,7 @@ class CacheSettings(BaseModel):
     model_config = ConfigDict(extra="forbid")
     enabled: bool = True
     path: Path | None = None
-    max_bytes: int = Field(2_000_000_000, gt=0)
+    max_bytes: int = Field(default=2_000_000_000, gt=0)
 
     @property
     def file(self) -> Path:
@@ -49,10 +49,10 @@ class Deployment(BaseSettings):
     generator: Spec
     strategy: str = "qtt_rag"
     strategies: dict[str, Spec] = {}
-    depth: int = Field(50, ge=1, le=1000)  # passages retrieved and reranked
-    top_k: int = Field(5, ge=1, le=100)  # passages read
-    answer_tokens: int = Field(128, ge=1, le=8192)
-    max_question_chars: int = Field(2000, ge=1)
+    depth: int = Field(default=50, ge=1, le=1000)  # passages retrieved and reranked
+    top_k: int = Field(default=5, ge=1, le=100)  # passages read
+    answer_tokens: int = Field(default=128, ge=1, le=8192)
+    max_question_chars: int = Field(default=2000, ge=1)
     cache: CacheSettings = CacheSettings()
 
 

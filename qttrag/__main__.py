@@ -1,0 +1,5 @@
+"""`python -m qttrag` is `qttrag`."""
+
+from qttrag.cli import main
+
+main()

@@ -1,0 +1,230 @@
+"""What each strategy does with the stages, on the shipped fakes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from qttrag.building import strategy_options
+from qttrag.errors import ConfigError
+from qttrag.pipeline import Event, Stages
+from qttrag.prompts import Prompts
+from qttrag.rerankers.none import NoReranker
+from qttrag.testing import FakeGenerator, FakeRetriever, FakeTagger, FakeTranslator
+from qttrag.types import Answer, Lang, Passage, QualityScores, Query, Verdict
+
+PASSAGES = [
+    Passage("en-1", "서울 capital of Korea", Lang("en"), "Seoul"),
+    Passage("en-2", "서울 is large", Lang("en")),
+    Passage("ko-1", "서울 대한민국의 수도", Lang("ko")),
+]
+QUERY = Query("서울 수도", Lang("ko"), "q1")
+
+
+def judge(text: str) -> Verdict:
+    """Bad scores for the second passage, none for a third."""
+    if "large" in text:
+        return Verdict(QualityScores(1.0, 3.0, 4.0))
+    return Verdict(QualityScores(4.5, 4.0, 3.5))
+
+
+@pytest.fixture
+def stages() -> Stages:
+    return Stages(
+        retriever=FakeRetriever(PASSAGES),
+        reranker=NoReranker(),
+        translator=FakeTranslator(),
+        tagger=FakeTagger(judge),
+        generator=FakeGenerator(lambda messages: "서울"),
+        prompts=Prompts(),
+        depth=3,
+        top_k=3,
+    )
+
+
+async def run(stages: Stages, name: str, **options: Any) -> Answer:
+    strategy, checked = strategy_options(name, options)
+    answer: Answer = await strategy(QUERY, stages, **checked)
+    return answer
+
+
+def prompt(stages: Stages) -> str:
+    assert isinstance(stages.generator, FakeGenerator)
+    return "\n".join(message["content"] for message in stages.generator.seen[-1][0])
+
+
+def translator_of(stages: Stages) -> FakeTranslator:
+    assert isinstance(stages.translator, FakeTranslator)
+    return stages.translator
+
+
+def tagger_of(stages: Stages) -> FakeTagger:
+    assert isinstance(stages.tagger, FakeTagger)
+    return stages.tagger
+
+
+async def test_base_reads_passages_as_they_are(stages: Stages) -> None:
+    answer = await run(stages, "base")
+    assert answer.text == "서울"
+    assert [p.translation for p in answer.context] == [None, None, None]
+    assert translator_of(stages).seen == tagger_of(stages).seen == []
+    assert "Seoul. 서울 capital of Korea" in prompt(stages)
+
+
+async def test_cross_rag_translates_only_what_is_foreign(stages: Stages) -> None:
+    answer = await run(stages, "cross_rag")
+    assert {p.passage.passage_id: p.translation for p in answer.context} == {
+        "en-1": "ko<Seoul. 서울 capital of Korea>",
+        "en-2": "ko<서울 is large>",
+        "ko-1": None,
+    }
+    assert tagger_of(stages).seen == []
+
+
+async def test_cross_rag_can_bring_everything_to_one_common_language(stages: Stages) -> None:
+    answer = await run(stages, "cross_rag", target="en")
+    assert [p.translation for p in answer.context if p.translation] == ["en<서울 대한민국의 수도>"]
+
+
+async def test_qtt_rag_scores_translations_and_leaves_originals_alone(stages: Stages) -> None:
+    answer = await run(stages, "qtt_rag")
+    scores = {p.passage.passage_id: p.scores for p in answer.context}
+    assert scores["ko-1"] is None
+    assert scores["en-1"] == QualityScores(4.5, 4.0, 3.5)
+    assert "4.5/5" in prompt(stages)
+    assert prompt(stages).index("4.5/5") < prompt(stages).index("capital of Korea")
+
+
+async def test_qtt_rag_without_tags_asks_in_the_same_words_and_scores_nothing(stages: Stages) -> None:
+    await run(stages, "qtt_rag", tags=False)
+    without = stages.generator.seen[-1][0]  # type: ignore[attr-defined]
+    await run(stages, "qtt_rag")
+    with_tags = stages.generator.seen[-1][0]  # type: ignore[attr-defined]
+    assert without[0] == with_tags[0]
+    assert "/5" not in without[1]["content"]
+    assert len(tagger_of(stages).seen) == 2
+
+
+async def test_an_unscored_translation_says_why_and_is_not_a_zero(stages: Stages) -> None:
+    unreadable = replace(stages, tagger=FakeTagger(lambda text: Verdict(None, "unreadable")))
+    answer = await run(unreadable, "qtt_rag")
+    assert [p.unscored for p in answer.context if p.translation] == ["unreadable", "unreadable"]
+    assert "0.0" not in prompt(unreadable)
+    assert unreadable.prompts.tag(Lang("ko")).reason("unreadable") in prompt(unreadable)
+
+
+async def test_hard_filter_drops_when_all_scores_are_low(stages: Stages) -> None:
+    low = replace(stages, tagger=FakeTagger(lambda text: Verdict(QualityScores(1, 2, 3))))
+    assert [p.passage.passage_id for p in (await run(low, "hard_filter")).context] == ["ko-1"]
+
+
+async def test_hard_filter_keeps_what_has_one_good_score_unless_told_any(stages: Stages) -> None:
+    assert len((await run(stages, "hard_filter")).context) == 3
+    answer = await run(stages, "hard_filter", drop="any")
+    assert [p.passage.passage_id for p in answer.context] == ["ko-1", "en-1"]
+    assert answer.trace.counts["filter.dropped"] == 1
+
+
+async def test_hard_filter_drops_the_unscored_only_as_released(stages: Stages) -> None:
+    unscored = replace(stages, tagger=FakeTagger(lambda text: Verdict(None, "unreadable")))
+    assert len((await run(unscored, "hard_filter")).context) == 3
+    assert len((await run(unscored, "hard_filter", drop="any")).context) == 1
+
+
+async def test_hard_filter_refills_from_the_ranks_below(stages: Stages) -> None:
+    narrow = replace(stages, top_k=2, retriever=FakeRetriever([PASSAGES[1], PASSAGES[0], PASSAGES[2]]))
+    narrow = replace(narrow, tagger=FakeTagger(lambda text: Verdict(QualityScores(1, 1, 1))))
+    assert len((await run(narrow, "hard_filter")).context) == 1
+    refilled = await run(narrow, "hard_filter", refill=True, drop="all")
+    assert [p.passage.passage_id for p in refilled.context] == ["ko-1"]
+    assert refilled.trace.counts["filter.dropped"] == 3
+
+
+async def test_dkm_rag_refines_every_passage_and_shows_both(stages: Stages) -> None:
+    refining = replace(stages, generator=FakeGenerator(lambda messages: f"refined{len(messages[-1]['content'])}"))
+    answer = await run(refining, "dkm_rag")
+    assert all(p.refined and p.refined.startswith("refined") for p in answer.context)
+    assert "refined" in prompt(refining)
+    assert "capital of Korea" in prompt(refining)
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"), [("faithful", (200, 0.3, 0.95, 1.2)), ("as_released", (128, 0, 1, 1))]
+)
+async def test_dkm_rag_decodes_as_its_settings_say(stages: Stages, settings: str, expected: tuple[float, ...]) -> None:
+    await run(stages, "dkm_rag", settings=settings)
+    decoding = stages.generator.seen[0][1]  # type: ignore[attr-defined]
+    assert (decoding.max_tokens, decoding.temperature, decoding.top_p, decoding.repetition_penalty) == expected
+
+
+async def test_query_translation_searches_in_english_and_answers_the_original(stages: Stages) -> None:
+    answer = await run(stages, "query_translation")
+    assert translator_of(stages).seen == ["서울 수도"]
+    assert answer.lang == "ko"
+    assert "서울 수도" in prompt(stages)
+    assert "en<" not in prompt(stages)
+
+
+async def test_events_tell_the_passages_after_each_step_and_then_the_answer(stages: Stages) -> None:
+    events: list[Event] = []
+    await run(replace(stages, emit=events.append), "qtt_rag")
+    assert [event.kind for event in events] == ["ranked", "translated", "tagged", "piece"]
+
+
+async def test_the_trace_times_every_stage(stages: Stages) -> None:
+    answer = await run(stages, "qtt_rag")
+    assert list(answer.trace.seconds) == ["retrieve", "rerank", "translate", "tag", "answer"]
+
+
+async def test_nothing_found_is_answered_and_noted(stages: Stages) -> None:
+    answer = await run(replace(stages, retriever=FakeRetriever([])), "qtt_rag")
+    assert answer.context == ()
+    assert "no passage was found" in answer.trace.notes
+
+
+async def test_a_passage_of_unknown_language_is_read_as_it_is_and_noted(stages: Stages) -> None:
+    unknown = replace(stages, retriever=FakeRetriever([Passage("x", "서울 ???", Lang("und"))]))
+    answer = await run(unknown, "qtt_rag")
+    assert answer.context[0].translation is None
+    assert answer.trace.counts["translate.language_unknown"] == 1
+
+
+async def test_a_missing_translator_is_named(stages: Stages) -> None:
+    with pytest.raises(ConfigError, match="needs a translator; add"):
+        await run(replace(stages, translator=None), "qtt_rag")
+
+
+async def test_base_needs_neither_translator_nor_tagger(stages: Stages) -> None:
+    assert (await run(replace(stages, translator=None, tagger=None), "base")).text == "서울"
+
+
+async def test_passages_are_cut_to_the_context_and_the_trace_says_so(stages: Stages) -> None:
+    long = [Passage(f"ko-{n}", "서울. " + "수도 문장이다. " * 200, Lang("ko")) for n in range(3)]
+    narrow = replace(stages, retriever=FakeRetriever(long), generator=FakeGenerator(context=1000))
+    answer = await run(narrow, "qtt_rag")
+    assert answer.trace.counts["answer.sentences_left_out"] > 100
+    assert any("did not fit" in note for note in answer.trace.notes)
+
+
+async def test_a_language_without_prompts_is_asked_in_english_by_name_and_noted(stages: Stages) -> None:
+    strategy, _ = strategy_options("qtt_rag", {})
+    answer = await strategy(Query("hoe heet de hoofdstad", Lang("nl")), stages)
+    assert "Dutch" in prompt(stages)
+    assert any("nl" in note for note in answer.trace.notes)
+
+
+async def test_an_unknown_option_is_named_with_the_nearest_one() -> None:
+    with pytest.raises(ConfigError, match=r"unknown setting of strategy 'hard_filter': 'dorp'; did you mean 'drop'"):
+        strategy_options("hard_filter", {"dorp": "any"})
+
+
+async def test_an_option_of_the_wrong_value_is_named() -> None:
+    with pytest.raises(ConfigError, match=r"strategy 'hard_filter': `drop: 'some'`"):
+        strategy_options("hard_filter", {"drop": "some"})
+
+
+async def test_an_unknown_strategy_is_named_with_the_nearest_one() -> None:
+    with pytest.raises(ConfigError, match=r"unknown strategy 'qtt_rga'; did you mean 'qtt_rag'"):
+        strategy_options("qtt_rga", {})
