@@ -97,7 +97,7 @@ class Application:
 
         Raises:
             InputError: it is empty or longer than the deployment allows."""
-        text = " ".join(question.split())
+        text = " ".join(question.encode("utf-8", "replace").decode("utf-8").split())  # no lone surrogates
         if not text:
             raise InputError("the question is empty; ask something")
         limit = self.deployment.max_question_chars

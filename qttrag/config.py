@@ -62,7 +62,7 @@ def load(value: str | Path, flags: Mapping[str, Any] | None = None) -> Deploymen
     Raises:
         ConfigError: no such file, not YAML, an unknown key, a value of the wrong type."""
     path = resources.find("server", str(value), what="deployment")
-    data = _beside(read_yaml(path), path.parent)
+    data = beside(read_yaml(path), path.parent)
 
     class Loaded(Deployment):
         @classmethod
@@ -110,11 +110,12 @@ def explain(error: ValidationError, where: str, fields: Mapping[str, Any]) -> st
     return f"{where}: `{name}: {first['input']!r}`: {first['msg'].lower()}"
 
 
-def _beside(value: Any, folder: Path) -> Any:
+def beside(value: Any, folder: Path) -> Any:
+    """Return `value` with every string in it that begins with "./" or "../" made a path from `folder`."""
     if isinstance(value, dict):
-        return {key: _beside(inner, folder) for key, inner in value.items()}
+        return {key: beside(inner, folder) for key, inner in value.items()}
     if isinstance(value, list):
-        return [_beside(inner, folder) for inner in value]
+        return [beside(inner, folder) for inner in value]
     if isinstance(value, str) and value.startswith(("./", "../")):
         return str((folder / value).resolve())
     return value

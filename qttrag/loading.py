@@ -38,32 +38,38 @@ class Lazy(Generic[M]):
 
 
 def locate(
-    stage: str, model: str, *, revision: str | None, model_types: Collection[str], local_only: bool = False
+    stage: str,
+    model: str,
+    *,
+    revision: str | None,
+    model_types: Collection[str],
+    local_only: bool = False,
+    weights: bool = True,
 ) -> LocatedModel:
     """Return the folder of `model`: a path, or a hub name that is looked up in the local cache, then fetched.
 
     Only safetensors weights are accepted. `model_types`: what config.json may say the architecture is; empty
-    for any.
+    for any. `local_only`: fetch nothing. `weights` off: the tokenizer is enough.
 
     Raises:
         ConfigError: there is no such model, or the folder is not what the stage expects."""
     path = Path(model).expanduser()
     if path.is_dir():
-        _check(stage, path, model_types)
+        _check(stage, path, model_types, weights=weights)
         return LocatedModel(path, revision or _digest(path))
     if path.is_absolute() or model.startswith((".", "~")) or model.count("/") != 1:
         raise ConfigError(
             f"{stage}: no model folder '{model}'; give the path of an existing folder or a hub name 'owner/name'"
         )
-    path = _from_hub(stage, model, revision, local_only=local_only)
-    _check(stage, path, model_types)
+    path = _from_hub(stage, model, revision, local_only=local_only, weights=weights)
+    _check(stage, path, model_types, weights=weights)
     return LocatedModel(path, path.name)
 
 
-def _from_hub(stage: str, model: str, revision: str | None, *, local_only: bool) -> Path:
+def _from_hub(stage: str, model: str, revision: str | None, *, local_only: bool, weights: bool) -> Path:
     from huggingface_hub import snapshot_download
 
-    patterns = ["*.safetensors", "*.json", "*.jinja", "*.txt", "*.model"]
+    patterns = [*(["*.safetensors"] if weights else []), "*.json", "*.jinja", "*.txt", "*.model"]
     try:
         return Path(snapshot_download(model, revision=revision, allow_patterns=patterns, local_files_only=True))
     except (OSError, ValueError) as error:
@@ -81,7 +87,7 @@ def _from_hub(stage: str, model: str, revision: str | None, *, local_only: bool)
         ) from error
 
 
-def _check(stage: str, path: Path, model_types: Collection[str]) -> None:
+def _check(stage: str, path: Path, model_types: Collection[str], *, weights: bool) -> None:
     config_path = path / "config.json"
     try:
         config = json.loads(config_path.read_text(encoding="utf-8"))
@@ -98,7 +104,7 @@ def _check(stage: str, path: Path, model_types: Collection[str]) -> None:
             f"{stage}: {path} holds a '{found}' model, not {' or '.join(sorted(model_types))}; "
             "set `model:` to one that is"
         )
-    if not any(path.glob("*.safetensors")):
+    if weights and not any(path.glob("*.safetensors")):
         raise ConfigError(
             f"{stage}: {path} has no *.safetensors weights; other formats are not loaded. "
             "Choose a `revision:` that has them, or convert the model with save_pretrained(safe_serialization=True)"

@@ -1,0 +1,71 @@
+"""Questions at once against one after another, on tiny models: `python -m benchmarks.batching`."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import statistics
+import tempfile
+import time
+from pathlib import Path
+
+import typer
+
+from qttrag.application import Application
+from qttrag.cli.output import console, table
+from tests import deployment, tiny_models
+from tests.texts import LANGS, sentences
+
+os.environ["HF_HUB_OFFLINE"] = "1"
+
+
+async def _one_after_another(application: Application, questions: list[str], strategy: str) -> float:
+    start = time.perf_counter()
+    for question in questions:
+        await application.ask(question, strategy=strategy)
+    return time.perf_counter() - start
+
+
+async def _at_once(application: Application, questions: list[str], strategy: str) -> float:
+    start = time.perf_counter()
+    await asyncio.gather(*(application.ask(question, strategy=strategy) for question in questions))
+    return time.perf_counter() - start
+
+
+async def _measure(path: Path, strategies: list[str], n: int, rounds: int) -> list[list[str]]:
+    questions = [text for lang in LANGS for text in sentences(lang, n // len(LANGS), seed=9)]
+    rows = []
+    async with Application.open(path) as application:
+        await application.start()
+        for strategy in strategies:
+            await application.ask(questions[0], strategy=strategy)
+            runs = [
+                (await _one_after_another(application, questions, strategy),
+                 await _at_once(application, questions, strategy))
+                for _ in range(rounds)
+            ]  # fmt: skip
+            apart, together = (statistics.median(times) for times in zip(*runs, strict=True))
+            ratio = statistics.median(one / other for one, other in runs)
+            rows.append([strategy, f"{apart:.2f}", f"{together:.2f}", f"{ratio:.1f}"])
+    return rows
+
+
+def main(
+    n: int = typer.Option(64, help="Questions."),
+    rounds: int = typer.Option(3, help="How often both ways are run, in turn."),
+    strategies: list[str] = typer.Option(["base", "qtt_rag"], "--strategy", help="Repeatable."),  # noqa: B008
+) -> None:
+    """Ask N questions both ways, without a cache, and print the ratio of the times."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        os.environ["QTTRAG_HOME"] = name
+        for kind in ("encoder", "reranker", "nllb", "llama"):
+            getattr(tiny_models, f"make_{kind}")(folder / kind)
+        deployment.build(folder, folder)
+        path = deployment.write_deployment(folder, folder, cache={"enabled": False})
+        rows = asyncio.run(_measure(path, strategies, n, rounds))
+    console().print(table("strategy", "one after another, s", "at once, s", "times faster", rows=rows))
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,76 @@
+"""Bi-encoders of the sentence-transformers kind: texts to unit vectors."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from qttrag import devices
+from qttrag.errors import ConfigError
+from qttrag.loading import failed, locate
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+_STAGE = "retriever"
+
+
+class Encoder:
+    """A loaded encoder. Pooling is the model's own (CLS for BGE-M3); vectors are normalised, so a dot is a cosine.
+
+    `revision` tells this model's weights from others."""
+
+    def __init__(self, model: str, *, revision: str | None, device: str, max_tokens: int) -> None:
+        """Load the model.
+
+        Raises:
+            ConfigError: the folder holds something that is not a sentence-transformers encoder."""
+        located = locate(_STAGE, model, revision=revision, model_types=())
+        _check(located.path)
+        from sentence_transformers import SentenceTransformer
+
+        self.revision = located.revision
+        self.device = devices.pick(device)
+        self.max_tokens = max_tokens
+        try:
+            self._model: Any = SentenceTransformer(
+                str(located.path), device=self.device, local_files_only=True, model_kwargs={"use_safetensors": True}
+            )
+        except Exception as error:
+            raise ConfigError(f"{_STAGE}: {located.path} cannot be loaded as an encoder: {error}") from error
+        self._model.max_seq_length = max_tokens
+        self.dim: int = self._model.get_embedding_dimension()
+
+    def lengths(self, texts: Sequence[str]) -> list[int]:
+        """Return each text's length in tokens, uncut."""
+        ids = self._model.tokenizer(list(texts), truncation=False, verbose=False)["input_ids"]
+        return [len(row) for row in ids]
+
+    def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Return unit vectors, float32, shape (len(texts), dim), of what `max_tokens` show of each text.
+
+        Raises:
+            StageError: the model failed."""
+        try:
+            vectors: NDArray[np.float32] = self._model.encode(
+                list(texts),
+                batch_size=len(texts),
+                normalize_embeddings=True,
+                convert_to_numpy=True,
+                show_progress_bar=False,
+            )
+        except Exception as error:
+            raise failed(_STAGE, error) from error
+        return vectors.astype("float32")
+
+
+def _check(path: Path) -> None:
+    if not (path / "modules.json").is_file():
+        kind = json.loads((path / "config.json").read_text(encoding="utf-8")).get("model_type")
+        raise ConfigError(
+            f"{_STAGE}: {path} holds a '{kind}' model without modules.json, not a sentence-transformers encoder; "
+            "set `model:` to one, or save yours with SentenceTransformer.save"
+        )

@@ -1,0 +1,69 @@
+"""Holding an in-process model to a JSON schema, token by token."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from qttrag.errors import ConfigError, StageError
+
+if TYPE_CHECKING:
+    import torch
+
+_COMPACT = {"whitespace_flexible": False, "key_separator": ": ", "item_separator": ", "}
+
+
+class SchemaMasks:
+    """Makes logits processors for one tokenizer."""
+
+    def __init__(self, tokenizer: Any, *, vocab_size: int) -> None:
+        try:
+            from llguidance.hf import from_tokenizer
+        except ModuleNotFoundError as error:
+            raise ConfigError("scoring in process needs llguidance; pip install 'qttrag[models]'") from error
+        self._tokenizer = from_tokenizer(tokenizer, n_vocab=vocab_size)
+        self._vocab_size = vocab_size
+
+    def processor(self, schemas: Sequence[Mapping[str, object] | None], *, prompt_length: int) -> _Processor:
+        """Return the processor of one batch: row n follows `schemas[n]`, or anything where that is None."""
+        return _Processor([schema and self._matcher(schema) for schema in schemas], self._vocab_size, prompt_length)
+
+    def _matcher(self, schema: Mapping[str, object]) -> Any:
+        from llguidance import LLMatcher
+
+        grammar = LLMatcher.grammar_from_json_schema(json.dumps(schema), overrides=_COMPACT)
+        matcher = LLMatcher(self._tokenizer, grammar)
+        _check(matcher)
+        return matcher
+
+
+class _Processor:
+    """A transformers logits processor: what the row's schema does not allow next gets -inf."""
+
+    def __init__(self, matchers: Sequence[Any], vocab_size: int, prompt_length: int) -> None:
+        self._matchers = matchers
+        self._vocab_size = vocab_size
+        self._prompt_length = prompt_length
+
+    def __call__(self, input_ids: torch.LongTensor, scores: torch.Tensor) -> torch.Tensor:
+        import numpy as np
+        import torch
+        from llguidance.numpy import allocate_token_bitmask, fill_next_token_bitmask
+
+        bits = allocate_token_bitmask(1, self._vocab_size)
+        for row, matcher in enumerate(self._matchers):
+            if matcher is None:
+                continue
+            if input_ids.shape[1] > self._prompt_length and not matcher.is_stopped():
+                matcher.consume_token(int(input_ids[row, -1]))
+                _check(matcher)
+            fill_next_token_bitmask(matcher, bits, 0)
+            allowed = np.unpackbits(bits.view(np.uint8), bitorder="little")[: scores.shape[1]].astype(bool)
+            scores[row, torch.from_numpy(~allowed).to(scores.device)] = float("-inf")
+        return scores
+
+
+def _check(matcher: Any) -> None:
+    if matcher.is_error():
+        raise StageError("generator", f"the JSON schema cannot be followed: {matcher.get_error()}")

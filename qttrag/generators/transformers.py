@@ -1,0 +1,226 @@
+"""Language models in process: their own chat template, batched, streamed."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Literal, NamedTuple
+
+from qttrag import devices, trace
+from qttrag.batching import Batcher
+from qttrag.errors import ConfigError, StageError
+from qttrag.generators.schema import SchemaMasks
+from qttrag.generators.streaming import RowStream, Streamer
+from qttrag.loading import Lazy, LocatedModel, failed, locate
+from qttrag.types import Decoding, Message
+
+_STAGE = "generator"
+
+
+@dataclass(eq=False, slots=True)
+class _Request:
+    """A prompt at work. `stream` is where its pieces go; `left` is set when nobody waits for it any more."""
+
+    ids: list[int]
+    decoding: Decoding
+    stream: RowStream
+
+
+class _Loaded(NamedTuple):
+    tokenizer: Any
+    batcher: Batcher[_Request, int]
+    takes_system: bool
+
+
+class TransformersGenerator:
+    """Generator kind `transformers`.
+
+    `dtype` "auto" is the checkpoint's own on a GPU and float32 on a CPU. `context`: tokens for prompt and completion;
+    null for all the model has. A batch holds at most `batch_tokens` tokens of prompts, and `max_batch` prompts."""
+
+    def __init__(
+        self,
+        model: str,
+        *,
+        revision: str | None = None,
+        device: str = "auto",
+        dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto",
+        context: int | None = None,
+        batch_tokens: int = 16_384,
+        max_batch: int = 16,
+    ) -> None:
+        self._model = model
+        self._revision = revision
+        self._device = device
+        self._dtype = dtype
+        self._given_context = context
+        self._batch_tokens = batch_tokens
+        self._max_batch = max_batch
+        self._lazy = Lazy(self._load)
+
+    @property
+    def identity(self) -> str:
+        return f"transformers:{self._located.revision}:{self._dtype}"
+
+    @property
+    def context(self) -> int:
+        config = json.loads((self._located.path / "config.json").read_text(encoding="utf-8"))
+        own = int(config.get("max_position_embeddings") or config.get("n_positions") or 2048)
+        return own if self._given_context is None else min(own, self._given_context)
+
+    @cached_property
+    def _located(self) -> LocatedModel:
+        return locate(_STAGE, self._model, revision=self._revision, model_types=())
+
+    async def start(self) -> None:
+        await self._lazy.get()
+
+    async def count_tokens(self, messages: Sequence[Message]) -> int:
+        return len(_prompt(await self._lazy.get(), messages))
+
+    async def generate(self, messages: Sequence[Message], decoding: Decoding) -> AsyncIterator[str]:
+        loaded = await self._lazy.get()
+        ids = _prompt(loaded, messages)
+        if len(ids) + decoding.max_tokens > self.context:
+            raise StageError(
+                _STAGE,
+                f"a prompt of {len(ids)} tokens and {decoding.max_tokens} to generate do not fit into the model's "
+                f"{self.context}; shorten the text or use a model with more `context:`",
+            )
+        trace.count("calls")
+        trace.count("prompt_tokens", len(ids))
+        pieces: asyncio.Queue[str | None] = asyncio.Queue()
+        loop = asyncio.get_running_loop()
+        stream = RowStream(
+            loaded.tokenizer, lambda piece: loop.call_soon_threadsafe(pieces.put_nowait, piece), decoding.max_tokens
+        )
+        work = asyncio.ensure_future(loaded.batcher.map([_Request(ids, decoding, stream)]))
+        work.add_done_callback(lambda _: pieces.put_nowait(None))
+        try:
+            while (piece := await pieces.get()) is not None:
+                yield piece
+            (tokens,) = await work
+            trace.count("completion_tokens", tokens)
+            trace.count("cut_at_max_tokens", int(not stream.ended))
+        finally:
+            stream.left = True
+            work.cancel()
+
+    def _load(self) -> _Loaded:
+        import torch
+        from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
+
+        path = self._located.path
+        device = devices.pick(self._device)
+        dtype = "float32" if self._dtype == "auto" and device == "cpu" else self._dtype
+        try:
+            tokenizer = AutoTokenizer.from_pretrained(path)
+            model: Any = AutoModelForCausalLM.from_pretrained(
+                path, dtype=dtype if dtype == "auto" else getattr(torch, dtype), use_safetensors=True
+            )
+        except (OSError, ValueError, KeyError) as error:
+            words = str(error).splitlines()[0]
+            raise ConfigError(f"{_STAGE}: {path} cannot be loaded as a language model: {words}") from error
+        takes_system = _check_template(tokenizer, path.name if self._model == str(path) else self._model)
+        model.to(device).eval()
+        own = model.generation_config
+        ends = own.eos_token_id if own.eos_token_id is not None else tokenizer.eos_token_id
+        ends = list(ends) if isinstance(ends, list | tuple) else [ends]
+        pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else ends[0]
+        # a checkpoint's sampling defaults must not leak into what is asked to be greedy
+        model.generation_config = GenerationConfig(eos_token_id=ends, pad_token_id=pad)
+        masks = SchemaMasks(tokenizer, vocab_size=model.config.vocab_size)
+
+        def run(requests: list[_Request]) -> list[int]:
+            try:
+                return _generate(model, masks, requests, ends=ends, pad=pad)
+            except StageError:
+                raise
+            except Exception as error:
+                raise failed(_STAGE, error) from error
+
+        batcher = Batcher(
+            run,
+            executor=devices.executor(device),
+            length=lambda request: len(request.ids) + request.decoding.max_tokens,
+            max_items=self._max_batch,
+            max_length=self._batch_tokens,
+            key=lambda request: (
+                request.decoding.max_tokens,
+                request.decoding.temperature,
+                request.decoding.top_p,
+                request.decoding.repetition_penalty,
+            ),
+        )
+        return _Loaded(tokenizer, batcher, takes_system)
+
+
+def _generate(model: Any, masks: SchemaMasks, requests: list[_Request], *, ends: list[int], pad: int) -> list[int]:
+    """Complete the prompts together, row by row into their streams; return how many tokens each was given."""
+    import torch
+    from transformers import LogitsProcessorList, StoppingCriteriaList
+
+    if any(request.stream.tokens for request in requests):
+        raise StageError(_STAGE, "the model failed after the answer had begun; ask again")
+    longest = max(len(request.ids) for request in requests)
+    rows = [[pad] * (longest - len(request.ids)) + request.ids for request in requests]
+    attended = [[0] * (longest - len(request.ids)) + [1] * len(request.ids) for request in requests]
+    decoding = requests[0].decoding
+    sampling = (
+        {"do_sample": True, "temperature": decoding.temperature, "top_p": decoding.top_p, "top_k": 0}
+        if decoding.temperature > 0
+        else {"do_sample": False}
+    )
+    schemas = [request.decoding.schema for request in requests]
+    processors = [masks.processor(schemas, prompt_length=longest)] if any(schemas) else []
+    streamer = Streamer([request.stream for request in requests], ends)
+    with torch.inference_mode():
+        model.generate(
+            input_ids=torch.tensor(rows, device=model.device),
+            attention_mask=torch.tensor(attended, device=model.device),
+            max_new_tokens=decoding.max_tokens,
+            repetition_penalty=decoding.repetition_penalty,
+            streamer=streamer,
+            logits_processor=LogitsProcessorList(processors),
+            stopping_criteria=StoppingCriteriaList([streamer.stopped]),
+            **sampling,
+        )
+    return [request.stream.tokens for request in requests]
+
+
+def _prompt(loaded: _Loaded, messages: Sequence[Message]) -> list[int]:
+    given = list(messages) if loaded.takes_system else _merged(messages)
+    ids: list[int] = loaded.tokenizer.apply_chat_template(given, add_generation_prompt=True)["input_ids"]
+    return ids
+
+
+def _merged(messages: Sequence[Message]) -> list[Message]:
+    """Return the messages with the system's words at the head of the first user turn."""
+    if len(messages) < 2 or messages[0]["role"] != "system":
+        return list(messages)
+    first: Message = {"role": "user", "content": f"{messages[0]['content']}\n\n{messages[1]['content']}"}
+    return [first, *messages[2:]]
+
+
+def _check_template(tokenizer: Any, name: str) -> bool:
+    """Return whether the model's chat template takes a system turn.
+
+    Raises:
+        ConfigError: it has no chat template, or one that takes no user turn either."""
+    import jinja2
+
+    if not tokenizer.chat_template:
+        raise ConfigError(f"{_STAGE}: model '{name}' has no chat template; use an instruction-tuned model")
+    user: Message = {"role": "user", "content": "?"}
+    try:
+        tokenizer.apply_chat_template([{"role": "system", "content": "!"}, user], add_generation_prompt=True)
+    except jinja2.TemplateError:
+        try:
+            tokenizer.apply_chat_template([user], add_generation_prompt=True)
+        except jinja2.TemplateError as error:
+            raise ConfigError(f"{_STAGE}: the chat template of '{name}' does not work: {error}") from error
+        return False
+    return True

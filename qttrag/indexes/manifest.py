@@ -1,0 +1,90 @@
+"""`manifest.json`: what a built index is, and how to tell that it still is what was built."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from qttrag.errors import CollectionError
+
+LAYOUT = 1
+FILE = "manifest.json"
+
+
+class FileSum(BaseModel):
+    """A file's size in bytes and its SHA-256."""
+
+    model_config = ConfigDict(extra="forbid")
+    bytes: int
+    sha256: str
+
+
+class Manifest(BaseModel):
+    """A built index. `langs`: passages by language; `skipped`: source records left out, by cause;
+    `truncated`: passages longer than the encoder reads."""
+
+    model_config = ConfigDict(extra="forbid")
+    layout: int = LAYOUT
+    name: str
+    qttrag: str
+    built: str
+    recipe: dict[str, Any]
+    recipe_digest: str
+    encoder_revision: str
+    rows: int
+    dim: int
+    metric: str = "inner_product"
+    langs: dict[str, int]
+    skipped: dict[str, int]
+    truncated: int
+    files: dict[str, FileSum]
+
+    def write(self, folder: Path) -> None:
+        (folder / FILE).write_text(self.model_dump_json(indent=2), encoding="utf-8")
+
+
+def read(folder: Path) -> Manifest:
+    """Return the manifest in `folder`.
+
+    Raises:
+        CollectionError: it is missing, damaged, or of another layout."""
+    path = folder / FILE
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+        if isinstance(data, dict) and data.get("layout") != LAYOUT:
+            raise CollectionError(f"{path}: layout {data.get('layout')}, this qttrag reads {LAYOUT}; {again(folder)}")
+        return Manifest(**data)
+    except FileNotFoundError:
+        raise CollectionError(f"{folder} is not a built index: it has no {FILE}; {again(folder)}") from None
+    except (OSError, ValueError, TypeError, ValidationError) as error:
+        raise CollectionError(f"{path}: damaged ({str(error).splitlines()[0]}); {again(folder)}") from error
+
+
+def again(folder: Path) -> str:
+    """Return the way out of a bad index."""
+    return f"build it again: qttrag index build {folder.name} --overwrite"
+
+
+def checksum(path: Path) -> FileSum:
+    with path.open("rb") as stream:
+        return FileSum(bytes=path.stat().st_size, sha256=hashlib.file_digest(stream, "sha256").hexdigest())
+
+
+def problems(folder: Path, manifest: Manifest, *, full: bool) -> list[str]:
+    """Return what is wrong with the index's files: missing, of another size, or (`full`) of other contents."""
+    found = []
+    for name, recorded in manifest.files.items():
+        path = folder / name
+        if not path.is_file():
+            found.append(f"{path} is missing")
+        elif path.stat().st_size != recorded.bytes:
+            found.append(f"{path} has {path.stat().st_size} bytes, {recorded.bytes} were written")
+        elif full and checksum(path).sha256 != recorded.sha256:
+            found.append(f"{path} has changed since it was built (SHA-256 differs)")
+    if manifest.rows == 0:
+        found.append(f"{folder} holds no passages")
+    return found

@@ -1,0 +1,120 @@
+"""Cross-encoders of the sentence-transformers kind, e.g. BAAI/bge-reranker-v2-m3."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from qttrag import devices, trace
+from qttrag.batching import Batcher
+from qttrag.errors import ConfigError, StageError
+from qttrag.loading import Lazy, failed, locate
+from qttrag.types import Hit, Query
+
+_STAGE = "reranker"
+
+
+class _Pair(NamedTuple):
+    query: str
+    passage: str
+    tokens: int
+
+
+class _Loaded(NamedTuple):
+    tokenizer: Any
+    batcher: Batcher[_Pair, float]
+
+
+class CrossEncoderReranker:
+    """Reranker kind `cross_encoder`: scores are the model's raw output for (question, passage), higher is better.
+
+    Raw, because a sigmoid rounds the best passages to equal ones. `max_tokens` of question and passage together
+    are read, the paper's 256."""
+
+    def __init__(
+        self,
+        model: str,
+        *,
+        revision: str | None = None,
+        device: str = "auto",
+        max_tokens: int = 256,
+        batch_tokens: int = 16_384,
+    ) -> None:
+        self._model = model
+        self._revision = revision
+        self._device = device
+        self._max_tokens = max_tokens
+        self._batch_tokens = batch_tokens
+        self._lazy = Lazy(self._load)
+
+    async def start(self) -> None:
+        await self._lazy.get()
+
+    async def rerank(self, query: Query, hits: Sequence[Hit]) -> list[Hit]:
+        if not hits:
+            return []
+        tokenizer, batcher = await self._lazy.get()
+        contents = [hit.passage.content for hit in hits]
+        ids = tokenizer([query.text] * len(hits), contents, truncation=False, verbose=False)["input_ids"]
+        trace.count("truncated", sum(len(row) > self._max_tokens for row in ids))
+        scores = await batcher.map(
+            [
+                _Pair(query.text, content, min(len(row), self._max_tokens))
+                for content, row in zip(contents, ids, strict=True)
+            ]
+        )
+        if not all(map(math.isfinite, scores)):
+            raise StageError(_STAGE, f"{self._model} gave a score that is not a number; use another dtype or model")
+        ranked = [Hit(hit.passage, score) for hit, score in zip(hits, scores, strict=True)]
+        return sorted(ranked, key=lambda hit: (-hit.score, hit.passage.passage_id))
+
+    def _load(self) -> _Loaded:
+        located = locate(_STAGE, self._model, revision=self._revision, model_types=())
+        _check(located.path)
+        import torch
+        from sentence_transformers import CrossEncoder
+
+        device = devices.pick(self._device)
+        try:
+            model = CrossEncoder(
+                str(located.path),
+                device=device,
+                local_files_only=True,
+                activation_fn=torch.nn.Identity(),
+                model_kwargs={"use_safetensors": True},
+            )
+        except Exception as error:
+            raise ConfigError(f"{_STAGE}: {located.path} cannot be loaded as a cross-encoder: {error}") from error
+        model.max_seq_length = self._max_tokens
+
+        def run(pairs: list[_Pair]) -> list[float]:
+            try:
+                scores = model.predict(
+                    [(pair.query, pair.passage) for pair in pairs], batch_size=len(pairs), show_progress_bar=False
+                )
+            except Exception as error:
+                raise failed(_STAGE, error) from error
+            return [float(score) for score in scores]
+
+        batcher = Batcher(
+            run,
+            executor=devices.executor(device),
+            length=lambda pair: pair.tokens,
+            max_length=self._batch_tokens,
+            max_items=256,
+        )
+        return _Loaded(model.tokenizer, batcher)
+
+
+def _check(path: Path) -> None:
+    config = json.loads((path / "config.json").read_text(encoding="utf-8"))
+    architectures = config.get("architectures") or []
+    labels = len(config.get("id2label") or {}) or config.get("num_labels", 0)
+    if not any("SequenceClassification" in name for name in architectures) or labels != 1:
+        raise ConfigError(
+            f"{_STAGE}: {path} holds {', '.join(architectures) or 'no named architecture'} with {labels} labels, "
+            "not a sequence classification model with one; set `model:` to a reranker"
+        )

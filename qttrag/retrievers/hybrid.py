@@ -1,0 +1,27 @@
+"""Two retrievers, fused by rank."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+
+from qttrag.stages import Retriever
+from qttrag.types import Hit, Passage, Query
+
+RRF_K = 60  # Cormack, Clarke and Büttcher, SIGIR 2009
+
+
+class HybridRetriever:
+    """Retriever kind `hybrid`: reciprocal rank fusion, score = sum over retrievers of 1 / (rrf_k + rank)."""
+
+    def __init__(self, *, first: Retriever, second: Retriever, rrf_k: int = RRF_K) -> None:
+        self._retrievers = (first, second)
+        self._rrf_k = rrf_k
+
+    async def retrieve(self, query: Query, k: int) -> list[Hit]:
+        scores: dict[Passage, float] = defaultdict(float)
+        for hits in await asyncio.gather(*(retriever.retrieve(query, k) for retriever in self._retrievers)):
+            for rank, hit in enumerate(hits, 1):
+                scores[hit.passage] += 1 / (self._rrf_k + rank)
+        fused = [Hit(passage, score) for passage, score in scores.items()]
+        return sorted(fused, key=lambda hit: (-hit.score, hit.passage.passage_id))[:k]

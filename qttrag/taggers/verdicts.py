@@ -1,0 +1,62 @@
+"""What a tagger's reply must look like, and reading it without ever guessing."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from qttrag.types import MAX_SCORE, QualityScores, Verdict
+
+KEYS = ("semantic", "grammar", "fluency")
+SCHEMA: Mapping[str, object] = {
+    "type": "object",
+    "properties": {key: {"type": "number", "minimum": 0, "maximum": 5, "multipleOf": 0.1} for key in KEYS},
+    "required": list(KEYS),
+    "additionalProperties": False,
+}
+"""ASCII keys whatever the language of the prompt: fewer tokens, one grammar for all (docs/design/score-keys.md)."""
+
+UNREADABLE = Verdict(None, "unreadable")
+OUT_OF_RANGE = Verdict(None, "range")
+_FENCED = re.compile(r"\A```(?:json)?\s*(.*?)\s*```\Z", re.DOTALL)
+
+
+def parse(reply: str, names: Mapping[str, str] | None = None) -> Verdict:
+    """Return the verdict in a reply: one JSON object, in a code fence or bare, with the three keys and no other.
+
+    `names`: the criterion names by key in the language of the prompt, taken instead if all three are used.
+    A number outside [0, 5] gives cause "range"; whatever else is not as asked, "unreadable". Never raises."""
+    text = reply.strip()
+    if fenced := _FENCED.match(text):
+        text = fenced.group(1)
+    try:
+        value = json.loads(text, object_pairs_hook=_without_repeats, parse_constant=_refuse)
+    except (ValueError, RecursionError):
+        return UNREADABLE
+    if not isinstance(value, dict):
+        return UNREADABLE
+    for keys in (KEYS, tuple((names or {}).get(key, key) for key in KEYS)):
+        if set(value) == set(keys):
+            return _scores([value[key] for key in keys])
+    return UNREADABLE
+
+
+def _scores(values: list[Any]) -> Verdict:
+    if any(isinstance(value, bool) or not isinstance(value, int | float) for value in values):
+        return UNREADABLE
+    if not all(0 <= value <= MAX_SCORE for value in values):
+        return OUT_OF_RANGE
+    semantic, grammar, fluency = map(float, values)
+    return Verdict(QualityScores(semantic, grammar, fluency))
+
+
+def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    if len({key for key, _ in pairs}) != len(pairs):
+        raise ValueError("a key is there twice")
+    return dict(pairs)
+
+
+def _refuse(constant: str) -> float:
+    raise ValueError(f"{constant} is not JSON")

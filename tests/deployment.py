@@ -1,0 +1,49 @@
+"""A whole deployment on the tiny models: a collection in four languages and a deployment file."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import yaml
+
+from tests.texts import LANGS, facts
+
+RECIPE = "mixed"
+
+
+def write_source(path: Path, *, n: int = 40) -> Path:
+    """Write `n` passages, each in one of the pool's languages, as JSONL."""
+    with path.open("w", encoding="utf-8") as file:
+        for number, fact in enumerate(facts(n, seed=5)):
+            lang = LANGS[number % len(LANGS)]
+            record = {"id": f"{lang}-{number}", "title": f"T{number}", "text": fact.say(lang), "lang": lang}
+            file.write(json.dumps(record, ensure_ascii=False) + "\n")
+    return path
+
+
+def write_recipe(folder: Path, tiny: Path, *, n: int = 40) -> Path:
+    write_source(folder / "mixed.jsonl", n=n)
+    recipe = {
+        "source": {"kind": "jsonl", "path": "./mixed.jsonl"},
+        "encoder": {"model": str(tiny / "encoder"), "device": "cpu"},
+    }
+    path = folder / f"{RECIPE}.yaml"
+    path.write_text(yaml.safe_dump(recipe), encoding="utf-8")
+    return path
+
+
+def write_deployment(folder: Path, tiny: Path, **changes: object) -> Path:
+    deployment = {
+        "retriever": {"kind": "dense", "model": str(tiny / "encoder"), "collections": [RECIPE], "device": "cpu"},
+        "reranker": {"kind": "cross_encoder", "model": str(tiny / "reranker"), "device": "cpu"},
+        "translator": {"kind": "nllb", "model": str(tiny / "nllb"), "device": "cpu"},
+        "tagger": {"kind": "llm"},
+        "generator": {"kind": "transformers", "model": str(tiny / "llama"), "device": "cpu"},
+        "depth": 10,
+        "answer_tokens": 16,
+        **changes,
+    }
+    path = folder / "deployment.yaml"
+    path.write_text(yaml.safe_dump(deployment), encoding="utf-8")
+    return path

@@ -1,0 +1,121 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from qttrag.caching import Cache
+from qttrag.errors import StageError
+from qttrag.testing import FakeTranslator
+from qttrag.trace import Trace
+from qttrag.translators.cached import CachedTranslator
+from qttrag.types import Lang, Translation
+
+EN, KO, FI = Lang("en"), Lang("ko"), Lang("fi")
+
+
+@pytest.fixture
+def cache(tmp_path: Path) -> Cache:
+    return Cache(tmp_path / "cache.sqlite")
+
+
+async def counts(translator: CachedTranslator, texts: Sequence[str], source: Lang, target: Lang) -> dict[str, int]:
+    trace = Trace()
+    with trace.stage("translate"):
+        await translator.translate(texts, [source] * len(texts), target)
+    return dict(trace.counts)
+
+
+async def test_a_second_call_computes_nothing(cache: Cache) -> None:
+    inner = FakeTranslator()
+    translator = CachedTranslator(inner, cache)
+    assert await counts(translator, ["a", "b"], EN, KO) == {"translate.computed": 2}
+    assert await counts(translator, ["b", "a"], EN, KO) == {"translate.cached": 2}
+    assert inner.seen == ["a", "b"]
+
+
+async def test_a_later_process_finds_what_an_earlier_one_kept(cache: Cache) -> None:
+    await CachedTranslator(FakeTranslator(), cache).translate(["a"], [EN], KO)
+    cache.close()
+    inner = FakeTranslator()
+    again = CachedTranslator(inner, Cache(cache.path))
+    assert await again.translate(["a"], [EN], KO) == [Translation("ko<a>")]
+    assert inner.seen == []
+
+
+async def test_equal_texts_of_one_call_are_translated_once(cache: Cache) -> None:
+    inner = FakeTranslator()
+    translations = await CachedTranslator(inner, cache).translate(["a", "b", "a"], [EN] * 3, KO)
+    assert [t.text for t in translations] == ["ko<a>", "ko<b>", "ko<a>"]
+    assert inner.seen == ["a", "b"]
+
+
+async def test_the_same_words_in_another_language_are_another_text(cache: Cache) -> None:
+    inner = FakeTranslator()
+    translator = CachedTranslator(inner, cache)
+    await translator.translate(["a", "a"], [EN, FI], KO)
+    await translator.translate(["a"], [EN], FI)
+    assert inner.seen == ["a", "a", "a"]
+
+
+async def test_another_model_starts_anew(cache: Cache) -> None:
+    class Other(FakeTranslator):
+        identity = "another fake"
+
+    await CachedTranslator(FakeTranslator(), cache).translate(["a"], [EN], KO)
+    other = Other()
+    await CachedTranslator(other, cache).translate(["a"], [EN], KO)
+    assert other.seen == ["a"]
+
+
+class Flagging(FakeTranslator):
+    async def translate(self, texts: Sequence[str], source: Sequence[Lang], target: Lang) -> list[Translation]:
+        return [Translation("x", ("loop", "cut")) for _ in texts]
+
+
+async def test_flags_are_kept_with_the_translation(cache: Cache) -> None:
+    translator = CachedTranslator(Flagging(), cache)
+    first = await translator.translate(["a"], [EN], KO)
+    assert await translator.translate(["a"], [EN], KO) == first == [Translation("x", ("loop", "cut"))]
+
+
+class Failing(FakeTranslator):
+    async def translate(self, texts: Sequence[str], source: Sequence[Lang], target: Lang) -> list[Translation]:
+        raise StageError("translator", "no memory")
+
+
+async def test_a_failure_is_not_kept(cache: Cache) -> None:
+    with pytest.raises(StageError):
+        await CachedTranslator(Failing(), cache).translate(["a"], [EN], KO)
+    assert await CachedTranslator(FakeTranslator(), cache).translate(["a"], [EN], KO) == [Translation("ko<a>")]
+
+
+class Living(FakeTranslator):
+    state = "new"
+
+    async def start(self) -> None:
+        self.state = "started"
+
+    async def close(self) -> None:
+        self.state = "closed"
+
+
+async def test_start_and_close_reach_the_inner_translator(cache: Cache) -> None:
+    inner = Living()
+    translator = CachedTranslator(inner, cache)
+    await translator.start()
+    assert inner.state == "started"
+    await translator.close()
+    assert inner.state == "closed"
+
+
+async def test_a_translator_without_start_and_close_needs_none(cache: Cache) -> None:
+    translator = CachedTranslator(FakeTranslator(), cache)
+    await translator.start()
+    await translator.close()
+    assert translator.identity == "fake"
+
+
+async def test_no_text_is_no_work(cache: Cache) -> None:
+    assert await CachedTranslator(FakeTranslator(), cache).translate([], [], KO) == []
