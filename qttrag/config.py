@@ -79,7 +79,9 @@ def load(value: str | Path, flags: Mapping[str, Any] | None = None) -> Deploymen
     try:
         return Loaded(**(flags or {}))
     except ValidationError as error:
-        raise ConfigError(explain(error, f"{path}", Deployment.model_fields)) from error
+        in_cache = len(error.errors()[0]["loc"]) > 1
+        fields = CacheSettings.model_fields if in_cache else Deployment.model_fields
+        raise ConfigError(explain(error, str(path), fields)) from error
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
@@ -99,12 +101,13 @@ def read_yaml(path: Path) -> dict[str, Any]:
 
 
 def explain(error: ValidationError, where: str, fields: Mapping[str, Any]) -> str:
-    """Return pydantic's first complaint in our wording: the place, the value, the way out."""
+    """Return pydantic's first complaint in our wording: the place, the value, the way out.
+
+    `fields`: the names allowed where the complaint is."""
     first = error.errors()[0]
     name = ".".join(map(str, first["loc"]))
     if first["type"] == "extra_forbidden":
-        names = fields if len(first["loc"]) == 1 else CacheSettings.model_fields
-        return f"{where}: {unknown('key', str(first['loc'][-1]), names)}"
+        return f"{where}: {unknown('key', str(first['loc'][-1]), fields)}"
     if first["type"] == "missing":
         return f"{where}: `{name}:` is missing; add it"
     return f"{where}: `{name}: {first['input']!r}`: {first['msg'].lower()}"

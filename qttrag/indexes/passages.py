@@ -29,7 +29,9 @@ class PassageWriter:
         import pyarrow as pa
 
         columns = [[getattr(passage, name) for passage in passages] for name in _COLUMNS]
-        self._writer.write_batch(pa.record_batch([pa.array(c, pa.large_string()) for c in columns], schema=self._schema))
+        self._writer.write_batch(
+            pa.record_batch([pa.array(c, pa.large_string()) for c in columns], schema=self._schema)
+        )
 
     def close(self) -> None:
         self._writer.close()

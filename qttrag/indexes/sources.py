@@ -61,7 +61,9 @@ def _files(recipe: Recipe) -> list[Path]:
     for pattern in recipe.source.path:
         found = sorted(glob.glob(pattern, recursive=True))
         if not found:
-            raise ConfigError(f"recipe '{recipe.name}': no file at source path '{pattern}'; paths are beside the recipe")
+            raise ConfigError(
+                f"recipe '{recipe.name}': no file at source path '{pattern}'; paths are beside the recipe"
+            )
         files += map(Path, found)
     return files
 

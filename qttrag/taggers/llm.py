@@ -31,7 +31,7 @@ class LLMTagger:
         prompt = self._prompts.tag(target)
         verdicts = await asyncio.gather(
             *(
-                self._verdict(prompt, original, translation, lang, target)
+                self._verdict(prompt, original, translation, lang)
                 for original, translation, lang in zip(originals, translations, source, strict=True)
             )
         )
@@ -39,18 +39,16 @@ class LLMTagger:
             trace.count("scored" if verdict.scores else f"unscored.{verdict.cause}")
         return list(verdicts)
 
-    async def _verdict(
-        self, prompt: TagPrompt, original: str, translation: str, source: Lang, target: Lang
-    ) -> Verdict:
+    async def _verdict(self, prompt: TagPrompt, original: str, translation: str, source: Lang) -> Verdict:
         if not translation.strip():
             return Verdict(None, "empty")
-        messages = prompt.messages(original, translation, source, target)
+        messages = prompt.messages(original, translation, source)
         try:
             reply = await self._reply(messages)
-            verdict = parse(reply, prompt.criteria)
+            verdict = parse(reply, prompt.names)
             if verdict.scores is None:
                 trace.count("retried")
-                verdict = parse(await self._reply(prompt.retry_messages(messages, reply)), prompt.criteria)
+                verdict = parse(await self._reply(prompt.retry_messages(messages, reply)), prompt.names)
             return verdict
         except StageError as error:
             trace.note(f"translations are unscored: {error}")

@@ -1,0 +1,290 @@
+"""Prompts as people edit them: `prompts/answer|tag|refine/<lang>.yaml`, checked when they are read.
+
+Everything a prompt quotes is data: it cannot bring role tokens, headers or score tags of its own (`neutralise`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from string import Template
+from typing import ClassVar, Literal, Self, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+
+from qttrag import config, resources, trace
+from qttrag.errors import ConfigError, unknown
+from qttrag.languages import language
+from qttrag.types import MAX_SCORE, Lang, Message, QualityScores, TaggedPassage
+
+FALLBACK = Lang("en")
+_BRACKETS = str.maketrans("[]［］【】", "()()()")
+_ROLE_TOKEN = re.compile(r"<(?=[|｜/<]|[A-Za-z][\w▁-]*>)")
+_CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+
+
+def neutralise(text: str) -> str:
+    """Return `text` as one line that can be nothing but data.
+
+    Square brackets, which mark headers and scores, become round; a "<" that could begin a role token of some
+    chat template is set apart from it; controls fold to spaces, white space to single ones."""
+    return " ".join(_CONTROLS.sub(" ", _ROLE_TOKEN.sub("< ", text.translate(_BRACKETS))).split())
+
+
+class _File(BaseModel):
+    """A prompt file. `language`: the English name of the language asked for, which `lang` is not in a fallback."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    placeholders: ClassVar[Mapping[str, tuple[str, ...]]]  # by field: the ones it must have; the rest is optional
+    optional: ClassVar[tuple[str, ...]] = ("language",)
+    lang: Lang
+    language: str
+
+    @model_validator(mode="after")
+    def _check_placeholders(self) -> Self:
+        for field, required in self.placeholders.items():
+            template = Template(self._text(field))
+            if not template.is_valid():
+                raise ValueError(f"{field}: a $ that begins no placeholder; write $$ for a dollar sign")
+            found = set(template.get_identifiers())
+            if missing := set(required) - found:
+                raise ValueError(f"{field}: the placeholder ${min(missing)} is missing; add it")
+            if strange := found - {*required, *self.optional}:
+                known = [f"${name}" for name in (*required, *self.optional)]
+                raise ValueError(f"{field}: {unknown('placeholder', f'${min(strange)}', known)}")
+        return self
+
+    def _text(self, field: str) -> str:
+        value: object = self
+        for name in field.split("."):
+            value = getattr(value, name)
+        return str(value)
+
+    def _fill(self, field: str, **values: str) -> str:
+        return Template(self._text(field)).substitute(language=self.language, **values).strip()
+
+
+class Headers(BaseModel):
+    """The line before a passage, in square brackets, which nothing in a passage can bring."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    plain: str
+    original: str
+    translation: str
+    scored: str
+    unscored: str
+    refined: str
+
+
+class AnswerPrompt(_File):
+    """How a question is put to the generator. `unknown`: what to reply when the passages hold no answer."""
+
+    placeholders = {
+        "plain": ("unknown",),
+        "tagged": ("unknown",),
+        "user": ("passages", "question"),
+        "headers.plain": ("n",),
+        "headers.original": ("n",),
+        "headers.translation": ("n",),
+        "headers.scored": ("n", "scores"),
+        "headers.unscored": ("n", "reason"),
+        "headers.refined": ("n",),
+    }
+    unknown: str
+    plain: str
+    tagged: str
+    user: str
+    headers: Headers
+
+    def block(
+        self,
+        n: int,
+        passage: TaggedPassage,
+        body: str,
+        *,
+        style: Literal["plain", "tagged"],
+        show_scores: bool,
+        tag: TagPrompt,
+    ) -> str:
+        """Return passage `n` as the generator reads it: its header, then `body`."""
+        if style == "plain":
+            header = self._fill("headers.plain", n=str(n))
+        elif passage.translation is None:
+            header = self._fill("headers.original", n=str(n))
+        elif not show_scores:
+            header = self._fill("headers.translation", n=str(n))
+        elif passage.scores is not None:
+            header = self._fill("headers.scored", n=str(n), scores=tag.scores(passage.scores))
+        else:
+            header = self._fill("headers.unscored", n=str(n), reason=tag.reason(passage.unscored or "unavailable"))
+        return f"{header}\n{neutralise(body)}"
+
+    def refined(self, n: int, body: str) -> str:
+        """Return the rewriting of passage `n` as the generator reads it."""
+        return f"{self._fill('headers.refined', n=str(n))}\n{neutralise(body)}"
+
+    def messages(self, question: str, blocks: Sequence[str], *, style: Literal["plain", "tagged"]) -> list[Message]:
+        user = self._fill("user", passages="\n\n".join(blocks), question=neutralise(question))
+        return [
+            {"role": "system", "content": self._fill(style, unknown=self.unknown)},
+            {"role": "user", "content": user},
+        ]
+
+
+class Criteria(BaseModel):
+    """The names of the three quality scores in the language of the prompt."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    semantic: str
+    grammar: str
+    fluency: str
+
+
+class Causes(BaseModel):
+    """Why a translation has no scores, in the language of the prompt."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    empty: str
+    unreadable: str
+    range: str
+    unavailable: str
+
+
+class TagPrompt(_File):
+    """How a translation is put to the tagger, and how its scores are put to the generator."""
+
+    placeholders = {
+        "unscored": ("cause",),
+        "system": ("semantic", "grammar", "fluency"),
+        "user": ("original", "translation"),
+        "retry": (),
+    }
+    optional = ("language", "source_language")
+    criteria: Criteria
+    unscored: str
+    causes: Causes
+    system: str
+    user: str
+    retry: str
+
+    @property
+    def names(self) -> dict[str, str]:
+        """Return the criterion names by key."""
+        return {"semantic": self.criteria.semantic, "grammar": self.criteria.grammar, "fluency": self.criteria.fluency}
+
+    def messages(self, original: str, translation: str, source: Lang) -> list[Message]:
+        """Return the chat that asks for the scores; the original first, so that its translations share a prefix."""
+        name = language(source).name
+        user = self._fill(
+            "user", original=neutralise(original), translation=neutralise(translation), source_language=name
+        )
+        return [
+            {"role": "system", "content": self._fill("system", source_language=name, **self.names)},
+            {"role": "user", "content": user},
+        ]
+
+    def retry_messages(self, previous: Sequence[Message], reply: str) -> list[Message]:
+        """Return the chat that asks again after a reply that could not be read."""
+        return [
+            *previous,
+            {"role": "assistant", "content": neutralise(reply)},
+            {"role": "user", "content": self._fill("retry", source_language="")},
+        ]
+
+    def scores(self, scores: QualityScores) -> str:
+        pairs = zip(self.names.values(), scores.values(), strict=True)
+        return " · ".join(f"{name} {score:.1f}/{MAX_SCORE:g}" for name, score in pairs)
+
+    def reason(self, cause: str) -> str:
+        return self._fill("unscored", cause=getattr(self.causes, cause, cause), source_language="")
+
+
+class RefinePrompt(_File):
+    """How DKM-RAG has a passage rewritten."""
+
+    placeholders = {"system": (), "user": ("question", "passage")}
+    system: str
+    user: str
+
+    def messages(self, question: str, passage: str) -> list[Message]:
+        user = self._fill("user", question=neutralise(question), passage=neutralise(passage))
+        return [{"role": "system", "content": self._fill("system")}, {"role": "user", "content": user}]
+
+
+P = TypeVar("P", AnswerPrompt, TagPrompt, RefinePrompt)
+_KINDS: dict[type[_File], str] = {AnswerPrompt: "answer", TagPrompt: "tag", RefinePrompt: "refine"}
+
+
+class Prompts:
+    """The prompt files of a folder, `prompts/` unless given. Each is read once, when it is first needed."""
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self._given = folder
+        self._read: dict[tuple[type[_File], Lang], _File] = {}
+
+    def answer(self, lang: Lang) -> AnswerPrompt:
+        return self._get(AnswerPrompt, lang)
+
+    def tag(self, lang: Lang) -> TagPrompt:
+        return self._get(TagPrompt, lang)
+
+    def refine(self, lang: Lang) -> RefinePrompt:
+        return self._get(RefinePrompt, lang)
+
+    def languages(self, kind: Literal["answer", "tag", "refine"]) -> list[Lang]:
+        """Return the languages that have a file of their own."""
+        return sorted(Lang(path.stem) for path in (self._folder() / kind).glob("*.yaml"))
+
+    def check(self) -> None:
+        """Read every file.
+
+        Raises:
+            ConfigError: one is not as it must be."""
+        for kind, name in _KINDS.items():
+            for path in sorted((self._folder() / name).glob("*.yaml")):
+                _load(kind, path, Lang(path.stem))
+
+    def _folder(self) -> Path:
+        return self._given or resources.folder("prompts")
+
+    def _get(self, kind: type[P], lang: Lang) -> P:
+        folder = self._folder() / _KINDS[kind]
+        own = folder / f"{lang}.yaml"
+        path = own if own.is_file() else folder / f"{FALLBACK}.yaml"
+        if path != own:
+            trace.note(f"no prompts in {language(lang).name} ({lang}): the English ones were used, naming the language")
+        if (kind, lang) not in self._read:
+            if not path.is_file():
+                have = ", ".join(sorted(found.stem for found in folder.glob("*.yaml"))) or "none"
+                raise ConfigError(f"{folder}: no prompt for '{lang}'; add {own} or {path} (have: {have})")
+            self._read[kind, lang] = _load(kind, path, lang)
+        found = self._read[kind, lang]
+        assert isinstance(found, kind)  # noqa: S101  the key says so
+        return found
+
+
+def _load(kind: type[P], path: Path, asked: Lang) -> P:
+    data = config.read_yaml(path)
+    if "language" in data:
+        raise ConfigError(f"{path}: {unknown('key', 'language', _keys(kind))}")
+    try:
+        prompt = kind(**data, language=language(asked).name)
+    except ValidationError as error:
+        first = error.errors()[0]
+        if first["type"] == "value_error":
+            raise ConfigError(f"{path}: {first['msg'].removeprefix('Value error, ')}") from error
+        fields = _keys(kind) if len(first["loc"]) == 1 else _keys(_part(kind, str(first["loc"][0])))
+        raise ConfigError(config.explain(error, str(path), dict.fromkeys(fields))) from error
+    if prompt.lang != path.stem:
+        raise ConfigError(f"{path}: `lang: {prompt.lang}` is not the file's name; make them the same")
+    return prompt
+
+
+def _keys(model: type[BaseModel]) -> list[str]:
+    return [name for name in model.model_fields if name != "language"]
+
+
+def _part(kind: type[_File], field: str) -> type[BaseModel]:
+    inner = kind.model_fields[field].annotation
+    return inner if isinstance(inner, type) and issubclass(inner, BaseModel) else kind
