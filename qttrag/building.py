@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any, get_type_hints
 
-from pydantic import ConfigDict, ValidationError, create_model
+from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
 from qttrag import registry
 from qttrag.caching import Cache
@@ -84,7 +84,7 @@ class Builder:
 
 def _parameters(function: Callable[..., Any]) -> dict[str, tuple[Any, Any]]:
     """Return (annotation, default) by name of what `function` takes; the default is ... where it has none."""
-    hints = get_type_hints(function.__init__ if inspect.isclass(function) else function)  # type: ignore[misc]
+    hints = get_type_hints(function.__init__ if inspect.isclass(function) else function)
     return {
         name: (hints.get(name, Any), ... if p.default is p.empty else p.default)
         for name, p in inspect.signature(function).parameters.items()
@@ -101,7 +101,7 @@ def check_settings(where: str, settings: Mapping[str, Any], parameters: Mapping[
         if name not in parameters:
             raise ConfigError(unknown(f"setting of {where}:", name, parameters))
     # plain names would clash with pydantic's own (model_..., schema, json), so each field gets a prefix and an alias
-    model = create_model(
+    model: type[BaseModel] = create_model(  # type: ignore[call-overload]
         "Settings",
         __config__=ConfigDict(arbitrary_types_allowed=True, protected_namespaces=()),
         **{f"s_{name}": parameter for name, parameter in parameters.items()},

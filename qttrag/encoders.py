@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from qttrag import devices
 from qttrag.errors import ConfigError
-from qttrag.loading import failed, locate
+from qttrag.loading import failed, locate, quiet
 
 if TYPE_CHECKING:
     import numpy as np
@@ -32,17 +32,19 @@ class Encoder:
         _check(located.path)
         from sentence_transformers import SentenceTransformer
 
+        quiet()
         self.revision = located.revision
         self.device = devices.pick(device)
         self.max_tokens = max_tokens
         try:
-            self._model: Any = SentenceTransformer(
+            model: Any = SentenceTransformer(
                 str(located.path), device=self.device, local_files_only=True, model_kwargs={"use_safetensors": True}
             )
         except Exception as error:
             raise ConfigError(f"{_STAGE}: {located.path} cannot be loaded as an encoder: {error}") from error
-        self._model.max_seq_length = max_tokens
-        self.dim: int = self._model.get_embedding_dimension()
+        model.max_seq_length = max_tokens
+        self.dim = int(model.get_embedding_dimension())
+        self._model = model
 
     def lengths(self, texts: Sequence[str]) -> list[int]:
         """Return each text's length in tokens, uncut."""

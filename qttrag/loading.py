@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import time
 from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Generic, NamedTuple, TypeVar
 
+from qttrag import trace
 from qttrag.errors import ConfigError, StageError
 
 M = TypeVar("M")
@@ -31,9 +33,11 @@ class Lazy(Generic[M]):
 
     async def get(self) -> M:
         if self._model is None:
+            start = time.perf_counter()
             async with self._lock:
                 if self._model is None:
                     self._model = await asyncio.to_thread(self._load)
+            trace.elsewhere("load", time.perf_counter() - start)
         return self._model
 
 
@@ -125,6 +129,13 @@ def _digest(path: Path) -> str:
                 stream.seek(-(1 << 23), 2)
                 digest.update(stream.read())
     return digest.hexdigest()
+
+
+def quiet() -> None:
+    """Keep transformers from drawing a progress bar for every model it loads; downloads still draw theirs."""
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
 
 
 def failed(stage: str, error: Exception) -> StageError:

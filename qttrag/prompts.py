@@ -20,8 +20,8 @@ from qttrag.types import MAX_SCORE, Lang, Message, QualityScores, TaggedPassage
 
 FALLBACK = Lang("en")
 _BRACKETS = str.maketrans("[]［］【】", "()()()")
-_ROLE_TOKEN = re.compile(r"<(?=[|｜/<]|[A-Za-z][\w▁-]*>)")
-_CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+_ROLE_TOKEN = re.compile(r"<(?=[|｜/<]|[^\s<>]+>)")
+_CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 def neutralise(text: str) -> str:
@@ -197,7 +197,7 @@ class TagPrompt(_File):
         return " · ".join(f"{name} {score:.1f}/{MAX_SCORE:g}" for name, score in pairs)
 
     def reason(self, cause: str) -> str:
-        return self._fill("unscored", cause=getattr(self.causes, cause, cause), source_language="")
+        return self._fill("unscored", cause=self.causes.model_dump().get(cause, cause), source_language="")
 
 
 class RefinePrompt(_File):
@@ -212,7 +212,7 @@ class RefinePrompt(_File):
         return [{"role": "system", "content": self._fill("system")}, {"role": "user", "content": user}]
 
 
-P = TypeVar("P", AnswerPrompt, TagPrompt, RefinePrompt)
+P = TypeVar("P", bound=_File)
 _KINDS: dict[type[_File], str] = {AnswerPrompt: "answer", TagPrompt: "tag", RefinePrompt: "refine"}
 
 

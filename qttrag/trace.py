@@ -54,6 +54,15 @@ def count(what: str, n: int = 1) -> None:
         trace.counts[f"{stage}.{what}"] += n
 
 
+def elsewhere(stage: str, seconds: float) -> None:
+    """Say that of the time of the current stage, `seconds` belong to `stage`."""
+    current = _current.get()
+    if current:
+        trace, here = current
+        trace.seconds[stage] = trace.seconds.get(stage, 0.0) + seconds
+        trace.seconds[here] = trace.seconds.get(here, 0.0) - seconds
+
+
 def note(text: str) -> None:
     """Add a note to the question this task works for."""
     current = _current.get()

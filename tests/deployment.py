@@ -47,3 +47,11 @@ def write_deployment(folder: Path, tiny: Path, **changes: object) -> Path:
     path = folder / "deployment.yaml"
     path.write_text(yaml.safe_dump(deployment), encoding="utf-8")
     return path
+
+
+def build(folder: Path, tiny: Path, *, n: int = 40) -> None:
+    """Build the collection under $QTTRAG_HOME."""
+    from qttrag.indexes import recipe
+    from qttrag.indexes.build import build as build_index
+
+    build_index(recipe.load(write_recipe(folder, tiny, n=n)))

@@ -93,7 +93,7 @@ def nllb_tokenizer() -> Any:
     trainer = trainers.BpeTrainer(vocab_size=800, special_tokens=SPECIAL, show_progress=False)
     tokenizer.train_from_iterator(_texts(), trainer)
     part = _model_part(tokenizer)
-    merges = [tuple(pair) for pair in part["merges"]]
+    merges: Any = [tuple(pair) for pair in part["merges"]]
     return NllbTokenizer(vocab=part["vocab"], merges=merges, src_lang="eng_Latn", model_max_length=512)
 
 

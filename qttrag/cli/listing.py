@@ -24,14 +24,11 @@ def strategies(as_json: output.Json = False) -> None:
         parameters = list(inspect.signature(function).parameters.values())[2:]
         options = {p.name: p.default for p in parameters}
         summary = (inspect.getdoc(function) or "").split("\n\n")[0]
-        found.append({"strategy": name, "summary": summary, "options": options})
+        found.append((name, summary, options))
     if as_json:
-        output.say_json(found)
+        output.say_json([dict(zip(("strategy", "summary", "options"), each, strict=True)) for each in found])
         return
-    rows = [
-        [str(f["strategy"]), str(f["summary"]), ", ".join(f"{k}={v}" for k, v in dict(f["options"]).items())]
-        for f in found
-    ]
+    rows = [[name, summary, ", ".join(f"{k}={v}" for k, v in options.items())] for name, summary, options in found]
     output.console().print(output.table("strategy", "what it does", "options (default)", rows=rows))
 
 

@@ -11,7 +11,7 @@ from qttrag.errors import ConfigError, StageError
 if TYPE_CHECKING:
     import torch
 
-_COMPACT = {"whitespace_flexible": False, "key_separator": ": ", "item_separator": ", "}
+_COMPACT: Any = {"whitespace_flexible": False, "key_separator": ": ", "item_separator": ", "}
 
 
 class SchemaMasks:

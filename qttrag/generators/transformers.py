@@ -14,7 +14,7 @@ from qttrag.batching import Batcher
 from qttrag.errors import ConfigError, StageError
 from qttrag.generators.schema import SchemaMasks
 from qttrag.generators.streaming import RowStream, Streamer
-from qttrag.loading import Lazy, LocatedModel, failed, locate
+from qttrag.loading import Lazy, LocatedModel, failed, locate, quiet
 from qttrag.types import Decoding, Message
 
 _STAGE = "generator"
@@ -113,6 +113,7 @@ class TransformersGenerator:
         import torch
         from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 
+        quiet()
         path = self._located.path
         device = devices.pick(self._device)
         dtype = "float32" if self._dtype == "auto" and device == "cpu" else self._dtype
@@ -131,7 +132,7 @@ class TransformersGenerator:
         ends = list(ends) if isinstance(ends, list | tuple) else [ends]
         pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else ends[0]
         # a checkpoint's sampling defaults must not leak into what is asked to be greedy
-        model.generation_config = GenerationConfig(eos_token_id=ends, pad_token_id=pad)
+        model.generation_config = GenerationConfig(eos_token_id=ends, pad_token_id=pad)  # type: ignore[no-untyped-call]
         masks = SchemaMasks(tokenizer, vocab_size=model.config.vocab_size)
 
         def run(requests: list[_Request]) -> list[int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
@@ -121,7 +122,7 @@ class Collection:
         return sorted(hits, key=lambda hit: (-hit.score, hit.passage.passage_id))[:k]
 
     def _parameters(self, langs: frozenset[Lang], k: int) -> Any:
-        import faiss
+        faiss: Any = importlib.import_module("faiss")  # its stubs lack what SWIG makes
         import numpy as np
 
         if langs not in self._selectors:

