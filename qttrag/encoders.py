@@ -37,14 +37,14 @@ class Encoder:
         self.device = devices.pick(device)
         self.max_tokens = max_tokens
         try:
-            model: Any = SentenceTransformer(
+            loaded: Any = SentenceTransformer(
                 str(located.path), device=self.device, local_files_only=True, model_kwargs={"use_safetensors": True}
             )
         except Exception as error:
             raise ConfigError(f"{_STAGE}: {located.path} cannot be loaded as an encoder: {error}") from error
-        model.max_seq_length = max_tokens
-        self.dim = int(model.get_embedding_dimension())
-        self._model = model
+        loaded.max_seq_length = max_tokens
+        self.dim = int(loaded.get_embedding_dimension())
+        self._model = loaded
 
     def lengths(self, texts: Sequence[str]) -> list[int]:
         """Return each text's length in tokens, uncut."""

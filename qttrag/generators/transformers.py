@@ -132,7 +132,7 @@ class TransformersGenerator:
         ends = list(ends) if isinstance(ends, list | tuple) else [ends]
         pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else ends[0]
         # a checkpoint's sampling defaults must not leak into what is asked to be greedy
-        model.generation_config = GenerationConfig(eos_token_id=ends, pad_token_id=pad)  # type: ignore[no-untyped-call]
+        model.generation_config = GenerationConfig(eos_token_id=ends, pad_token_id=pad)
         masks = SchemaMasks(tokenizer, vocab_size=model.config.vocab_size)
 
         def run(requests: list[_Request]) -> list[int]:

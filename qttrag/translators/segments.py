@@ -15,6 +15,7 @@ from typing import Any, Literal, NamedTuple
 from qttrag import trace
 from qttrag.batching import Batcher
 from qttrag.errors import ConfigError
+from qttrag.loading import quiet
 from qttrag.translators import checks
 from qttrag.types import Lang, Translation
 
@@ -73,6 +74,7 @@ class Pieces:
     def __init__(self, path: Path) -> None:
         from transformers import AutoConfig, AutoTokenizer
 
+        quiet()
         try:
             self._tokenizer: Any = AutoTokenizer.from_pretrained(path)
             config: Any = AutoConfig.from_pretrained(path)
