@@ -79,7 +79,7 @@ def load(value: str | Path, flags: Mapping[str, Any] | None = None) -> Deploymen
     try:
         return Loaded(**(flags or {}))
     except ValidationError as error:
-        in_cache = len(error.errors()[0]["loc"]) > 1
+        in_cache = len(complaint(error)["loc"]) > 1
         fields = CacheSettings.model_fields if in_cache else Deployment.model_fields
         raise ConfigError(explain(error, str(path), fields)) from error
 
@@ -100,11 +100,17 @@ def read_yaml(path: Path) -> dict[str, Any]:
     return data
 
 
+def complaint(error: ValidationError) -> Any:
+    """Return the error to tell of several: an unknown key first, for it is often what another one misses."""
+    errors = error.errors()
+    return next((each for each in errors if each["type"] == "extra_forbidden"), errors[0])
+
+
 def explain(error: ValidationError, where: str, fields: Mapping[str, Any]) -> str:
-    """Return pydantic's first complaint in our wording: the place, the value, the way out.
+    """Return pydantic's complaint in our wording: the place, the value, the way out.
 
     `fields`: the names allowed where the complaint is."""
-    first = error.errors()[0]
+    first = complaint(error)
     name = ".".join(map(str, first["loc"]))
     if first["type"] == "extra_forbidden":
         return f"{where}: {unknown('key', str(first['loc'][-1]), fields)}"

@@ -271,7 +271,7 @@ def _load(kind: type[P], path: Path, asked: Lang) -> P:
     try:
         prompt = kind(**data, language=language(asked).name)
     except ValidationError as error:
-        first = error.errors()[0]
+        first = config.complaint(error)
         if first["type"] == "value_error":
             raise ConfigError(f"{path}: {first['msg'].removeprefix('Value error, ')}") from error
         fields = _keys(kind) if len(first["loc"]) == 1 else _keys(_part(kind, str(first["loc"][0])))

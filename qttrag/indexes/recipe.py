@@ -108,7 +108,7 @@ def load(value: str | Path) -> Recipe:
 
 
 def _explain(error: ValidationError, path: Path) -> str:
-    first = error.errors()[0]
+    first = config.complaint(error)
     part: type[BaseModel] = Recipe
     for name in first["loc"][:-1]:
         inner = part.model_fields[str(name)].annotation if str(name) in part.model_fields else None

@@ -1,0 +1,110 @@
+"""A scripted OpenAI-compatible server on loopback: each request gets the next behaviour of a list."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+
+def chunk(content: str | None = None, finish: str | None = None, usage: dict[str, int] | None = None) -> bytes:
+    choices = [{"index": 0, "delta": {"content": content} if content else {}, "finish_reason": finish}]
+    body = {
+        "id": "x", "object": "chat.completion.chunk", "created": 1, "model": "m",
+        "choices": [] if usage else choices, "usage": usage,
+    }  # fmt: skip
+    return b"data: " + json.dumps(body).encode() + b"\n\n"
+
+
+class Reply:
+    """One answer to a request: a status, headers and a body sent part by part, `pause` seconds between parts."""
+
+    def __init__(
+        self,
+        *parts: bytes,
+        status: int = 200,
+        kind: str = "text/event-stream",
+        pause: float = 0.0,
+        headers: dict[str, str] | None = None,
+    ) -> None:
+        self.parts = parts
+        self.status = status
+        self.kind = kind
+        self.pause = pause
+        self.headers = headers or {}
+
+
+def said(*pieces: str, finish: str = "stop") -> Reply:
+    usage = {"prompt_tokens": 7, "completion_tokens": len(pieces), "total_tokens": 7 + len(pieces)}
+    return Reply(*(chunk(piece) for piece in pieces), chunk(finish=finish), chunk(usage=usage), b"data: [DONE]\n\n")
+
+
+def failure(status: int, message: str = "no", headers: dict[str, str] | None = None) -> Reply:
+    body = json.dumps({"error": {"message": message, "type": "t", "code": None}}).encode()
+    return Reply(body, status=status, kind="application/json", headers=headers)
+
+
+class Server:
+    """`replies` are given in turn, the last one for ever; `requests` are the bodies that came."""
+
+    def __init__(self, *replies: Reply | Callable[[dict[str, Any]], Reply]) -> None:
+        self.requests: list[dict[str, Any]] = []
+        self.keys: list[str | None] = []
+        self.gone = threading.Event()
+        self._replies = list(replies)
+        self._lock = threading.Lock()
+        outer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                body = json.dumps({"object": "list", "data": [{"id": "served-model", "object": "model"}]}).encode()
+                self.send_response(200)
+                self.send_header("content-type", "application/json")
+                self.send_header("content-length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def do_POST(self) -> None:
+                body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+                outer.keys.append(self.headers["authorization"])
+                reply = outer._next(body)
+                self.send_response(reply.status)
+                self.send_header("content-type", reply.kind)
+                for name, value in reply.headers.items():
+                    self.send_header(name, value)
+                self.end_headers()
+                try:
+                    for part in reply.parts:
+                        self.wfile.write(part)
+                        self.wfile.flush()
+                        time.sleep(reply.pause)
+                except OSError:
+                    outer.gone.set()
+
+            def log_message(self, *args: object) -> None:
+                """Say nothing."""
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server.daemon_threads = True
+        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+
+    def _next(self, body: dict[str, Any]) -> Reply:
+        with self._lock:
+            self.requests.append(body)
+            reply = self._replies.pop(0) if len(self._replies) > 1 else self._replies[0]
+        return reply if isinstance(reply, Reply) else reply(body)
+
+    @property
+    def base_url(self) -> str:
+        return f"http://127.0.0.1:{self._server.server_port}/v1"
+
+    def __enter__(self) -> Server:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *args: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()

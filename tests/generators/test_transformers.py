@@ -1,0 +1,162 @@
+"""The in-process generator on a tiny Llama with random weights."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from qttrag.errors import ConfigError, StageError
+from qttrag.generators.transformers import TransformersGenerator
+from qttrag.taggers.verdicts import SCHEMA, parse
+from qttrag.trace import Trace
+from qttrag.types import Decoding, Message
+from tests.texts import LANGS, sentences
+
+QUESTIONS = [text for lang in LANGS for text in sentences(lang, 4, seed=3)]
+
+
+@pytest.fixture(scope="module")
+def llama(tiny: Path) -> TransformersGenerator:
+    return TransformersGenerator(str(tiny / "llama"), device="cpu")
+
+
+def ask(text: str) -> list[Message]:
+    return [{"role": "system", "content": "Answer."}, {"role": "user", "content": text}]
+
+
+async def complete(generator: TransformersGenerator, text: str, decoding: Decoding | None = None) -> str:
+    return "".join([piece async for piece in generator.generate(ask(text), decoding or Decoding(max_tokens=12))])
+
+
+async def test_batched_greedy_completions_are_those_of_lone_calls(llama: TransformersGenerator) -> None:
+    together = await asyncio.gather(*(complete(llama, text) for text in QUESTIONS))
+    assert together == [await complete(llama, text) for text in QUESTIONS]
+    assert len(set(together)) > 3
+
+
+async def test_pieces_joined_are_the_tokenizer_s_own_text(llama: TransformersGenerator, tiny: Path) -> None:
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    tokenizer: Any = AutoTokenizer.from_pretrained(tiny / "llama")
+    model: Any = AutoModelForCausalLM.from_pretrained(tiny / "llama")
+    for text in QUESTIONS[:6]:
+        inputs = tokenizer.apply_chat_template(ask(text), add_generation_prompt=True, return_tensors="pt")
+        with torch.inference_mode():
+            out = model.generate(**inputs, max_new_tokens=40, do_sample=False)
+        expected = tokenizer.decode(out[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True)
+        assert await complete(llama, text, Decoding(max_tokens=40)) == expected.rstrip("\ufffd")
+
+
+async def test_no_piece_ends_in_half_a_character(llama: TransformersGenerator) -> None:
+    for text in QUESTIONS:
+        pieces = [piece async for piece in llama.generate(ask(text), Decoding(max_tokens=40))]
+        assert len(pieces) > 1
+        assert not any(piece.endswith("\ufffd") for piece in pieces[:-1])
+
+
+async def test_a_random_model_follows_a_schema_to_the_letter(llama: TransformersGenerator) -> None:
+    decoding = Decoding(max_tokens=64, schema=SCHEMA)
+    replies = await asyncio.gather(*(complete(llama, text, decoding) for text in QUESTIONS))
+    assert all(parse(reply).scores is not None for reply in replies)
+
+
+async def test_rows_with_and_without_a_schema_share_a_batch(llama: TransformersGenerator) -> None:
+    with_schema, without = await asyncio.gather(
+        complete(llama, QUESTIONS[0], Decoding(max_tokens=64, schema=SCHEMA)),
+        complete(llama, QUESTIONS[1], Decoding(max_tokens=64)),
+    )
+    assert set(json.loads(with_schema)) == {"semantic", "grammar", "fluency"}
+    assert without == await complete(llama, QUESTIONS[1], Decoding(max_tokens=64))
+
+
+async def test_a_reply_holds_at_most_max_tokens(llama: TransformersGenerator) -> None:
+    trace = Trace()
+    with trace.stage("answer"):
+        await complete(llama, QUESTIONS[0], Decoding(max_tokens=5))
+    assert trace.counts["answer.completion_tokens"] <= 5
+    assert trace.counts["answer.prompt_tokens"] == await llama.count_tokens(ask(QUESTIONS[0]))
+
+
+async def test_sampling_is_another_text_than_greedy(llama: TransformersGenerator) -> None:
+    hot = Decoding(max_tokens=30, temperature=2.0)
+    assert await complete(llama, QUESTIONS[0], hot) != await complete(llama, QUESTIONS[0], Decoding(max_tokens=30))
+
+
+async def test_a_caller_that_leaves_does_not_disturb_the_others(llama: TransformersGenerator) -> None:
+    alone = await complete(llama, QUESTIONS[1])
+    stream = llama.generate(ask(QUESTIONS[0]), Decoding(max_tokens=12))
+    other = asyncio.create_task(complete(llama, QUESTIONS[1]))
+    await anext(stream)
+    await stream.aclose()  # type: ignore[attr-defined]
+    assert await other == alone
+
+
+async def test_generation_stops_when_every_caller_has_left(llama: TransformersGenerator) -> None:
+    stream = llama.generate(ask(QUESTIONS[0]), Decoding(max_tokens=7000))
+    await anext(stream)
+    await stream.aclose()  # type: ignore[attr-defined]
+    assert await asyncio.wait_for(complete(llama, QUESTIONS[1]), 10)
+
+
+async def test_a_prompt_beyond_the_context_is_refused_with_the_numbers(tiny: Path) -> None:
+    narrow = TransformersGenerator(str(tiny / "llama"), device="cpu", context=64)
+    with pytest.raises(StageError, match=r"a prompt of \d+ tokens and 12 to generate.* 64;"):
+        await complete(narrow, "한국어 " * 100)
+
+
+async def test_a_template_without_a_system_role_gets_its_words_in_the_user_turn(tiny: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "gemma-like"
+    shutil.copytree(tiny / "llama", folder)
+    template = (
+        "{% for m in messages %}{% if m['role'] == 'system' %}{{ raise_exception('no system') }}{% endif %}"
+        "{{ m['content'] }}{% endfor %}"
+    )
+    (folder / "chat_template.jinja").write_text(template)
+    merged = TransformersGenerator(str(folder), device="cpu")
+    from transformers import AutoTokenizer
+
+    expected = AutoTokenizer.from_pretrained(folder)("Answer.\n\n언제?")["input_ids"]
+    assert await merged.count_tokens(ask("언제?")) == len(expected)
+
+
+async def test_a_model_without_a_chat_template_is_refused_by_name(tiny: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "base-model"
+    shutil.copytree(tiny / "llama", folder)
+    (folder / "chat_template.jinja").unlink()
+    with pytest.raises(ConfigError, match="'base-model' has no chat template; use an instruction-tuned"):
+        await TransformersGenerator(str(folder), device="cpu").start()
+
+
+async def test_a_folder_that_is_no_language_model_is_refused(tiny: Path) -> None:
+    with pytest.raises(ConfigError, match=r"nllb cannot be loaded as a language model|no chat template"):
+        await TransformersGenerator(str(tiny / "nllb"), device="cpu").start()
+
+
+async def test_a_missing_folder_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="no model folder"):
+        await TransformersGenerator(str(tmp_path / "nothing"), device="cpu").start()
+
+
+async def test_weights_other_than_safetensors_are_refused(tiny: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "pickled"
+    shutil.copytree(tiny / "llama", folder)
+    (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
+    with pytest.raises(ConfigError, match=r"no \*\.safetensors weights"):
+        await TransformersGenerator(str(folder), device="cpu").start()
+
+
+def test_identity_changes_with_the_weights(tiny: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    shutil.copytree(tiny / "llama", other)
+    same = TransformersGenerator(str(other), device="cpu").identity
+    assert same == TransformersGenerator(str(tiny / "llama"), device="cpu").identity
+    weights = bytearray((other / "model.safetensors").read_bytes())
+    weights[-1] ^= 1
+    (other / "model.safetensors").write_bytes(weights)
+    assert TransformersGenerator(str(other), device="cpu").identity != same

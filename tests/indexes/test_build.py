@@ -1,0 +1,218 @@
+"""Built indexes, on the tiny encoder."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+
+from qttrag import resources
+from qttrag.encoders import Encoder
+from qttrag.errors import CollectionError, ConfigError, InputError
+from qttrag.indexes import build as building
+from qttrag.indexes import search
+from qttrag.indexes.recipe import Recipe, load
+from qttrag.types import Lang
+from tests import deployment, tiny_models
+
+
+def recipe(folder: Path, tiny: Path, n: int = 40, **changes: Any) -> Recipe:
+    path = deployment.write_recipe(folder, tiny, n=n)
+    data = yaml.safe_load(path.read_text())
+    path.write_text(yaml.safe_dump({**data, **changes}))
+    return load(path)
+
+
+def encode(tiny: Path, texts: list[str]) -> np.ndarray[Any, np.dtype[np.float32]]:
+    return Encoder(str(tiny / "encoder"), revision=None, device="cpu", max_tokens=256).encode(texts)
+
+
+def test_an_index_holds_every_passage_and_says_what_it_is(tmp_path: Path, tiny: Path) -> None:
+    manifest = building.build(recipe(tmp_path, tiny))
+    assert (manifest.rows, manifest.dim) == (40, 64)
+    assert manifest.langs == {"en": 10, "ko": 10, "fi": 10, "zh": 10}
+    collection = search.open_index("mixed")
+    assert [collection.passages[n].passage_id for n in (0, 1, 39)] == ["en-0#0", "ko-1#0", "zh-39#0"]
+    assert search.verify("mixed") == []
+
+
+@pytest.mark.parametrize("faiss", ["Flat", "HNSW16", "IVF4,Flat"])
+def test_hits_are_those_of_an_exact_scan(tmp_path: Path, tiny: Path, faiss: str) -> None:
+    building.build(recipe(tmp_path, tiny, faiss=faiss, shard_rows=7))
+    collection = search.open_index("mixed")
+    queries = encode(tiny, ["silta Turku", "다리", "library in Seoul"])
+    if faiss.startswith("IVF"):
+        collection._index.nprobe = 4
+    vectors = np.concatenate(list(collection.vectors))
+    for query, hits in zip(queries, collection.search(queries, 5), strict=True):
+        scores = (vectors * query).sum(axis=1)
+        exact = sorted(
+            ((-float(s), collection.passages[row].passage_id) for row, s in enumerate(scores)),
+        )[:5]
+        assert [(-hit.score, hit.passage.passage_id) for hit in hits] == exact
+
+
+@pytest.mark.parametrize("faiss", ["Flat", "HNSW16", "IVF4,Flat"])
+def test_a_language_filter_still_gives_k_hits(tmp_path: Path, tiny: Path, faiss: str) -> None:
+    building.build(recipe(tmp_path, tiny, faiss=faiss))
+    collection = search.open_index("mixed")
+    if faiss.startswith("IVF"):
+        collection._index.nprobe = 4
+    (hits,) = collection.search(encode(tiny, ["silta"]), 10, [Lang("fi")])
+    assert [hit.passage.lang for hit in hits] == ["fi"] * 10
+    assert collection.search(encode(tiny, ["silta"]), 10, [Lang("sv")]) == [[]]
+
+
+def test_equal_passages_are_ordered_by_id(tmp_path: Path, tiny: Path) -> None:
+    made = recipe(tmp_path, tiny)
+    rows = [{"id": f"p{n:02d}", "text": "The same text.", "lang": "en"} for n in reversed(range(60))]
+    (tmp_path / "mixed.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    building.build(made)
+    (hits,) = search.open_index("mixed").search(encode(tiny, ["text"]), 30)
+    ids = [hit.passage.passage_id for hit in hits]
+    assert ids == sorted(ids)
+
+
+def test_a_hit_scores_the_same_whatever_else_is_searched(tmp_path: Path, tiny: Path) -> None:
+    building.build(recipe(tmp_path, tiny))
+    collection = search.open_index("mixed")
+    queries = encode(tiny, [f"silta {n}" for n in range(40)])
+    assert collection.search(queries, 5) == [collection.search(query[None], 5)[0] for query in queries]
+
+
+def test_vectors_come_back_in_the_order_asked_across_shards(tmp_path: Path, tiny: Path) -> None:
+    building.build(recipe(tmp_path, tiny, shard_rows=7))
+    vectors = search.open_index("mixed").vectors
+    everything = np.concatenate(list(vectors))
+    rows = np.array([39, 0, 7, 6, 20])
+    assert len(vectors) == 40
+    assert np.array_equal(vectors.take(rows), everything[rows])
+    assert np.allclose(np.linalg.norm(everything, axis=1), 1, atol=1e-2)
+
+
+def test_passages_longer_than_the_encoder_reads_are_counted(tmp_path: Path, tiny: Path) -> None:
+    made = recipe(tmp_path, tiny, encoder={"model": str(tiny / "encoder"), "max_tokens": 8})
+    assert building.build(made).truncated > 0
+
+
+def test_skipped_records_are_in_the_manifest(tmp_path: Path, tiny: Path) -> None:
+    made = recipe(tmp_path, tiny)
+    with (tmp_path / "mixed.jsonl").open("a") as file:
+        file.write("{oops\n")
+    with pytest.raises(InputError, match=r"mixed.jsonl:41"):
+        building.build(made)
+    assert building.build(made, on_error="skip").skipped == {"not JSON": 1}
+
+
+def test_a_failed_build_leaves_nothing(tmp_path: Path, tiny: Path) -> None:
+    made = recipe(tmp_path, tiny)
+    (tmp_path / "mixed.jsonl").write_text("{oops\n")
+    with pytest.raises(InputError):
+        building.build(made)
+    assert list(resources.built_folder().iterdir()) == []
+
+
+def test_a_failed_rebuild_leaves_the_index_that_was_there(tmp_path: Path, tiny: Path) -> None:
+    made = recipe(tmp_path, tiny)
+    building.build(made)
+    (tmp_path / "mixed.jsonl").write_text("{oops\n")
+    with pytest.raises(InputError):
+        building.build(made, overwrite=True)
+    assert search.open_index("mixed").manifest.rows == 40
+
+
+def test_an_index_that_is_there_is_replaced_only_when_told(tmp_path: Path, tiny: Path) -> None:
+    building.build(recipe(tmp_path, tiny))
+    with pytest.raises(CollectionError, match=r"'mixed' is there already.*--overwrite"):
+        building.build(recipe(tmp_path, tiny, n=8))
+    building.build(recipe(tmp_path, tiny, n=8), overwrite=True)
+    assert search.open_index("mixed").manifest.rows == 8
+
+
+def test_no_passages_are_no_index(tmp_path: Path, tiny: Path) -> None:
+    made = recipe(tmp_path, tiny)
+    (tmp_path / "mixed.jsonl").write_text("\n")
+    with pytest.raises(InputError, match="gives no passages"):
+        building.build(made)
+
+
+def test_a_factory_string_faiss_does_not_know_is_refused(tmp_path: Path, tiny: Path) -> None:
+    with pytest.raises(ConfigError, match=r"cannot make 'Flatt'.*`faiss: Flat` always works"):
+        building.build(recipe(tmp_path, tiny, faiss="Flatt"))
+
+
+def test_a_folder_that_is_no_encoder_is_refused(tmp_path: Path, tiny: Path) -> None:
+    with pytest.raises(ConfigError, match=r"holds a 'llama' model.*not a sentence-transformers encoder"):
+        building.build(recipe(tmp_path, tiny, encoder={"model": str(tiny / "llama")}))
+
+
+def test_an_unknown_index_is_named_with_the_nearest_one(tmp_path: Path, tiny: Path) -> None:
+    building.build(recipe(tmp_path, tiny))
+    with pytest.raises(CollectionError, match=r"unknown index 'mixd'; did you mean 'mixed'.*qttrag index build mixd"):
+        search.open_index("mixd")
+
+
+@pytest.mark.parametrize("name", ["passages.arrow", "vectors-00000.npy", "faiss.index", "manifest.json"])
+def test_a_missing_file_is_named(tmp_path: Path, tiny: Path, name: str) -> None:
+    building.build(recipe(tmp_path, tiny))
+    (resources.built_folder() / "mixed" / name).unlink()
+    with pytest.raises(CollectionError, match=f"{name}.*build it again: qttrag index build mixed --overwrite"):
+        search.open_index("mixed")
+
+
+@pytest.mark.parametrize("name", ["passages.arrow", "vectors-00000.npy", "faiss.index"])
+def test_a_file_cut_short_is_named(tmp_path: Path, tiny: Path, name: str) -> None:
+    building.build(recipe(tmp_path, tiny))
+    path = resources.built_folder() / "mixed" / name
+    path.write_bytes(path.read_bytes()[:-10])
+    with pytest.raises(CollectionError, match=f"{name} has .* bytes"):
+        search.open_index("mixed")
+
+
+@pytest.mark.parametrize("name", ["passages.arrow", "vectors-00000.npy", "faiss.index"])
+def test_verify_finds_one_changed_byte(tmp_path: Path, tiny: Path, name: str) -> None:
+    building.build(recipe(tmp_path, tiny))
+    path = resources.built_folder() / "mixed" / name
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    assert any(name in problem and "SHA-256" in problem for problem in search.verify("mixed"))
+
+
+def test_a_damaged_manifest_is_named(tmp_path: Path, tiny: Path) -> None:
+    building.build(recipe(tmp_path, tiny))
+    (resources.built_folder() / "mixed" / "manifest.json").write_text("{")
+    with pytest.raises(CollectionError, match=r"manifest.json: damaged"):
+        search.open_index("mixed")
+
+
+def test_a_later_layout_is_refused(tmp_path: Path, tiny: Path) -> None:
+    building.build(recipe(tmp_path, tiny))
+    path = resources.built_folder() / "mixed" / "manifest.json"
+    path.write_text(path.read_text().replace('"layout": 1', '"layout": 9'))
+    with pytest.raises(CollectionError, match="layout 9, this qttrag reads 1"):
+        search.open_index("mixed")
+
+
+def test_an_index_can_be_moved(tmp_path: Path, tiny: Path) -> None:
+    building.build(recipe(tmp_path, tiny))
+    shutil.move(resources.built_folder() / "mixed", tmp_path / "elsewhere")
+    assert search.open_index(str(tmp_path / "elsewhere")).manifest.rows == 40
+
+
+def test_the_recipe_digest_ignores_where_it_is_encoded_and_nothing_else(tmp_path: Path, tiny: Path) -> None:
+    made = recipe(tmp_path, tiny)
+    gpu = made.model_copy(update={"encoder": made.encoder.model_copy(update={"device": "cuda"})})
+    assert gpu.digest == made.digest
+    assert recipe(tmp_path, tiny, faiss="HNSW8").digest != made.digest
+
+
+def test_another_encoder_is_told_from_the_one_it_was_built_with(tmp_path: Path, tiny: Path) -> None:
+    first = Encoder(str(tiny / "encoder"), revision=None, device="cpu", max_tokens=64)
+    other = tiny_models.make_encoder(tmp_path / "other", seed=9)
+    assert Encoder(str(other), revision=None, device="cpu", max_tokens=64).revision != first.revision

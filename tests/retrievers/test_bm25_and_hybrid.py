@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from qttrag.retrievers.bm25 import BM25Retriever, tokenise
+from qttrag.retrievers.hybrid import HybridRetriever
+from qttrag.testing import FakeRetriever
+from qttrag.types import Lang, Passage, Query
+from tests import deployment
+
+
+@pytest.mark.parametrize(
+    ("text", "terms"),
+    [
+        ("The old Bridge, 1903!", ["the", "old", "bridge", "1903"]),
+        ("北京大学", ["北京", "京大", "大学"]),
+        ("서울의 다리", ["서울", "울의", "다리"]),
+        ("東京タワー", ["東京", "京タ", "タワ", "ワー"]),
+        ("iPhone을 샀다", ["iphone", "을", "샀다"]),
+        ("Äiti söi 3 puuroa", ["äiti", "söi", "3", "puuroa"]),
+        ("", []),
+        ("!?", []),
+    ],
+)
+def test_terms_are_words_or_bigrams_as_the_script_has_it(text: str, terms: list[str]) -> None:
+    assert tokenise(text) == terms
+
+
+@pytest.fixture
+def bm25(tmp_path: Path, tiny: Path) -> BM25Retriever:
+    deployment.build(tmp_path, tiny)
+    return BM25Retriever(collections=["mixed"])
+
+
+async def test_a_passage_with_the_rare_word_comes_first(bm25: BM25Retriever) -> None:
+    hits = await bm25.retrieve(Query("kirjasto Turku", Lang("fi")), 5)
+    assert "kirjasto" in hits[0].passage.text
+    assert hits == sorted(hits, key=lambda hit: (-hit.score, hit.passage.passage_id))
+
+
+async def test_a_korean_word_is_found_under_another_particle(bm25: BM25Retriever) -> None:
+    hits = await bm25.retrieve(Query("도서관은", Lang("ko")), 5)
+    assert "도서관" in hits[0].passage.text
+
+
+async def test_a_question_without_known_terms_finds_nothing(bm25: BM25Retriever) -> None:
+    assert await bm25.retrieve(Query("xyzzy", Lang("en")), 5) == []
+
+
+async def test_bm25_searches_only_the_pool(tmp_path: Path, tiny: Path) -> None:
+    deployment.build(tmp_path, tiny)
+    made = BM25Retriever(collections=["mixed"], languages=["query"])
+    hits = await made.retrieve(Query("Turku Helsinki Busan 1903 1917", Lang("fi")), 40)
+    assert {hit.passage.lang for hit in hits} == {"fi"}
+
+
+def passage(name: str) -> Passage:
+    return Passage(name, name, Lang("en"))
+
+
+async def test_fusion_sums_reciprocal_ranks_and_breaks_ties_by_id() -> None:
+    class Fixed(FakeRetriever):
+        async def retrieve(self, query: Query, k: int):  # type: ignore[no-untyped-def]
+            from qttrag.types import Hit
+
+            return [Hit(p, -n) for n, p in enumerate(self.passages)][:k]
+
+    a, b, c = map(passage, "abc")
+    hybrid = HybridRetriever(first=Fixed([b, a]), second=Fixed([a, b, c]), rrf_k=60)
+    hits = await hybrid.retrieve(Query("q", Lang("en")), 3)
+    assert [hit.passage.passage_id for hit in hits] == ["a", "b", "c"]
+    assert hits[0].score == hits[1].score == 1 / 61 + 1 / 62
+    assert hits[2].score == 1 / 63
+
+
+async def test_a_dense_and_a_lexical_retriever_are_fused(tmp_path: Path, tiny: Path) -> None:
+    from qttrag.retrievers.dense import DenseRetriever
+
+    deployment.build(tmp_path, tiny)
+    dense = DenseRetriever(str(tiny / "encoder"), collections=["mixed"], device="cpu")
+    lexical = BM25Retriever(collections=["mixed"])
+    query = Query("kirjasto Turku", Lang("fi"))
+    fused = await HybridRetriever(first=dense, second=lexical).retrieve(query, 10)
+    found = {hit.passage for r in (dense, lexical) for hit in await r.retrieve(query, 10)}
+    assert len(fused) == 10
+    assert {hit.passage for hit in fused} <= found

@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from qttrag.errors import CollectionError, ConfigError, InputError
+from qttrag.indexes import build as building
+from qttrag.indexes.recipe import load
+from qttrag.retrievers.dense import DenseRetriever
+from qttrag.types import Lang, Query
+from tests import deployment, tiny_models
+from tests.texts import LANGS, sentences
+
+KO = Lang("ko")
+
+
+def build(folder: Path, tiny: Path, name: str, n: int = 40, encoder: Path | None = None) -> None:
+    folder.mkdir(exist_ok=True)
+    made = load(deployment.write_recipe(folder, tiny, n=n))
+    settings = made.encoder.model_copy(update={"model": str(encoder or tiny / "encoder")})
+    building.build(made.model_copy(update={"name": name, "encoder": settings}))
+
+
+def retriever(tiny: Path, *collections: str, languages: list[str] | None = None) -> DenseRetriever:
+    return DenseRetriever(str(tiny / "encoder"), collections=list(collections), languages=languages, device="cpu")
+
+
+async def test_hits_come_best_first_with_ties_by_id(tmp_path: Path, tiny: Path) -> None:
+    build(tmp_path, tiny, "one")
+    hits = await retriever(tiny, "one").retrieve(Query("서울의 다리", KO), 20)
+    assert len(hits) == 20
+    assert hits == sorted(hits, key=lambda hit: (-hit.score, hit.passage.passage_id))
+
+
+async def test_several_collections_are_merged_by_score(tmp_path: Path, tiny: Path) -> None:
+    build(tmp_path, tiny, "one", 40)
+    build(tmp_path / "b", tiny, "two", 12)
+    query = Query("서울의 다리", KO)
+    apart = [await retriever(tiny, name).retrieve(query, 10) for name in ("one", "two")]
+    together = await retriever(tiny, "one", "two").retrieve(query, 10)
+    expected = sorted(apart[0] + apart[1], key=lambda hit: (-hit.score, hit.passage.passage_id))[:10]
+    assert together == expected
+
+
+async def test_the_pool_can_be_english_and_the_language_of_the_question(tmp_path: Path, tiny: Path) -> None:
+    build(tmp_path, tiny, "one")
+    made = retriever(tiny, "one", languages=["en", "query"])
+    assert {h.passage.lang for h in await made.retrieve(Query("다리", KO), 40)} == {"en", "ko"}
+    assert {h.passage.lang for h in await made.retrieve(Query("silta", Lang("fi")), 40)} == {"en", "fi"}
+
+
+async def test_questions_at_once_find_what_they_find_alone(tmp_path: Path, tiny: Path) -> None:
+    build(tmp_path, tiny, "one")
+    made = retriever(tiny, "one", languages=["en", "query"])
+    queries = [Query(text, Lang(lang)) for lang in LANGS for text in sentences(lang, 4)]
+    together = await asyncio.gather(*(made.retrieve(query, 5) for query in queries))
+    for query, hits in zip(queries, together, strict=True):
+        alone = await made.retrieve(query, 5)
+        assert [hit.passage for hit in hits] == [hit.passage for hit in alone]
+        assert [hit.score for hit in hits] == pytest.approx([hit.score for hit in alone], abs=1e-5)
+
+
+async def test_another_encoder_than_the_index_was_built_with_is_refused(tmp_path: Path, tiny: Path) -> None:
+    other = tiny_models.make_encoder(tmp_path / "other", seed=9)
+    build(tmp_path, tiny, "one", encoder=other)
+    with pytest.raises(
+        CollectionError, match=r"'one' was built with the encoder .*other.*the deployment has .*encoder"
+    ):
+        await retriever(tiny, "one").start()
+
+
+async def test_a_collection_that_was_not_built_is_named_with_the_way_out(tiny: Path) -> None:
+    with pytest.raises(CollectionError, match=r"unknown index 'wiki-en'.*qttrag index build wiki-en"):
+        await retriever(tiny, "wiki-en").start()
+
+
+def test_no_collections_are_refused(tiny: Path) -> None:
+    with pytest.raises(ConfigError, match=r"`collections:` is empty"):
+        retriever(tiny)
+
+
+def test_an_unknown_language_in_the_pool_is_refused(tiny: Path) -> None:
+    with pytest.raises(InputError, match="unknown language 'klingon'"):
+        retriever(tiny, "one", languages=["klingon"])
