@@ -38,11 +38,11 @@ def ask(
 
     Examples:
 
-      qttrag ask "백야는 언제 끝나나요?"
+      qttrag ask "핀란드에서 백야는 언제 끝나나요?"
 
-      qttrag ask "Milloin Suomi itsenäistyi?" --strategy hard_filter -o drop=any
+      qttrag ask "Milloin Hangul julkaistiin?" --strategy hard_filter -o drop=any
 
-      qttrag ask "首尔有多少人口？" --config server/paper.yaml --json
+      qttrag ask "大运河有多长？" --config server/paper.yaml --json
     """
     application = output.open_application(config, settings, depth=depth, top_k=top_k)
     chosen = strategy or application.deployment.strategy

@@ -57,18 +57,17 @@ class CrossEncoderReranker:
         if not hits:
             return []
         tokenizer, batcher = await self._lazy.get()
-        contents = [hit.passage.content for hit in hits]
-        ids = tokenizer([query.text] * len(hits), contents, truncation=False, verbose=False)["input_ids"]
+        contents = list({hit.passage.content: None for hit in hits})  # once each: equal texts score equal, to the bit
+        ids = tokenizer([query.text] * len(contents), contents, truncation=False, verbose=False)["input_ids"]
         trace.count("truncated", sum(len(row) > self._max_tokens for row in ids))
-        scores = await batcher.map(
-            [
-                _Pair(query.text, content, min(len(row), self._max_tokens))
-                for content, row in zip(contents, ids, strict=True)
-            ]
-        )
-        if not all(map(math.isfinite, scores)):
+        pairs = [
+            _Pair(query.text, content, min(len(row), self._max_tokens))
+            for content, row in zip(contents, ids, strict=True)
+        ]
+        scores = dict(zip(contents, await batcher.map(pairs), strict=True))
+        if not all(map(math.isfinite, scores.values())):
             raise StageError(_STAGE, f"{self._model} gave a score that is not a number; use another dtype or model")
-        ranked = [Hit(hit.passage, score) for hit, score in zip(hits, scores, strict=True)]
+        ranked = [Hit(hit.passage, scores[hit.passage.content]) for hit in hits]
         return sorted(ranked, key=lambda hit: (-hit.score, hit.passage.passage_id))
 
     def _load(self) -> _Loaded:

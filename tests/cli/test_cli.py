@@ -1,0 +1,227 @@
+"""The commands as a person runs them, on tiny models."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from qttrag.cli import main
+from tests import deployment
+
+QUESTION = "서울 시에서 가장 오래된 다리는 언제 개통되었는가?"
+
+
+class Result:
+    def __init__(self, code: int, out: str, err: str) -> None:
+        self.code = code
+        self.out = out
+        self.err = err
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Any:
+    """Run `qttrag` with the given words in this process."""
+    monkeypatch.setenv("COLUMNS", "160")
+
+    def call(*words: str | Path) -> Result:
+        monkeypatch.setattr(sys, "argv", ["qttrag", *map(str, words)])
+        code = 0
+        try:
+            main()
+        except SystemExit as end:
+            code = end.code if isinstance(end.code, int) else int(end.code is not None)
+        printed = capsys.readouterr()
+        return Result(code, printed.out, printed.err)
+
+    return call
+
+
+@pytest.fixture
+def config(tmp_path: Path, tiny: Path, run: Any) -> Path:
+    recipe = deployment.write_recipe(tmp_path, tiny)
+    assert run("index", "build", recipe).code == 0
+    return deployment.write_deployment(tmp_path, tiny)
+
+
+def test_ask_shows_answer_passages_scores_and_times(run: Any, config: Path) -> None:
+    shown = run("ask", QUESTION, "-c", config)
+    assert shown.code == 0
+    assert re.search(r"sem +gram +flu +title", shown.out)
+    assert re.search(r"(en|fi|zh)→ +-?\d+\.\d{3} +\d\.\d +\d\.\d +\d\.\d", shown.out)
+    assert re.search(r"\d+\.\d\d s: .*retrieve \d.*translate \d.*tag \d.*answer \d", shown.out.replace("\n", " "))
+
+
+def test_ask_as_json_is_one_object_with_everything(run: Any, config: Path) -> None:
+    answer = run("ask", QUESTION, "-c", config, "--json").json
+    assert (answer["lang"], answer["strategy"], answer["question"]) == ("ko", "qtt_rag", QUESTION)
+    assert answer["answer"]
+    assert len(answer["passages"]) == 5
+    translated = [passage for passage in answer["passages"] if passage["translation"]]
+    assert translated
+    assert all(passage["scores"] or passage["unscored"] for passage in translated)
+    assert answer["trace"]["seconds"]["retrieve"] >= 0
+
+
+def test_ask_takes_strategy_options_and_settings(run: Any, config: Path) -> None:
+    words = ["ask", QUESTION, "-c", config, "-s", "qtt_rag", "-o", "tags=false", "--top-k", "2", "--json"]
+    answer = run(*words, "--set", "answer_tokens=4").json
+    assert len(answer["passages"]) == 2
+    assert not any(key.startswith("tag") for key in answer["trace"]["seconds"])
+    assert answer["trace"]["counts"]["answer.completion_tokens"] <= 4
+
+
+def test_translate_and_tag_work_alone(run: Any, config: Path) -> None:
+    translated = run("translate", "The old bridge was opened in 1903.", "--to", "ko", "-c", config, "--json").json
+    assert (translated["source"], translated["target"]) == ("en", "ko")
+    assert translated["text"]
+    scores = run("tag", "The bridge.", "다리.", "--to", "Korean", "-c", config, "--json").json
+    assert scores["scores"] or scores["unscored"]
+    assert run("tag", "The bridge.", "다리.", "--to", "ko", "-c", config).out.startswith(("semantic", "unscored"))
+
+
+def test_index_commands(run: Any, config: Path) -> None:
+    assert run("index", "info", "--json").json[0]["rows"] == 40
+    assert "40 (en 10, fi 10, ko 10, zh 10)" in run("index", "info", "mixed").out
+    assert run("index", "verify", "mixed").code == 0
+    hits = run("index", "search", "mixed", "silta", "-k", "3", "--lang", "fi", "--json").json
+    assert [hit["lang"] for hit in hits] == ["fi"] * 3
+
+
+def test_verify_of_a_damaged_index_is_exit_code_3(run: Any, config: Path) -> None:
+    from qttrag import resources
+
+    path = resources.built_folder() / "mixed" / "passages.arrow"
+    content = bytearray(path.read_bytes())
+    content[500] ^= 1
+    path.write_bytes(content)
+    assert run("index", "verify", "mixed").code == 3
+
+
+def test_strategies_and_languages_are_listed(run: Any) -> None:
+    assert {row["strategy"] for row in run("strategies", "--json").json} >= {"base", "qtt_rag", "hard_filter"}
+    assert "drop=all" in run("strategies").out
+    (finnish,) = run("languages", "finnish", "--json").json
+    assert (finnish["code"], finnish["native"], finnish["nllb"], finnish["prompts"]) == (
+        "fi",
+        "suomi",
+        "fin_Latn",
+        True,
+    )
+    assert len(run("languages", "--json").json) == 202
+
+
+def test_config_show_resolves_and_hides_secrets(run: Any, config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("QTTRAG_TOP_K", "3")
+    shown = run("config", "show", "-c", config, "--set", "generator.extra_body.api_key=sk-secret", "--json")
+    assert shown.json["top_k"] == 3
+    assert "sk-secret" not in shown.out
+
+
+def test_init_copies_the_folders_and_says_how_to_use_them(run: Any, tmp_path: Path) -> None:
+    shown = run("init", tmp_path / "mine")
+    assert sorted(path.name for path in (tmp_path / "mine").iterdir()) == ["eval", "indexes", "prompts", "server"]
+    assert (tmp_path / "mine" / "prompts" / "answer" / "ko.yaml").is_file()
+    assert f"export QTTRAG_HOME={tmp_path / 'mine'}" in shown.out
+    assert run("init", tmp_path / "mine").code == 2
+
+
+def test_cache_is_shown_and_cleared(run: Any, config: Path) -> None:
+    run("ask", QUESTION, "-c", config)
+    kinds = run("cache", "info", "-c", config, "--json").json["kinds"]
+    assert kinds["translation"]["entries"] > 0
+    assert kinds["completion"]["entries"] > 0
+    assert (
+        run("cache", "clear", "translation", "-c", config, "--json").json["removed"] == kinds["translation"]["entries"]
+    )
+    assert set(run("cache", "info", "-c", config, "--json").json["kinds"]) == {"completion"}
+    assert run("cache", "clear", "nothing", "-c", config).code == 2
+
+
+def test_doctor_finds_what_is_there(run: Any, config: Path) -> None:
+    shown = run("doctor", "-c", config, "--json")
+    assert shown.code == 0
+    found = {finding["what"]: finding["ok"] for finding in shown.json}
+    assert found["generator model"] is found["index mixed"] is found["torch"] is True
+
+
+def test_doctor_names_what_is_missing_with_exit_code_4(run: Any, tmp_path: Path, tiny: Path) -> None:
+    config = deployment.write_deployment(
+        tmp_path,
+        tiny,
+        retriever={"kind": "bm25", "collections": ["nowhere"]},
+        translator={"kind": "nllb", "model": "owner/model"},
+        generator={"kind": "openai", "model": "m", "base_url": "http://127.0.0.1:9/v1"},
+    )
+    shown = run("doctor", "-c", config, "--json")
+    assert shown.code == 4
+    missing = {finding["what"] for finding in shown.json if finding["ok"] is False}
+    assert missing == {"index nowhere", "translator model", "generator server"}
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "message"),
+    [
+        (["ask", "", "-c", "CONFIG"], 2, "the question is empty"),
+        (["ask", "x", "-c", "nowhere.yaml"], 2, "no deployment file 'nowhere.yaml'"),
+        (["ask", "질문", "-c", "CONFIG", "-s", "qttrag"], 2, "did you mean 'qtt_rag'"),
+        (["ask", "질문", "-c", "CONFIG", "-l", "koreen"], 2, "did you mean 'Korean'"),
+        (["ask", "질문", "-c", "CONFIG", "-o", "tags"], 2, "write it as name=value"),
+        (["ask", "질문", "-c", "CONFIG", "--set", "retriever.collections=[nowhere]"], 3, "unknown index 'nowhere'"),
+        (["index", "build", "nowhere"], 2, "unknown recipe 'nowhere'"),
+        (["index", "search", "nowhere", "x"], 3, "unknown index 'nowhere'"),
+        (["index", "build"], 2, "Missing argument"),
+    ],
+)
+def test_errors_are_one_line_and_an_exit_code(
+    run: Any, config: Path, words: list[str], code: int, message: str
+) -> None:
+    shown = run(*(str(config) if word == "CONFIG" else word for word in words))
+    assert shown.code == code
+    assert message in shown.err
+    assert "Traceback" not in shown.err
+
+
+def test_an_error_as_json_is_an_object(run: Any, config: Path) -> None:
+    shown = run("ask", "", "-c", config, "--json")
+    assert shown.code == 2
+    assert shown.json["error"]["type"] == "InputError"
+
+
+def test_a_server_that_is_down_is_exit_code_4(run: Any, config: Path, tmp_path: Path, tiny: Path) -> None:
+    down = {"kind": "openai", "model": "m", "base_url": "http://127.0.0.1:9/v1", "retries": 0}
+    shown = run("ask", QUESTION, "-c", deployment.write_deployment(tmp_path, tiny, generator=down), "-s", "base")
+    assert shown.code == 4
+    assert "cannot be reached" in shown.err
+
+
+@pytest.mark.parametrize("words", [["--help"], ["ask", "--help"], ["index", "--help"], ["index", "build", "--help"]])
+def test_help_shows_examples(run: Any, words: list[str]) -> None:
+    shown = run(*words)
+    assert shown.code == 0
+    assert "qttrag" in shown.out
+
+
+def test_python_m_qttrag_is_qttrag() -> None:
+    done = subprocess.run([sys.executable, "-m", "qttrag", "--version"], check=True, capture_output=True, text=True)
+    assert done.stdout.startswith("qttrag 0.")
+
+
+def test_a_passage_cannot_steer_the_terminal(run: Any, tmp_path: Path, tiny: Path) -> None:
+    recipe = deployment.write_recipe(tmp_path, tiny)
+    record = {"id": "1", "title": "[red]T", "text": "\u001b[2J\u202eevil [bold]다리[/bold]", "lang": "ko"}
+    (tmp_path / "mixed.jsonl").write_text(json.dumps(record, ensure_ascii=False) + "\n", encoding="utf-8")
+    run("index", "build", recipe)
+    shown = run("ask", QUESTION, "-c", deployment.write_deployment(tmp_path, tiny), "-s", "base")
+    assert "\u001b[2J" not in shown.out
+    assert "\u202e" not in shown.out
+    assert "[red]T" in shown.out
