@@ -13,10 +13,9 @@ import typer
 
 from qttrag.application import Application
 from qttrag.cli.output import console, table
+from qttrag.loading import quiet
 from tests import deployment, tiny_models
 from tests.texts import LANGS, sentences
-
-os.environ["HF_HUB_OFFLINE"] = "1"
 
 
 async def _one_after_another(application: Application, questions: list[str], strategy: str) -> float:
@@ -58,7 +57,8 @@ def main(
     """Ask N questions both ways, without a cache, and print the ratio of the times."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        os.environ["QTTRAG_HOME"] = name
+        os.environ |= {"QTTRAG_HOME": name, "HF_HUB_OFFLINE": "1"}
+        quiet()
         for kind in ("encoder", "reranker", "nllb", "llama"):
             getattr(tiny_models, f"make_{kind}")(folder / kind)
         deployment.build(folder, folder)
@@ -68,4 +68,6 @@ def main(
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    app = typer.Typer(pretty_exceptions_enable=False)
+    app.command()(main)
+    app()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import threading
 import time
 from collections.abc import Callable, Collection
 from pathlib import Path
@@ -14,6 +15,7 @@ from qttrag import trace
 from qttrag.errors import ConfigError, StageError
 
 M = TypeVar("M")
+_ONE_AT_A_TIME = threading.Lock()  # transformers switches torch's initialisation off and on for all threads
 
 
 class LocatedModel(NamedTuple):
@@ -24,7 +26,7 @@ class LocatedModel(NamedTuple):
 
 
 class Lazy(Generic[M]):
-    """A model that loads once, off the event loop, when it is first needed."""
+    """A model that loads once, off the event loop, when it is first needed; of several, one after another."""
 
     def __init__(self, load: Callable[[], M]) -> None:
         self._load = load
@@ -36,9 +38,13 @@ class Lazy(Generic[M]):
             start = time.perf_counter()
             async with self._lock:
                 if self._model is None:
-                    self._model = await asyncio.to_thread(self._load)
+                    self._model = await asyncio.to_thread(self._load_alone)
             trace.elsewhere("load", time.perf_counter() - start)
         return self._model
+
+    def _load_alone(self) -> M:
+        with _ONE_AT_A_TIME:
+            return self._load()
 
 
 def locate(

@@ -87,6 +87,14 @@ async def test_questions_at_once_are_answered_as_they_are_alone(application: App
         assert [p.scores for p in alone.context] == [p.scores for p in answer.context]
 
 
+async def test_all_models_can_be_loaded_at_once(path: Path) -> None:
+    async with Application.open(path) as application:
+        await application.start()
+        answer = await application.ask(QUESTION)
+    assert answer.text
+    assert answer.trace.seconds.get("load", 0.0) == 0.0
+
+
 async def test_a_language_given_by_the_caller_wins(application: Application) -> None:
     assert (await application.ask("When was the bridge opened?", lang="fi", strategy="base")).lang == "fi"
     assert (await application.ask("When was the bridge opened?", strategy="base")).lang == "en"
