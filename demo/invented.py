@@ -1,0 +1,84 @@
+"""Territories that do not exist: real names, shuffled facts, so that only a passage can tell the answer."""
+
+from __future__ import annotations
+
+import datetime
+import random
+from collections.abc import Mapping
+from functools import cache
+from typing import NamedTuple
+
+from demo.facts import LANGS, Name, areas, continent, date, day_name, names_by_kind, percentage, same, sheets
+
+_LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+
+
+class Territory(NamedTuple):
+    name: Name
+    facts: Mapping[str, Name]
+
+
+@cache
+def pools() -> Mapping[str, list[Name]]:
+    """Return the names that models may learn, by kind: territory, language, currency, city."""
+    found: dict[str, list[Name]] = {"territory": [sheet.name for sheet in sheets() if sheet.split == "train"]}
+    for kind, name in names_by_kind():
+        found.setdefault(kind, []).append(name)
+    return found
+
+
+def invent(choose: random.Random, *, spliced: float = 0.0) -> Territory:
+    """Return a territory with every fact; a share of its names is `spliced` from halves, which no list holds."""
+    kinds = ("territory", "territory", "territory", "city", "language")
+    name = _pick(choose, choose.choice(kinds), spliced)
+    area = choose.choice(areas())
+    day = choose.randrange(7)
+    main, second = sorted((choose.randrange(2, 101), choose.randrange(2, 101)), reverse=True)
+    languages = [_pick(choose, "language", spliced) for _ in range(2)]
+    code = "".join(choose.choices(_LETTERS, k=2))
+    facts = {
+        "continent": continent(area),
+        "code": same(code),
+        "main_language": languages[0],
+        "share": percentage(main),
+        "second_language": languages[1],
+        "second_share": percentage(second),
+        "currency": _pick(choose, "currency", spliced),
+        "currency_since": same(str(choose.randrange(1780, 2026))),
+        "currency_code": same("".join(choose.choices(_LETTERS, k=3))),
+        "currency_before": _pick(choose, "currency", spliced),
+        "currency_until": date(datetime.date(1900, 1, 1) + datetime.timedelta(days=choose.randrange(45_000))),
+        "city": _pick(choose, "city", spliced),
+        "week_start": day_name(day),
+        "weekend_start": day_name((day + choose.randrange(1, 7)) % 7),
+    }
+    facts["official_language"] = choose.choice([languages[0], _pick(choose, "language", spliced)])
+    for optional in ("official_language", "second_language", "currency_since", "city", "continent"):
+        if choose.random() < 0.2:
+            del facts[optional]
+    return Territory(name, facts)
+
+
+def _pick(choose: random.Random, kind: str, spliced: float) -> Name:
+    names = pools()[kind]
+    name = choose.choice(names)
+    if choose.random() >= spliced:
+        return name
+    other = choose.choice(names)
+    return {lang: splice(name[lang], other[lang]) for lang in LANGS}
+
+
+def splice(head: str, tail: str) -> str:
+    """Return the first half of one name with the second half of another."""
+    return (head[: (len(head) + 1) // 2] + tail[len(tail) // 2 :]).strip()
+
+
+def garble(choose: random.Random, text: str) -> str:
+    """Return a name with a character or two gone, doubled or from elsewhere in it, as a weak translator spells it."""
+    characters = list(text)
+    for _ in range(choose.randint(1, 2)):
+        place = choose.randrange(len(characters))
+        if characters[place] != " ":
+            characters[place] = choose.choice(["", characters[place] * 2, choose.choice(text.replace(" ", "") or text)])
+    garbled = "".join(characters).strip()
+    return garbled or text

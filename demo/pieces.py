@@ -1,0 +1,25 @@
+"""Pieces of words for the encoder, the cross-encoder and the translator."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from tokenizers import Regex, Tokenizer, models, pre_tokenizers, trainers
+
+from demo.facts import alphabet
+
+_KEPT_APART = r"\p{Han}|\p{Hangul}|\p{Nd}|\p{P}"
+_SPECIAL = ["<s>", "<pad>", "</s>", "<unk>"]
+
+
+def train_pieces(texts: Iterable[str], size: int) -> Tokenizer:
+    """Return byte-pair pieces in the id layout of XLM-R and NLLB: Han, Hangul and digits one by one, else words."""
+    trained = Tokenizer(models.BPE(unk_token="<unk>", fuse_unk=True))
+    trained.pre_tokenizer = pre_tokenizers.Sequence(
+        [pre_tokenizers.Metaspace(prepend_scheme="always"), pre_tokenizers.Split(Regex(_KEPT_APART), "isolated")]
+    )
+    trainer = trainers.BpeTrainer(
+        vocab_size=size, special_tokens=_SPECIAL, initial_alphabet=list(alphabet()), show_progress=False
+    )
+    trained.train_from_iterator(texts, trainer)
+    return trained

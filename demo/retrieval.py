@@ -1,0 +1,215 @@
+"""The demo's encoder and cross-encoder: small XLM-R models that learn which passage a question is about."""
+
+from __future__ import annotations
+
+import math
+import random
+import tempfile
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from sentence_transformers import SentenceTransformer
+from sentence_transformers.sentence_transformer import modules
+from sentence_transformers.sentence_transformer.losses import MultipleNegativesRankingLoss
+from torch.nn.functional import binary_cross_entropy_with_logits
+from transformers import XLMRobertaConfig, XLMRobertaForSequenceClassification, XLMRobertaModel, XLMRobertaTokenizer
+
+from demo.corpus import RELATIONS, SECTIONS, VARIANTS, question_text, section_text, stated
+from demo.facts import LANGS, Name
+from demo.invented import Territory, invent, pools, splice
+from demo.pieces import train_pieces
+from demo.training import fit
+from qttrag.types import Lang, Passage
+
+WIDTH, LAYERS, HEADS, INNER = 192, 3, 6, 512
+PIECES = 5500
+MAX_TOKENS = 192
+
+ENCODER_STEPS, ENCODER_RATE, ENCODER_WARM_UP = 2200, 1e-3, 200
+TERRITORIES = 16  # in a batch, with all their passages
+RERANKER_STEPS, RERANKER_RATE, RERANKER_WARM_UP = 2000, 5e-4, 200
+QUESTIONS, CANDIDATES = 12, 4  # in a batch; passages for each, the right one first
+
+
+class Asked(NamedTuple):
+    """A question in one language and the passage, in the same or another one, that answers it."""
+
+    question: str
+    passage: str
+
+
+def passage_of(choose: random.Random, owner: Territory, section: str, lang: str) -> str:
+    text = section_text(section, [choose.randrange(VARIANTS) for _ in SECTIONS[section]], lang, owner.name, owner.facts)
+    return Passage("", text, Lang(lang), title=owner.name[lang]).content
+
+
+def question_about(choose: random.Random, owner: Territory, section: str, lang: str) -> str:
+    relations = [r for r, where in RELATIONS.items() if where == section and r in owner.facts]
+    return question_text(choose.choice(relations), choose.randrange(VARIANTS), lang, owner.name)
+
+
+def languages(choose: random.Random) -> tuple[str, str]:
+    """Return the languages of a question and of its passage: English passages for half of the foreign questions."""
+    asked = choose.choice(LANGS)
+    return asked, choose.choice([asked, "en", "en", choose.choice(LANGS)])
+
+
+def make_tokenizer() -> Any:
+    """Return a tokenizer in XLM-R's shape: a unigram model over trained pieces, likelier the more they are used."""
+    trained = train_pieces(_texts(), PIECES)
+    used = Counter(piece for text in _texts() for piece in trained.encode(text).tokens)
+    total = used.total()
+    ordered = sorted(trained.get_vocab().items(), key=lambda item: item[1])
+    vocabulary = [(piece, math.log((used[piece] + 0.1) / total)) for piece, _ in ordered]
+    return XLMRobertaTokenizer(vocab=[*vocabulary, ("<mask>", 0.0)], model_max_length=MAX_TOKENS)
+
+
+def _texts() -> Iterator[str]:
+    choose = random.Random(3)
+    for _ in range(2000):
+        owner = invent(choose)
+        for lang in LANGS:
+            for section in SECTIONS:
+                if stated(section, owner.facts):
+                    yield question_about(choose, owner, section, lang)
+                    yield passage_of(choose, owner, section, lang)
+
+
+def _config(pieces: int) -> Any:
+    return XLMRobertaConfig(
+        vocab_size=pieces,
+        hidden_size=WIDTH,
+        num_hidden_layers=LAYERS,
+        num_attention_heads=HEADS,
+        intermediate_size=INNER,
+        max_position_embeddings=MAX_TOKENS + 2,
+        type_vocab_size=1,
+        pad_token_id=1,
+        bos_token_id=0,
+        eos_token_id=2,
+        layer_norm_eps=1e-5,
+        hidden_dropout_prob=0.1,
+        attention_probs_dropout_prob=0.0,
+    )
+
+
+def new_encoder() -> SentenceTransformer:
+    """Return an untrained encoder: XLM-R, CLS pooling, unit vectors, as BGE-M3 is built."""
+    tokenizer = make_tokenizer()
+    torch.manual_seed(0)
+    with tempfile.TemporaryDirectory() as base:
+        XLMRobertaModel(_config(len(tokenizer)), add_pooling_layer=False).save_pretrained(base)
+        tokenizer.save_pretrained(base)
+        transformer = modules.Transformer(base, max_seq_length=MAX_TOKENS)
+    return SentenceTransformer(
+        modules=[transformer, modules.Pooling(WIDTH, pooling_mode="cls"), modules.Normalize()], device="cpu"
+    )
+
+
+def train_encoder(folder: Path, *, steps: int = ENCODER_STEPS) -> None:
+    """Train into `folder`; the same command goes on where a stopped one was."""
+    folder.mkdir(parents=True, exist_ok=True)
+    encoder = new_encoder()
+    loss = MultipleNegativesRankingLoss(encoder, scale=30.0)
+
+    def loss_at(step: int) -> torch.Tensor:
+        choose = random.Random(f"encoder {step}")
+        pairs = _names(choose) if choose.random() < 0.25 else _asked(choose)
+        features = [encoder.preprocess(list(side)) for side in zip(*pairs, strict=True)]
+        ranked: torch.Tensor = loss(features, torch.empty(0))
+        return ranked
+
+    fit(
+        encoder,
+        folder,
+        loss_at,
+        steps=steps,
+        rate=ENCODER_RATE,
+        warm_up=ENCODER_WARM_UP,
+        save=lambda: encoder.save(str(folder)),
+    )
+
+
+def _names(choose: random.Random) -> list[Asked]:
+    """Return names in two languages, so that those of places never seen are matched by how they are spelled."""
+    kinds = choose.choices(("territory", "city", "language", "currency"), (4, 3, 2, 1), k=80)
+    distinct: dict[str, Name] = {}
+    for kind in kinds:
+        name = choose.choice(pools()[kind])
+        distinct[name["en"]] = name
+    made = []
+    for name in distinct.values():
+        asked, written = choose.sample(LANGS, 2)
+        made.append(Asked(name[asked], name[written]))
+    return made
+
+
+def _asked(choose: random.Random) -> list[Asked]:
+    made = []
+    owners: list[Territory] = []
+    while len(owners) < TERRITORIES:
+        owner = invent(choose)
+        if owner.name["en"] not in [each.name["en"] for each in owners]:
+            owners.append(owner)
+    for owner in owners:
+        for section in SECTIONS:
+            if stated(section, owner.facts):
+                asked, written = languages(choose)
+                made.append(
+                    Asked(question_about(choose, owner, section, asked), passage_of(choose, owner, section, written))
+                )
+    return made
+
+
+def train_reranker(folder: Path, encoder: Path, *, steps: int = RERANKER_STEPS) -> None:
+    """Train into `folder`, from the trained encoder on; the same command goes on where a stopped one was."""
+    folder.mkdir(parents=True, exist_ok=True)
+    from transformers import AutoTokenizer
+
+    tokenizer: Any = AutoTokenizer.from_pretrained(encoder)
+    torch.manual_seed(0)
+    model: Any = XLMRobertaForSequenceClassification.from_pretrained(encoder, num_labels=1)
+    wanted = torch.tensor([1.0] + [0.0] * (CANDIDATES - 1)).repeat(QUESTIONS)
+
+    def loss_at(step: int) -> torch.Tensor:
+        choose = random.Random(f"reranker {step}")
+        questions: list[str] = []
+        passages: list[str] = []
+        for _ in range(QUESTIONS):
+            question, candidates = _candidates(choose)
+            questions += [question] * CANDIDATES
+            passages += candidates
+        read = tokenizer(questions, passages, padding=True, truncation=True, max_length=MAX_TOKENS, return_tensors="pt")
+        scores = model(input_ids=read.input_ids, attention_mask=read.attention_mask).logits[:, 0]
+        listed = torch.log_softmax(scores.view(QUESTIONS, CANDIDATES), dim=1)[:, 0]
+        return binary_cross_entropy_with_logits(scores, wanted) - listed.mean()
+
+    def save() -> None:
+        model.save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
+
+    fit(model, folder, loss_at, steps=steps, rate=RERANKER_RATE, warm_up=RERANKER_WARM_UP, save=save)
+
+
+def _candidates(choose: random.Random) -> tuple[str, Sequence[str]]:
+    """Return a question and passages: the right one, then near misses (the same territory, the same subject)."""
+    asked, written = languages(choose)
+    spliced = choose.choice([0.0, 0.0, 1.0]) if asked == written else 0.0
+    owner = invent(choose, spliced=spliced)
+    sections = [s for s in SECTIONS if stated(s, owner.facts)]
+    section = choose.choice(sections)
+    candidates = [passage_of(choose, owner, section, written)]
+    while len(candidates) < CANDIDATES:
+        if len(candidates) == 1:
+            candidates.append(passage_of(choose, owner, choose.choice([s for s in sections if s != section]), written))
+            continue
+        other = invent(choose, spliced=spliced)
+        if asked == written and choose.random() < 0.4:
+            other = other._replace(name={each: splice(owner.name[each], other.name[each]) for each in LANGS})
+        where = section if choose.random() < 0.7 else choose.choice(list(SECTIONS))
+        if stated(where, other.facts) and other.name["en"] != owner.name["en"]:
+            candidates.append(passage_of(choose, other, where, choose.choice([written, asked])))
+    return question_about(choose, owner, section, asked), candidates

@@ -1,0 +1,67 @@
+"""One training loop for every model of the demo: seeded by step, saved as it goes, taken up where it stopped."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+_STATE = "training.pt"
+_SAVE_EVERY = 250
+_FLOOR = 0.02  # of the learning rate, at the end
+
+
+def fit(
+    model: Any,
+    folder: Path,
+    loss_at: Callable[[int], Any],
+    *,
+    steps: int,
+    rate: float,
+    warm_up: int,
+    save: Callable[[], None],
+) -> None:
+    """Train for `steps` steps in all; `save` writes the model as its users load it.
+
+    `loss_at(step)` draws its examples from the step's number alone, so a stopped run goes on as if it had not been."""
+    state = folder / _STATE
+    optimizer = torch.optim.AdamW(model.parameters(), lr=rate, betas=(0.9, 0.98), weight_decay=0.01)
+    done = 0
+    if state.exists():
+        saved = torch.load(state, weights_only=True)
+        model.load_state_dict(saved["model"])
+        optimizer.load_state_dict(saved["optimizer"])
+        done = int(saved["steps"])
+    model.train()
+    started, losses = time.monotonic(), []
+    for step in range(done, steps):
+        torch.manual_seed(step)  # dropout
+        for group in optimizer.param_groups:
+            group["lr"] = rate * min(1.0, (step + 1) / warm_up) * max(_FLOOR, 1.0 - step / steps)
+        loss = loss_at(step)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        losses.append(loss.item())
+        if (step + 1) % _SAVE_EVERY == 0 or step + 1 == steps:
+            recent = losses[-_SAVE_EVERY:]
+            seconds = (time.monotonic() - started) / len(losses)
+            print(
+                f"{folder.name}: step {step + 1}/{steps}  loss {sum(recent) / len(recent):.4f}  {seconds:.2f} s/step",
+                flush=True,
+            )
+            temporary = state.with_suffix(".new")
+            torch.save({"model": model.state_dict(), "optimizer": optimizer.state_dict(), "steps": step + 1}, temporary)
+            temporary.replace(state)
+            save()
+    model.eval()
+
+
+def padded(rows: list[list[int]], filler: int) -> torch.Tensor:
+    """Return token ids as one tensor, shape (len(rows), longest)."""
+    tensors = [torch.tensor(row) for row in rows]
+    return torch.nn.utils.rnn.pad_sequence(tensors, batch_first=True, padding_value=filler)

@@ -1,0 +1,170 @@
+"""The demo's translator: a small M2M100 with NLLB's tokenizer and codes, trained on sentences that say the same."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch.nn.functional import cross_entropy
+from transformers import GenerationConfig, M2M100Config, M2M100ForConditionalGeneration, NllbTokenizer
+
+from demo.corpus import RELATIONS, SECTIONS, VARIANTS, question_text, section_text, stated, statement
+from demo.facts import LANGS
+from demo.invented import invent, pools
+from demo.pieces import train_pieces
+from demo.training import fit, padded
+
+WIDTH, LAYERS, HEADS, INNER = 192, 3, 6, 512
+PIECES = 5500
+STEPS, RATE, WARM_UP = 4500, 2e-3, 300
+PAIRS = 56  # in a batch
+_PIECE_DROPOUT = 0.1  # names are spelled out now and then, so that spelling is learned
+_PAD, _END = 1, 2
+
+
+class Pair(NamedTuple):
+    source: str
+    target: str
+    source_text: str
+    target_text: str
+
+
+def pair(choose: random.Random) -> Pair:
+    """Return two sentences, questions or names that say the same; English is one side of most."""
+    lang, other = choose.sample(LANGS, 2)
+    if "en" not in (lang, other) and choose.random() < 0.75:
+        lang, other = choose.choice([("en", other), (lang, "en")])
+    kind = choose.random()
+    if kind < 0.2:
+        names = pools()[choose.choice(("territory", "territory", "language", "currency", "city"))]
+        name = choose.choice(names)
+        end = choose.choice((".", ""))
+        return Pair(lang, other, name[lang] + end, name[other] + end)
+    owner = invent(choose)
+    variant = choose.randrange(VARIANTS)
+    if kind < 0.4:
+        relation = choose.choice(list(RELATIONS))
+        texts = [question_text(relation, variant, each, owner.name) for each in (lang, other)]
+        return Pair(lang, other, *texts)
+    field = choose.choice([f for section in SECTIONS for f in stated(section, owner.facts)])
+    texts = [statement(field, variant, each, owner.name, owner.facts) for each in (lang, other)]
+    return Pair(lang, other, *texts)
+
+
+def code(lang: str) -> str:
+    from qttrag.languages import language
+
+    return language(lang).nllb
+
+
+def make_tokenizer() -> Any:
+    """Return NLLB's tokenizer over trained pieces; it adds the 202 language codes itself."""
+    trained = train_pieces(_texts(), PIECES)
+    model = json.loads(trained.to_str())["model"]
+    merges: Any = [tuple(merge) for merge in model["merges"]]
+    return NllbTokenizer(
+        vocab=model["vocab"],
+        merges=merges,
+        src_lang=code("en"),
+        model_max_length=512,
+    )
+
+
+def _texts() -> Iterator[str]:
+    choose = random.Random(2)
+    for _ in range(20_000):
+        one = pair(choose)
+        yield one.source_text
+        yield one.target_text
+
+
+def new_model(pieces: int) -> Any:
+    torch.manual_seed(0)
+    config: Any = M2M100Config(
+        vocab_size=pieces,
+        d_model=WIDTH,
+        encoder_layers=LAYERS,
+        decoder_layers=LAYERS,
+        encoder_attention_heads=HEADS,
+        decoder_attention_heads=HEADS,
+        encoder_ffn_dim=INNER,
+        decoder_ffn_dim=INNER,
+        encoder_layerdrop=0.0,
+        decoder_layerdrop=0.0,
+        dropout=0.1,
+        attention_dropout=0.0,
+        activation_dropout=0.0,
+        max_position_embeddings=512,
+        scale_embedding=True,
+        decoder_start_token_id=_END,
+        bos_token_id=0,
+        pad_token_id=_PAD,
+        eos_token_id=_END,
+        tie_word_embeddings=True,
+    )
+    model: Any = M2M100ForConditionalGeneration(config)
+    model.generation_config = GenerationConfig(
+        bos_token_id=0, decoder_start_token_id=_END, eos_token_id=_END, pad_token_id=_PAD, max_length=200
+    )
+    return model
+
+
+def train(folder: Path, *, steps: int = STEPS) -> None:
+    """Train into `folder`; the same command goes on where a stopped one was."""
+    folder.mkdir(parents=True, exist_ok=True)
+    tokenizer = make_tokenizer()
+    model = new_model(len(tokenizer))
+
+    def ids(texts: list[str], langs: list[str]) -> list[list[int]]:
+        rows = tokenizer(texts, add_special_tokens=False).input_ids
+        return [
+            [tokenizer.convert_tokens_to_ids(code(lang)), *row, _END] for row, lang in zip(rows, langs, strict=True)
+        ]
+
+    def loss_at(step: int) -> torch.Tensor:
+        choose = random.Random(f"translator {step}")
+        pairs = [pair(choose) for _ in range(PAIRS)]
+        tokenizer._tokenizer.model.dropout = _PIECE_DROPOUT
+        source = padded(ids([p.source_text for p in pairs], [p.source for p in pairs]), _PAD)
+        tokenizer._tokenizer.model.dropout = None
+        target = padded(ids([p.target_text for p in pairs], [p.target for p in pairs]), _PAD)
+        start = torch.full((len(pairs), 1), _END)
+        hidden = model.model(
+            input_ids=source,
+            attention_mask=(source != _PAD).long(),
+            decoder_input_ids=torch.cat([start, target[:, :-1]], dim=1),
+            use_cache=False,
+        ).last_hidden_state
+        learned = target != _PAD
+        return cross_entropy(model.lm_head(hidden[learned]), target[learned], label_smoothing=0.05)
+
+    def save() -> None:
+        model.save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
+
+    fit(model, folder, loss_at, steps=steps, rate=RATE, warm_up=WARM_UP, save=save)
+
+
+def exact(folder: Path, count: int = 200) -> None:
+    """Print how many passages of invented territories come out word for word."""
+    from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
+
+    tokenizer: Any = AutoTokenizer.from_pretrained(folder)
+    model: Any = AutoModelForSeq2SeqLM.from_pretrained(folder)
+    choose = random.Random("check")
+    for lang in LANGS[1:]:
+        right = 0
+        for _ in range(count // 3):
+            owner, section = invent(choose), choose.choice(list(SECTIONS))
+            texts = [section_text(section, [0], each, owner.name, owner.facts) for each in ("en", lang)]
+            tokenizer.src_lang = code("en")
+            made = model.generate(
+                **tokenizer(texts[0], return_tensors="pt"),
+                forced_bos_token_id=tokenizer.convert_tokens_to_ids(code(lang)),
+            )
+            right += tokenizer.decode(made[0], skip_special_tokens=True) == texts[1]
+        print(lang, right / (count // 3))

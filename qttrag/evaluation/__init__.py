@@ -1,0 +1,1 @@
+"""Measuring answers: metrics now; suites, runner and report come with the evaluation harness."""

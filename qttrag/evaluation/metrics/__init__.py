@@ -1,0 +1,1 @@
+"""Measures of a prediction against its references, each best over the references."""
