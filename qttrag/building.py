@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import inspect
 import json
-from collections.abc import Callable, Mapping
-from typing import Any, get_type_hints
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
@@ -80,6 +80,33 @@ class Builder:
     def built(self) -> list[object]:
         """Return every object built so far."""
         return list(self._built.values())
+
+
+class Placed(NamedTuple):
+    """A stage's settings in a deployment: the keys that lead to them, and the names its kind takes."""
+
+    keys: tuple[str, ...]
+    spec: Spec
+    takes: frozenset[str]
+
+
+def placed(deployment: Deployment) -> Iterator[Placed]:
+    """Yield the settings of every stage that a deployment names, nested ones after those they are in.
+
+    Raises:
+        ConfigError: an unknown kind, or a library it needs is not installed."""
+    for stage in PROTOCOLS:
+        if spec := getattr(deployment, stage):
+            yield from _placed(stage, (stage,), spec)
+
+
+def _placed(stage: str, keys: tuple[str, ...], spec: Spec) -> Iterator[Placed]:
+    parameters = _parameters(registry.resolve(stage, str(spec.get("kind"))))
+    yield Placed(keys, spec, frozenset(parameters))
+    for name, (annotation, _) in parameters.items():
+        nested, inner = _STAGE_OF.get(annotation), spec.get(name)
+        if nested and isinstance(inner, dict):
+            yield from _placed(nested, (*keys, name), inner)
 
 
 def _parameters(function: Callable[..., Any]) -> dict[str, tuple[Any, Any]]:

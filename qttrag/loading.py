@@ -9,9 +9,9 @@ import threading
 import time
 from collections.abc import Callable, Collection
 from pathlib import Path
-from typing import Generic, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
-from qttrag import trace
+from qttrag import hub, trace
 from qttrag.errors import ConfigError, StageError
 
 M = TypeVar("M")
@@ -58,8 +58,9 @@ def locate(
 ) -> LocatedModel:
     """Return the folder of `model`: a path, or a hub name that is looked up in the local cache, then fetched.
 
-    Only safetensors weights are accepted. `model_types`: what config.json may say the architecture is; empty
-    for any. `local_only`: fetch nothing. `weights` off: the tokenizer is enough.
+    The cache is asked first, so a branch stands for the commit of it that was fetched last. Only safetensors weights
+    are accepted. `model_types`: what config.json may say the architecture is; empty for any. `local_only`: fetch
+    nothing. `weights` off: the tokenizer is enough.
 
     Raises:
         ConfigError: there is no such model, or the folder is not what the stage expects."""
@@ -67,58 +68,68 @@ def locate(
     if path.is_dir():
         _check(stage, path, model_types, weights=weights)
         return LocatedModel(path, revision or _digest(path))
-    if path.is_absolute() or model.startswith((".", "~")) or model.count("/") != 1:
+    if not is_hub_name(model):
         raise ConfigError(
             f"{stage}: no model folder '{model}'; give the path of an existing folder or a hub name 'owner/name'"
         )
-    path = _from_hub(stage, model, revision, local_only=local_only, weights=weights)
+    found = hub.cached(model, revision, weights=weights)
+    if found is None and local_only:
+        at = f" at revision '{revision}'" if revision else ""
+        raise ConfigError(
+            f"{stage}: model '{model}'{at} is not, or not wholly, in the local cache; "
+            "fetch it: qttrag models pull DEPLOYMENT"
+        )
+    path = found or hub.fetch(stage, model, revision, weights=weights).path
     _check(stage, path, model_types, weights=weights)
     return LocatedModel(path, path.name)
 
 
-def _from_hub(stage: str, model: str, revision: str | None, *, local_only: bool, weights: bool) -> Path:
-    from huggingface_hub import snapshot_download
-
-    patterns = [*(["*.safetensors"] if weights else []), "*.json", "*.jinja", "*.txt", "*.model"]
-    try:
-        return Path(snapshot_download(model, revision=revision, allow_patterns=patterns, local_files_only=True))
-    except (OSError, ValueError) as error:
-        if local_only:
-            raise ConfigError(
-                f"{stage}: model '{model}' is not in the local cache; it is fetched on first use"
-            ) from error
-    try:
-        return Path(snapshot_download(model, revision=revision, allow_patterns=patterns))
-    except (OSError, ValueError) as error:
-        raise ConfigError(
-            f"{stage}: model '{model}' is not in the local cache and could not be fetched "
-            f"({type(error).__name__}: {str(error).splitlines()[0]}); "
-            "connect to the hub once, or set `model:` to a local folder"
-        ) from error
+def is_hub_name(model: str) -> bool:
+    """Say whether `model:` names a repository of the hub, "owner/name", rather than a folder."""
+    path = Path(model).expanduser()
+    return model.count("/") == 1 and not (path.is_absolute() or model.startswith((".", "~")) or path.is_dir())
 
 
 def _check(stage: str, path: Path, model_types: Collection[str], *, weights: bool) -> None:
     config_path = path / "config.json"
-    try:
-        config = json.loads(config_path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    if not config_path.is_file():
         raise ConfigError(
             f"{stage}: {path} is not a model folder: it has no config.json; "
             "set `model:` to a folder saved by save_pretrained"
-        ) from None
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"{stage}: {config_path} cannot be read: {error}; fetch the model again") from error
-    found = config.get("model_type")
+        )
+    found = _read(stage, config_path).get("model_type")
     if model_types and found not in model_types:
         raise ConfigError(
             f"{stage}: {path} holds a '{found}' model, not {' or '.join(sorted(model_types))}; "
             "set `model:` to one that is"
         )
-    if weights and not any(path.glob("*.safetensors")):
+    if weights:
+        _check_weights(stage, path)
+
+
+def _check_weights(stage: str, path: Path) -> None:
+    if not any(path.glob("*.safetensors")):
         raise ConfigError(
             f"{stage}: {path} has no *.safetensors weights; other formats are not loaded. "
             "Choose a `revision:` that has them, or convert the model with save_pretrained(safe_serialization=True)"
         )
+    index = path / "model.safetensors.index.json"
+    parts = set(_read(stage, index).get("weight_map", {}).values()) if index.is_file() else set()
+    if missing := sorted(name for name in parts if not (path / name).is_file()):
+        raise ConfigError(
+            f"{stage}: {path} lacks {len(missing)} of the {len(parts)} files of its weights (first: {missing[0]}); "
+            "fetch it again: qttrag models pull DEPLOYMENT"
+        )
+
+
+def _read(stage: str, path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{stage}: {path} cannot be read: {error}; fetch the model again") from error
+    if not isinstance(content, dict):
+        raise ConfigError(f"{stage}: {path} is not a JSON object; fetch the model again")
+    return content
 
 
 def _digest(path: Path) -> str:

@@ -148,9 +148,10 @@ class Stages:
                 )
             pieces = []
             async for piece in self.generator.generate(fitted.messages, decoding):
-                pieces.append(piece)
-                self.emit(Event("piece", text=piece))
-            text = "".join(pieces).strip()
+                if said := piece if pieces else piece.lstrip():
+                    pieces.append(said)
+                    self.emit(Event("piece", text=said))
+            text = "".join(pieces).rstrip()
             if not text:
                 tracing.note("the generator's answer is empty")
         return Answer(query, text, query.lang, tuple(passages), self.trace)

@@ -37,6 +37,11 @@ def folder(name: str) -> Path:
     )
 
 
+def is_packaged(path: Path) -> bool:
+    """Say whether a file is one of the installed package's own, which are not for editing."""
+    return path.resolve().is_relative_to((_PACKAGE / "_resources").resolve())
+
+
 def find(name: str, value: str, *, what: str) -> Path:
     """Return the YAML file that `value` means: a path, or the name of a file in the folder `name`.
 

@@ -7,7 +7,7 @@ import sys
 
 import typer
 
-from qttrag.cli import ask, cache, doctor, index, listing, output, text
+from qttrag.cli import ask, cache, doctor, index, listing, models, output, text
 from qttrag.errors import QttragError
 
 app = typer.Typer(
@@ -24,6 +24,7 @@ app.command("ask")(ask.ask)
 app.command("translate")(text.translate)
 app.command("tag")(text.tag)
 app.add_typer(index.app, name="index")
+app.add_typer(models.app, name="models")
 app.command("strategies")(listing.strategies)
 app.command("languages")(listing.languages)
 app.command("doctor")(doctor.doctor)

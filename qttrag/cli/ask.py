@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -104,12 +105,18 @@ def _show(answer: Answer) -> None:
 
 
 def _row(n: int, tagged: TaggedPassage) -> list[str]:
-    text = tagged.translation if tagged.translation is not None else tagged.passage.text
-    beginning = text[:_BEGINNING] + ("…" if len(text) > _BEGINNING else "")
-    flags = f"[{', '.join(tagged.flags)}] " if tagged.flags else ""
     lang = tagged.passage.lang if tagged.translation is None else f"{tagged.passage.lang}→"
-    cells = [str(n), lang, f"{tagged.score:.3f}", *_scores(tagged), tagged.passage.title, flags + beginning]
-    return [output.printable(cell) for cell in cells]
+    cells = [str(n), lang, f"{tagged.score:.3f}", *_scores(tagged), tagged.passage.title]
+    return [*map(output.printable, cells), "\n".join(_versions(tagged))]
+
+
+def _versions(tagged: TaggedPassage) -> Iterator[str]:
+    """Yield the beginnings of the passage, its translation and its rewriting, as far as there are any."""
+    flags = f"[{', '.join(tagged.flags)}] " if tagged.flags else ""
+    versions = (("", tagged.passage.text), (f"→ {flags}", tagged.translation), ("⇒ ", tagged.refined))
+    for mark, text in versions:
+        if text is not None:
+            yield output.printable(mark + text[:_BEGINNING] + ("…" if len(text) > _BEGINNING else ""))
 
 
 def _scores(tagged: TaggedPassage) -> list[str]:

