@@ -1,11 +1,12 @@
 # make setup   a virtual environment with everything, from nothing
+# make demo    questions in four languages, answered by small models of our own (demo/README.md)
 # make test    the test suite
 # make check   style and types
 PYTHON ?= python3.11
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: setup test check
+.PHONY: setup demo test check
 
 $(VENV)/.ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -14,6 +15,11 @@ $(VENV)/.ready: pyproject.toml constraints.txt
 	touch $@
 
 setup: $(VENV)/.ready
+
+demo: $(VENV)/.ready
+	$(BIN)/python -m demo.corpus
+	for lang in en ko fi zh; do $(BIN)/qttrag index build demo-$$lang --overwrite || exit 1; done
+	$(BIN)/python -m demo.tour
 
 test: $(VENV)/.ready
 	$(BIN)/pytest

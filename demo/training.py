@@ -10,7 +10,6 @@ from typing import Any
 import torch
 
 _STATE = "training.pt"
-_SAVE_EVERY = 250
 _FLOOR = 0.02  # of the learning rate, at the end
 
 
@@ -23,6 +22,7 @@ def fit(
     rate: float,
     warm_up: int,
     save: Callable[[], None],
+    save_every: int = 250,
 ) -> None:
     """Train for `steps` steps in all; `save` writes the model as its users load it.
 
@@ -47,8 +47,8 @@ def fit(
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
         losses.append(loss.item())
-        if (step + 1) % _SAVE_EVERY == 0 or step + 1 == steps:
-            recent = losses[-_SAVE_EVERY:]
+        if (step + 1) % save_every == 0 or step + 1 == steps:
+            recent = losses[-save_every:]
             seconds = (time.monotonic() - started) / len(losses)
             print(
                 f"{folder.name}: step {step + 1}/{steps}  loss {sum(recent) / len(recent):.4f}  {seconds:.2f} s/step",

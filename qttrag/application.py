@@ -18,11 +18,11 @@ from qttrag.building import Builder, strategy_options
 from qttrag.caching import Cache
 from qttrag.errors import InputError
 from qttrag.languages import language
-from qttrag.pipeline import UNDETERMINED, Event, Stages, ignore
+from qttrag.pipeline import Event, Stages, ignore
 from qttrag.prompts import Prompts
 from qttrag.stages import Closable, LanguageDetector, Startable
 from qttrag.trace import Trace
-from qttrag.types import Answer, Lang, Query
+from qttrag.types import UNDETERMINED, Answer, Lang, Query
 
 
 @dataclass(frozen=True)

@@ -109,10 +109,16 @@ class Batcher(Generic[T, R]):
 
     async def _call(self, items: list[T]) -> Sequence[R]:
         loop = asyncio.get_running_loop()
-        results = await loop.run_in_executor(self._executor, functools.partial(self._run, items))
+        results = await loop.run_in_executor(self._executor, functools.partial(self._run_batch, items))
         if len(results) != len(items):
             raise RuntimeError(f"a batch of {len(items)} items gave {len(results)} results")
         return results
+
+    def _run_batch(self, items: list[T]) -> Sequence[R]:
+        try:
+            return self._run(items)
+        except StopIteration as error:  # which no future can hold: its callers would wait for ever
+            raise RuntimeError(f"a batch of {len(items)} items raised StopIteration") from error
 
 
 def _settle(future: asyncio.Future[R], result: R | None = None, *, error: Exception | None = None) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import NamedTuple
 
 from qttrag.errors import InputError
@@ -12,19 +13,23 @@ from qttrag.types import Lang, Message
 
 @dataclass(frozen=True)
 class Block:
-    """A text the generator is to read: `render` puts its header before whatever is kept of `body`."""
+    """A text the generator is to read: `render` puts its header before whatever is kept of `body`.
 
+    `number`: the passage it is of, which may have several."""
+
+    number: int
     render: Callable[[str], str]
     body: str
     lang: Lang
 
 
 class Fitted(NamedTuple):
-    """The prompt, and how many sentences were left out of how many blocks."""
+    """The prompt, and how many sentences were left out of it: with the passages `unread`, and of those `cut`."""
 
     messages: list[Message]
     sentences_left_out: int
-    blocks_left_out: int
+    unread: list[int]
+    cut: list[int]
 
 
 async def fit(
@@ -43,7 +48,7 @@ async def fit(
         InputError: the prompt is too long even without any passage."""
     whole = assemble([block.render(block.body) for block in blocks])
     if await count(whole) <= limit:
-        return Fitted(whole, 0, 0)
+        return Fitted(whole, 0, [], [])
     sentences = [_sentences(block) for block in blocks]
     total = sum(map(len, sentences))
     bare = await count(assemble([]))
@@ -60,7 +65,17 @@ async def fit(
         else:
             too_many = middle
     kept = _first(blocks, sentences, fits)
-    return Fitted(assemble(kept), total - fits, len(blocks) - len(kept))
+    shown = {block.number for block in blocks[: len(kept)]}
+    lacking = _lacking(blocks, sentences, fits)
+    return Fitted(
+        assemble(kept), total - fits, [n for n in lacking if n not in shown], [n for n in lacking if n in shown]
+    )
+
+
+def _lacking(blocks: Sequence[Block], sentences: Sequence[Sequence[str]], n: int) -> list[int]:
+    """Return the passages of which the first `n` sentences are not all."""
+    ends = accumulate(map(len, sentences))
+    return list(dict.fromkeys(block.number for block, end in zip(blocks, ends, strict=True) if end > n))
 
 
 def _first(blocks: Sequence[Block], sentences: Sequence[Sequence[str]], n: int) -> list[str]:

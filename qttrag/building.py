@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, NamedTuple, get_type_hints
+from typing import Any, Literal, NamedTuple, get_args, get_origin, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
@@ -82,6 +82,34 @@ class Builder:
         return list(self._built.values())
 
 
+class Setting(NamedTuple):
+    """One thing that a kind can be told. `type`: in words. `default`: where it is not required."""
+
+    name: str
+    type: str
+    required: bool
+    default: Any
+
+
+def settings_of(constructor: Callable[..., Any]) -> list[Setting]:
+    """Return what a deployment may say to a kind, in the order of its constructor."""
+    found = []
+    for name, (annotation, default) in _parameters(constructor).items():
+        if stage := _STAGE_OF.get(annotation):
+            required = name not in Deployment.model_fields  # else the deployment's own
+            found.append(Setting(name, f"a {stage}'s settings", required, None))
+        elif annotation is not Prompts:
+            found.append(Setting(name, _words(annotation), default is ..., None if default is ... else default))
+    return found
+
+
+def _words(annotation: Any) -> str:
+    if get_origin(annotation) is Literal:
+        return " | ".join(map(str, get_args(annotation)))
+    words = annotation.__name__ if isinstance(annotation, type) and not get_args(annotation) else str(annotation)
+    return words.replace("typing.", "").replace("None", "null")
+
+
 class Placed(NamedTuple):
     """A stage's settings in a deployment: the keys that lead to them, and the names its kind takes."""
 
@@ -101,7 +129,7 @@ def placed(deployment: Deployment) -> Iterator[Placed]:
 
 
 def _placed(stage: str, keys: tuple[str, ...], spec: Spec) -> Iterator[Placed]:
-    parameters = _parameters(registry.resolve(stage, str(spec.get("kind"))))
+    parameters = _parameters(registry.resolve(stage, spec.get("kind")))
     yield Placed(keys, spec, frozenset(parameters))
     for name, (annotation, _) in parameters.items():
         nested, inner = _STAGE_OF.get(annotation), spec.get(name)

@@ -7,10 +7,12 @@ import json
 import sqlite3
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
+from qttrag import trace
 from qttrag.errors import ConfigError
 
 KINDS = ("translation", "completion")
@@ -30,6 +32,15 @@ CREATE TRIGGER IF NOT EXISTS removed AFTER DELETE ON entries
 _ROW_OVERHEAD = 64  # key, kind, time stamp and page slack of a row, roughly
 _FRESH_S = 60.0  # a use is written down again only after this long: reading stays reading
 _VARIABLES = 500  # keys in one SELECT, well under SQLite's limit
+_REST_S = 30.0  # a cache that failed is left alone so long, lest every call of an answer waits for it in turn
+
+
+class _Unusable(ConfigError):
+    """The cache's file cannot be worked with, now or at all. `words`: what SQLite or the system says."""
+
+    def __init__(self, path: Path, words: str) -> None:
+        super().__init__(f"cache {path}: {words}; name another file in `cache: {{path: ...}}` or delete this one")
+        self.words = words
 
 
 class KindInfo(NamedTuple):
@@ -49,33 +60,53 @@ class Cache:
     Safe with several processes and threads, and against a kill at any moment: SQLite in WAL mode, each write
     one transaction. Losing the machine's power may lose the last writes, never the file.
     Past `max_bytes` of content the entries longest unused make room.
+    Another process that is writing is waited for `wait_s` seconds. An answer does not hang on its cache: what cannot
+    be looked up or kept is computed again, and a note says so.
     """
 
-    def __init__(self, path: Path, *, max_bytes: int = 2_000_000_000) -> None:
+    def __init__(self, path: Path, *, max_bytes: int = 2_000_000_000, wait_s: float = 10.0) -> None:
         self.path = path
         self.max_bytes = max_bytes
+        self._wait_s = wait_s
         self._lock = threading.Lock()
         self._connection: sqlite3.Connection | None = None
+        self._failure = ""
+        self._rests_until = 0.0
 
-    def _open(self) -> sqlite3.Connection:
-        if self._connection is None:
+    @contextmanager
+    def _opened(self) -> Iterator[sqlite3.Connection]:
+        """Yield the connection, to one thread at a time; after a failure it is closed and left alone for a while."""
+        with self._lock:
+            if time.monotonic() < self._rests_until:
+                raise _Unusable(self.path, self._failure)
             try:
-                self.path.parent.mkdir(parents=True, exist_ok=True)
-                self._connection = self._connect()
+                if self._connection is None:
+                    self.path.parent.mkdir(parents=True, exist_ok=True)
+                    self._connection = self._connect()
+                yield self._connection
             except (OSError, sqlite3.Error) as error:
-                raise ConfigError(
-                    f"cache {self.path}: {error}; name another file in `cache: {{path: ...}}` or delete this one"
-                ) from error
-        return self._connection
+                self._close()  # which ends a transaction that is under way
+                self._failure, self._rests_until = str(error), time.monotonic() + _REST_S
+                raise _Unusable(self.path, self._failure) from error
+            except BaseException:
+                self._close()
+                raise
 
     def _connect(self) -> sqlite3.Connection:
-        connection = sqlite3.connect(self.path, timeout=30, check_same_thread=False, isolation_level=None)
+        connection = sqlite3.connect(self.path, timeout=self._wait_s, check_same_thread=False, isolation_level=None)
+        try:
+            self._prepare(connection)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _prepare(self, connection: sqlite3.Connection) -> None:
         connection.execute("PRAGMA auto_vacuum=INCREMENTAL")  # first: it only takes in an empty file
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=NORMAL")
         (version,) = connection.execute("PRAGMA user_version").fetchone()
         if version not in (0, SCHEMA_VERSION):
-            connection.close()
             raise ConfigError(
                 f"cache {self.path} has layout {version}, this qttrag reads {SCHEMA_VERSION}; "
                 "delete it or name another file in `cache: {path: ...}`"
@@ -85,15 +116,16 @@ class Cache:
             connection.execute(statement)
         connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
         connection.execute("COMMIT")
-        return connection
 
     def get_many(self, kind: str, keys: Sequence[bytes]) -> list[str | None]:
-        """Return the value of each key, in the keys' order; None where there is none."""
-        with self._lock:
-            connection = self._open()
-            found: dict[bytes, str] = {}
-            stale: list[bytes] = []
-            now = time.time()
+        """Return the value of each key, in the keys' order; None where there is none, or none to be read.
+
+        Raises:
+            ConfigError: the file is of another layout."""
+        found: dict[bytes, str] = {}
+        stale: list[bytes] = []
+        now = time.time()
+        with self._noting("read"), self._opened() as connection:
             for start in range(0, len(keys), _VARIABLES):
                 part = keys[start : start + _VARIABLES]
                 marks = ",".join("?" * len(part))
@@ -105,7 +137,8 @@ class Cache:
                     found[key] = value
                     if now - used > _FRESH_S:
                         stale.append(key)
-            if stale:
+        if stale:
+            with self._noting("written"), self._opened() as connection:
                 self._write(
                     connection,
                     "UPDATE entries SET used = ? WHERE kind = ? AND key = ?",
@@ -114,14 +147,16 @@ class Cache:
         return [found.get(key) for key in keys]
 
     def put_many(self, kind: str, items: Mapping[bytes, str]) -> None:
-        """Store each value under its key, replacing what was there."""
+        """Store each value under its key, replacing what was there; store nothing where it cannot be written.
+
+        Raises:
+            ConfigError: the file is of another layout."""
         now = time.time()
         rows = [
             (kind, key, value, len(value.encode("utf-8", "surrogatepass")) + _ROW_OVERHEAD, now)
             for key, value in items.items()
         ]
-        with self._lock:
-            connection = self._open()
+        with self._noting("written"), self._opened() as connection:
             # delete and insert, not REPLACE: the totals' triggers then see both
             self._write(
                 connection,
@@ -129,6 +164,13 @@ class Cache:
                 [(kind, key) for key in items],
                 ("INSERT INTO entries VALUES (?, ?, ?, ?, ?)", rows),
             )
+
+    @contextmanager
+    def _noting(self, what: str) -> Iterator[None]:
+        try:
+            yield
+        except _Unusable as error:
+            trace.note(f"the cache cannot be {what}: {self.path}: {error.words}")
 
     def _write(
         self,
@@ -138,14 +180,10 @@ class Cache:
         then: tuple[str, Sequence[tuple[object, ...]]] | None = None,
     ) -> None:
         connection.execute("BEGIN IMMEDIATE")
-        try:
-            connection.executemany(statement, rows)
-            if then:
-                connection.executemany(*then)
-                self._make_room(connection)
-        except BaseException:
-            connection.execute("ROLLBACK")
-            raise
+        connection.executemany(statement, rows)
+        if then:
+            connection.executemany(*then)
+            self._make_room(connection)
         connection.execute("COMMIT")
 
     def _make_room(self, connection: sqlite3.Connection) -> None:
@@ -163,14 +201,13 @@ class Cache:
 
     def info(self) -> dict[str, KindInfo]:
         """Return the number of entries and bytes of content by kind."""
-        with self._lock:
-            rows = self._open().execute("SELECT kind, COUNT(*), SUM(bytes) FROM entries GROUP BY kind")
+        with self._opened() as connection:
+            rows = connection.execute("SELECT kind, COUNT(*), SUM(bytes) FROM entries GROUP BY kind")
             return {kind: KindInfo(entries, size) for kind, entries, size in rows}
 
     def clear(self, kind: str | None = None) -> int:
         """Delete every entry, or those of one kind; return how many."""
-        with self._lock:
-            connection = self._open()
+        with self._opened() as connection:
             where, values = ("WHERE kind = ?", (kind,)) if kind else ("", ())
             removed = connection.execute(f"DELETE FROM entries {where}", values).rowcount  # noqa: S608
             # executescript: execute would step it once, which frees one page
@@ -179,9 +216,12 @@ class Cache:
 
     def close(self) -> None:
         with self._lock:
-            if self._connection is not None:
-                self._connection.close()
-                self._connection = None
+            self._close()
+
+    def _close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
 
 
 def _statements(script: str) -> list[str]:

@@ -1,31 +1,33 @@
 """One YAML file is one deployment: which models, which collections, which limits.
 
-Precedence: flags, then environment (QTTRAG_DEPTH=20, QTTRAG_GENERATOR__BASE_URL=...), then the file. In a file a
-string that begins with "./" or "../" is a path beside the file. API keys are never in it: `api_key_env` names the
-environment variable that holds one.
+Precedence: flags, then environment (QTTRAG_DEPTH=20, QTTRAG_GENERATOR__BASE_URL=...), then the file. What goes over
+changes single settings, except where it names another `kind:`: then nothing stays of what the old one was told. In a
+file a string that begins with "./" or "../" is a path beside the file. API keys are never in it: `api_key_env` names
+the environment variable that holds one.
 """
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from qttrag import resources
 from qttrag.errors import ConfigError, unknown
 
 Spec = dict[str, Any]
+_ENVIRONMENT = "QTTRAG_"
 _SECRET = re.compile(r"(key|token|secret|password|authorization)$", re.IGNORECASE)
 _USERINFO = re.compile(r"(?<=://)[^/@\s]+@")
 
 
 class CacheSettings(BaseModel):
-    """Where translations, scores and completions are kept. `path`: null for the user's cache folder."""
+    """Where translations and completions are kept. `path`: null for the user's cache folder."""
 
     model_config = ConfigDict(extra="forbid")
     enabled: bool = True
@@ -37,10 +39,10 @@ class CacheSettings(BaseModel):
         return self.path or resources.cache_folder() / "cache.sqlite"
 
 
-class Deployment(BaseSettings):
+class Deployment(BaseModel):
     """What one running qttrag consists of. A stage's settings are those of its kind: `qttrag.registry`."""
 
-    model_config = SettingsConfigDict(env_prefix="QTTRAG_", env_nested_delimiter="__", extra="forbid")
+    model_config = ConfigDict(extra="forbid")
     retriever: Spec
     reranker: Spec = {"kind": "none"}
     detector: Spec = {"kind": "script"}
@@ -62,33 +64,60 @@ def load(value: str | Path, flags: Mapping[str, Any] | None = None) -> Deploymen
     Raises:
         ConfigError: no such file, not YAML, an unknown key, a value of the wrong type."""
     path = resources.find("server", str(value), what="deployment")
-    data = beside(read_yaml(path), path.parent)
-
-    class Loaded(Deployment):
-        @classmethod
-        def settings_customise_sources(
-            cls,
-            settings_cls: type[BaseSettings],
-            init_settings: PydanticBaseSettingsSource,
-            env_settings: PydanticBaseSettingsSource,
-            dotenv_settings: PydanticBaseSettingsSource,
-            file_secret_settings: PydanticBaseSettingsSource,
-        ) -> tuple[PydanticBaseSettingsSource, ...]:
-            return init_settings, env_settings, InitSettingsSource(settings_cls, data)
-
+    data = _over(_over(beside(read_yaml(path), path.parent), _environment()), flags or {})
     try:
-        return Loaded(**(flags or {}))
+        return Deployment.model_validate(data)
     except ValidationError as error:
         in_cache = len(complaint(error)["loc"]) > 1
         fields = CacheSettings.model_fields if in_cache else Deployment.model_fields
         raise ConfigError(explain(error, str(path), fields)) from error
 
 
+def _over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(below)
+    for name, value in above.items():
+        merged[name] = _over(merged[name], value) if _same_kind(merged.get(name), value) else value
+    return merged
+
+
+def _same_kind(below: Any, above: Any) -> bool:
+    if not isinstance(below, dict) or not isinstance(above, dict):
+        return False
+    return "kind" not in above or above["kind"] == below.get("kind", above["kind"])
+
+
+def _environment() -> dict[str, Any]:
+    """Return what the environment sets of a deployment: QTTRAG_A__B=value is {"a": {"b": value}}."""
+    given = {key: text for key, text in os.environ.items() if key.upper().startswith(_ENVIRONMENT)}
+    named = {tuple(key[len(_ENVIRONMENT) :].lower().split("__")): key for key in sorted(given)}
+    found: dict[str, Any] = {}
+    for names, key in sorted(named.items()):  # a whole stage before its settings
+        if names[0] in Deployment.model_fields:
+            put(found, names, given[key], where=key)
+    return found
+
+
+def put(nested: dict[str, Any], names: Sequence[str], text: str, *, where: str) -> None:
+    """Set nested[a][b] for the names a, b to what `text` is in YAML: 5 is a number, true a truth, [a] a list.
+
+    Raises:
+        ConfigError: it is not YAML, or b is to be set of an a that is no mapping."""
+    *path, last = names
+    for name in path:
+        nested = nested.setdefault(name, {})
+        if not isinstance(nested, dict):
+            raise ConfigError(f"{where}: `{name}` is set to a value already, so that nothing in it can be set")
+    try:
+        nested[last] = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{where}: the value '{text}' is not YAML; quote it") from error
+
+
 def read_yaml(path: Path) -> dict[str, Any]:
     """Return the mapping in a YAML file.
 
     Raises:
-        ConfigError: it cannot be read, is not YAML, or is not a mapping."""
+        ConfigError: it cannot be read, is not YAML, or is not a mapping; a key in it is not text."""
     try:
         data = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
@@ -97,7 +126,16 @@ def read_yaml(path: Path) -> dict[str, Any]:
         raise ConfigError(f"{path}: not YAML: {' '.join(str(error).split())}") from error
     if not isinstance(data, dict):
         raise ConfigError(f"{path}: must be a mapping of settings, is {type(data).__name__}")
+    if no_text := [key for key in _keys(data) if not isinstance(key, str)]:
+        raise ConfigError(f"{path}: the key {no_text[0]!r} is {type(no_text[0]).__name__}, not text; put it in quotes")
     return data
+
+
+def _keys(value: Any) -> Iterator[object]:
+    if isinstance(value, dict):
+        yield from value
+    for inner in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        yield from _keys(inner)
 
 
 def complaint(error: ValidationError) -> Any:
@@ -116,7 +154,8 @@ def explain(error: ValidationError, where: str, fields: Mapping[str, Any]) -> st
         return f"{where}: {unknown('key', str(first['loc'][-1]), fields)}"
     if first["type"] == "missing":
         return f"{where}: `{name}:` is missing; add it"
-    return f"{where}: `{name}: {first['input']!r}`: {first['msg'].lower()}"
+    words = str(first["ctx"]["error"]) if first["type"] == "value_error" else first["msg"].lower()
+    return f"{where}: `{name}: {first['input']!r}`: {words}"
 
 
 def beside(value: Any, folder: Path) -> Any:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import functools
 from concurrent.futures import ThreadPoolExecutor
 
+from qttrag.loading import needing_packages
+
 
 def pick(device: str) -> str:
     """Return "cuda" or "cpu" for "auto"; any other name unchanged."""
     if device != "auto":
         return device
-    import torch
+    with needing_packages():
+        import torch
 
     return "cuda" if torch.cuda.is_available() else "cpu"
 

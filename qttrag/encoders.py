@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -45,10 +46,12 @@ class Encoder:
         loaded.max_seq_length = max_tokens
         self.dim = int(loaded.get_embedding_dimension())
         self._model = loaded
+        # `lengths` and `encode` run in different threads, and a tokenizer remembers how it was called last
+        self._counter = copy.deepcopy(loaded.tokenizer)
 
     def lengths(self, texts: Sequence[str]) -> list[int]:
         """Return each text's length in tokens, uncut."""
-        ids = self._model.tokenizer(list(texts), truncation=False, verbose=False)["input_ids"]
+        ids = self._counter(list(texts), truncation=False, verbose=False)["input_ids"]
         return [len(row) for row in ids]
 
     def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:

@@ -48,10 +48,15 @@ class StageUnavailable(StageError):
     """The stage may answer if asked again later."""
 
 
-def unknown(what: str, value: str, known: Iterable[str], *, way_out: str = "") -> str:
+def unknown(what: str, value: object, known: Iterable[str], *, way_out: str = "") -> str:
     """Return "unknown WHAT 'VALUE'; did you mean ...? (known: ...)", the wording of every misspelt name."""
     names = sorted(known)
-    close = difflib.get_close_matches(value, names, n=1)
+    close = difflib.get_close_matches(str(value), names, n=1)
     guess = f"; did you mean '{close[0]}'?" if close else ""
     listed = ", ".join(names) if len(names) <= 40 else f"{len(names)} of them"
     return f"unknown {what} '{value}'{guess} (known: {listed}){'; ' + way_out if way_out else ''}"
+
+
+def not_installed(what: str, error: ModuleNotFoundError) -> str:
+    """Return "WHAT needs the package 'NAME', which is not installed; ...", the wording of every missing library."""
+    return f"{what} needs the package '{error.name}', which is not installed; pip install 'qttrag[models]'"

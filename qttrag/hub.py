@@ -8,7 +8,7 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from qttrag.errors import ConfigError
+from qttrag.errors import ConfigError, not_installed
 
 if TYPE_CHECKING:
     from huggingface_hub.hf_api import ModelInfo
@@ -71,10 +71,7 @@ def _require() -> None:
     try:
         import huggingface_hub  # noqa: F401
     except ModuleNotFoundError as error:
-        raise ConfigError(
-            "models of the Hugging Face hub need the package 'huggingface_hub', which is not installed; "
-            "pip install 'qttrag[models]'"
-        ) from error
+        raise ConfigError(not_installed("a model of the Hugging Face hub", error)) from error
 
 
 def _patterns(*, weights: bool) -> list[str]:

@@ -7,12 +7,13 @@ import hashlib
 import json
 import threading
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from qttrag import hub, trace
-from qttrag.errors import ConfigError, StageError
+from qttrag.errors import ConfigError, StageError, not_installed
 
 M = TypeVar("M")
 _ONE_AT_A_TIME = threading.Lock()  # transformers switches torch's initialisation off and on for all threads
@@ -35,16 +36,29 @@ class Lazy(Generic[M]):
 
     async def get(self) -> M:
         if self._model is None:
-            start = time.perf_counter()
             async with self._lock:
                 if self._model is None:
-                    self._model = await asyncio.to_thread(self._load_alone)
-            trace.elsewhere("load", time.perf_counter() - start)
+                    model, seconds = await asyncio.to_thread(self._load_alone)
+                    self._model = model
+                    trace.elsewhere("load", seconds)  # once, however many wait
         return self._model
 
-    def _load_alone(self) -> M:
-        with _ONE_AT_A_TIME:
-            return self._load()
+    def _load_alone(self) -> tuple[M, float]:
+        with _ONE_AT_A_TIME, needing_packages():
+            start = time.perf_counter()
+            return self._load(), time.perf_counter() - start
+
+
+@contextmanager
+def needing_packages() -> Iterator[None]:
+    """Say how to install what the block imports.
+
+    Raises:
+        ConfigError: a package is not installed."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise ConfigError(not_installed("a model", error)) from error
 
 
 def locate(

@@ -8,14 +8,14 @@ from dataclasses import dataclass, field, replace
 from typing import Literal, NamedTuple
 
 from qttrag import trace as tracing
-from qttrag.budget import Block, fit
+from qttrag.budget import Block, Fitted, fit
+from qttrag.concurrency import together
 from qttrag.errors import ConfigError
 from qttrag.prompts import AnswerPrompt, Prompts, TagPrompt
 from qttrag.stages import Generator, QualityTagger, Reranker, Retriever, Translator
 from qttrag.trace import Trace
-from qttrag.types import Answer, Decoding, Lang, Message, Query, TaggedPassage
+from qttrag.types import UNDETERMINED, Answer, Decoding, Lang, Message, Query, TaggedPassage
 
-UNDETERMINED = Lang("und")
 Style = Literal["plain", "tagged"]
 
 
@@ -56,9 +56,9 @@ class Stages:
                 tracing.note("no passage was found")
         with self.trace.stage("rerank"):
             ranked = await self.reranker.rerank(query, hits)
-        rank = {id(hit.passage): number for number, hit in enumerate(hits, 1)}
+        rank = {hit.passage: number for number, hit in enumerate(hits, 1)}
         passages = [
-            TaggedPassage(hit.passage, score=hit.score, retrieved_rank=rank[id(hit.passage)])
+            TaggedPassage(hit.passage, score=hit.score, retrieved_rank=rank[hit.passage])
             for hit in ranked[: self.top_k if top_k is None else top_k]
         ]
         self.emit(Event("ranked", tuple(passages)))
@@ -116,9 +116,7 @@ class Stages:
         """Return the passages, each with the generator's rewriting of what is to be read of it."""
         with self.trace.stage("refine"):
             prompt = self.prompts.refine(query.lang)
-            texts = await asyncio.gather(
-                *(self._complete(prompt.messages(query.text, _body(p)), decoding) for p in passages)
-            )
+            texts = await together(self._complete(prompt.messages(query.text, _body(p)), decoding) for p in passages)
             tracing.count("empty", texts.count(""))
         refined = [replace(p, refined=text or None) for p, text in zip(passages, texts, strict=True)]
         self.emit(Event("refined", tuple(refined)))
@@ -134,19 +132,17 @@ class Stages:
         decoding = Decoding(max_tokens=self.answer_tokens)
         with self.trace.stage("answer"):
             prompt, tag = self.prompts.answer(query.lang), self.prompts.tag(query.lang)
+            context = await asyncio.to_thread(lambda: self.generator.context)  # the model may have to be fetched
             fitted = await fit(
                 _blocks(passages, query.lang, prompt, tag, style=style, show_scores=show_scores),
                 lambda blocks: prompt.messages(query.text, blocks, style=style),
                 count=self.generator.count_tokens,
-                limit=self.generator.context - self.answer_tokens,
+                limit=context - self.answer_tokens,
             )
             tracing.count("sentences_left_out", fitted.sentences_left_out)
             if fitted.sentences_left_out:
-                tracing.note(
-                    f"{fitted.sentences_left_out} sentences, {fitted.blocks_left_out} whole passages among them, "
-                    "did not fit into the generator's context"
-                )
-            pieces = []
+                tracing.note(_left_out(fitted))
+            pieces: list[str] = []
             async for piece in self.generator.generate(fitted.messages, decoding):
                 if said := piece if pieces else piece.lstrip():
                     pieces.append(said)
@@ -182,6 +178,15 @@ def _body(passage: TaggedPassage) -> str:
     return passage.passage.content if passage.translation is None else passage.translation
 
 
+def _left_out(fitted: Fitted) -> str:
+    parts = [
+        f"{'passage' if len(numbers) == 1 else 'passages'} {', '.join(map(str, numbers))} {what}"
+        for numbers, what in ((fitted.unread, "left out"), (fitted.cut, "cut"))
+        if numbers
+    ]
+    return f"{' and '.join(parts)}: {fitted.sentences_left_out} sentences did not fit into the generator's context"
+
+
 def _blocks(
     passages: Sequence[TaggedPassage],
     target: Lang,
@@ -200,7 +205,8 @@ def _blocks(
         def render_refined(body: str, number: int = number) -> str:
             return prompt.refined(number, body)
 
-        blocks.append(Block(render, _body(passage), passage.passage.lang if passage.translation is None else target))
+        lang = passage.passage.lang if passage.translation is None else target
+        blocks.append(Block(number, render, _body(passage), lang))
         if passage.refined is not None:
-            blocks.append(Block(render_refined, passage.refined, target))
+            blocks.append(Block(number, render_refined, passage.refined, target))
     return blocks

@@ -2,7 +2,7 @@
 
 A constructor is its kind's schema: its parameters are the settings a deployment may give, checked against their
 annotations. A parameter annotated with a stage's Protocol takes that stage's own settings, nested. A parameter
-annotated `Cache` or `Prompts` is filled in by the deployment. Other packages add kinds by entry points in the
+annotated `Prompts` is filled in by the deployment. Other packages add kinds by entry points in the
 group "qttrag.<stage>", e.g. `[project.entry-points."qttrag.retriever"] splade = "my_package:SpladeRetriever"`.
 """
 
@@ -14,7 +14,7 @@ from collections.abc import Callable
 from importlib.metadata import entry_points
 from typing import Any
 
-from qttrag.errors import ConfigError, unknown
+from qttrag.errors import ConfigError, not_installed, unknown
 
 KINDS: dict[str, dict[str, str]] = {
     "retriever": {
@@ -59,18 +59,17 @@ def kinds(stage: str) -> dict[str, str]:
     return {**added, **KINDS[stage]}
 
 
-def resolve(stage: str, kind: str) -> Callable[..., Any]:
+def resolve(stage: str, kind: object) -> Callable[..., Any]:
     """Import and return what `kind` stands for.
 
     Raises:
         ConfigError: no such kind, or a library it needs is not installed."""
     known = kinds(stage)
-    if kind not in known:
+    if not isinstance(kind, str) or kind not in known:
         raise ConfigError(unknown(f"{stage} kind" if stage != "strategy" else stage, kind, known))
     module, _, name = known[kind].partition(":")
     try:
         found: Callable[..., Any] = getattr(importlib.import_module(module), name)
     except ModuleNotFoundError as error:
-        raise ConfigError(f"{stage} kind '{kind}' needs the package '{error.name}', which is not installed; "
-                          "pip install 'qttrag[models]'") from error  # fmt: skip
+        raise ConfigError(not_installed(f"{stage} kind '{kind}'", error)) from error
     return found

@@ -11,6 +11,7 @@ from qttrag.errors import ConfigError, InputError, unknown
 FOLDERS = ("prompts", "indexes", "server", "eval")
 DEFAULT_DEPLOYMENT = "laptop"
 _PACKAGE = Path(__file__).parent
+_BUILT = "built"
 
 
 def _places(name: str) -> list[Path]:
@@ -26,10 +27,12 @@ def _places(name: str) -> list[Path]:
 def folder(name: str) -> Path:
     """Return the folder `name`: $QTTRAG_HOME/name, or the package's own, or the checkout's.
 
+    One that holds nothing but built indexes is passed over.
+
     Raises:
         ConfigError: it is in none of these places."""
     for place in _places(name):
-        if place.is_dir():
+        if place.is_dir() and [path.name for path in place.iterdir()] != [_BUILT]:
             return place
     raise ConfigError(
         f"no folder '{name}' in any of: {', '.join(map(str, _places(name)))}; "
@@ -45,6 +48,8 @@ def is_packaged(path: Path) -> bool:
 def find(name: str, value: str, *, what: str) -> Path:
     """Return the YAML file that `value` means: a path, or the name of a file in the folder `name`.
 
+    A name is looked for in $QTTRAG_HOME, then in the package, then in the checkout.
+
     Raises:
         ConfigError: there is none."""
     path = Path(value).expanduser()
@@ -52,23 +57,25 @@ def find(name: str, value: str, *, what: str) -> Path:
         return path
     if path.suffix in {".yaml", ".yml"} or len(path.parts) > 1:
         raise ConfigError(f"no {what} file '{value}'; check the path")
-    known = sorted(p.stem for p in folder(name).glob("*.yaml"))
+    places = _places(name)
+    known: dict[str, Path] = {}
+    for place in reversed(places):
+        known |= {found.stem: found for found in place.glob("*.yaml")}
     if value in known:
-        return folder(name) / f"{value}.yaml"
-    raise ConfigError(
-        unknown(what, value, known, way_out=f"or give the path of a YAML file; names are of {folder(name)}")
-    )
+        return known[value]
+    looked_in = ", ".join(map(str, places))
+    raise ConfigError(unknown(what, value, known, way_out=f"or give the path of a YAML file; names are of {looked_in}"))
 
 
 def built_folder() -> Path:
     """Return where built indexes are: $QTTRAG_HOME/indexes/built, the checkout's, or the user's data folder."""
     if home := os.environ.get("QTTRAG_HOME"):
-        return Path(home).expanduser() / "indexes" / "built"
+        return Path(home).expanduser() / "indexes" / _BUILT
     if (_PACKAGE.parent / "pyproject.toml").is_file():
-        return _PACKAGE.parent / "indexes" / "built"
+        return _PACKAGE.parent / "indexes" / _BUILT
     import platformdirs
 
-    return Path(platformdirs.user_data_dir("qttrag")) / "indexes" / "built"
+    return Path(platformdirs.user_data_dir("qttrag")) / "indexes" / _BUILT
 
 
 def cache_folder() -> Path:
@@ -91,5 +98,5 @@ def copy_out(destination: Path) -> list[Path]:
         raise InputError(f"{', '.join(taken)}: already there; choose another folder or move it away")
     sources = {name: folder(name) for name in FOLDERS}
     for name, target in targets.items():
-        shutil.copytree(sources[name], target, ignore=shutil.ignore_patterns("built", "results", "__pycache__"))
+        shutil.copytree(sources[name], target, ignore=shutil.ignore_patterns(_BUILT, "results", "__pycache__"))
     return list(targets.values())

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 Lang = NewType("Lang", str)
 """A language as an ISO 639 code ("ko", "fi", "ace"); see `qttrag.languages`. A model's codes stay in its file."""
 
+UNDETERMINED = Lang("und")
+"""The language of a text without letters, or of one that nobody can tell."""
+
 MAX_SCORE = 5.0  # the paper's scale: 0.0 to 5.0 with one decimal, arXiv:2510.23070
 
 
@@ -44,9 +47,8 @@ class Passage:
     @property
     def content(self) -> str:
         """Return "Title. text", which is what is encoded, ranked, translated and read."""
-        if not self.title or self.text.startswith(self.title):
-            return self.text
-        return f"{self.title}. {self.text}"
+        head = f"{self.title}. " if self.title else ""
+        return self.text if self.text.startswith(head) else head + self.text
 
 
 @dataclass(frozen=True, slots=True)

@@ -208,3 +208,15 @@ def test_every_caller_gets_its_results_in_its_order(calls: list[list[int]], max_
     assert all(len(batch) <= max_items for batch in run.batches)
     assert all(len(batch) == 1 or len(batch) * max(batch) <= max_length or max(batch) == 0 for batch in run.batches)
     assert sum(map(len, run.batches)) == sum(map(len, calls))
+
+
+@pytest.mark.parametrize("items", [[1], [1, 2]])
+async def test_an_error_that_no_future_can_hold_reaches_its_caller(
+    device: ThreadPoolExecutor, items: list[int]
+) -> None:
+    def run(items: list[int]) -> list[int]:
+        raise StopIteration
+
+    made = Batcher(run, executor=device, length=abs)
+    with pytest.raises(RuntimeError, match="raised StopIteration"):
+        await asyncio.wait_for(made.map(items), 5)

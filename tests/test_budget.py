@@ -12,7 +12,7 @@ from qttrag.types import Lang, Message
 
 
 def block(n: int, body: str, lang: str = "en") -> Block:
-    return Block(lambda text: f"[{n}]\n{text}", body, Lang(lang))
+    return Block(n, lambda text: f"[{n}]\n{text}", body, Lang(lang))
 
 
 def assemble(texts: Sequence[str]) -> list[Message]:
@@ -26,21 +26,21 @@ async def characters(messages: Sequence[Message]) -> int:
 async def test_what_fits_is_left_as_it_is() -> None:
     fitted = await fit([block(1, "One. Two.")], assemble, count=characters, limit=100)
     assert fitted.messages == assemble(["[1]\nOne. Two."])
-    assert (fitted.sentences_left_out, fitted.blocks_left_out) == (0, 0)
+    assert (fitted.sentences_left_out, fitted.unread, fitted.cut) == (0, [], [])
 
 
 async def test_sentences_go_from_the_end_of_the_last_block() -> None:
     blocks = [block(1, "First one. First two."), block(2, "Second one. Second two.")]
     fitted = await fit(blocks, assemble, count=characters, limit=50)
     assert fitted.messages == assemble(["[1]\nFirst one. First two.", "[2]\nSecond one."])
-    assert (fitted.sentences_left_out, fitted.blocks_left_out) == (1, 0)
+    assert (fitted.sentences_left_out, fitted.unread, fitted.cut) == (1, [], [2])
 
 
 async def test_a_block_without_sentences_goes_with_its_header() -> None:
     blocks = [block(1, "北京是首都。人口很多。", "zh"), block(2, "一。二。", "zh")]
     fitted = await fit(blocks, assemble, count=characters, limit=20)
     assert fitted.messages == assemble(["[1]\n北京是首都。人口很多。"])
-    assert (fitted.sentences_left_out, fitted.blocks_left_out) == (2, 1)
+    assert (fitted.sentences_left_out, fitted.unread, fitted.cut) == (2, [2], [])
 
 
 async def test_a_question_that_does_not_fit_alone_is_refused_with_both_numbers() -> None:

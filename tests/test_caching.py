@@ -13,6 +13,7 @@ import pytest
 
 from qttrag.caching import Cache, content_key
 from qttrag.errors import ConfigError
+from qttrag.trace import Trace
 
 WRITER = """
 import sys
@@ -144,3 +145,40 @@ def test_a_killed_writer_loses_nothing_it_had_reported(tmp_path: Path) -> None:
             connection.execute("SELECT SUM(bytes) FROM entries").fetchone()
             == connection.execute("SELECT bytes FROM totals").fetchone()
         )
+
+
+def test_a_cache_locked_by_another_process_keeps_nothing_and_a_note_says_so_once(tmp_path: Path) -> None:
+    cache = Cache(tmp_path / "cache.sqlite", wait_s=0.1)
+    other = sqlite3.connect(cache.path, isolation_level=None)
+    other.execute("PRAGMA locking_mode=EXCLUSIVE")
+    other.execute("BEGIN EXCLUSIVE")
+    trace = Trace()
+    with trace.stage("translate"):
+        assert cache.get_many("translation", [key(1)]) == [None]
+        cache.put_many("translation", {key(1): "yksi"})
+        cache.put_many("translation", {key(2): "kaksi"})
+    other.close()
+    assert trace.notes == [
+        f"the cache cannot be {done}: {cache.path}: database is locked" for done in ("read", "written")
+    ]
+
+
+def test_a_cache_damaged_while_it_is_used_loses_what_it_held_and_not_the_answer(cache: Cache) -> None:
+    cache.put_many("completion", {key(n): "x" * 1000 for n in range(200)})
+    cache.close()
+    content = bytearray(cache.path.read_bytes())
+    content[4096:] = b"\xff" * (len(content) - 4096)
+    cache.path.write_bytes(content)
+    again, trace = Cache(cache.path), Trace()
+    with trace.stage("answer"):
+        assert again.get_many("completion", [key(1)]) == [None]
+        again.put_many("completion", {key(1): "y"})
+    assert [note.rsplit(": ", 1)[1] for note in trace.notes] == ["database disk image is malformed"] * 2
+
+
+def test_a_damaged_cache_is_told_as_damaged_every_time_and_not_as_locked(tmp_path: Path) -> None:
+    path = tmp_path / "cache.sqlite"
+    path.write_bytes(b"not a database " * 500)
+    for _ in range(2):
+        with pytest.raises(ConfigError, match="file is not a database"):
+            Cache(path).info()

@@ -8,7 +8,7 @@ import sys
 import typer
 
 from qttrag.cli import ask, cache, doctor, index, listing, models, output, text
-from qttrag.errors import QttragError
+from qttrag.errors import InputError, QttragError
 
 app = typer.Typer(
     name="qttrag",
@@ -26,6 +26,7 @@ app.command("tag")(text.tag)
 app.add_typer(index.app, name="index")
 app.add_typer(models.app, name="models")
 app.command("strategies")(listing.strategies)
+app.command("kinds")(listing.kinds)
 app.command("languages")(listing.languages)
 app.command("doctor")(doctor.doctor)
 app.add_typer(listing.config_app, name="config")
@@ -55,3 +56,7 @@ def main() -> None:
     except QttragError as error:
         output.fail(error, as_json="--json" in sys.argv)
         sys.exit(error.exit_code)
+    except OSError as error:  # a path that was given: a folder where a file should be, not writable, no room
+        told = InputError(f"{error.filename}: {error.strerror}" if error.filename else str(error))
+        output.fail(told, as_json="--json" in sys.argv)
+        sys.exit(told.exit_code)

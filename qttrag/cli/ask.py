@@ -107,7 +107,7 @@ def _show(answer: Answer) -> None:
 def _row(n: int, tagged: TaggedPassage) -> list[str]:
     lang = tagged.passage.lang if tagged.translation is None else f"{tagged.passage.lang}→"
     cells = [str(n), lang, f"{tagged.score:.3f}", *_scores(tagged), tagged.passage.title]
-    return [*map(output.printable, cells), "\n".join(_versions(tagged))]
+    return [*cells, "\n".join(_versions(tagged))]
 
 
 def _versions(tagged: TaggedPassage) -> Iterator[str]:
@@ -116,7 +116,7 @@ def _versions(tagged: TaggedPassage) -> Iterator[str]:
     versions = (("", tagged.passage.text), (f"→ {flags}", tagged.translation), ("⇒ ", tagged.refined))
     for mark, text in versions:
         if text is not None:
-            yield output.printable(mark + text[:_BEGINNING] + ("…" if len(text) > _BEGINNING else ""))
+            yield mark + text[:_BEGINNING] + ("…" if len(text) > _BEGINNING else "")
 
 
 def _scores(tagged: TaggedPassage) -> list[str]:

@@ -13,7 +13,9 @@ from qttrag.resources import DEFAULT_DEPLOYMENT
 if TYPE_CHECKING:
     from qttrag.caching import Cache
 
-app = typer.Typer(no_args_is_help=True, help="Look at or clear kept translations, scores and completions.")
+app = typer.Typer(
+    no_args_is_help=True, help="Look at or clear kept translations and completions (scores are completions)."
+)
 
 
 @app.command()

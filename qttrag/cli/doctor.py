@@ -38,12 +38,14 @@ def doctor(
 
     Example: qttrag doctor --config server/paper.yaml
     """
-    findings = [*_packages(), *_deployment(config, settings)]
+    from qttrag.config import hide_secrets
+
+    findings = [f._replace(detail=hide_secrets(f.detail)) for f in (*_packages(), *_deployment(config, settings))]
     if as_json:
         output.say_json([finding._asdict() for finding in findings])
     else:
         marks = {True: "ok", False: "MISSING", None: "-"}
-        rows = [[marks[f.ok], f.what, output.printable(f.detail)] for f in findings]
+        rows = [[marks[f.ok], f.what, f.detail] for f in findings]
         output.console().print(output.table("", "what", "found", rows=rows))
     if any(finding.ok is False for finding in findings):
         raise typer.Exit(4)
@@ -103,19 +105,22 @@ def _collection(name: str) -> Finding:
 
 
 def _server(stage: str, base_url: str) -> Finding:
+    import http.client
     import json
+    import re
     import urllib.error
     import urllib.request
 
     url = f"{base_url.rstrip('/')}/models"
+    bare = re.sub(r"(?<=://)[^/@\s]+@", "", url)  # urllib takes user and password for the host; 401 is an answer too
     if not url.startswith(("http://", "https://")):
         return Finding(f"{stage} server", False, f"base_url '{base_url}' is not http:// or https://")
     try:
-        with urllib.request.urlopen(url, timeout=_SERVER_TIMEOUT_S) as reply:  # noqa: S310
+        with urllib.request.urlopen(bare, timeout=_SERVER_TIMEOUT_S) as reply:  # noqa: S310
             models = [str(model["id"]) for model in json.load(reply)["data"]]
     except urllib.error.HTTPError as error:
         # a server that asks for a key is a server that answers
         return Finding(f"{stage} server", error.code in (401, 403), f"{url}: HTTP {error.code}")
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError) as error:
         return Finding(f"{stage} server", False, f"{url}: {error}; start it or change base_url")
     return Finding(f"{stage} server", True, f"{base_url}: {', '.join(models)}")

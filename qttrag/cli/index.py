@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from qttrag.cli import output
+from qttrag.errors import InputError
 
 if TYPE_CHECKING:
     from qttrag.indexes.manifest import Manifest
@@ -92,7 +93,7 @@ def verify(name: Name, as_json: output.Json = False) -> None:
     if as_json:
         output.say_json({"index": name, "problems": found})
     else:
-        output.say("\n".join(found) if found else f"{name}: every file is as it was built")
+        output.say(output.printable("\n".join(found)) if found else f"{name}: every file is as it was built")
     if found:
         raise typer.Exit(3)
 
@@ -111,8 +112,10 @@ def search_command(
     """
     from qttrag.indexes import search
 
+    if not text.strip():
+        raise InputError("the text to search for is empty; give one")
     recipe = search.find(name).manifest.recipe["encoder"]
-    hits = output.run(_search(name, text, k, lang, recipe))
+    hits = output.run(_search(name, output.utf8(text), k, lang, recipe))
     if as_json:
         output.say_json([{"score": hit.score, **asdict(hit.passage)} for hit in hits])
         return
@@ -120,8 +123,7 @@ def search_command(
         [f"{hit.score:.3f}", hit.passage.passage_id, hit.passage.lang, hit.passage.title, hit.passage.text[:_BEGINNING]]
         for hit in hits
     ]
-    cells = [[output.printable(cell) for cell in row] for row in rows]
-    output.console().print(output.table("score", "passage", "lang", "title", "beginning", rows=cells))
+    output.console().print(output.table("score", "passage", "lang", "title", "beginning", rows=rows))
 
 
 async def _search(name: str, text: str, k: int, lang: str | None, encoder: dict[str, Any]) -> list[Hit]:

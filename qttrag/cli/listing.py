@@ -1,15 +1,19 @@
-"""`qttrag strategies`, `languages`, `config show` and `init`: what there is, and a copy of it to edit."""
+"""`qttrag strategies`, `kinds`, `languages`, `config show` and `init`: what there is, and a copy of it to edit."""
 
 from __future__ import annotations
 
 import inspect
+import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from qttrag.cli import output
 from qttrag.resources import DEFAULT_DEPLOYMENT
+
+if TYPE_CHECKING:
+    from qttrag.building import Setting
 
 config_app = typer.Typer(no_args_is_help=True, help="Look at deployments.")
 
@@ -30,6 +34,51 @@ def strategies(as_json: output.Json = False) -> None:
         return
     rows = [[name, summary, ", ".join(f"{k}={v}" for k, v in options.items())] for name, summary, options in found]
     output.console().print(output.table("strategy", "what it does", "options (default)", rows=rows))
+
+
+def kinds(
+    stage: Annotated[str | None, typer.Argument(help="Only this one's: retriever, generator, ...")] = None,
+    as_json: output.Json = False,
+) -> None:
+    """List the kinds of each stage, what they are and what a deployment can tell them.
+
+    Example: qttrag kinds generator
+    """
+    from qttrag.errors import InputError, unknown
+    from qttrag.stages import PROTOCOLS
+
+    if stage is not None and stage not in PROTOCOLS:
+        raise InputError(unknown("stage", stage, PROTOCOLS))
+    found = [row for each in ([stage] if stage else PROTOCOLS) for row in _kinds(each)]
+    if as_json:
+        output.say_json([{**row, "settings": [setting._asdict() for setting in row["settings"]]} for row in found])
+        return
+    rows = [[row["stage"], row["kind"], row["summary"], "\n".join(map(_setting, row["settings"]))] for row in found]
+    output.console().print(output.table("stage", "kind", "what it is", "settings = default", rows=rows))
+
+
+def _kinds(stage: str) -> list[dict[str, Any]]:
+    from qttrag import building, registry
+
+    found = []
+    for kind in sorted(registry.kinds(stage)):
+        constructor = registry.resolve(stage, kind)
+        about = inspect.getdoc(sys.modules[constructor.__module__]) or inspect.getdoc(constructor) or ""
+        settings = building.settings_of(constructor)
+        found.append({"stage": stage, "kind": kind, "summary": about.split("\n")[0], "settings": settings})
+    return found
+
+
+def _setting(setting: Setting) -> str:
+    import json
+
+    told = f"{setting.name}: {setting.type}"
+    if setting.required:
+        return told
+    if setting.type.endswith("settings"):
+        return f"{told} = the deployment's"
+    default = setting.default
+    return f"{told} = {default if isinstance(default, str) else json.dumps(default)}"
 
 
 def languages(

@@ -83,6 +83,7 @@ def _begin(named: NamedModel) -> None:
 def _facts(named: NamedModel) -> dict[str, Any]:
     """Return what `list` says of a model. `missing`: it is to be fetched; `problem`: what keeps it from use."""
     from qttrag import loading, models
+    from qttrag.config import hide_secrets
     from qttrag.errors import ConfigError
 
     facts: dict[str, Any] = {"stage": named.place, "kind": named.kind, "model": named.model, "revision": named.revision}
@@ -94,7 +95,7 @@ def _facts(named: NamedModel) -> dict[str, Any]:
             problem = str(error)
     return {
         **facts,
-        "served": named.served,
+        "served": hide_secrets(named.served),
         "folder": found and str(found.path),
         "commit": found.revision if found and loading.is_hub_name(named.model) else None,
         "bytes": found and models.bytes_on_disk(found.path),
@@ -126,9 +127,10 @@ def _size(size: int | None) -> str:
 
 def _became(pulled: Pulled) -> str:
     from qttrag import models
+    from qttrag.config import hide_secrets
 
     if pulled.path is None:
-        return f"served by {pulled.named.served}, not fetched"
+        return f"served by {hide_secrets(pulled.named.served)}, not fetched"
     size = _size(models.bytes_on_disk(pulled.path))
     if pulled.state == "folder":
         return f"{size} in its own folder"

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from qttrag.application import Application
+    from qttrag.trace import Trace
     from qttrag.types import Answer, TaggedPassage
 
 T = TypeVar("T")
@@ -48,6 +49,11 @@ def say(text: str) -> None:
     sys.stdout.write(text + "\n")
 
 
+def say_notes(trace: Trace) -> None:
+    for note in trace.notes:
+        console(stderr=True).print(f"note: {printable(note)}", markup=False)
+
+
 def say_json(value: object) -> None:
     say(json.dumps(value, ensure_ascii=False, indent=2, default=str))
 
@@ -56,19 +62,19 @@ def fail(error: QttragError, *, as_json: bool) -> None:
     if as_json:
         say_json({"error": {"type": type(error).__name__, "message": str(error)}})
     else:
-        sys.stderr.write(f"error: {error}\n")
+        sys.stderr.write(f"error: {printable(str(error))}\n")
 
 
-def table(*columns: str, rows: list[list[str]], title: str | None = None) -> Table:
-    """Return a table of plain text: nothing in a cell is markup."""
+def table(*columns: str, rows: list[list[str]]) -> Table:
+    """Return a table of plain text: nothing in a cell is markup, or steers the terminal."""
     from rich.table import Table
     from rich.text import Text
 
-    made = Table(title=title, title_justify="left", header_style="bold", box=None, pad_edge=False)
+    made = Table(header_style="bold", box=None, pad_edge=False)
     for column in columns:
         made.add_column(column, overflow="fold")
     for row in rows:
-        made.add_row(*(Text(cell) for cell in row))
+        made.add_row(*(Text(printable(cell)) for cell in row))
     return made
 
 
@@ -76,23 +82,22 @@ def pairs(values: list[str] | None, option: str) -> dict[str, Any]:
     """Return {"a": {"b": value}} of ["a.b=value"]; values are YAML, so 5 is a number and true a truth.
 
     Raises:
-        InputError: one has no "="."""
-    import yaml
+        InputError: one has no "=".
+        ConfigError: a value is not YAML, or in what was given a value there cannot be another."""
+    from qttrag.config import put
 
     nested: dict[str, Any] = {}
     for value in values or []:
         name, sign, text = value.partition("=")
         if not sign or not name:
             raise InputError(f"{option} '{value}': write it as name=value")
-        *path, last = name.split(".")
-        inner = nested
-        for part in path:
-            inner = inner.setdefault(part, {})
-        try:
-            inner[last] = yaml.safe_load(text)
-        except yaml.YAMLError as error:
-            raise InputError(f"{option} '{value}': the value is not YAML; quote it") from error
+        put(nested, name.split("."), text, where=f"{option} '{value}'")
     return nested
+
+
+def utf8(text: str) -> str:
+    """Return an argument with "?" for each byte that is not UTF-8, as a question is taken."""
+    return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def run(coroutine: Coroutine[Any, Any, T]) -> T:

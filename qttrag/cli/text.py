@@ -9,6 +9,7 @@ import typer
 from qttrag.cli import output
 from qttrag.errors import ConfigError
 from qttrag.resources import DEFAULT_DEPLOYMENT
+from qttrag.trace import Trace
 
 if TYPE_CHECKING:
     from qttrag.application import Application
@@ -34,22 +35,28 @@ def translate(
 
     application = output.open_application(config, settings)
     to = language(target).code
-    lang, translation = output.run(_translate(application, text, source, to))
+    trace = Trace()
+    lang, translation = output.run(_translate(application, trace, output.utf8(text), source, to))
     if as_json:
-        output.say_json({"source": lang, "target": to, "text": translation.text, "flags": list(translation.flags)})
+        told = {"source": lang, "target": to, "text": translation.text, "flags": list(translation.flags)}
+        output.say_json({**told, "trace": trace.as_dict()})
         return
     output.say(output.printable(translation.text))
+    output.say_notes(trace)
     for flag in translation.flags:
         output.console(stderr=True).print(f"flag: {flag}", markup=False)
 
 
-async def _translate(application: Application, text: str, source: str | None, target: Lang) -> tuple[Lang, Translation]:
+async def _translate(
+    application: Application, trace: Trace, text: str, source: str | None, target: Lang
+) -> tuple[Lang, Translation]:
     async with application:
         translator = application.stages.translator
         if translator is None:
             raise ConfigError("the deployment has no translator; add `translator: {kind: nllb, ...}`")
         lang = await application.language_of(text, source)
-        (translation,) = await translator.translate([text], [lang], target)
+        with trace.stage("translate"):
+            (translation,) = await translator.translate([text], [lang], target)
         return lang, translation
 
 
@@ -64,28 +71,40 @@ def tag(
 ) -> None:
     """Score one translation with the deployment's tagger: semantic equivalence, grammar, fluency, 0 to 5.
 
+    Exit code 4 if the tagger's model could not be asked.
+
     Example: qttrag tag "The bridge opened in 1903." "Silta avattiin vuonna 1903." --to fi
     """
     from qttrag.languages import language
 
     application = output.open_application(config, settings)
     to = language(target).code
-    verdict = output.run(_tag(application, original, translation, source, to))
+    trace = Trace()
+    pair = output.utf8(original), output.utf8(translation)
+    verdict = output.run(_tag(application, trace, pair, source, to))
     scores = verdict.scores
     if as_json:
         named = None if scores is None else dict(zip(("semantic", "grammar", "fluency"), scores.values(), strict=True))
-        output.say_json({"scores": named, "unscored": verdict.cause})
+        output.say_json({"scores": named, "unscored": verdict.cause, "trace": trace.as_dict()})
     elif scores is None:
         output.say(f"unscored: {verdict.cause}")
     else:
         output.say(f"semantic {scores.semantic:.1f} · grammar {scores.grammar:.1f} · fluency {scores.fluency:.1f}")
+    if not as_json:
+        output.say_notes(trace)
+    if verdict.cause == "unavailable":
+        raise typer.Exit(4)
 
 
-async def _tag(application: Application, original: str, translation: str, source: str | None, target: Lang) -> Verdict:
+async def _tag(
+    application: Application, trace: Trace, pair: tuple[str, str], source: str | None, target: Lang
+) -> Verdict:
     async with application:
         tagger = application.stages.tagger
         if tagger is None:
             raise ConfigError("the deployment has no tagger; add `tagger: {kind: llm}`")
+        original, translation = pair
         lang = await application.language_of(original, source)
-        (verdict,) = await tagger.score([original], [translation], [lang], target)
+        with trace.stage("tag"):
+            (verdict,) = await tagger.score([original], [translation], [lang], target)
         return verdict

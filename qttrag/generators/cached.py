@@ -8,6 +8,7 @@ from dataclasses import asdict
 
 from qttrag import trace
 from qttrag.caching import Cache, content_key
+from qttrag.concurrency import InFlight
 from qttrag.stages import Closable, Generator, Startable
 from qttrag.types import Decoding, Message
 
@@ -17,11 +18,13 @@ KIND = "completion"
 class CachedGenerator:
     """Asks the inner generator only for what no earlier call has had completed; sampled completions always.
 
-    A completion is kept when it came to its end. Counts: cached (found), computed (asked of the inner generator)."""
+    A completion is kept when it came to its end. A call that another is working on waits for the whole of it.
+    Counts: cached (found or waited for), computed (asked of the inner generator)."""
 
     def __init__(self, inner: Generator, cache: Cache) -> None:
         self.inner = inner
         self.cache = cache
+        self._in_flight: InFlight[str] = InFlight()
 
     @property
     def identity(self) -> str:
@@ -48,14 +51,29 @@ class CachedGenerator:
             async for piece in self.inner.generate(messages, decoding):
                 yield piece
             return
-        key = content_key({"identity": self.identity, "messages": list(messages), "decoding": asdict(decoding)})
-        (found,) = await asyncio.to_thread(self.cache.get_many, KIND, [key])
-        trace.count("computed" if found is None else "cached")
-        if found is not None:
-            yield found
-            return
-        pieces = []
-        async for piece in self.inner.generate(messages, decoding):
-            pieces.append(piece)
-            yield piece
-        await asyncio.to_thread(self.cache.put_many, KIND, {key: "".join(pieces)})
+        key = await asyncio.to_thread(self._key, messages, decoding)
+        while (other := self._in_flight.get(key)) is not None:
+            await asyncio.wait([other])
+            if not other.cancelled():
+                whole = other.result()
+                trace.count("cached")
+                yield whole
+                return
+        with self._in_flight.computing([key]) as values:
+            (found,) = await asyncio.to_thread(self.cache.get_many, KIND, [key])
+            if found is None:
+                trace.count("computed")
+                pieces = []
+                async for piece in self.inner.generate(messages, decoding):
+                    pieces.append(piece)
+                    yield piece
+                values[key] = "".join(pieces)
+                await asyncio.to_thread(self.cache.put_many, KIND, values)
+                return
+            values[key] = found
+        trace.count("cached")
+        yield found
+
+    def _key(self, messages: Sequence[Message], decoding: Decoding) -> bytes:
+        # off the event loop: a model's identity may have to be fetched or digested first
+        return content_key({"identity": self.identity, "messages": list(messages), "decoding": asdict(decoding)})

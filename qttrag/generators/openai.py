@@ -6,7 +6,6 @@ import asyncio
 import math
 import os
 from collections.abc import AsyncIterator, Sequence
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from qttrag import trace
@@ -20,6 +19,14 @@ if TYPE_CHECKING:
 _STAGE = "generator"
 _BYTES_PER_TOKEN = 2  # English has some 4, Korean and Thai some 2.5 in the tokenizers of current models
 _TOKENS_PER_MESSAGE = 16  # role tokens of chat templates, generously
+
+
+class _Connected(NamedTuple):
+    """A client and the calls it may have in flight; both belong to one event loop."""
+
+    loop: asyncio.AbstractEventLoop
+    client: openai.AsyncOpenAI
+    slots: asyncio.Semaphore
 
 
 class _Opened(NamedTuple):
@@ -54,6 +61,10 @@ class OpenAIGenerator:
     ) -> None:
         if not base_url.startswith(("http://", "https://")):
             raise ConfigError(f"generator kind 'openai': `base_url: {base_url}` must begin with http:// or https://")
+        _check("in_flight", in_flight, enough=in_flight >= 1, way_out="1 or more")
+        _check("retries", retries, enough=retries >= 0, way_out="0 or more")
+        _check("timeout", timeout, enough=timeout > 0, way_out="a number of seconds above 0")
+        _check("connect_timeout", connect_timeout, enough=connect_timeout > 0, way_out="a number of seconds above 0")
         self._model = model
         self._base_url = base_url.rstrip("/")
         self._api_key_env = api_key_env
@@ -62,7 +73,8 @@ class OpenAIGenerator:
         self._timeout = timeout
         self._connect_timeout = connect_timeout
         self._retries = retries
-        self._slots = asyncio.Semaphore(in_flight)
+        self._in_flight = in_flight
+        self._connection: _Connected | None = None
         self._extra_body = extra_body or {}
         self._refuses_schema = False
 
@@ -75,8 +87,9 @@ class OpenAIGenerator:
         return self._context
 
     async def close(self) -> None:
-        if "_client" in self.__dict__:
-            await self._client.close()
+        connection, self._connection = self._connection, None
+        if connection is not None and connection.loop is asyncio.get_running_loop():
+            await connection.client.close()
 
     async def count_tokens(self, messages: Sequence[Message]) -> int:
         if self._tokenizer is not None:
@@ -88,7 +101,7 @@ class OpenAIGenerator:
         )
 
     async def generate(self, messages: Sequence[Message], decoding: Decoding) -> AsyncIterator[str]:
-        async with self._slots:
+        async with self._connected().slots:
             trace.count("calls")
             opened = await self._open(messages, decoding)
             try:
@@ -97,16 +110,19 @@ class OpenAIGenerator:
             finally:
                 await opened.stream.close()
 
-    @cached_property
-    def _client(self) -> openai.AsyncOpenAI:
+    def _connected(self) -> _Connected:
         import openai
 
-        return openai.AsyncOpenAI(
-            base_url=self._base_url,
-            api_key=os.environ.get(self._api_key_env) or "none",
-            timeout=openai.Timeout(self._timeout, connect=self._connect_timeout),
-            max_retries=0,
-        )
+        loop = asyncio.get_running_loop()
+        if self._connection is None or self._connection.loop is not loop:
+            client = openai.AsyncOpenAI(
+                base_url=self._base_url,
+                api_key=os.environ.get(self._api_key_env) or "none",
+                timeout=openai.Timeout(self._timeout, connect=self._connect_timeout),
+                max_retries=0,
+            )
+            self._connection = _Connected(loop, client, asyncio.Semaphore(self._in_flight))
+        return self._connection
 
     async def _open(self, messages: Sequence[Message], decoding: Decoding) -> _Opened:
         import openai
@@ -127,7 +143,7 @@ class OpenAIGenerator:
         raise AssertionError("a retry loop ends by return or error")
 
     async def _first(self, messages: Sequence[Message], decoding: Decoding) -> _Opened:
-        stream = await self._client.chat.completions.create(**self._request(messages, decoding))
+        stream = await self._connected().client.chat.completions.create(**self._request(messages, decoding))
         try:
             return _Opened(stream, await anext(aiter(stream), None))
         except BaseException:
@@ -204,10 +220,15 @@ class OpenAIGenerator:
 
     async def _served(self) -> str:
         try:
-            listed = await self._client.models.list(timeout=self._connect_timeout)
+            listed = await self._connected().client.models.list(timeout=self._connect_timeout)
             return f"it serves: {', '.join(model.id for model in listed.data)}"
         except Exception:  # whatever is wrong there, the first error is the one to tell
             return "correct `model:` or `base_url:` (usually ending in /v1)"
+
+
+def _check(name: str, value: float, *, enough: bool, way_out: str) -> None:
+    if not enough:
+        raise ConfigError(f"generator kind 'openai': `{name}: {value}` is too small; set it to {way_out}")
 
 
 def _may_pass(error: Exception) -> bool | float:

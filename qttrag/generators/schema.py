@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from qttrag.errors import ConfigError, StageError
+from qttrag.errors import StageError
 
 if TYPE_CHECKING:
     import torch
@@ -18,10 +18,8 @@ class SchemaMasks:
     """Makes logits processors for one tokenizer."""
 
     def __init__(self, tokenizer: Any, *, vocab_size: int) -> None:
-        try:
-            from llguidance.hf import from_tokenizer
-        except ModuleNotFoundError as error:
-            raise ConfigError("scoring in process needs llguidance; pip install 'qttrag[models]'") from error
+        from llguidance.hf import from_tokenizer
+
         self._tokenizer = from_tokenizer(tokenizer, n_vocab=vocab_size)
         self._vocab_size = vocab_size
 

@@ -7,6 +7,7 @@ import json
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from qttrag import devices, trace
@@ -29,10 +30,16 @@ class _Request:
     stream: RowStream
 
 
-class _Loaded(NamedTuple):
+class _Chat(NamedTuple):
+    """What makes prompts of messages. `takes_system`: the template knows a system turn."""
+
     tokenizer: Any
-    batcher: Batcher[_Request, int]
     takes_system: bool
+
+    def prompt(self, messages: Sequence[Message]) -> list[int]:
+        given = list(messages) if self.takes_system else _merged(messages)
+        ids: list[int] = self.tokenizer.apply_chat_template(given, add_generation_prompt=True)["input_ids"]
+        return ids
 
 
 class TransformersGenerator:
@@ -59,13 +66,14 @@ class TransformersGenerator:
         self._given_context = context
         self._batch_tokens = batch_tokens
         self._max_batch = max_batch
+        self._lazy_chat = Lazy(lambda: self._chat)  # apart: counting tokens takes no weights
         self._lazy = Lazy(self._load)
 
     @property
     def identity(self) -> str:
-        return f"transformers:{self._located.revision}:{self._dtype}"
+        return f"transformers:{self._located.revision}:{self._device_and_dtype[1]}"
 
-    @property
+    @cached_property
     def context(self) -> int:
         config = json.loads((self._located.path / "config.json").read_text(encoding="utf-8"))
         own = int(config.get("max_position_embeddings") or config.get("n_positions") or 2048)
@@ -75,15 +83,32 @@ class TransformersGenerator:
     def _located(self) -> LocatedModel:
         return locate(_STAGE, self._model, revision=self._revision, model_types=())
 
+    @cached_property
+    def _device_and_dtype(self) -> tuple[str, str]:
+        device = devices.pick(self._device)
+        return device, "float32" if self._dtype == "auto" and device == "cpu" else self._dtype
+
+    @cached_property
+    def _chat(self) -> _Chat:
+        from transformers import AutoTokenizer
+
+        path = self._located.path
+        try:
+            tokenizer = AutoTokenizer.from_pretrained(path)
+        except (OSError, ValueError, KeyError) as error:
+            raise _unloadable(path, error) from error
+        return _Chat(tokenizer, _check_template(tokenizer, path.name if self._model == str(path) else self._model))
+
     async def start(self) -> None:
+        await self._lazy_chat.get()
         await self._lazy.get()
 
     async def count_tokens(self, messages: Sequence[Message]) -> int:
-        return len(_prompt(await self._lazy.get(), messages))
+        return len((await self._lazy_chat.get()).prompt(messages))
 
     async def generate(self, messages: Sequence[Message], decoding: Decoding) -> AsyncIterator[str]:
-        loaded = await self._lazy.get()
-        ids = _prompt(loaded, messages)
+        batcher = await self._lazy.get()
+        ids = self._chat.prompt(messages)
         if len(ids) + decoding.max_tokens > self.context:
             raise StageError(
                 _STAGE,
@@ -95,9 +120,9 @@ class TransformersGenerator:
         pieces: asyncio.Queue[str | None] = asyncio.Queue()
         loop = asyncio.get_running_loop()
         stream = RowStream(
-            loaded.tokenizer, lambda piece: loop.call_soon_threadsafe(pieces.put_nowait, piece), decoding.max_tokens
+            self._chat.tokenizer, lambda piece: loop.call_soon_threadsafe(pieces.put_nowait, piece), decoding.max_tokens
         )
-        work = asyncio.ensure_future(loaded.batcher.map([_Request(ids, decoding, stream)]))
+        work = asyncio.ensure_future(batcher.map([_Request(ids, decoding, stream)]))
         work.add_done_callback(lambda _: pieces.put_nowait(None))
         try:
             while (piece := await pieces.get()) is not None:
@@ -109,23 +134,20 @@ class TransformersGenerator:
             stream.left = True
             work.cancel()
 
-    def _load(self) -> _Loaded:
+    def _load(self) -> Batcher[_Request, int]:
         import torch
-        from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
+        from transformers import AutoModelForCausalLM, GenerationConfig
 
         quiet()
         path = self._located.path
-        device = devices.pick(self._device)
-        dtype = "float32" if self._dtype == "auto" and device == "cpu" else self._dtype
+        tokenizer = self._chat.tokenizer
+        device, dtype = self._device_and_dtype
         try:
-            tokenizer = AutoTokenizer.from_pretrained(path)
             model: Any = AutoModelForCausalLM.from_pretrained(
                 path, dtype=dtype if dtype == "auto" else getattr(torch, dtype), use_safetensors=True
             )
         except (OSError, ValueError, KeyError) as error:
-            words = str(error).splitlines()[0]
-            raise ConfigError(f"{_STAGE}: {path} cannot be loaded as a language model: {words}") from error
-        takes_system = _check_template(tokenizer, path.name if self._model == str(path) else self._model)
+            raise _unloadable(path, error) from error
         model.to(device).eval()
         own = model.generation_config
         ends = own.eos_token_id if own.eos_token_id is not None else tokenizer.eos_token_id
@@ -143,7 +165,7 @@ class TransformersGenerator:
             except Exception as error:
                 raise failed(_STAGE, error) from error
 
-        batcher = Batcher(
+        return Batcher(
             run,
             executor=devices.executor(device),
             length=lambda request: len(request.ids) + request.decoding.max_tokens,
@@ -156,7 +178,6 @@ class TransformersGenerator:
                 request.decoding.repetition_penalty,
             ),
         )
-        return _Loaded(tokenizer, batcher, takes_system)
 
 
 def _generate(model: Any, masks: SchemaMasks, requests: list[_Request], *, ends: list[int], pad: int) -> list[int]:
@@ -192,18 +213,16 @@ def _generate(model: Any, masks: SchemaMasks, requests: list[_Request], *, ends:
     return [request.stream.tokens for request in requests]
 
 
-def _prompt(loaded: _Loaded, messages: Sequence[Message]) -> list[int]:
-    given = list(messages) if loaded.takes_system else _merged(messages)
-    ids: list[int] = loaded.tokenizer.apply_chat_template(given, add_generation_prompt=True)["input_ids"]
-    return ids
-
-
 def _merged(messages: Sequence[Message]) -> list[Message]:
     """Return the messages with the system's words at the head of the first user turn."""
     if len(messages) < 2 or messages[0]["role"] != "system":
         return list(messages)
     first: Message = {"role": "user", "content": f"{messages[0]['content']}\n\n{messages[1]['content']}"}
     return [first, *messages[2:]]
+
+
+def _unloadable(path: Path, error: Exception) -> ConfigError:
+    return ConfigError(f"{_STAGE}: {path} cannot be loaded as a language model: {str(error).splitlines()[0]}")
 
 
 def _check_template(tokenizer: Any, name: str) -> bool:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qttrag import __version__, resources
-from qttrag.errors import CollectionError, ConfigError, InputError
+from qttrag.errors import CollectionError, ConfigError, InputError, not_installed
+from qttrag.indexes import filtering
 from qttrag.indexes import manifest as manifests
 from qttrag.indexes import passages as passage_files
 from qttrag.indexes.chunking import chunk
@@ -42,32 +45,69 @@ def build(
 ) -> Manifest:
     """Build the index of a recipe under `resources.built_folder()` and return its manifest.
 
-    `progress` is told the passages done so far. A build that fails or is killed leaves what was there before.
+    `progress` is told the passages done so far. A build that fails or is killed leaves what was there before; the
+    next one clears up after it.
 
     Raises:
-        CollectionError: the index is there already and `overwrite` is off.
+        CollectionError: the index is there already and `overwrite` is off, or another process is building it.
         InputError: a record is bad and `on_error` is "stop"; or no passage is left.
-        ConfigError: the source, encoder or FAISS factory string is not as it must be."""
+        ConfigError: the source, encoder or FAISS factory string is not as it must be; a library is not installed."""
     target = resources.built_folder() / recipe.name
-    if target.exists() and not overwrite:
-        raise CollectionError(f"index '{recipe.name}' is there already ({target}); replace it with --overwrite")
-    aside = target.with_name(f".{recipe.name}.{os.getpid()}.building")
-    aside.mkdir(parents=True)
-    try:
-        manifest = _write(recipe, aside, on_error, progress)
-        _replace(target, aside)
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with _alone(target):
+        aside = _clear_up(target)
+        if target.exists() and not overwrite:
+            raise CollectionError(f"index '{recipe.name}' is there already ({target}); replace it with --overwrite")
+        aside.mkdir()
+        try:
+            manifest = _write(recipe, aside, on_error, progress)
+            _replace(target, aside)
+        finally:
+            shutil.rmtree(aside, ignore_errors=True)
     return manifest
 
 
-def _write(recipe: Recipe, folder: Path, on_error: OnError, progress: Callable[[int], None]) -> Manifest:
-    from qttrag.encoders import Encoder
+@contextmanager
+def _alone(target: Path) -> Iterator[None]:
+    """Keep other processes from building the same index; the end of this one, however it comes, lets them."""
+    try:
+        import filelock
+    except ModuleNotFoundError as error:
+        raise ConfigError(not_installed("building an index", error)) from error
 
-    settings = recipe.encoder
-    encoder = Encoder(
-        settings.model, revision=settings.revision, device=settings.device, max_tokens=settings.max_tokens
-    )
+    lock = filelock.FileLock(target.with_name(f".{target.name}.lock"), timeout=0)
+    try:
+        lock.acquire()
+    except filelock.Timeout:
+        raise CollectionError(
+            f"index '{target.name}' is being built by another process; wait for its end, or end it"
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _clear_up(target: Path) -> Path:
+    """Put back or remove what a build left that was killed; return the folder to build in, which is not there."""
+    aside, old = _aside(target), _old(target)
+    shutil.rmtree(aside, ignore_errors=True)
+    if old.exists() and not target.exists():
+        old.rename(target)  # it was killed between the two renames of `_replace`
+    shutil.rmtree(old, ignore_errors=True)
+    return aside
+
+
+def _aside(target: Path) -> Path:
+    return target.with_name(f".{target.name}.building")
+
+
+def _old(target: Path) -> Path:
+    return target.with_name(f".{target.name}.old")
+
+
+def _write(recipe: Recipe, folder: Path, on_error: OnError, progress: Callable[[int], None]) -> Manifest:
+    encoder = _encoder(recipe)
     skipped: Counter[str] = Counter()
     langs: Counter[str] = Counter()
     truncated = 0
@@ -85,7 +125,7 @@ def _write(recipe: Recipe, folder: Path, on_error: OnError, progress: Callable[[
     if not langs:
         left_out = f" ({skipped.total()} records were skipped)" if skipped else ""
         raise InputError(f"recipe '{recipe.name}' gives no passages{left_out}; check its source")
-    _write_faiss(recipe, folder)
+    _write_faiss(recipe, folder, several_langs=len(langs) > 1)
     manifest = Manifest(
         name=recipe.name,
         qttrag=__version__,
@@ -102,6 +142,18 @@ def _write(recipe: Recipe, folder: Path, on_error: OnError, progress: Callable[[
     )
     manifest.write(folder)
     return manifest
+
+
+def _encoder(recipe: Recipe) -> Encoder:
+    from qttrag.encoders import Encoder
+
+    settings = recipe.encoder
+    try:
+        return Encoder(
+            settings.model, revision=settings.revision, device=settings.device, max_tokens=settings.max_tokens
+        )
+    except ModuleNotFoundError as error:
+        raise ConfigError(not_installed(f"the encoder of recipe '{recipe.name}'", error)) from error
 
 
 def _passages(recipe: Recipe, on_error: OnError, skipped: Counter[str]) -> Iterator[Passage]:
@@ -132,7 +184,7 @@ def _encode(
     return vectors, int((lengths > encoder.max_tokens).sum())
 
 
-def _write_faiss(recipe: Recipe, folder: Path) -> None:
+def _write_faiss(recipe: Recipe, folder: Path, *, several_langs: bool) -> None:
     import faiss
     import numpy as np
 
@@ -152,7 +204,23 @@ def _write_faiss(recipe: Recipe, folder: Path) -> None:
             f"recipe '{recipe.name}': FAISS cannot make '{recipe.faiss}' of {len(vectors)} vectors "
             f"({_faiss_words(error)}); `faiss: Flat` always works"
         ) from error
+    if several_langs:
+        _check_filter(recipe, index, first[:1])
     faiss.write_index(index, str(folder / FAISS_FILE))
+
+
+def _check_filter(recipe: Recipe, index: Any, query: NDArray[np.float32]) -> None:
+    """Refuse an index that could not be searched in one of its languages alone."""
+    faiss: Any = importlib.import_module("faiss")  # its stubs lack what SWIG makes
+    selector = faiss.IDSelectorRange(0, 1)
+    try:
+        index.search(query, 1, params=filtering.parameters(index, selector, 1))
+    except RuntimeError as error:
+        raise ConfigError(
+            f"recipe '{recipe.name}': FAISS cannot search '{recipe.faiss}' in some languages only "
+            f"({_faiss_words(error)}), and the source has several; choose one that can (Flat, SQ8, HNSW32, "
+            "whatever begins with IVF), or make a collection of each language"
+        ) from error
 
 
 def _faiss_words(error: Any) -> str:
@@ -162,12 +230,11 @@ def _faiss_words(error: Any) -> str:
 def _replace(target: Path, aside: Path) -> None:
     for path in (*aside.iterdir(), aside):
         _sync(path)
-    old = target.with_name(f".{target.name}.{os.getpid()}.old")
     if target.exists():
-        target.rename(old)
+        target.rename(_old(target))
     aside.rename(target)
     _sync(target.parent)
-    shutil.rmtree(old, ignore_errors=True)
+    shutil.rmtree(_old(target), ignore_errors=True)
 
 
 def _sync(path: Path) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +18,12 @@ FILE = "manifest.json"
 
 
 class FileSum(BaseModel):
-    """A file's size in bytes and its SHA-256."""
+    """A file's size in bytes, its SHA-256 and when it was written. Where the time is another, it is read again."""
 
     model_config = ConfigDict(extra="forbid")
     bytes: int
     sha256: str
+    mtime_ns: int | None = None
 
 
 class Manifest(BaseModel):
@@ -71,20 +74,28 @@ def again(folder: Path) -> str:
 
 def checksum(path: Path) -> FileSum:
     with path.open("rb") as stream:
-        return FileSum(bytes=path.stat().st_size, sha256=hashlib.file_digest(stream, "sha256").hexdigest())
+        stat, digest = path.stat(), hashlib.file_digest(stream, "sha256").hexdigest()
+        return FileSum(bytes=stat.st_size, sha256=digest, mtime_ns=stat.st_mtime_ns)
 
 
 def problems(folder: Path, manifest: Manifest, *, full: bool) -> list[str]:
-    """Return what is wrong with the index's files: missing, of another size, or (`full`) of other contents."""
+    """Return what is wrong with the index's files: missing, of another size, or of other contents.
+
+    Contents are read where the file was written since it was built, and everywhere if `full`."""
     found = []
     for name, recorded in manifest.files.items():
         path = folder / name
         if not path.is_file():
             found.append(f"{path} is missing")
-        elif path.stat().st_size != recorded.bytes:
-            found.append(f"{path} has {path.stat().st_size} bytes, {recorded.bytes} were written")
-        elif full and checksum(path).sha256 != recorded.sha256:
+        elif (stat := path.stat()).st_size != recorded.bytes:
+            found.append(f"{path} has {stat.st_size} bytes, {recorded.bytes} were written")
+        elif not full and stat.st_mtime_ns == recorded.mtime_ns:
+            continue
+        elif checksum(path).sha256 != recorded.sha256:
             found.append(f"{path} has changed since it was built (SHA-256 differs)")
+        elif recorded.mtime_ns is not None:
+            with suppress(OSError):  # a copy: its time is set back, so that it is not read at every opening
+                os.utime(path, ns=(stat.st_atime_ns, recorded.mtime_ns))
     if manifest.rows == 0:
         found.append(f"{folder} holds no passages")
     return found

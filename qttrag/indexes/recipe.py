@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import json
+import os
 from pathlib import Path
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from qttrag import config, resources
-from qttrag.errors import ConfigError, unknown
+from qttrag.errors import ConfigError, InputError, unknown
 
 
 class _Part(BaseModel):
@@ -76,7 +78,10 @@ class Recipe(_Part):
     def _known(cls, value: str | None) -> str | None:
         from qttrag.languages import language
 
-        return None if value is None else language(value).code
+        try:
+            return None if value is None else language(value).code
+        except InputError as error:
+            raise ValueError(str(error)) from error
 
     @property
     def digest(self) -> str:
@@ -97,7 +102,8 @@ def load(value: str | Path) -> Recipe:
     except ValidationError as error:
         raise ConfigError(_explain(error, path)) from error
     given = recipe.source.path if isinstance(recipe.source.path, list) else [recipe.source.path]
-    absolute = [str((path.parent / Path(each).expanduser()).resolve()) for each in given]
+    beside = glob.escape(str(path.parent.resolve()))  # the folder's own brackets are no pattern
+    absolute = [os.path.normpath(os.path.join(beside, Path(each).expanduser())) for each in given]  # noqa: PTH118
     model = config.beside(recipe.encoder.model, path.parent)
     return recipe.model_copy(
         update={

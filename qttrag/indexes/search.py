@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from qttrag import resources
 from qttrag.errors import CollectionError, unknown
+from qttrag.indexes import filtering
 from qttrag.indexes import manifest as manifests
 from qttrag.indexes import passages as passage_files
 from qttrag.indexes.build import FAISS_FILE
@@ -63,7 +64,7 @@ def verify(name: str) -> list[str]:
 
 
 def open_index(name: str) -> Collection:
-    """Return a built index, after checking that its files are there and of the size they were written with.
+    """Return a built index, after checking that its files are those that were written.
 
     Raises:
         CollectionError: there is no such index, or it is damaged."""
@@ -105,14 +106,24 @@ class Collection:
         """Return up to `k` hits a query, best first, ties by passage id; only passages in `langs`.
 
         `queries`: unit vectors, float32, shape (n, dim). Scores are cosines computed from the stored vectors,
-        whatever the FAISS index stores, and do not depend on what else is searched at the same time."""
+        whatever the FAISS index stores, and do not depend on what else is searched at the same time.
+
+        Raises:
+            CollectionError: FAISS cannot search its index so."""
         wanted = set(self.manifest.langs) if langs == "all" else set(self.manifest.langs) & set(langs)
         if not wanted:
             return [[] for _ in queries]
         parameters = None
         if wanted != set(self.manifest.langs):
             parameters = self._parameters(frozenset(map(Lang, wanted)), k)
-        _, found = self._index.search(queries, min(k + _SPARE, len(self.passages)), params=parameters)
+        try:
+            _, found = self._index.search(queries, min(k + _SPARE, len(self.passages)), params=parameters)
+        except RuntimeError as error:
+            words = str(error).rsplit("\n", 1)[-1]
+            raise CollectionError(
+                f"index '{self.manifest.name}': FAISS cannot search its '{self.manifest.recipe['faiss']}' ({words}); "
+                "build it with another `faiss:`, `Flat` always works"
+            ) from error
         return [self._hits(query, rows[rows >= 0], k) for query, rows in zip(queries, found, strict=True)]
 
     def _hits(self, query: NDArray[np.float32], rows: NDArray[np.int64], k: int) -> list[Hit]:
@@ -128,10 +139,4 @@ class Collection:
         if langs not in self._selectors:
             bits = np.packbits(self.passages.rows_of(sorted(langs)), bitorder="little")
             self._selectors[langs] = (bits, faiss.IDSelectorBitmap(bits))  # FAISS keeps a pointer to the bits
-        _, selector = self._selectors[langs]
-        index = faiss.downcast_index(self._index)
-        if isinstance(index, faiss.IndexIVF):
-            return faiss.SearchParametersIVF(sel=selector, nprobe=index.nprobe)
-        if isinstance(index, faiss.IndexHNSW):
-            return faiss.SearchParametersHNSW(sel=selector, efSearch=max(index.hnsw.efSearch, k + _SPARE))
-        return faiss.SearchParameters(sel=selector)
+        return filtering.parameters(self._index, self._selectors[langs][1], k + _SPARE)

@@ -59,12 +59,14 @@ def records(recipe: Recipe, *, on_error: OnError, skipped: Counter[str]) -> Iter
 def _files(recipe: Recipe) -> list[Path]:
     files: list[Path] = []
     for pattern in recipe.source.path:
-        found = sorted(glob.glob(pattern, recursive=True))  # noqa: PTH207  patterns are absolute
+        matching = map(Path, glob.glob(pattern, recursive=True))  # noqa: PTH207  patterns are absolute
+        found = sorted(path for path in matching if not path.is_dir())
         if not found:
             raise ConfigError(
-                f"recipe '{recipe.name}': no file at source path '{pattern}'; paths are beside the recipe"
+                f"recipe '{recipe.name}': no file at source path '{pattern}'; paths are beside the recipe, "
+                "and of a folder they name the files (folder/*.jsonl)"
             )
-        files += map(Path, found)
+        files += found
     return files
 
 

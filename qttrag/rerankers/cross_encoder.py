@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import math
 from collections.abc import Sequence
@@ -24,7 +25,7 @@ class _Pair(NamedTuple):
 
 
 class _Loaded(NamedTuple):
-    tokenizer: Any
+    tokenizer: Any  # to count with; the model's own is the device thread's, and remembers how it was called last
     batcher: Batcher[_Pair, float]
 
 
@@ -106,7 +107,7 @@ class CrossEncoderReranker:
             max_length=self._batch_tokens,
             max_items=256,
         )
-        return _Loaded(model.tokenizer, batcher)
+        return _Loaded(copy.deepcopy(model.tokenizer), batcher)
 
 
 def _check(path: Path) -> None:

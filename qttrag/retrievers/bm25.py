@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -21,15 +22,18 @@ _BIGRAMS = re.compile(
     "[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\uac00-\ud7a3\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff"
     "\U00020000-\U0003134f]+"
 )
-_WORDS = re.compile(r"\w+")
+# \w leaves out combining marks, without which words of Hindi, Bengali or Tamil lose their vowels.
+_MARKS = "".join(mark for mark in map(chr, range(0x300, 0x20000)) if unicodedata.category(mark) in {"Mn", "Mc"})
+_WORDS = re.compile(rf"\w[\w{_MARKS}]*")
 
 
 def tokenise(text: str) -> list[str]:
     """Return the terms of a text: lower-cased words; of scripts without spaces, and of Hangul, character bigrams.
 
-    A run of one character is a term of its own."""
+    Characters are those of NFKC, so that one word in two encodings is one term. A run of one character is a term of
+    its own."""
     terms: list[str] = []
-    for word in _WORDS.findall(text.lower()):
+    for word in _WORDS.findall(unicodedata.normalize("NFKC", text).lower()):
         start = 0
         for run in _BIGRAMS.finditer(word):
             terms += [word[start : run.start()]] if run.start() > start else []
@@ -43,10 +47,6 @@ def tokenise(text: str) -> list[str]:
 class _Row(NamedTuple):
     collection: Collection
     row: int
-
-
-class _Loaded(NamedTuple):
-    batcher: Batcher[tuple[Query, int], list[Hit]]
 
 
 class BM25Retriever:
@@ -70,11 +70,11 @@ class BM25Retriever:
         await self._lazy.get()
 
     async def retrieve(self, query: Query, k: int) -> list[Hit]:
-        loaded = await self._lazy.get()
-        (hits,) = await loaded.batcher.map([(query, k)])
+        batcher = await self._lazy.get()
+        (hits,) = await batcher.map([(query, k)])
         return hits
 
-    def _load(self) -> _Loaded:
+    def _load(self) -> Batcher[tuple[Query, int], list[Hit]]:
         import bm25s
 
         from qttrag.indexes.search import open_index
@@ -86,12 +86,11 @@ class BM25Retriever:
         ]
         index = bm25s.BM25(k1=self._k1, b=self._b)
         index.index([tokenise(at.collection.passages[at.row].content) for at in rows], show_progress=False)
-        batcher: Batcher[tuple[Query, int], list[Hit]] = Batcher(
+        return Batcher(
             lambda asked: [self._search(index, rows, query, k) for query, k in asked],
             executor=devices.executor("cpu"),
             length=lambda asked: len(asked[0].text),
         )
-        return _Loaded(batcher)
 
     def _search(self, index: Any, rows: Sequence[_Row], query: Query, k: int) -> list[Hit]:
         import numpy as np

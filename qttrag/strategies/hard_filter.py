@@ -31,6 +31,8 @@ async def hard_filter(
         kept += [passage for passage in scored if not _is_dropped(passage, drop, threshold)]
         with stages.trace.stage("filter"):
             trace.count("dropped", sum(_is_dropped(passage, drop, threshold) for passage in scored))
+            if not kept and not ranked:
+                trace.note("every passage was dropped for its scores; the answer rests on none")
     return await stages.answer(query, kept)
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 
 from qttrag import trace
+from qttrag.concurrency import together
 from qttrag.errors import StageError
 from qttrag.prompts import Prompts, TagPrompt
 from qttrag.stages import Generator
@@ -29,15 +29,13 @@ class LLMTagger:
         self, originals: Sequence[str], translations: Sequence[str], source: Sequence[Lang], target: Lang
     ) -> list[Verdict]:
         prompt = self._prompts.tag(target)
-        verdicts = await asyncio.gather(
-            *(
-                self._verdict(prompt, original, translation, lang)
-                for original, translation, lang in zip(originals, translations, source, strict=True)
-            )
+        verdicts = await together(
+            self._verdict(prompt, original, translation, lang)
+            for original, translation, lang in zip(originals, translations, source, strict=True)
         )
         for verdict in verdicts:
             trace.count("scored" if verdict.scores else f"unscored.{verdict.cause}")
-        return list(verdicts)
+        return verdicts
 
     async def _verdict(self, prompt: TagPrompt, original: str, translation: str, source: Lang) -> Verdict:
         if not translation.strip():

@@ -20,6 +20,7 @@ SCHEMA: Mapping[str, object] = {
 
 UNREADABLE = Verdict(None, "unreadable")
 OUT_OF_RANGE = Verdict(None, "range")
+_ONE_DECIMAL = re.compile(r"-?\d+(\.\d)?([eE]\+?\d+)?")
 _FENCED = re.compile(r"\A```(?:json)?\s*(.*?)\s*```\Z", re.DOTALL)
 
 
@@ -27,12 +28,13 @@ def parse(reply: str, names: Mapping[str, str] | None = None) -> Verdict:
     """Return the verdict in a reply: one JSON object, in a code fence or bare, with the three keys and no other.
 
     `names`: the criterion names by key in the language of the prompt, taken instead if all three are used.
-    A number outside [0, 5] gives cause "range"; whatever else is not as asked, "unreadable". Never raises."""
+    A number outside [0, 5] gives cause "range"; whatever else is not as asked, a second decimal too, "unreadable".
+    Never raises."""
     text = reply.strip()
     if fenced := _FENCED.match(text):
         text = fenced.group(1)
     try:
-        value = json.loads(text, object_pairs_hook=_without_repeats, parse_constant=_refuse)
+        value = json.loads(text, object_pairs_hook=_without_repeats, parse_float=_one_decimal, parse_constant=_refuse)
     except (ValueError, RecursionError):
         return UNREADABLE
     if not isinstance(value, dict):
@@ -56,6 +58,12 @@ def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len({key for key, _ in pairs}) != len(pairs):
         raise ValueError("a key is there twice")
     return dict(pairs)
+
+
+def _one_decimal(number: str) -> float:
+    if not _ONE_DECIMAL.fullmatch(number):
+        raise ValueError(f"{number} is finer than was asked for")
+    return float(number)
 
 
 def _refuse(constant: str) -> float:

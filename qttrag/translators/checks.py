@@ -7,48 +7,23 @@ import re
 from collections import Counter
 from typing import Final
 
+from qttrag.detectors.scripts import RANGES
 from qttrag.types import Lang
 
 FLAGS: Final = ("empty", "copied", "loop", "script", "cut")
 """Every flag, in the order they are given. "cut" is the translator's own: words it did not give or get whole."""
 
-_HAN = "\u3005\u3007\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003134f"
-_LATIN = "A-Za-z\xaa\xba\xc0-\xd6\xd8-\xf6\xf8-\u02ff\u1d00-\u1dbf\u1e00-\u1eff\u2c60-\u2c7f\ua722-\ua7ff\uff21-\uff5a"
-_KANA = "\u3041-\u309f\u30a0-\u30ff\u31f0-\u31ff\uff66-\uff9f"
-_SCRIPTS = {  # letters by ISO 15924 code; blocks of Unicode 15
-    "Arab": "\u0620-\u065f\u066e-\u06ff\u0750-\u077f\u0870-\u08ff\ufb50-\ufdff\ufe70-\ufefc",
-    "Armn": "\u0531-\u0588\ufb13-\ufb17",
-    "Beng": "\u0980-\u09ff",
-    "Cyrl": "\u0400-\u052f\u1c80-\u1c8f\u2de0-\u2dff\ua640-\ua69f",
-    "Deva": "\u0900-\u097f\ua8e0-\ua8ff",
-    "Ethi": "\u1200-\u139f\u2d80-\u2ddf\uab00-\uab2f",
-    "Geor": "\u10a0-\u10ff\u1c90-\u1cbf\u2d00-\u2d2f",
-    "Grek": "\u0370-\u03ff\u1f00-\u1fff",
-    "Gujr": "\u0a80-\u0aff",
-    "Guru": "\u0a00-\u0a7f",
-    "Hang": "\u1100-\u11ff\u3130-\u318f\ua960-\ua97f\uac00-\ud7ff",
-    "Hans": _HAN,
-    "Hant": _HAN + "\u3100-\u312f",
-    "Hebr": "\u0590-\u05ff\ufb1d-\ufb4f",
-    "Jpan": _HAN + _KANA,
-    "Khmr": "\u1780-\u17ff",
-    "Knda": "\u0c80-\u0cff",
-    "Laoo": "\u0e80-\u0eff",
-    "Latn": _LATIN,
-    "Mlym": "\u0d00-\u0d7f",
-    "Mymr": "\u1000-\u109f\ua9e0-\ua9ff\uaa60-\uaa7f",
-    "Olck": "\u1c50-\u1c7f",
-    "Orya": "\u0b00-\u0b7f",
-    "Sinh": "\u0d80-\u0dff",
-    "Taml": "\u0b80-\u0bff",
-    "Telu": "\u0c00-\u0c7f",
-    "Tfng": "\u2d30-\u2d7f",
-    "Thai": "\u0e00-\u0e7f",
-    "Tibt": "\u0f00-\u0fff",
-}
+_WRITTEN_IN = {"Hans": ("Hani",), "Hant": ("Hani",), "Jpan": ("Hani", "Kana")}  # codes of several scripts or of a part
+
+
+def _class(*scripts: str) -> str:
+    """Return the inside of a regular expression's class of the scripts' letters and marks."""
+    return "".join(f"{chr(first)}-{chr(last)}" for first, last, script in RANGES if script in scripts)
+
+
 _LETTER = r"[^\W\d_]"
 _WORD = re.compile(f"{_LETTER}+")
-_SYLLABLES = re.compile(f"[{_HAN}{_KANA}\uac00-\ud7a3]")
+_SYLLABLES = re.compile(f"[{_class('Hani', 'Kana')}\uac00-\ud7a3]")
 _RUN = re.compile(r"(.{2,100}?)\1{2,}", re.DOTALL)
 
 _GRAM = 4  # characters; long enough that related languages share few of a sentence's
@@ -119,5 +94,5 @@ def _is_in_other_script(source_text: str, translation: str, script: str) -> bool
 @functools.cache
 def _letters(script: str) -> tuple[re.Pattern[str], re.Pattern[str]]:
     """Return patterns of a letter of the script, and of a run of letters of any other."""
-    own = _SCRIPTS[script]
+    own = _class(*_WRITTEN_IN.get(script, (script,)))
     return re.compile(f"[{own}]"), re.compile(f"(?:(?![{own}]){_LETTER})+")

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from qttrag import devices, loading, resources
-from qttrag.batching import Batcher
 from qttrag.errors import ConfigError, StageError
 from qttrag.translators import segments
 from qttrag.translators.segments import Cutting, Model, Output, Pieces, Sentence, Unit
@@ -90,21 +89,9 @@ class NllbTranslator:
         translator = self._open(converted(self._located, compute_type), device, compute_type)
 
         def run(batch: list[Sentence]) -> list[Output]:
-            try:
-                return self._run(translator, pieces, batch)
-            except Exception as error:
-                raise loading.failed("translator", error) from error
+            return self._run(translator, pieces, batch)
 
-        return Model(
-            pieces,
-            Batcher(
-                run,
-                executor=devices.executor(device),
-                length=lambda sentence: len(sentence.tokens) + 2,
-                max_items=self.batch_tokens,
-                max_length=self.batch_tokens,
-            ),
-        )
+        return segments.queued(pieces, run, device=device, batch_tokens=self.batch_tokens)
 
     def _open(self, path: Path, device: str, compute_type: str) -> Any:
         import ctranslate2

@@ -7,7 +7,6 @@ from functools import cached_property
 from typing import Any, Literal
 
 from qttrag import devices, loading
-from qttrag.batching import Batcher
 from qttrag.translators import segments
 from qttrag.translators.nllb import MODEL_TYPES, check_sizes, identity
 from qttrag.translators.segments import Cutting, Model, Output, Pieces, Sentence, Unit
@@ -69,21 +68,9 @@ class NllbTransformersTranslator:
             raise loading.failed("translator", error) from error
 
         def run(batch: list[Sentence]) -> list[Output]:
-            try:
-                return self._run(network, pieces, batch)
-            except Exception as error:
-                raise loading.failed("translator", error) from error
+            return self._run(network, pieces, batch)
 
-        return Model(
-            pieces,
-            Batcher(
-                run,
-                executor=devices.executor(device),
-                length=lambda sentence: len(sentence.tokens) + 2,
-                max_items=self.batch_tokens,
-                max_length=self.batch_tokens,
-            ),
-        )
+        return segments.queued(pieces, run, device=device, batch_tokens=self.batch_tokens)
 
     def _run(self, network: Any, pieces: Pieces, batch: list[Sentence]) -> list[Output]:
         import torch

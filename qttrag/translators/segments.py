@@ -12,10 +12,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from qttrag import trace
+from qttrag import devices, trace
 from qttrag.batching import Batcher
 from qttrag.errors import ConfigError
-from qttrag.loading import quiet
+from qttrag.loading import failed, quiet
 from qttrag.translators import checks
 from qttrag.types import Lang, Translation
 
@@ -128,6 +128,27 @@ class Model(NamedTuple):
 
     pieces: Pieces
     batcher: Batcher[Sentence, Output]
+
+
+def queued(pieces: Pieces, run: Callable[[list[Sentence]], list[Output]], *, device: str, batch_tokens: int) -> Model:
+    """Return the model with a queue in front of `run`; what `run` raises becomes a StageError."""
+
+    def guarded(batch: list[Sentence]) -> list[Output]:
+        try:
+            return run(batch)
+        except Exception as error:
+            raise failed("translator", error) from error
+
+    return Model(
+        pieces,
+        Batcher(
+            guarded,
+            executor=devices.executor(device),
+            length=lambda sentence: len(sentence.tokens) + 2,  # code and end
+            max_items=batch_tokens,
+            max_length=batch_tokens,
+        ),
+    )
 
 
 def sentences(text: str, lang: Lang) -> list[tuple[str, str]]:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+import socketserver
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ import pytest
 
 from qttrag.cli import main
 from tests import deployment
+from tests.generators.server import Server, said
 
 QUESTION = "서울 시에서 가장 오래된 다리는 언제 개통되었는가?"
 
@@ -168,6 +171,34 @@ def test_doctor_names_what_is_missing_with_exit_code_4(run: Any, tmp_path: Path,
     assert missing == {"index nowhere", "translator model", "generator server"}
 
 
+class _Garbage(socketserver.BaseRequestHandler):
+    def handle(self) -> None:
+        self.request.recv(1000)
+        self.request.sendall(b"SSH-2.0-hello\r\n")
+
+
+def test_doctor_tells_of_servers_that_are_none_and_hides_passwords(run: Any, config: Path) -> None:
+    with socketserver.TCPServer(("127.0.0.1", 0), _Garbage) as server:
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+        for host in (f"127.0.0.1:{server.server_address[1]}", "127.0.0.1:9/with space", "127.0.0.1:port", "[::1"):
+            url = f"http://me:hunter2@{host}/v1"
+            shown = run("doctor", "-c", config, "--set", f"generator={{kind: openai, model: m, base_url: '{url}'}}")
+            assert shown.code == 4
+            assert "***@" in shown.out
+            assert "hunter2" not in shown.out + shown.err
+        server.shutdown()
+
+
+def test_doctor_asks_a_server_whose_url_holds_a_password(run: Any, config: Path) -> None:
+    with Server(said("x")) as server:
+        url = server.base_url.replace("http://", "http://me:hunter2@")
+        set_url = f"generator={{kind: openai, model: m, base_url: '{url}'}}"
+        shown = run("doctor", "-c", config, "--set", set_url, "--json")
+    found = {finding["what"]: finding for finding in shown.json}
+    assert found["generator server"]["ok"]
+    assert "hunter2" not in shown.out
+
+
 @pytest.mark.parametrize(
     ("words", "code", "message"),
     [
@@ -179,7 +210,16 @@ def test_doctor_names_what_is_missing_with_exit_code_4(run: Any, tmp_path: Path,
         (["ask", "질문", "-c", "CONFIG", "--set", "retriever.collections=[nowhere]"], 3, "unknown index 'nowhere'"),
         (["index", "build", "nowhere"], 2, "unknown recipe 'nowhere'"),
         (["index", "search", "nowhere", "x"], 3, "unknown index 'nowhere'"),
+        (["index", "search", "mixed", " "], 2, "the text to search for is empty"),
         (["index", "build"], 2, "Missing argument"),
+        (
+            ["ask", "질문", "-c", "CONFIG", "--set", "generator=5", "--set", "generator.model=x"],
+            2,
+            "`generator` is set to",
+        ),
+        (["init", "/proc/nothing"], 2, "/proc/nothing"),
+        (["init", "/etc/passwd"], 2, "/etc/passwd"),
+        (["kinds", "generater"], 2, "did you mean 'generator'"),
     ],
 )
 def test_errors_are_one_line_and_an_exit_code(
@@ -225,3 +265,51 @@ def test_a_passage_cannot_steer_the_terminal(run: Any, tmp_path: Path, tiny: Pat
     assert "\u001b[2J" not in shown.out
     assert "\u202e" not in shown.out
     assert "[red]T" in shown.out
+
+
+def test_an_error_cannot_steer_the_terminal(run: Any, tmp_path: Path, tiny: Path) -> None:
+    recipe = deployment.write_recipe(tmp_path, tiny)
+    record = {"id": "\u001b]0;owned\u0007", "text": "x", "lang": "en"}
+    (tmp_path / "mixed.jsonl").write_text(2 * (json.dumps(record) + "\n"), encoding="utf-8")
+    shown = run("index", "build", recipe)
+    assert shown.code == 2
+    assert "the id ']0;owned' was there before" in shown.err
+
+
+def test_tag_tells_why_it_could_not_score_and_fails(run: Any, config: Path, tmp_path: Path, tiny: Path) -> None:
+    down = {"kind": "openai", "model": "m", "base_url": "http://127.0.0.1:9/v1", "retries": 0}
+    file = deployment.write_deployment(tmp_path, tiny, generator=down)
+    shown = run("tag", "The bridge.", "다리.", "--to", "ko", "-c", file)
+    assert (shown.code, shown.out) == (4, "unscored: unavailable\n")
+    assert "cannot be reached" in shown.err.replace("\n", " ")
+    told = run("tag", "The bridge.", "다리.", "--to", "ko", "-c", file, "--json")
+    assert told.code == 4
+    assert "cannot be reached" in told.json["trace"]["notes"][0]
+
+
+def test_a_text_that_is_not_utf8_is_searched_translated_and_tagged(run: Any, config: Path) -> None:
+    broken = b"silta \xff".decode("utf-8", "surrogateescape")
+    assert run("index", "search", "mixed", broken, "-k", "3").code == 0
+    assert run("translate", broken, "--from", "fi", "--to", "ko", "-c", config).code == 0
+    assert run("tag", broken, broken, "--from", "fi", "--to", "ko", "-c", config).code == 0
+
+
+def test_an_unwritable_home_is_named(run: Any, tmp_path: Path, tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("QTTRAG_HOME", "/proc/nothing")
+    shown = run("index", "build", deployment.write_recipe(tmp_path, tiny))
+    assert shown.code == 2
+    assert "error: /proc/nothing" in shown.err
+
+
+def test_kinds_are_listed_with_what_they_can_be_told(run: Any) -> None:
+    rows = {(row["stage"], row["kind"]): row for row in run("kinds", "--json").json}
+    assert rows["tagger", "llm"]["settings"][0] == {
+        "name": "generator", "type": "a generator's settings", "required": False, "default": None,
+    }  # fmt: skip
+    (model, *_) = rows["retriever", "dense"]["settings"]
+    assert (model["name"], model["type"], model["required"]) == ("model", "str", True)
+    shown = run("kinds", "retriever").out
+    assert "k1: float = 1.5" in shown
+    assert "languages: list[str] | null = null" in shown
+    assert "Lexical retrieval with BM25" in shown
+    assert "transformers" not in shown

@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import asyncio
+import threading
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
@@ -66,3 +69,85 @@ async def test_a_completion_its_caller_left_is_not_kept(cache: Cache) -> None:
     await anext(stream)
     await stream.aclose()  # type: ignore[attr-defined]
     assert cache.info() == {}
+
+
+class Slow(FakeGenerator):
+    """Says "one", and "two" when it is let go on; fails then if told to."""
+
+    def __init__(self, error: Exception | None = None) -> None:
+        super().__init__()
+        self.error = error
+        self.go_on = asyncio.Event()
+
+    async def generate(self, messages: Sequence[Message], decoding: Decoding) -> AsyncIterator[str]:
+        self.seen.append((list(messages), decoding))
+        yield "one "
+        await self.go_on.wait()
+        if self.error:
+            raise self.error
+        yield "two"
+
+
+async def at_once(generator: CachedGenerator, n: int) -> list[asyncio.Task[str]]:
+    """Start `n` equal calls and let them come as far as they come."""
+    calls = [asyncio.create_task(complete(generator)) for _ in range(n)]
+    await asyncio.sleep(0.1)
+    return calls
+
+
+async def test_equal_calls_at_once_are_computed_once(cache: Cache) -> None:
+    inner = Slow()
+    trace = Trace()
+    with trace.stage("tag"):
+        calls = await at_once(CachedGenerator(inner, cache), 3)
+        inner.go_on.set()
+        assert await asyncio.gather(*calls) == ["one two"] * 3
+    assert len(inner.seen) == 1
+    assert trace.counts == {"tag.computed": 1, "tag.cached": 2}
+
+
+async def test_when_the_first_of_equal_calls_leaves_another_takes_over(cache: Cache) -> None:
+    inner = Slow()
+    first, *others = await at_once(CachedGenerator(inner, cache), 3)
+    first.cancel()
+    await asyncio.sleep(0.1)
+    inner.go_on.set()
+    assert await asyncio.gather(*others) == ["one two"] * 2
+    assert len(inner.seen) == 2
+
+
+async def test_a_waiting_call_may_leave_without_disturbing_the_others(cache: Cache) -> None:
+    inner = Slow()
+    first, second, third = await at_once(CachedGenerator(inner, cache), 3)
+    second.cancel()
+    await asyncio.sleep(0)
+    inner.go_on.set()
+    assert [await first, await third] == ["one two"] * 2
+    assert len(inner.seen) == 1
+
+
+async def test_equal_calls_at_once_share_an_error_and_later_ones_do_not(cache: Cache) -> None:
+    inner = Slow(StageError("generator", "died"))
+    generator = CachedGenerator(inner, cache)
+    calls = await at_once(generator, 2)
+    inner.go_on.set()
+    errors = await asyncio.gather(*calls, return_exceptions=True)
+    assert [str(error) for error in errors] == ["generator: died"] * 2
+    inner.error = None
+    assert await complete(generator) == "one two"
+
+
+class ThreadTelling(FakeGenerator):
+    threads: ClassVar[set[threading.Thread]] = set()
+
+    @property
+    def identity(self) -> str:  # type: ignore[override]
+        self.threads.add(threading.current_thread())
+        return "fake"
+
+
+async def test_the_model_is_identified_off_the_event_loop(cache: Cache) -> None:
+    inner = ThreadTelling()
+    await complete(CachedGenerator(inner, cache))
+    assert inner.threads
+    assert threading.current_thread() not in inner.threads

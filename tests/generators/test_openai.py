@@ -212,3 +212,30 @@ async def test_the_estimated_length_is_not_below_the_true_one(tiny: Path) -> Non
 def test_a_base_url_that_is_none_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"base_url: localhost:8000.*http://"):
         OpenAIGenerator("m", base_url="localhost:8000")
+
+
+def test_a_generator_serves_one_event_loop_after_another() -> None:
+    with Server(said("x")) as server:
+        made = generator(server, in_flight=1)
+        assert [asyncio.run(complete_one(made)) for _ in range(3)] == ["x"] * 3
+
+
+async def test_a_closed_generator_connects_anew() -> None:
+    with Server(said("x")) as server:
+        made = generator(server)
+        assert [await complete(made), await complete(made)] == ["x", "x"]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "way_out"),
+    [
+        ("in_flight", 0, "set it to 1 or more"),
+        ("retries", -1, "set it to 0 or more"),
+        ("timeout", 0, "above 0"),
+        ("connect_timeout", -1.5, "above 0"),
+    ],
+)
+def test_a_setting_that_no_call_can_be_made_with_is_refused(name: str, value: float, way_out: str) -> None:
+    settings: dict[str, Any] = {name: value}
+    with pytest.raises(ConfigError, match=rf"'openai': `{name}: {value}` is too small; .*{way_out}"):
+        OpenAIGenerator("m", base_url="http://x", **settings)

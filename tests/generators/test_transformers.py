@@ -10,8 +10,11 @@ from typing import Any
 
 import pytest
 
+from qttrag.caching import Cache
 from qttrag.errors import ConfigError, StageError
+from qttrag.generators.cached import CachedGenerator
 from qttrag.generators.transformers import TransformersGenerator
+from qttrag.stages import Generator
 from qttrag.taggers.verdicts import SCHEMA, parse
 from qttrag.trace import Trace
 from qttrag.types import Decoding, Message
@@ -29,7 +32,7 @@ def ask(text: str) -> list[Message]:
     return [{"role": "system", "content": "Answer."}, {"role": "user", "content": text}]
 
 
-async def complete(generator: TransformersGenerator, text: str, decoding: Decoding | None = None) -> str:
+async def complete(generator: Generator, text: str, decoding: Decoding | None = None) -> str:
     return "".join([piece async for piece in generator.generate(ask(text), decoding or Decoding(max_tokens=12))])
 
 
@@ -160,3 +163,23 @@ def test_identity_changes_with_the_weights(tiny: Path, tmp_path: Path) -> None:
     weights[-1] ^= 1
     (other / "model.safetensors").write_bytes(weights)
     assert TransformersGenerator(str(other), device="cpu").identity != same
+
+
+def test_identity_names_the_type_that_the_device_computes_in(tiny: Path) -> None:
+    path = str(tiny / "llama")
+    assert TransformersGenerator(path, device="cpu").identity.endswith(":float32")
+    assert TransformersGenerator(path, device="cuda").identity.endswith(":auto")
+
+
+async def test_what_is_in_the_cache_takes_no_weights(tiny: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "llama"
+    shutil.copytree(tiny / "llama", folder)
+    cache = Cache(tmp_path / "cache.sqlite")
+    first = await complete(CachedGenerator(TransformersGenerator(str(folder), device="cpu"), cache), QUESTIONS[0])
+    again = CachedGenerator(TransformersGenerator(str(folder), device="cpu"), cache)
+    assert again.identity
+    (folder / "model.safetensors").unlink()
+    assert await again.count_tokens(ask(QUESTIONS[0])) > 0
+    assert await complete(again, QUESTIONS[0]) == first
+    with pytest.raises(ConfigError, match="cannot be loaded"):
+        await complete(again, QUESTIONS[1])

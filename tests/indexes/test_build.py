@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
+import faiss as vector_search
+import filelock
 import numpy as np
 import pytest
 import yaml
@@ -57,12 +61,23 @@ def test_hits_are_those_of_an_exact_scan(tmp_path: Path, tiny: Path, faiss: str)
         assert [(-hit.score, hit.passage.passage_id) for hit in hits] == exact
 
 
-@pytest.mark.parametrize("faiss", ["Flat", "HNSW16", "IVF4,Flat"])
+@pytest.mark.parametrize(
+    "faiss",
+    [
+        "Flat",
+        "HNSW16",
+        "IVF4,Flat",
+        "SQ8",
+        "IVF2,PQ8x4,RFlat",
+        "RR32,IVF2,SQ8",
+        "PCA32,HNSW16,RFlat",
+    ],
+)
 def test_a_language_filter_still_gives_k_hits(tmp_path: Path, tiny: Path, faiss: str) -> None:
     building.build(recipe(tmp_path, tiny, faiss=faiss))
     collection = search.open_index("mixed")
-    if faiss.startswith("IVF"):
-        collection._index.nprobe = 4
+    if "IVF" in faiss:
+        vector_search.extract_index_ivf(collection._index).nprobe = 4
     (hits,) = collection.search(encode(tiny, ["silta"]), 10, [Lang("fi")])
     assert [hit.passage.lang for hit in hits] == ["fi"] * 10
     assert collection.search(encode(tiny, ["silta"]), 10, [Lang("sv")]) == [[]]
@@ -114,7 +129,7 @@ def test_a_failed_build_leaves_nothing(tmp_path: Path, tiny: Path) -> None:
     (tmp_path / "mixed.jsonl").write_text("{oops\n")
     with pytest.raises(InputError):
         building.build(made)
-    assert list(resources.built_folder().iterdir()) == []
+    assert [path.name for path in resources.built_folder().iterdir()] == [".mixed.lock"]
 
 
 def test_a_failed_rebuild_leaves_the_index_that_was_there(tmp_path: Path, tiny: Path) -> None:
@@ -216,3 +231,85 @@ def test_another_encoder_is_told_from_the_one_it_was_built_with(tmp_path: Path, 
     first = Encoder(str(tiny / "encoder"), revision=None, device="cpu", max_tokens=64)
     other = tiny_models.make_encoder(tmp_path / "other", seed=9)
     assert Encoder(str(other), revision=None, device="cpu", max_tokens=64).revision != first.revision
+
+
+@pytest.mark.parametrize("faiss", ["PQ8x4", "PQ8x4,RFlat"])
+def test_an_index_that_cannot_leave_out_languages_is_refused_where_there_are_several(
+    tmp_path: Path, tiny: Path, faiss: str
+) -> None:
+    with pytest.raises(ConfigError, match=rf"cannot search '{faiss}' in some languages only.*Flat, SQ8, HNSW32"):
+        building.build(recipe(tmp_path, tiny, faiss=faiss))
+
+
+def test_an_index_that_cannot_leave_out_languages_serves_one(tmp_path: Path, tiny: Path) -> None:
+    building.build(recipe(tmp_path, tiny, faiss="PQ8x4", lang="fi"))
+    (hits,) = search.open_index("mixed").search(encode(tiny, ["silta"]), 5, [Lang("fi"), Lang("ko")])
+    assert len(hits) == 5
+
+
+def test_what_faiss_cannot_search_is_an_error_with_the_way_out(tmp_path: Path, tiny: Path) -> None:
+    building.build(recipe(tmp_path, tiny, faiss="PQ8x4", lang="fi"))
+    opened = search.open_index("mixed")
+    opened.manifest.langs["ko"] = 1
+    with pytest.raises(CollectionError, match=r"'mixed': FAISS cannot search its 'PQ8x4'.*`Flat` always works"):
+        opened.search(encode(tiny, ["silta"]), 5, [Lang("fi")])
+
+
+def test_what_a_build_killed_between_its_renames_left_is_put_back(tmp_path: Path, tiny: Path) -> None:
+    made = recipe(tmp_path, tiny)
+    building.build(made)
+    target = resources.built_folder() / "mixed"
+    target.rename(target.with_name(".mixed.old"))
+    (target.with_name(".mixed.building") / "half").mkdir(parents=True)
+    with pytest.raises(CollectionError, match="is there already"):
+        building.build(made)
+    assert search.verify("mixed") == []
+    assert sorted(path.name for path in target.parent.iterdir()) == [".mixed.lock", "mixed"]
+
+
+def test_what_a_build_killed_after_its_renames_left_is_removed(tmp_path: Path, tiny: Path) -> None:
+    made = recipe(tmp_path, tiny)
+    building.build(made)
+    target = resources.built_folder() / "mixed"
+    shutil.copytree(target, target.with_name(".mixed.old"))
+    building.build(made, overwrite=True)
+    assert sorted(path.name for path in target.parent.iterdir()) == [".mixed.lock", "mixed"]
+
+
+def test_an_index_that_is_being_built_is_not_built_twice_at_once(tmp_path: Path, tiny: Path) -> None:
+    made = recipe(tmp_path, tiny)
+    resources.built_folder().mkdir(parents=True)
+    with (
+        filelock.FileLock(resources.built_folder() / ".mixed.lock"),
+        pytest.raises(CollectionError, match="'mixed' is being built by another process"),
+    ):
+        building.build(made)
+    assert building.build(made).rows == 40
+
+
+def test_a_library_that_is_not_installed_is_named_with_the_way_out(
+    tmp_path: Path, tiny: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "sentence_transformers", None)  # what importing it then raises is the real thing
+    with pytest.raises(ConfigError, match=r"recipe 'mixed' needs the package 'sentence_tr.*pip install 'qttrag\[mod"):
+        building.build(recipe(tmp_path, tiny))
+
+
+@pytest.mark.parametrize("name", ["passages.arrow", "vectors-00000.npy", "faiss.index"])
+def test_a_file_that_changed_and_kept_its_size_is_refused_by_name(tmp_path: Path, tiny: Path, name: str) -> None:
+    building.build(recipe(tmp_path, tiny))
+    path = resources.built_folder() / "mixed" / name
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2 : len(content) // 2 + 4] = b"\xaa\x55\xaa\x55"
+    path.write_bytes(content)
+    with pytest.raises(CollectionError, match=rf"{name} has changed since it was built.*--overwrite"):
+        search.open_index("mixed")
+
+
+def test_a_copied_index_is_read_through_once(tmp_path: Path, tiny: Path) -> None:
+    building.build(recipe(tmp_path, tiny))
+    path = resources.built_folder() / "mixed" / "passages.arrow"
+    written = path.stat().st_mtime_ns
+    os.utime(path)
+    assert search.open_index("mixed").manifest.rows == 40
+    assert path.stat().st_mtime_ns == written

@@ -93,3 +93,17 @@ async def test_a_config_that_is_no_json_is_named(tiny: Path, tmp_path: Path) -> 
     (broken / "config.json").write_text("{")
     with pytest.raises(ConfigError, match=r"config\.json cannot be read"):
         await CrossEncoderReranker(str(broken), device="cpu").start()
+
+
+async def test_questions_that_come_while_the_model_works_do_not_disturb_it(reranker: CrossEncoderReranker) -> None:
+    """Their lengths are counted uncut in one thread while pairs are cut to `max_tokens` in another."""
+    hits = [Hit(Passage(f"p{n}", paragraph("en", 12, seed=n), Lang("en")), 0.0) for n in range(16)]
+
+    async def later(n: int) -> list[Hit]:
+        await asyncio.sleep(0.002 * n)
+        return await reranker.rerank(QUERY, hits)
+
+    alone = await reranker.rerank(QUERY, hits)
+    for ranked in await asyncio.gather(*(later(n) for n in range(60))):
+        assert [hit.passage for hit in ranked] == [hit.passage for hit in alone]
+        assert [hit.score for hit in ranked] == pytest.approx([hit.score for hit in alone], abs=1e-4)

@@ -5,13 +5,14 @@ from pathlib import Path
 
 import pytest
 
+from qttrag.encoders import Encoder
 from qttrag.errors import CollectionError, ConfigError, InputError
 from qttrag.indexes import build as building
 from qttrag.indexes.recipe import load
 from qttrag.retrievers.dense import DenseRetriever
 from qttrag.types import Lang, Query
 from tests import deployment, tiny_models
-from tests.texts import LANGS, sentences
+from tests.texts import LANGS, paragraph, sentences
 
 KO = Lang("ko")
 
@@ -84,3 +85,17 @@ def test_no_collections_are_refused(tiny: Path) -> None:
 def test_an_unknown_language_in_the_pool_is_refused(tiny: Path) -> None:
     with pytest.raises(InputError, match="unknown language 'klingon'"):
         retriever(tiny, "one", languages=["klingon"])
+
+
+async def test_lengths_counted_while_the_encoder_works_do_not_disturb_it(tiny: Path) -> None:
+    """A long text is counted uncut in one thread while it is cut to `max_tokens` in another."""
+    encoder = Encoder(str(tiny / "encoder"), revision=None, device="cpu", max_tokens=64)
+    texts = [paragraph("en", 20, seed=n) for n in range(8)]
+    alone = encoder.encode(texts)
+    loop = asyncio.get_running_loop()
+    working = loop.run_in_executor(None, lambda: [encoder.encode(texts) for _ in range(60)])
+    while not working.done():
+        assert min(encoder.lengths(texts)) > 64
+        await asyncio.sleep(0)
+    for vectors in await working:
+        assert abs(vectors - alone).max() < 1e-4

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
+import re
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from qttrag.building import strategy_options
-from qttrag.errors import ConfigError
+from qttrag.errors import ConfigError, StageError
 from qttrag.pipeline import Event, Stages
 from qttrag.prompts import Prompts
 from qttrag.rerankers.none import NoReranker
 from qttrag.testing import FakeGenerator, FakeRetriever, FakeTagger, FakeTranslator
-from qttrag.types import Answer, Lang, Passage, QualityScores, Query, Verdict
+from qttrag.trace import Trace
+from qttrag.types import Answer, Decoding, Hit, Lang, Message, Passage, QualityScores, Query, Verdict
 
 PASSAGES = [
     Passage("en-1", "서울 capital of Korea", Lang("en"), "Seoul"),
@@ -206,6 +210,53 @@ async def test_passages_are_cut_to_the_context_and_the_trace_says_so(stages: Sta
     answer = await run(narrow, "qtt_rag")
     assert answer.trace.counts["answer.sentences_left_out"] > 100
     assert any("did not fit" in note for note in answer.trace.notes)
+
+
+async def test_passages_that_were_cut_or_left_out_are_named_by_their_numbers(stages: Stages) -> None:
+    long = [Passage(f"ko-{n}", "서울. " + "수도 문장이다. " * 100, Lang("ko")) for n in range(4)]
+    narrow = replace(stages, top_k=4, depth=4, retriever=FakeRetriever(long), generator=FakeGenerator(context=700))
+    (note,) = (await run(narrow, "qtt_rag")).trace.notes
+    assert re.match(r"passages 3, 4 left out and passage 2 cut: \d+ sentences did not fit", note)
+
+
+async def test_dropping_every_passage_is_noted(stages: Stages) -> None:
+    low = replace(stages, tagger=FakeTagger(lambda text: Verdict(QualityScores(1, 2, 3))))
+    foreign = replace(low, retriever=FakeRetriever(PASSAGES[:2]))
+    for refill in (False, True):
+        answer = await run(foreign, "hard_filter", refill=refill)
+        assert answer.context == ()
+        assert any("every passage was dropped" in note for note in answer.trace.notes)
+    assert (await run(replace(low, trace=Trace()), "hard_filter")).trace.notes == []
+
+
+class Copying(NoReranker):
+    """Gives back equal passages that are not the same objects, as one behind a server would."""
+
+    async def rerank(self, query: Query, hits: Sequence[Hit]) -> list[Hit]:
+        return [replace(hit, passage=replace(hit.passage)) for hit in reversed(hits)]
+
+
+async def test_a_reranker_may_give_back_copies_of_the_passages(stages: Stages) -> None:
+    answer = await run(replace(stages, reranker=Copying()), "base")
+    assert [p.retrieved_rank for p in answer.context] == [3, 2, 1]
+
+
+async def test_when_a_refinement_fails_the_others_are_ended_and_its_error_is_raised(stages: Stages) -> None:
+    ended = []
+
+    class Failing(FakeGenerator):
+        async def generate(self, messages: Sequence[Message], decoding: Decoding) -> AsyncIterator[str]:
+            if "large" in messages[-1]["content"]:
+                raise StageError("generator", "died")
+            try:
+                await asyncio.sleep(60)
+            finally:
+                ended.append(messages)
+            yield "never"
+
+    with pytest.raises(StageError, match="generator: died"):
+        await run(replace(stages, generator=Failing()), "dkm_rag")
+    assert len(ended) == 2
 
 
 async def test_a_language_without_prompts_is_asked_in_english_by_name_and_noted(stages: Stages) -> None:

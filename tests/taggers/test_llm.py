@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
-from qttrag.errors import StageUnavailable
+import pytest
+
+from qttrag.errors import ConfigError, StageUnavailable
 from qttrag.generators.transformers import TransformersGenerator
 from qttrag.prompts import Prompts
 from qttrag.stages import Generator
@@ -106,3 +109,21 @@ async def test_a_random_model_gives_readable_verdicts_under_the_schema(tiny: Pat
     tagger = LLMTagger(generator=generator, prompts=Prompts())
     verdicts = await tagger.score(sentences("en", 12), sentences("ko", 12), [EN] * 12, KO)
     assert all(verdict.scores is not None for verdict in verdicts)
+
+
+async def test_an_error_ends_the_other_calls_of_the_question_and_is_raised_as_it_is() -> None:
+    left = asyncio.Event()
+
+    class Broken(FakeGenerator):
+        async def generate(self, messages: Sequence[Message], decoding: Decoding) -> AsyncIterator[str]:
+            if "나쁜" in messages[-1]["content"]:
+                raise ConfigError("no such folder")
+            try:
+                await asyncio.sleep(60)
+            finally:
+                left.set()
+            yield GOOD
+
+    with pytest.raises(ConfigError, match="no such folder"):
+        await score(Broken(), ["좋은 글", "나쁜 글"])
+    assert left.is_set()

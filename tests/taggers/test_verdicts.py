@@ -74,7 +74,12 @@ def test_no_reply_raises_and_none_becomes_a_score_it_does_not_say(reply: str) ->
         assert sorted(verdict.scores.values()) == sorted(map(float, json.loads(reply).values()))
 
 
-@given(st.lists(st.floats(0, 5), min_size=3, max_size=3))
+@pytest.mark.parametrize("value", ["4.5678", "4.50", "0.05", "45e-1", "4.9999999999999999999"])
+def test_more_than_one_decimal_is_unreadable(value: str) -> None:
+    assert parse(f'{{"semantic": {value}, "grammar": 1, "fluency": 1}}') == Verdict(None, "unreadable")
+
+
+@given(st.lists(st.integers(0, 50).map(lambda tenths: tenths / 10), min_size=3, max_size=3))
 def test_whatever_is_in_range_is_taken_as_it_is(values: list[float]) -> None:
     verdict = parse(json.dumps(dict(zip(KEYS, values, strict=True))))
     assert verdict.scores is not None

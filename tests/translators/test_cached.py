@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -119,3 +120,57 @@ async def test_a_translator_without_start_and_close_needs_none(cache: Cache) -> 
 
 async def test_no_text_is_no_work(cache: Cache) -> None:
     assert await CachedTranslator(FakeTranslator(), cache).translate([], [], KO) == []
+
+
+class Slow(FakeTranslator):
+    """Translates when it is let go on; fails then as often as it is told to."""
+
+    def __init__(self, failures: int = 0) -> None:
+        super().__init__()
+        self.failures = failures
+        self.go_on = asyncio.Event()
+
+    async def translate(self, texts: Sequence[str], source: Sequence[Lang], target: Lang) -> list[Translation]:
+        translations = await super().translate(texts, source, target)
+        await self.go_on.wait()
+        if self.failures:
+            self.failures -= 1
+            raise StageError("translator", "no memory")
+        return translations
+
+
+async def at_once(translator: CachedTranslator, *calls: Sequence[str]) -> list[asyncio.Task[list[Translation]]]:
+    """Start a call for each of the lists of texts and let them come as far as they come."""
+    tasks = [asyncio.create_task(translator.translate(texts, [EN] * len(texts), KO)) for texts in calls]
+    await asyncio.sleep(0.1)
+    return tasks
+
+
+async def test_what_another_call_is_having_translated_is_waited_for(cache: Cache) -> None:
+    inner = Slow()
+    trace = Trace()
+    with trace.stage("translate"):
+        calls = await at_once(CachedTranslator(inner, cache), ["a", "b"], ["b", "c"])
+        inner.go_on.set()
+        found = [[t.text for t in translations] for translations in await asyncio.gather(*calls)]
+    assert found == [["ko<a>", "ko<b>"], ["ko<b>", "ko<c>"]]
+    assert sorted(inner.seen) == ["a", "b", "c"]
+    assert trace.counts == {"translate.computed": 3, "translate.cached": 1}
+
+
+async def test_when_the_call_waited_for_leaves_the_text_is_asked_for_again(cache: Cache) -> None:
+    inner = Slow()
+    first, second = await at_once(CachedTranslator(inner, cache), ["a", "b"], ["b"])
+    first.cancel()
+    inner.go_on.set()
+    assert await second == [Translation("ko<b>")]
+
+
+async def test_when_the_call_waited_for_fails_the_text_is_asked_for_again(cache: Cache) -> None:
+    inner = Slow(failures=1)
+    first, second = await at_once(CachedTranslator(inner, cache), ["a", "b"], ["b"])
+    inner.go_on.set()
+    with pytest.raises(StageError):
+        await first
+    assert await second == [Translation("ko<b>")]
+    assert inner.seen == ["a", "b", "b"]

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from qttrag.detectors.scripts import RANGES
 from qttrag.languages import LANGUAGES
-from qttrag.translators.checks import _SCRIPTS, flags
+from qttrag.translators.checks import _WRITTEN_IN, flags
 from qttrag.types import Lang
 from tests.texts import LANGS, paragraph
 
@@ -105,7 +106,8 @@ def test_names_in_latin_letters_may_come_from_another_script() -> None:
 
 
 def test_every_script_of_the_language_table_is_known() -> None:
-    assert {row.script for row in LANGUAGES.values()} <= set(_SCRIPTS)
+    parts = [part for row in LANGUAGES.values() for part in _WRITTEN_IN.get(row.script, (row.script,))]
+    assert set(parts) <= {script for _, _, script in RANGES}
 
 
 @given(st.text(max_size=200), st.text(max_size=200), st.sampled_from([EN, KO, ZH, AR]))
