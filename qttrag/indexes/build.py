@@ -13,6 +13,8 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import filelock
+
 from qttrag import __version__, resources
 from qttrag.errors import CollectionError, ConfigError, InputError, not_installed
 from qttrag.indexes import filtering
@@ -70,11 +72,6 @@ def build(
 @contextmanager
 def _alone(target: Path) -> Iterator[None]:
     """Keep other processes from building the same index; the end of this one, however it comes, lets them."""
-    try:
-        import filelock
-    except ModuleNotFoundError as error:
-        raise ConfigError(not_installed("building an index", error)) from error
-
     lock = filelock.FileLock(target.with_name(f".{target.name}.lock"), timeout=0)
     try:
         lock.acquire()
