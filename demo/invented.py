@@ -30,11 +30,11 @@ def pools() -> Mapping[str, list[Name]]:
 def invent(choose: random.Random, *, spliced: float = 0.0) -> Territory:
     """Return a territory with every fact; a share of its names is `spliced` from halves, which no list holds."""
     kinds = ("territory", "territory", "territory", "city", "language")
-    name = _pick(choose, choose.choice(kinds), spliced)
+    name = pick(choose, choose.choice(kinds), spliced)
     area = choose.choice(areas())
     day = choose.randrange(7)
     main, second = sorted((choose.randrange(2, 101), choose.randrange(2, 101)), reverse=True)
-    languages = [_pick(choose, "language", spliced) for _ in range(2)]
+    languages = [pick(choose, "language", spliced) for _ in range(2)]
     code = "".join(choose.choices(_LETTERS, k=2))
     facts = {
         "continent": continent(area),
@@ -43,23 +43,24 @@ def invent(choose: random.Random, *, spliced: float = 0.0) -> Territory:
         "share": percentage(main),
         "second_language": languages[1],
         "second_share": percentage(second),
-        "currency": _pick(choose, "currency", spliced),
+        "currency": pick(choose, "currency", spliced),
         "currency_since": same(str(choose.randrange(1780, 2026))),
         "currency_code": same("".join(choose.choices(_LETTERS, k=3))),
-        "currency_before": _pick(choose, "currency", spliced),
+        "currency_before": pick(choose, "currency", spliced),
         "currency_until": date(datetime.date(1900, 1, 1) + datetime.timedelta(days=choose.randrange(45_000))),
-        "city": _pick(choose, "city", spliced),
+        "city": pick(choose, "city", spliced),
         "week_start": day_name(day),
         "weekend_start": day_name((day + choose.randrange(1, 7)) % 7),
     }
-    facts["official_language"] = choose.choice([languages[0], _pick(choose, "language", spliced)])
+    facts["official_language"] = choose.choice([languages[0], pick(choose, "language", spliced)])
     for optional in ("official_language", "second_language", "currency_since", "city", "continent"):
         if choose.random() < 0.2:
             del facts[optional]
     return Territory(name, facts)
 
 
-def _pick(choose: random.Random, kind: str, spliced: float) -> Name:
+def pick(choose: random.Random, kind: str, spliced: float) -> Name:
+    """Return a name of a kind, or with the chance `spliced` one made of two halves."""
     names = pools()[kind]
     name = choose.choice(names)
     if choose.random() >= spliced:

@@ -14,14 +14,15 @@ from transformers import GenerationConfig, M2M100Config, M2M100ForConditionalGen
 
 from demo.corpus import RELATIONS, SECTIONS, VARIANTS, question_text, section_text, stated, statement
 from demo.facts import LANGS
-from demo.invented import invent, pools
+from demo.invented import invent, pick
 from demo.pieces import train_pieces
 from demo.training import fit, padded
 
 WIDTH, LAYERS, HEADS, INNER = 192, 3, 6, 512
 PIECES = 5500
-STEPS, RATE, WARM_UP = 4500, 2e-3, 300
+STEPS, RATE, WARM_UP = 6500, 2e-3, 300
 PAIRS = 56  # in a batch
+_SPLICED = 0.4  # of the names: halves of two put together in every language, so that names are spelled, not known
 _PIECE_DROPOUT = 0.1  # names are spelled out now and then, so that spelling is learned
 _PAD, _END = 1, 2
 
@@ -40,11 +41,10 @@ def pair(choose: random.Random) -> Pair:
         lang, other = choose.choice([("en", other), (lang, "en")])
     kind = choose.random()
     if kind < 0.2:
-        names = pools()[choose.choice(("territory", "territory", "language", "currency", "city"))]
-        name = choose.choice(names)
+        name = pick(choose, choose.choice(("territory", "territory", "language", "currency", "city")), _SPLICED)
         end = choose.choice((".", ""))
         return Pair(lang, other, name[lang] + end, name[other] + end)
-    owner = invent(choose)
+    owner = invent(choose, spliced=_SPLICED)
     variant = choose.randrange(VARIANTS)
     if kind < 0.4:
         relation = choose.choice(list(RELATIONS))
