@@ -128,20 +128,21 @@ async def tagging(stages: Stages, tested: Sequence[Sheet]) -> list[Figure]:
     return made
 
 
-async def reading(stages: Stages, asked: Sequence[Question]) -> list[Figure]:
-    """Return EM and character 3-gram recall with the gold passage, in the question's language, among five."""
+async def reading(stages: Stages, asked: Sequence[Question], others: int) -> list[Figure]:
+    """Return EM and character 3-gram recall with the gold passage, in the question's language, and `others`."""
     tasks = []
     for question in asked:
         choose = random.Random(question.question_id)
         gold = [p for p in article(question.sheet, question.lang) if p.passage_id.split("-", 2)[2] in question.gold[0]]
-        others = [p for sheet in choose.sample(sheets(), 3) for p in article(sheet, question.lang)]
-        others += [p for p in article(question.sheet, question.lang) if p not in gold]
-        shown = [gold[0], *choose.sample(others, 4)]
+        more = [p for sheet in choose.sample(sheets(), 3) for p in article(sheet, question.lang)]
+        more += [p for p in article(question.sheet, question.lang) if p not in gold]
+        shown = [gold[0], *choose.sample(more, others)]
         choose.shuffle(shown)
         passages = [TaggedPassage(Passage(p.passage_id, p.text, Lang(p.lang), title=p.title)) for p in shown]
         tasks.append(stages.answer(Query(question.text, Lang(question.lang), ""), passages, style="tagged"))
     answers = await asyncio.gather(*tasks)
-    return _answered("given gold", asked, [answer.text for answer in answers])
+    how = f"gold among {others + 1}" if others else "given gold"
+    return _answered(how, asked, [answer.text for answer in answers])
 
 
 def _answered(how: str, asked: Sequence[Question], texts: Iterable[str]) -> list[Figure]:
@@ -181,7 +182,8 @@ async def measure(count: int) -> list[Figure]:
             retrieval(stages, everything if count >= len(everything) else asked),
             translation(stages, tested),
             tagging(stages, tested),
-            reading(stages, asked),
+            reading(stages, asked, 0),
+            reading(stages, asked, 4),
             answering(application, asked),
         ):
             found = await part

@@ -28,8 +28,11 @@ WIDTH, LAYERS, HEADS, INNER = 192, 3, 6, 512
 PIECES = 5500
 MAX_TOKENS = 192
 
-ENCODER_STEPS, ENCODER_RATE, ENCODER_WARM_UP = 1500, 1e-3, 200
-TERRITORIES = 12  # in a batch, with all their passages
+ENCODER_STEPS, ENCODER_RATE, ENCODER_WARM_UP = 5000, 1e-3, 200
+TERRITORIES, _SECTIONS = 24, 2  # in a batch, and of each
+_NAMES, _HALVES = 160, 20  # in a batch, and the names they are put together from
+_NAMES_SHARE = 0.35  # of the batches
+_SPLICED = 0.5  # of the names: halves of two put together in every language, so that spelling is learned
 RERANKER_STEPS, RERANKER_RATE, RERANKER_WARM_UP = 1200, 5e-4, 200
 QUESTIONS, CANDIDATES = 12, 4  # in a batch; passages for each, the right one first
 
@@ -117,7 +120,7 @@ def train_encoder(folder: Path, *, steps: int = ENCODER_STEPS) -> None:
 
     def loss_at(step: int) -> torch.Tensor:
         choose = random.Random(f"encoder {step}")
-        pairs = _names(choose) if choose.random() < 0.25 else _asked(choose)
+        pairs = _names(choose) if choose.random() < _NAMES_SHARE else _asked(choose)
         features = [encoder.preprocess(list(side)) for side in zip(*pairs, strict=True)]
         ranked: torch.Tensor = loss(features, torch.empty(0))
         return ranked
@@ -134,11 +137,15 @@ def train_encoder(folder: Path, *, steps: int = ENCODER_STEPS) -> None:
 
 
 def _names(choose: random.Random) -> list[Asked]:
-    """Return names in two languages, so that those of places never seen are matched by how they are spelled."""
-    kinds = choose.choices(("territory", "city", "language", "currency"), (4, 3, 2, 1), k=80)
+    """Return names in two languages, so that those of places never seen are matched by how they are spelled.
+
+    All are put together from the halves of a few, and so each has near namesakes among the others."""
+    kind = choose.choices(("territory", "city", "language", "currency"), (4, 3, 2, 1))[0]
+    few = choose.sample(pools()[kind], _HALVES)
     distinct: dict[str, Name] = {}
-    for kind in kinds:
-        name = choose.choice(pools()[kind])
+    for _ in range(_NAMES):
+        head, tail = choose.choices(few, k=2)
+        name = {lang: splice(head[lang], tail[lang]) for lang in LANGS}
         distinct[name["en"]] = name
     made = []
     for name in distinct.values():
@@ -151,16 +158,15 @@ def _asked(choose: random.Random) -> list[Asked]:
     made = []
     owners: list[Territory] = []
     while len(owners) < TERRITORIES:
-        owner = invent(choose)
+        owner = invent(choose, spliced=_SPLICED)
         if owner.name["en"] not in [each.name["en"] for each in owners]:
             owners.append(owner)
     for owner in owners:
-        for section in SECTIONS:
-            if stated(section, owner.facts):
-                asked, written = languages(choose)
-                made.append(
-                    Asked(question_about(choose, owner, section, asked), passage_of(choose, owner, section, written))
-                )
+        for section in choose.sample([s for s in SECTIONS if stated(s, owner.facts)], _SECTIONS):
+            asked, written = languages(choose)
+            made.append(
+                Asked(question_about(choose, owner, section, asked), passage_of(choose, owner, section, written))
+            )
     return made
 
 
@@ -197,8 +203,7 @@ def train_reranker(folder: Path, encoder: Path, *, steps: int = RERANKER_STEPS) 
 def _candidates(choose: random.Random) -> tuple[str, Sequence[str]]:
     """Return a question and passages: the right one, then near misses (the same territory, the same subject)."""
     asked, written = languages(choose)
-    spliced = choose.choice([0.0, 0.0, 1.0]) if asked == written else 0.0
-    owner = invent(choose, spliced=spliced)
+    owner = invent(choose, spliced=_SPLICED)
     sections = [s for s in SECTIONS if stated(s, owner.facts)]
     section = choose.choice(sections)
     candidates = [passage_of(choose, owner, section, written)]
@@ -206,8 +211,8 @@ def _candidates(choose: random.Random) -> tuple[str, Sequence[str]]:
         if len(candidates) == 1:
             candidates.append(passage_of(choose, owner, choose.choice([s for s in sections if s != section]), written))
             continue
-        other = invent(choose, spliced=spliced)
-        if asked == written and choose.random() < 0.4:
+        other = invent(choose, spliced=_SPLICED)
+        if choose.random() < 0.4:  # a name that begins like the right one's
             other = other._replace(name={each: splice(owner.name[each], other.name[each]) for each in LANGS})
         where = section if choose.random() < 0.7 else choose.choice(list(SECTIONS))
         if stated(where, other.facts) and other.name["en"] != owner.name["en"]:
