@@ -145,7 +145,7 @@ def _names(choose: random.Random) -> list[Asked]:
     distinct: dict[str, Name] = {}
     for _ in range(_NAMES):
         head, tail = choose.choices(few, k=2)
-        name = {lang: splice(head[lang], tail[lang]) for lang in LANGS}
+        name: Name = {lang: splice(head[lang], tail[lang]) for lang in LANGS}
         distinct[name["en"]] = name
     made = []
     for name in distinct.values():

@@ -20,9 +20,9 @@ from demo.training import fit, padded
 
 WIDTH, LAYERS, HEADS, INNER = 192, 3, 6, 512
 PIECES = 5500
-STEPS, RATE, WARM_UP = 6500, 2e-3, 300
+STEPS, RATE, WARM_UP = 8000, 2e-3, 300
 PAIRS = 56  # in a batch
-_SPLICED = 0.4  # of the names: halves of two put together in every language, so that names are spelled, not known
+_SPLICED = 0.6  # of the names: halves of two put together in every language, so that names are spelled, not known
 _PIECE_DROPOUT = 0.1  # names are spelled out now and then, so that spelling is learned
 _PAD, _END = 1, 2
 
