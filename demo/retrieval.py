@@ -17,7 +17,7 @@ from sentence_transformers.sentence_transformer.losses import MultipleNegativesR
 from torch.nn.functional import binary_cross_entropy_with_logits
 from transformers import XLMRobertaConfig, XLMRobertaForSequenceClassification, XLMRobertaModel, XLMRobertaTokenizer
 
-from demo.corpus import RELATIONS, SECTIONS, VARIANTS, question_text, section_text, stated
+from demo.corpus import RELATIONS, SECTIONS, VARIANTS, question_text, section_text, stated, statement
 from demo.facts import LANGS, Name
 from demo.invented import Territory, invent, pools, splice
 from demo.pieces import train_pieces
@@ -33,8 +33,10 @@ TERRITORIES, _SECTIONS = 24, 2  # in a batch, and of each
 _NAMES, _HALVES = 160, 20  # in a batch, and the names they are put together from
 _NAMES_SHARE = 0.35  # of the batches
 _SPLICED = 0.5  # of the names: halves of two put together in every language, so that spelling is learned
-RERANKER_STEPS, RERANKER_RATE, RERANKER_WARM_UP = 1200, 5e-4, 200
-QUESTIONS, CANDIDATES = 12, 4  # in a batch; passages for each, the right one first
+RERANKER_STEPS, RERANKER_RATE, RERANKER_WARM_UP = 2400, 7e-4, 100
+CANDIDATES = 8  # passages for a question, the right one first
+_SHORT = 0.7  # of the steps: passages of one sentence, so that matching is learned from many
+_QUESTIONS, _QUESTIONS_SHORT = 6, 16  # in a batch
 
 
 class Asked(NamedTuple):
@@ -45,7 +47,11 @@ class Asked(NamedTuple):
 
 
 def passage_of(choose: random.Random, owner: Territory, section: str, lang: str) -> str:
-    text = section_text(section, [choose.randrange(VARIANTS) for _ in SECTIONS[section]], lang, owner.name, owner.facts)
+    variants = [choose.randrange(VARIANTS) for _ in SECTIONS[section]]
+    return _content(owner, lang, section_text(section, variants, lang, owner.name, owner.facts))
+
+
+def _content(owner: Territory, lang: str, text: str) -> str:
     return Passage("", text, Lang(lang), title=owner.name[lang]).content
 
 
@@ -178,20 +184,18 @@ def train_reranker(folder: Path, encoder: Path, *, steps: int = RERANKER_STEPS) 
     tokenizer: Any = AutoTokenizer.from_pretrained(encoder)
     torch.manual_seed(0)
     model: Any = XLMRobertaForSequenceClassification.from_pretrained(encoder, num_labels=1)
-    wanted = torch.tensor([1.0] + [0.0] * (CANDIDATES - 1)).repeat(QUESTIONS)
 
     def loss_at(step: int) -> torch.Tensor:
         choose = random.Random(f"reranker {step}")
-        questions: list[str] = []
-        passages: list[str] = []
-        for _ in range(QUESTIONS):
-            question, candidates = _candidates(choose)
-            questions += [question] * CANDIDATES
-            passages += candidates
+        short = step < _SHORT * steps
+        asked = [_candidates(choose, short=short) for _ in range(_QUESTIONS_SHORT if short else _QUESTIONS)]
+        questions = [question for question, candidates in asked for _ in candidates]
+        passages = [passage for _, candidates in asked for passage in candidates]
         read = tokenizer(questions, passages, padding=True, truncation=True, max_length=MAX_TOKENS, return_tensors="pt")
-        scores = model(input_ids=read.input_ids, attention_mask=read.attention_mask).logits[:, 0]
-        listed = torch.log_softmax(scores.view(QUESTIONS, CANDIDATES), dim=1)[:, 0]
-        return binary_cross_entropy_with_logits(scores, wanted) - listed.mean()
+        scores = model(input_ids=read.input_ids, attention_mask=read.attention_mask).logits.view(-1, CANDIDATES)
+        wanted = torch.zeros_like(scores)
+        wanted[:, 0] = 1.0
+        return binary_cross_entropy_with_logits(scores, wanted) - torch.log_softmax(scores, dim=1)[:, 0].mean()
 
     def save() -> None:
         model.save_pretrained(folder)
@@ -200,21 +204,31 @@ def train_reranker(folder: Path, encoder: Path, *, steps: int = RERANKER_STEPS) 
     fit(model, folder, loss_at, steps=steps, rate=RERANKER_RATE, warm_up=RERANKER_WARM_UP, save=save)
 
 
-def _candidates(choose: random.Random) -> tuple[str, Sequence[str]]:
-    """Return a question and passages: the right one, then near misses (the same territory, the same subject)."""
+def _candidates(choose: random.Random, *, short: bool) -> tuple[str, Sequence[str]]:
+    """Return a question and passages: the right one, then near misses (the same territory, the same subject).
+
+    `short`: passages of one sentence."""
+
+    def written_of(territory: Territory, section: str, lang: str, wanted: str = "") -> str:
+        if not short:
+            return passage_of(choose, territory, section, lang)
+        fields = stated(section, territory.facts)
+        field = wanted if wanted in fields else choose.choice(fields)
+        text = statement(field, choose.randrange(VARIANTS), lang, territory.name, territory.facts)
+        return _content(territory, lang, text)
+
     asked, written = languages(choose)
     owner = invent(choose, spliced=_SPLICED)
     sections = [s for s in SECTIONS if stated(s, owner.facts)]
-    section = choose.choice(sections)
-    candidates = [passage_of(choose, owner, section, written)]
+    relation = choose.choice([r for r, where in RELATIONS.items() if where in sections and r in owner.facts])
+    section, field = RELATIONS[relation], "main_language" if relation == "share" else relation
+    others = [s for s in sections if s != section]
+    candidates = [written_of(owner, section, written, field), written_of(owner, choose.choice(others), written)]
     while len(candidates) < CANDIDATES:
-        if len(candidates) == 1:
-            candidates.append(passage_of(choose, owner, choose.choice([s for s in sections if s != section]), written))
-            continue
         other = invent(choose, spliced=_SPLICED)
         if choose.random() < 0.4:  # a name that begins like the right one's
             other = other._replace(name={each: splice(owner.name[each], other.name[each]) for each in LANGS})
-        where = section if choose.random() < 0.7 else choose.choice(list(SECTIONS))
+        where = section if choose.random() < 0.8 else choose.choice(others)
         if stated(where, other.facts) and other.name["en"] != owner.name["en"]:
-            candidates.append(passage_of(choose, other, where, choose.choice([written, asked])))
-    return question_about(choose, owner, section, asked), candidates
+            candidates.append(written_of(other, where, choose.choice([written, asked]), field))
+    return question_text(relation, choose.randrange(VARIANTS), asked, owner.name), candidates

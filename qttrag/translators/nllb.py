@@ -16,7 +16,7 @@ from qttrag.translators.segments import Cutting, Model, Output, Pieces, Sentence
 from qttrag.types import Lang, Translation
 
 MODEL_TYPES = frozenset({"m2m_100"})
-METHOD = 1  # goes up when the same settings give other translations than before: caches then start anew
+METHOD = 2  # goes up when the same settings give other translations than before: caches then start anew
 
 
 class NllbTranslator:

@@ -23,6 +23,7 @@ Unit = Literal["sentence", "passage"]
 MIN_SENTENCE_TOKENS = 8  # of a character some tokenizers make that many pieces, and a part has to hold one
 _CLAUSE_END = re.compile(r"[,;:]\s+|[、，；：،؛]\s*")
 _SPACE = re.compile(r"\s+")
+_NARROW = tuple(".!?:;,")  # bring no space of their own, as full-width marks do
 
 
 class Sentence(NamedTuple):
@@ -197,7 +198,7 @@ def join(parts: Sequence[tuple[str, str]], *, spaceless: bool) -> str:
         joined += text
         if lines := gap.count("\n"):
             joined += "\n" * lines
-        elif not spaceless and text:
+        elif text and (not spaceless or text.endswith(_NARROW)):
             joined += " "
     return joined.strip()
 

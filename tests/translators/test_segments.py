@@ -65,5 +65,9 @@ def test_sentences_are_joined_as_the_target_language_does() -> None:
     assert join([("one.", ""), ("two.", "")], spaceless=False) == "one. two."
 
 
+def test_a_narrow_mark_is_followed_by_a_space_in_every_language() -> None:
+    assert join([("加纳.", " "), ("货币是塞地。", "")], spaceless=True) == "加纳. 货币是塞地。"
+
+
 def test_an_empty_translation_leaves_no_double_space() -> None:
     assert join([("a.", " "), ("", " "), ("b.", "")], spaceless=False) == "a. b."
