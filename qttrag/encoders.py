@@ -6,7 +6,7 @@ import copy
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from qttrag import devices
 from qttrag.errors import ConfigError
@@ -17,6 +17,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _STAGE = "retriever"
+
+
+class Prepared(NamedTuple):
+    """Texts as the model takes them: tensors by name, on the CPU, padded to the longest."""
+
+    features: dict[str, Any]
 
 
 class Encoder:
@@ -44,6 +50,7 @@ class Encoder:
         except Exception as error:
             raise ConfigError(f"{_STAGE}: {located.path} cannot be loaded as an encoder: {error}") from error
         loaded.max_seq_length = max_tokens
+        loaded.eval()
         self.dim = int(loaded.get_embedding_dimension())
         self._model = loaded
         # `lengths` and `encode` run in different threads, and a tokenizer remembers how it was called last
@@ -53,6 +60,30 @@ class Encoder:
         """Return each text's length in tokens, uncut."""
         ids = self._counter(list(texts), truncation=False, verbose=False)["input_ids"]
         return [len(row) for row in ids]
+
+    def prepare(self, texts: Sequence[str]) -> Prepared:
+        """Return the texts cut into tokens, for `encode_prepared`; in another thread than that, if wanted.
+
+        Not in another than `encode`, which does the same with the same tokenizer."""
+        prompt = self._model.prompts.get(self._model.default_prompt_name)
+        return Prepared(self._model.preprocess(list(texts), prompt=prompt))
+
+    def encode_prepared(self, prepared: Prepared) -> NDArray[np.float32]:
+        """Return what `encode` does of the texts that were prepared.
+
+        Raises:
+            StageError: the model failed."""
+        import torch
+        from sentence_transformers.util import batch_to_device
+
+        try:
+            with torch.inference_mode():
+                features = batch_to_device(dict(prepared.features), torch.device(self.device))
+                found = self._model(features)["sentence_embedding"][:, : self.dim]
+                vectors: NDArray[np.float32] = torch.nn.functional.normalize(found, dim=1).float().cpu().numpy()
+        except Exception as error:
+            raise failed(_STAGE, error) from error
+        return vectors
 
     def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Return unit vectors, float32, shape (len(texts), dim), of what `max_tokens` show of each text.

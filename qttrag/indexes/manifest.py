@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from qttrag.errors import CollectionError
+from qttrag.indexes import durable
 
 LAYOUT = 1
 FILE = "manifest.json"
@@ -28,7 +30,8 @@ class FileSum(BaseModel):
 
 class Manifest(BaseModel):
     """A built index. `langs`: passages by language; `skipped`: source records left out, by cause;
-    `truncated`: passages longer than the encoder reads."""
+    `truncated`: passages longer than the encoder reads; `shards`: rows in each, none told by older ones; `faiss`: the
+    factory string that was used, which is the recipe's unless that says auto."""
 
     model_config = ConfigDict(extra="forbid")
     layout: int = LAYOUT
@@ -44,10 +47,12 @@ class Manifest(BaseModel):
     langs: dict[str, int]
     skipped: dict[str, int]
     truncated: int
+    shards: list[int] = []
+    faiss: str = ""
     files: dict[str, FileSum]
 
     def write(self, folder: Path) -> None:
-        (folder / FILE).write_text(self.model_dump_json(indent=2), encoding="utf-8")
+        durable.write_text(folder / FILE, self.model_dump_json(indent=2))
 
 
 def read(folder: Path) -> Manifest:
@@ -82,8 +87,16 @@ def problems(folder: Path, manifest: Manifest, *, full: bool) -> list[str]:
     """Return what is wrong with the index's files: missing, of another size, or of other contents.
 
     Contents are read where the file was written since it was built, and everywhere if `full`."""
+    found = differences(folder, manifest.files, full=full)
+    if manifest.rows == 0:
+        found.append(f"{folder} holds no passages")
+    return found
+
+
+def differences(folder: Path, files: Mapping[str, FileSum], *, full: bool) -> list[str]:
+    """Return which files are not what was recorded of them; as `problems`."""
     found = []
-    for name, recorded in manifest.files.items():
+    for name, recorded in files.items():
         path = folder / name
         if not path.is_file():
             found.append(f"{path} is missing")
@@ -96,6 +109,4 @@ def problems(folder: Path, manifest: Manifest, *, full: bool) -> list[str]:
         elif recorded.mtime_ns is not None:
             with suppress(OSError):  # a copy: its time is set back, so that it is not read at every opening
                 os.utime(path, ns=(stat.st_atime_ns, recorded.mtime_ns))
-    if manifest.rows == 0:
-        found.append(f"{folder} holds no passages")
     return found

@@ -1,10 +1,10 @@
-"""Passages on disk: one Arrow IPC file, memory-mapped, row number -> passage."""
+"""Passages on disk: Arrow IPC files, one a shard, memory-mapped; row number -> passage."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from qttrag.types import Lang, Passage
 
@@ -12,18 +12,23 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-FILE = "passages.arrow"
+_FIRST = "passages.arrow"  # the name of the only one, before there were several
 _COLUMNS = ("passage_id", "title", "text", "lang")
 
 
-class PassageWriter:
-    """Appends passages to a file; `close` makes it readable."""
+def file(number: int) -> str:
+    """Return the name of the file with the passages of a shard."""
+    return f"passages-{number:05d}.arrow" if number else _FIRST
 
-    def __init__(self, path: Path) -> None:
+
+class PassageWriter:
+    """Appends passages to an open file; `close` makes it readable."""
+
+    def __init__(self, stream: BinaryIO) -> None:
         import pyarrow as pa
 
         self._schema = pa.schema([(name, pa.large_string()) for name in _COLUMNS])
-        self._writer = pa.ipc.new_file(str(path), self._schema)
+        self._writer = pa.ipc.new_file(stream, self._schema)
 
     def append(self, passages: Sequence[Passage]) -> None:
         import pyarrow as pa
@@ -38,12 +43,13 @@ class PassageWriter:
 
 
 class Passages:
-    """The passages of a built index. Raises OSError or pyarrow's errors when the file is damaged."""
+    """The passages of a built index. Raises OSError or pyarrow's errors when a file is damaged or missing."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, folder: Path) -> None:
         import pyarrow as pa
 
-        self._table: Any = pa.ipc.open_file(pa.memory_map(str(path))).read_all()
+        paths = [folder / _FIRST, *sorted(folder.glob("passages-*.arrow"))]
+        self._table: Any = pa.concat_tables([pa.ipc.open_file(pa.memory_map(str(path))).read_all() for path in paths])
 
     def __len__(self) -> int:
         return int(self._table.num_rows)

@@ -7,9 +7,9 @@ import hashlib
 import json
 import os
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from qttrag import config, resources
 from qttrag.errors import ConfigError, InputError, unknown
@@ -29,11 +29,30 @@ class Fields(_Part):
 
 
 class Source(_Part):
-    """Where records come from. `path`: files or globs beside the recipe."""
+    """Where records come from. `path`: files or globs beside the recipe; lines may be gzipped (`*.jsonl.gz`).
 
-    kind: Literal["jsonl", "parquet", "tsv"]
+    Kind `kilt` is the KILT knowledge source, JSON lines with lists of paragraphs. Kind `hub` is Parquet in a data
+    set of the Hugging Face hub: `dataset` owner/name, `path` in it, `revision` its commit; files are fetched one at
+    a time and removed when they are read. `clean`: leave out of Wikipedia's text what has no sentence."""
+
+    kind: Literal["jsonl", "parquet", "tsv", "arrow", "kilt", "hub"]
     path: str | list[str]
+    dataset: str | None = Field(default=None, pattern=r"^[^/\s]+/[^/\s]+$")
+    revision: str | None = None
+    clean: bool = False
     fields: Fields = Fields()
+
+    @model_validator(mode="after")
+    def _belongs_together(self) -> Self:
+        if self.kind == "hub" and self.dataset is None:
+            raise ValueError("kind hub needs `dataset: owner/name`; add it")
+        if self.kind != "hub" and (self.dataset or self.revision):
+            raise ValueError(f"`dataset:` and `revision:` are of kind hub; remove them from kind {self.kind}")
+        return self
+
+    @property
+    def paths(self) -> list[str]:
+        return [self.path] if isinstance(self.path, str) else self.path
 
 
 class Chunking(_Part):
@@ -63,7 +82,8 @@ class EncoderSettings(_Part):
 class Recipe(_Part):
     """One collection. `lang`: the language of all its records, or null to read each record's own.
 
-    `faiss`: a FAISS factory string; `shard_rows`: vectors in one file of the built index."""
+    `faiss`: a FAISS factory string, or auto for one by the number of passages; `shard_rows`: about how many passages
+    one file of the built index has, which is what a build that is killed does again at most."""
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")
     source: Source
@@ -71,7 +91,7 @@ class Recipe(_Part):
     chunking: Chunking = Chunking()
     encoder: EncoderSettings
     faiss: str = "Flat"
-    shard_rows: int = Field(default=500_000, ge=1)
+    shard_rows: int = Field(default=100_000, ge=1)
 
     @field_validator("lang")
     @classmethod
@@ -93,24 +113,53 @@ class Recipe(_Part):
 def load(value: str | Path) -> Recipe:
     """Return the recipe in the file `value`, or of that name in `indexes/`; its paths made absolute.
 
+    One that says `extends: NAME` has the settings of the recipe NAME under its own: of NAME.yaml beside it, or of that
+    name in `indexes/`.
+
     Raises:
         ConfigError: no such file, an unknown key, a value of the wrong type."""
     path = resources.find("indexes", str(value), what="recipe")
-    data = {"name": path.stem, **config.read_yaml(path)}
+    data = {"name": path.stem, **_extended(path)}
     try:
         recipe = Recipe(**data)
     except ValidationError as error:
         raise ConfigError(_explain(error, path)) from error
-    given = recipe.source.path if isinstance(recipe.source.path, list) else [recipe.source.path]
-    beside = glob.escape(str(path.parent.resolve()))  # the folder's own brackets are no pattern
-    absolute = [os.path.normpath(os.path.join(beside, Path(each).expanduser())) for each in given]  # noqa: PTH118
+    paths = recipe.source.paths if recipe.source.kind == "hub" else _absolute(recipe.source.paths, path.parent)
     model = config.beside(recipe.encoder.model, path.parent)
     return recipe.model_copy(
         update={
-            "source": recipe.source.model_copy(update={"path": absolute}),
+            "source": recipe.source.model_copy(update={"path": paths}),
             "encoder": recipe.encoder.model_copy(update={"model": model}),
         }
     )
+
+
+def _extended(path: Path) -> dict[str, Any]:
+    """Return the settings in a file over those of the file it extends; mappings are merged, all else replaced."""
+    data = config.read_yaml(path)
+    name = data.pop("extends", None)
+    if name is None:
+        return data
+    base = path.with_name(f"{name}.yaml")
+    if not base.is_file():
+        base = resources.find("indexes", str(name), what="recipe")
+    below = config.read_yaml(base)
+    if "extends" in below:
+        raise ConfigError(f"{path}: `extends: {name}`: {base.name} extends another itself; extend that one")
+    return _over(below, data)
+
+
+def _over(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+    merged = dict(below)
+    for key, value in above.items():
+        both = isinstance(value, dict) and isinstance(merged.get(key), dict)
+        merged[key] = _over(merged[key], value) if both else value
+    return merged
+
+
+def _absolute(paths: list[str], folder: Path) -> list[str]:
+    beside = glob.escape(str(folder.resolve()))  # the folder's own brackets are no pattern
+    return [os.path.normpath(os.path.join(beside, Path(each).expanduser())) for each in paths]  # noqa: PTH118
 
 
 def _explain(error: ValidationError, path: Path) -> str:

@@ -11,10 +11,9 @@ from qttrag import resources
 from qttrag.errors import CollectionError, unknown
 from qttrag.indexes import filtering
 from qttrag.indexes import manifest as manifests
-from qttrag.indexes import passages as passage_files
-from qttrag.indexes.build import FAISS_FILE
 from qttrag.indexes.manifest import Manifest, again
 from qttrag.indexes.passages import Passages
+from qttrag.indexes.training import FAISS_FILE
 from qttrag.indexes.vectors import Vectors
 from qttrag.types import Hit, Lang
 
@@ -78,7 +77,7 @@ def _load(folder: Path, manifest: Manifest) -> Collection:
     import faiss
 
     try:
-        passages = Passages(folder / passage_files.FILE)
+        passages = Passages(folder)
         vectors = Vectors(folder)
         index = faiss.read_index(str(folder / FAISS_FILE), faiss.IO_FLAG_MMAP_IFC)
     except (OSError, ValueError, RuntimeError) as error:
@@ -121,7 +120,7 @@ class Collection:
         except RuntimeError as error:
             words = str(error).rsplit("\n", 1)[-1]
             raise CollectionError(
-                f"index '{self.manifest.name}': FAISS cannot search its '{self.manifest.recipe['faiss']}' ({words}); "
+                f"index '{self.manifest.name}': FAISS cannot search its '{self._factory}' ({words}); "
                 "build it with another `faiss:`, `Flat` always works"
             ) from error
         return [self._hits(query, rows[rows >= 0], k) for query, rows in zip(queries, found, strict=True)]
@@ -131,6 +130,10 @@ class Collection:
         scores = (self.vectors.take(rows) * query).sum(axis=1)
         hits = [Hit(self.passages[int(row)], float(score)) for row, score in zip(rows, scores, strict=True)]
         return sorted(hits, key=lambda hit: (-hit.score, hit.passage.passage_id))[:k]
+
+    @property
+    def _factory(self) -> str:
+        return self.manifest.faiss or str(self.manifest.recipe["faiss"])
 
     def _parameters(self, langs: frozenset[Lang], k: int) -> Any:
         faiss: Any = importlib.import_module("faiss")  # its stubs lack what SWIG makes

@@ -4,43 +4,43 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
 
-class VectorWriter:
-    """Appends vectors to shards of `shard_rows` rows."""
+def file(number: int) -> str:
+    """Return the name of the file with the vectors of a shard."""
+    return f"vectors-{number:05d}.npy"
 
-    def __init__(self, folder: Path, *, shard_rows: int) -> None:
-        self._folder = folder
-        self._shard_rows = shard_rows
-        self._waiting: list[NDArray[np.float16]] = []
-        self._shards = 0
+
+class VectorWriter:
+    """Appends vectors to an open file; `close` makes it readable. Nothing but what is appended is in memory."""
+
+    def __init__(self, stream: BinaryIO, dim: int) -> None:
+        self._stream = stream
+        self._dim = dim
+        self._rows = 0
+        self._begins = self._header()
 
     def append(self, vectors: NDArray[np.float32]) -> None:
-        import numpy as np
-
-        self._waiting.append(vectors.astype(np.float16))
-        while sum(map(len, self._waiting)) >= self._shard_rows:
-            joined = np.concatenate(self._waiting)
-            self._write(joined[: self._shard_rows])
-            self._waiting = [joined[self._shard_rows :]]
+        self._stream.write(vectors.astype("<f2").tobytes())
+        self._rows += len(vectors)
 
     def close(self) -> None:
-        import numpy as np
+        self._stream.seek(0)
+        if self._header() != self._begins:
+            raise AssertionError("numpy leaves room in a header for the number of rows to grow")
 
-        if any(map(len, self._waiting)):
-            self._write(np.concatenate(self._waiting))
-            self._waiting = []
+    def _header(self) -> int:
+        """Write the header for the rows there are; return where it ends."""
+        from numpy.lib import format as npy
 
-    def _write(self, rows: NDArray[np.float16]) -> None:
-        import numpy as np
-
-        np.save(self._folder / f"vectors-{self._shards:05d}.npy", rows, allow_pickle=False)
-        self._shards += 1
+        shape = (self._rows, self._dim)
+        npy.write_array_header_1_0(self._stream, {"descr": "<f2", "fortran_order": False, "shape": shape})
+        return self._stream.tell()
 
 
 class Vectors:
@@ -58,10 +58,13 @@ class Vectors:
 
     def __iter__(self) -> Iterator[NDArray[np.float32]]:
         """Yield the shards as float32, shape (rows, dim), one after another."""
+        return map(self.shard, range(len(self._shards)))
+
+    def shard(self, number: int) -> NDArray[np.float32]:
+        """Return the vectors of a shard, float32, shape (rows, dim)."""
         import numpy as np
 
-        for shard in self._shards:
-            yield np.asarray(shard, dtype=np.float32)
+        return np.asarray(self._shards[number], dtype=np.float32)
 
     def take(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
         """Return the vectors of `rows`, float32, shape (len(rows), dim), in the order asked for."""

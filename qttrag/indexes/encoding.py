@@ -1,0 +1,196 @@
+"""From records to shards: read, cut into passages and tokens ahead, encoded here, written behind."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from qttrag.indexes import durable, overlap
+from qttrag.indexes import manifest as manifests
+from qttrag.indexes import passages as passage_files
+from qttrag.indexes import vectors as vector_files
+from qttrag.indexes.chunking import chunk
+from qttrag.indexes.journal import Journal, Shard, Workshop
+from qttrag.indexes.passages import PassageWriter
+from qttrag.indexes.recipe import Recipe
+from qttrag.indexes.sources import Position, Reader, Record, Taken
+from qttrag.indexes.vectors import VectorWriter
+from qttrag.types import Passage
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from qttrag.encoders import Encoder, Prepared
+
+_WINDOW = 4096  # passages sorted by length together, so that a batch pads little
+_AHEAD = 4  # windows read ahead, some 20 MB each, and written behind
+
+
+class Batch(NamedTuple):
+    """Rows of a window, and their texts in tokens."""
+
+    rows: NDArray[np.int64]
+    prepared: Prepared
+
+
+class Window(NamedTuple):
+    """Passages that are encoded together, all those of some records. `closes`: the last of its shard.
+
+    `lengths` in tokens; `position` and `share` of the source after them; `taken` with them. The last of a source may
+    have no passages, only what was left out after the others."""
+
+    passages: list[Passage]
+    lengths: NDArray[np.int64]
+    batches: list[Batch]
+    position: Position
+    share: float
+    taken: Taken
+    closes: bool
+
+
+def encode_all(
+    recipe: Recipe,
+    encoder: Encoder,
+    reader: Reader,
+    journal: Journal,
+    workshop: Workshop,
+    progress: Callable[[int, float], None],
+) -> Counter[str]:
+    """Write and record the shards that are missing; return what was left out after the last, by cause.
+
+    `progress` is told the passages encoded and the share of the source that is read. Passages, batches and shards are
+    the same however often the building was broken off."""
+    import numpy as np
+
+    done, rest = journal.rows, Counter[str]()
+    with (
+        overlap.Ahead(windows(recipe, encoder, reader), depth=_AHEAD) as ahead,
+        overlap.Behind(depth=_AHEAD) as behind,
+    ):
+        shard = _ShardWriter(workshop, journal, encoder)
+        for window in ahead:
+            if not window.passages:
+                rest = window.taken.skipped
+                break
+            vectors = np.empty((len(window.passages), encoder.dim), np.float32)
+            for rows, prepared in window.batches:
+                vectors[rows] = encoder.encode_prepared(prepared)
+                done += len(rows)
+                progress(done, window.share)
+            behind.call(shard.append, window, vectors)
+            if window.closes:
+                behind.call(shard.close, window.position)
+                behind.wait()  # so that a kill costs one shard, not this one and the beginning of the next
+    return rest
+
+
+def _batches(recipe: Recipe, encoder: Encoder, texts: Sequence[str], lengths: NDArray[np.int64]) -> Iterator[Batch]:
+    """Yield the texts of a window in batches of about `batch_tokens`, longest first, so that a batch pads little."""
+    import numpy as np
+
+    order = np.argsort(-lengths, kind="stable")
+    start = 0
+    while start < len(order):
+        longest = min(int(lengths[order[start]]), encoder.max_tokens)
+        rows = order[start : start + max(1, recipe.encoder.batch_tokens // longest)]
+        yield Batch(rows, encoder.prepare([texts[row] for row in rows]))
+        start += len(rows)
+
+
+def windows(recipe: Recipe, encoder: Encoder, reader: Reader) -> Iterator[Window]:
+    """Yield the windows of a source. None spans shards, and a shard begins with a record."""
+    import numpy as np
+
+    def window(*, closes: bool) -> Window:
+        texts = [recipe.encoder.passage_prefix + passage.content for passage in passages]
+        lengths = np.array(encoder.lengths(texts) if texts else [], np.int64)
+        batches = list(_batches(recipe, encoder, texts, lengths))
+        return Window(passages, lengths, batches, reader.position, reader.share, reader.take(), closes)
+
+    in_shard = 0
+    passages: list[Passage] = []
+    for record in reader:
+        found = _passages(recipe, record)
+        if found and len(passages) >= _WINDOW:  # not before there is more, so that the last window closes its shard
+            in_shard += len(passages)
+            yield window(closes=False)
+            passages = []
+        passages += found
+        if in_shard + len(passages) >= recipe.shard_rows:
+            yield window(closes=True)
+            in_shard, passages = 0, []
+    yield window(closes=True)
+
+
+def _passages(recipe: Recipe, record: Record) -> list[Passage]:
+    texts = chunk(record.text, record.lang, recipe.chunking)
+    if not recipe.chunking.enabled:
+        return [Passage(record.record_id, text, record.lang, record.title) for text in texts]
+    return [Passage(f"{record.record_id}#{n}", text, record.lang, record.title) for n, text in enumerate(texts)]
+
+
+class _ShardWriter:
+    """Writes one shard after another; each is on the disk before the journal has it."""
+
+    def __init__(self, workshop: Workshop, journal: Journal, encoder: Encoder) -> None:
+        self._workshop = workshop
+        self._journal = journal
+        self._encoder = encoder
+        self._open: _OpenShard | None = None
+
+    def append(self, window: Window, vectors: NDArray[np.float32]) -> None:
+        if self._open is None:
+            self._open = _OpenShard(self._workshop, len(self._journal.shards), self._encoder.dim)
+        self._open.append(window, vectors, self._encoder.max_tokens)
+
+    def close(self, position: Position) -> None:
+        shard, self._open = self._open, None
+        if shard is not None:
+            self._journal.shards.append(shard.close(position))
+            self._workshop.record(self._journal)
+
+
+class _OpenShard:
+    """A shard that is being written aside."""
+
+    def __init__(self, workshop: Workshop, number: int, dim: int) -> None:
+        self._passages_file = workshop.index / passage_files.file(number)
+        self._vectors_file = workshop.index / vector_files.file(number)
+        self._ids_file = workshop.ids(number)
+        self._streams = [durable.aside(path).open("wb") for path in (self._passages_file, self._vectors_file)]
+        self._passages = PassageWriter(self._streams[0])
+        self._vectors = VectorWriter(self._streams[1], dim)
+        self._langs: Counter[str] = Counter()
+        self._skipped: Counter[str] = Counter()
+        self._ids: list[int] = []
+        self._truncated = 0
+
+    def append(self, window: Window, vectors: NDArray[np.float32], max_tokens: int) -> None:
+        self._passages.append(window.passages)
+        self._vectors.append(vectors)
+        self._langs.update(passage.lang for passage in window.passages)
+        self._skipped.update(window.taken.skipped)
+        self._ids += window.taken.ids
+        self._truncated += int((window.lengths > max_tokens).sum())
+
+    def close(self, position: Position) -> Shard:
+        import numpy as np
+
+        self._passages.close()
+        self._vectors.close()
+        for stream in self._streams:
+            stream.close()
+        with durable.aside(self._ids_file).open("wb") as stream:
+            np.save(stream, np.array(self._ids, np.uint64), allow_pickle=False)
+        durable.settle(self._passages_file, self._vectors_file, self._ids_file)
+        return Shard(
+            rows=self._langs.total(),
+            position=position,
+            langs=dict(self._langs),
+            skipped=dict(self._skipped),
+            truncated=self._truncated,
+            files={path.name: manifests.checksum(path) for path in (self._passages_file, self._vectors_file)},
+            ids=manifests.checksum(self._ids_file),
+        )
