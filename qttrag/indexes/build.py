@@ -8,30 +8,28 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import filelock
 
 from qttrag import __version__, resources
-from qttrag.errors import CollectionError, ConfigError, InputError, not_installed
-from qttrag.indexes import encoding, listing, training
+from qttrag.errors import CollectionError, ConfigError, InputError
+from qttrag.indexes import encoding, listing, training, workers
 from qttrag.indexes import manifest as manifests
 from qttrag.indexes.journal import Journal, Workshop
 from qttrag.indexes.listing import SourceFile
 from qttrag.indexes.manifest import Manifest
-from qttrag.indexes.recipe import Recipe
+from qttrag.indexes.recipe import WHERE, Recipe
 from qttrag.indexes.seen import Seen
 from qttrag.indexes.sources import READING, OnError, Reader
 from qttrag.indexes.training import FAISS_FILE
-
-if TYPE_CHECKING:
-    from qttrag.encoders import Encoder
+from qttrag.indexes.workers import Workers
 
 __all__ = ["FAISS_FILE", "Progress", "build"]
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS}
 _NOT_ALLOWED = {errno.EACCES, errno.EPERM}
 # What no passage and no vector depends on. Of these `faiss` has a file of its own, made last.
-_FREE: Any = {"name": True, "faiss": True, "encoder": {"device", "batch_tokens"}}
+_FREE: Any = {"name": True, "faiss": True, "encoder": WHERE}
 
 
 class Progress(NamedTuple):
@@ -139,7 +137,13 @@ def _leave_whole_shards(workshop: Workshop) -> int:
 
 
 def _work(recipe: Recipe, workshop: Workshop, on_error: OnError, progress: Callable[[Progress], None]) -> Manifest:
-    encoder = _encoder(recipe)
+    with workers.load(recipe.encoder, of=f"the encoder of recipe '{recipe.name}'") as encoder:
+        return _by(encoder, recipe, workshop, on_error, progress)
+
+
+def _by(
+    encoder: Workers, recipe: Recipe, workshop: Workshop, on_error: OnError, progress: Callable[[Progress], None]
+) -> Manifest:
     training.check(recipe, encoder.dim)
     files = listing.files(recipe)
     journal = workshop.begin(_terms(recipe, encoder.revision, files))
@@ -193,7 +197,7 @@ def _of_vectors(step: str, done: int, journal: Journal) -> Progress:
 
 
 def _manifest(
-    recipe: Recipe, encoder: Encoder, journal: Journal, workshop: Workshop, skipped: Counter[str], factory: str
+    recipe: Recipe, encoder: Workers, journal: Journal, workshop: Workshop, skipped: Counter[str], factory: str
 ) -> Manifest:
     files = {name: recorded for shard in journal.shards for name, recorded in shard.files.items()}
     langs = sum((Counter(shard.langs) for shard in journal.shards), Counter[str]())
@@ -213,15 +217,3 @@ def _manifest(
         faiss=factory,
         files={**files, FAISS_FILE: manifests.checksum(workshop.index / FAISS_FILE)},
     )
-
-
-def _encoder(recipe: Recipe) -> Encoder:
-    from qttrag.encoders import Encoder
-
-    settings = recipe.encoder
-    try:
-        return Encoder(
-            settings.model, revision=settings.revision, device=settings.device, max_tokens=settings.max_tokens
-        )
-    except ModuleNotFoundError as error:
-        raise ConfigError(not_installed(f"the encoder of recipe '{recipe.name}'", error)) from error
