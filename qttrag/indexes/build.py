@@ -123,7 +123,7 @@ def _keeping(recipe: Recipe, workshop: Workshop) -> Iterator[None]:
 
 def _is_of(error: OSError, workshop: Workshop) -> bool:
     """Say whether it is about writing the index, not about reading its source."""
-    inside = isinstance(error.filename, str) and Path(error.filename).is_relative_to(workshop.folder)
+    inside = isinstance(error.filename, str) and Path(error.filename).is_relative_to(workshop.target.parent)
     return error.errno in _NO_ROOM or (error.errno in _NOT_ALLOWED and inside)
 
 
@@ -144,6 +144,7 @@ def _work(recipe: Recipe, workshop: Workshop, on_error: OnError, progress: Calla
     files = listing.files(recipe)
     journal = workshop.begin(_terms(recipe, encoder.revision, files))
     if (made := _made(recipe, workshop)) is None:
+        journal.made = ""
         workshop.sweep(journal)
         reader = Reader(
             recipe,
@@ -163,7 +164,7 @@ def _work(recipe: Recipe, workshop: Workshop, on_error: OnError, progress: Calla
         factory = training.write(recipe, journal, workshop, lambda step, n: progress(_of_vectors(step, n, journal)))
         made = _manifest(recipe, encoder, journal, workshop, skipped, factory)
         made.write(workshop.index)
-    workshop.place()
+    workshop.place(journal)
     return made
 
 

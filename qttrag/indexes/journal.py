@@ -38,12 +38,14 @@ class Shard(BaseModel):
 
 
 class Journal(BaseModel):
-    """What is done. `terms`: what every shard was made by, which must not change between them."""
+    """What is done. `terms`: what every shard was made by, which must not change between them. `made`: SHA-256 of the
+    finished index's manifest, from when it is about to be put in its place."""
 
     model_config = ConfigDict(extra="forbid")
     terms: dict[str, Any]
     shards: list[Shard] = []
     faiss: str = ""
+    made: str = ""
 
     @property
     def rows(self) -> int:
@@ -70,13 +72,17 @@ class Workshop:
         if self._old.exists() and not self.target.exists():
             self._old.rename(self.target)  # it was killed between the two renames of `place`
         shutil.rmtree(self._old, ignore_errors=True)
-        recorded = (self.folder / _FILE).exists()
-        if recorded and not self.index.exists():
-            shutil.rmtree(self.folder)
-            return self.target.exists()
-        if not recorded:
+        placed = self._placed()
+        if placed or not (self.folder / _FILE).exists():
             self.remove()
-        return False
+        return placed
+
+    def _placed(self) -> bool:
+        try:
+            made = self.journal().made
+            return bool(made) and manifests.checksum(self.target / manifests.FILE).sha256 == made
+        except (OSError, CollectionError):
+            return False
 
     def remove(self) -> None:
         shutil.rmtree(self.folder, ignore_errors=True)
@@ -114,8 +120,11 @@ class Workshop:
         return [np.load(self.ids(number), allow_pickle=False) for number in range(len(journal.shards))]
 
     def sweep(self, journal: Journal) -> None:
-        """Remove what is not recorded: a shard that was being written, a file that was being fetched."""
+        """Remove what is not recorded: a shard that was being written, a file that was being fetched. Of an index
+        that is finished, nothing is."""
         shutil.rmtree(self.fetched, ignore_errors=True)
+        if journal.made:
+            return
         kept = {name for shard in journal.shards for name in shard.files}
         kept_beside = {_FILE, self.faiss.name, *(self.ids(n).name for n in range(len(journal.shards)))}
         for folder, names in ((self.index, kept), (self.folder, kept_beside)):
@@ -123,12 +132,15 @@ class Workshop:
                 if path.is_file() and path.name not in names:
                     path.unlink()
 
-    def place(self) -> None:
-        """Make the finished index the one of its name; what was there before goes."""
+    def place(self, journal: Journal) -> None:
+        """Make the finished index the one of its name, in one step where the system has it; what was there goes."""
         durable.sync(self.index)
-        if self.target.exists():
-            self.target.rename(self._old)
-        self.index.rename(self.target)
+        journal.made = manifests.checksum(self.index / manifests.FILE).sha256
+        self.record(journal)
+        if not (self.target.exists() and durable.exchange(self.index, self.target)):
+            if self.target.exists():
+                self.target.rename(self._old)
+            self.index.rename(self.target)
         durable.sync(self.target.parent)
         shutil.rmtree(self._old, ignore_errors=True)
         self.remove()

@@ -17,6 +17,7 @@ from qttrag.indexes import durable
 
 LAYOUT = 1
 FILE = "manifest.json"
+_OWN = "sha256"  # the key under which a manifest has the digest of its other keys
 
 
 class FileSum(BaseModel):
@@ -75,7 +76,13 @@ class Manifest(BaseModel):
     files: dict[str, FileSum]
 
     def write(self, folder: Path) -> None:
-        durable.write_text(folder / FILE, self.model_dump_json(indent=2))
+        """Write it, with its own SHA-256, durably."""
+        data = self.model_dump(mode="json")
+        durable.write_text(folder / FILE, json.dumps({**data, _OWN: _sum(data)}, ensure_ascii=False, indent=2))
+
+
+def _sum(data: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()
 
 
 def read(folder: Path) -> Manifest:
@@ -88,6 +95,8 @@ def read(folder: Path) -> Manifest:
         data = json.loads(path.read_text(encoding="utf-8"))
         if isinstance(data, dict) and data.get("layout") != LAYOUT:
             raise CollectionError(f"{path}: layout {data.get('layout')}, this qttrag reads {LAYOUT}; {again(folder)}")
+        if _OWN in data and data.pop(_OWN) != _sum(data):
+            raise ValueError("it is not what was written")
         return Manifest(**data)
     except FileNotFoundError:
         raise CollectionError(f"{folder} is not a built index: it has no {FILE}; {again(folder)}") from None

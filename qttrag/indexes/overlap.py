@@ -67,16 +67,26 @@ class Behind:
         self._depth = depth
         self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="qttrag-behind")
         self._waiting: deque[Future[Any]] = deque()
+        self._failed = False
 
     def call(self, function: Callable[..., Any], *arguments: Any) -> None:
         while len(self._waiting) >= self._depth or (self._waiting and self._waiting[0].done()):
             self._waiting.popleft().result()
-        self._waiting.append(self._executor.submit(function, *arguments))
+        self._waiting.append(self._executor.submit(self._unless_failed, function, *arguments))
 
     def wait(self) -> None:
         """Return when all calls are done."""
         while self._waiting:
             self._waiting.popleft().result()
+
+    def _unless_failed(self, function: Callable[..., Any], *arguments: Any) -> None:
+        if self._failed:
+            return
+        try:
+            function(*arguments)
+        except BaseException:
+            self._failed = True
+            raise
 
     def __enter__(self) -> Self:
         return self

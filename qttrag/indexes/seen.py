@@ -24,7 +24,8 @@ class Seen:
     def __init__(self, digests: Iterable[NDArray[np.uint64]] = ()) -> None:
         import numpy as np
 
-        self._sorted = np.sort(np.concatenate([np.empty(0, np.uint64), *digests]))
+        self._sorted = np.concatenate([np.empty(0, np.uint64), *digests])
+        self._sorted.sort()
         self._recent: set[int] = set()
 
     def __contains__(self, value: int) -> bool:
@@ -42,6 +43,6 @@ class Seen:
         self._recent.add(value)
         if len(self._recent) >= _RECENT:
             recent = np.fromiter(self._recent, np.uint64, len(self._recent))
-            # stable: it merges runs that are sorted already
-            self._sorted = np.sort(np.concatenate([self._sorted, np.sort(recent)]), kind="stable")
+            self._sorted = np.concatenate([self._sorted, np.sort(recent)])
+            self._sorted.sort(kind="stable")  # it merges runs that are sorted already
             self._recent.clear()

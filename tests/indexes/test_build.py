@@ -235,6 +235,14 @@ def test_a_damaged_manifest_is_named(tmp_path: Path, tiny: Path) -> None:
         search.open_index("mixed")
 
 
+def test_one_changed_character_of_the_manifest_is_found(tmp_path: Path, tiny: Path) -> None:
+    building.build(recipe(tmp_path, tiny))
+    path = resources.built_folder() / "mixed" / "manifest.json"
+    path.write_text(path.read_text().replace('"en": 10', '"es": 10'))
+    with pytest.raises(CollectionError, match=r"manifest.json: damaged \(it is not what was written\)"):
+        search.open_index("mixed")
+
+
 def test_a_later_layout_is_refused(tmp_path: Path, tiny: Path) -> None:
     building.build(recipe(tmp_path, tiny))
     path = resources.built_folder() / "mixed" / "manifest.json"

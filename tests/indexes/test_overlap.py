@@ -71,6 +71,22 @@ def test_what_a_call_raises_is_raised_at_the_latest_at_the_end() -> None:
         behind.call(fail)
 
 
+def test_after_a_call_that_failed_none_is_made() -> None:
+    done: list[int] = []
+
+    def fail() -> None:
+        time.sleep(0.05)  # until the next is waiting
+        raise OSError("no room")
+
+    behind = Behind(depth=4)
+    behind.call(fail)
+    behind.call(done.append, 1)
+    with pytest.raises(OSError, match="no room"):
+        behind.wait()
+    behind.wait()
+    assert done == []
+
+
 def test_ids_seen_are_known_before_and_after_they_are_merged(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(seen, "_RECENT", 7)
     digests = [seen.digest(f"id {n}") for n in range(100)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import random
+import shutil
 import time
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from qttrag.errors import CollectionError, InputError
 from qttrag.indexes import build as building
 from qttrag.indexes import search
 from qttrag.indexes.build import Progress
-from qttrag.indexes.journal import Workshop
+from qttrag.indexes.journal import Journal, Workshop
 from qttrag.indexes.recipe import Recipe, load
 from tests import deployment
 from tests.indexes import processes
@@ -200,11 +201,43 @@ def test_an_index_that_is_there_is_served_until_the_new_one_is_whole(path: Path)
 def test_a_build_killed_before_its_last_step_is_only_cleared_up(path: Path) -> None:
     building.build(load(path))
     workshop().folder.mkdir()
-    (workshop().folder / "progress.json").write_text("{}")
+    made = hashlib.sha256((workshop().target / "manifest.json").read_bytes()).hexdigest()
+    workshop().record(Journal(terms={}, made=made))
     told: list[Progress] = []
     assert building.build(load(path), progress=told.append).rows == ROWS
     assert told == []
     assert names() == [".mixed.lock", "mixed"]
+
+
+def test_a_build_killed_after_it_replaced_an_index_is_only_cleared_up(path: Path, tmp_path: Path) -> None:
+    """What is left then is the index that was replaced, in the place of the new one."""
+    building.build(load(changed(path, shard_rows=500)))
+    shutil.copytree(workshop().target, tmp_path / "replaced")
+    building.build(load(changed(path, shard_rows=SHARD)), overwrite=True)
+    shutil.copytree(tmp_path / "replaced", workshop().index)
+    made = hashlib.sha256((workshop().target / "manifest.json").read_bytes()).hexdigest()
+    workshop().record(Journal(terms={}, made=made))
+    told: list[Progress] = []
+    assert building.build(load(path), overwrite=True, progress=told.append).shards[0] == SHARD
+    assert told == []
+    assert names() == [".mixed.lock", "mixed"]
+
+
+def test_a_finished_index_that_could_not_be_put_in_its_place_is_not_made_again(tmp_path: Path, path: Path) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    process = processes.start(home, path)
+    built = home / "indexes" / "built"
+    while not (built / ".mixed.building" / "index" / "vectors-00000.npy").exists():
+        time.sleep(0.01)
+    process.kill()
+    process.join()
+    built.chmod(0o555)
+    assert "200 passages are done and kept" in processes.finish(home, path, obey_modes=True)
+    built.chmod(0o755)
+    encoded = processes.encoded(home)
+    assert processes.finish(home, path) == ""
+    assert processes.encoded(home) == encoded
 
 
 def test_a_full_disk_is_told_and_costs_nothing_that_is_done(tmp_path: Path, path: Path) -> None:
