@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from qttrag.errors import CollectionError
 from qttrag.indexes import durable
@@ -29,10 +29,32 @@ class FileSum(BaseModel):
     mtime_ns: int | None = None
 
 
+class Tuned(BaseModel):
+    """How an index is searched, chosen by `qttrag index tune`, and the recall that was measured so.
+
+    `nprobe`: lists looked at; `ef_search`: nodes of a graph; None where the index has none. `depth`: candidates scored
+    with the stored vectors for `k` hits. `recall`: the share of the exact best `k` that was found, a mean over
+    `queries`, which are what `sample` says; `wanted`: what was asked for; `ms`: a query, alone, on one thread; `rows`:
+    in the index when it was measured."""
+
+    model_config = ConfigDict(extra="forbid")
+    nprobe: int | None = None
+    ef_search: int | None = None
+    depth: int = Field(ge=1)
+    k: int = Field(ge=1)
+    recall: float
+    wanted: float
+    queries: int
+    sample: str
+    ms: float
+    rows: int
+    measured: str
+
+
 class Manifest(BaseModel):
     """A built index. `langs`: passages by language; `skipped`: source records left out, by cause;
     `truncated`: passages longer than the encoder reads; `shards`: rows in each, none told by older ones; `faiss`: the
-    factory string that was used, which is the recipe's unless that says auto."""
+    factory string that was used, which is the recipe's unless that says auto; `tuned`: None until it is."""
 
     model_config = ConfigDict(extra="forbid")
     layout: int = LAYOUT
@@ -50,6 +72,7 @@ class Manifest(BaseModel):
     truncated: int
     shards: list[int] = []
     faiss: str = ""
+    tuned: Tuned | None = None
     files: dict[str, FileSum]
 
     def write(self, folder: Path) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from qttrag.errors import CollectionError, ConfigError
-from qttrag.indexes import durable, filtering
+from qttrag.indexes import durable, first_stage
 from qttrag.indexes.journal import Journal, Workshop
 from qttrag.indexes.recipe import Recipe
 from qttrag.indexes.vectors import Vectors
@@ -56,8 +56,7 @@ def write(recipe: Recipe, journal: Journal, workshop: Workshop, progress: Callab
     Raises:
         ConfigError: FAISS cannot make such an index of these vectors, or not search it by language."""
     vectors = Vectors(workshop.index)
-    dim = vectors.take(_first_rows(1)).shape[1]
-    factory = resolve(recipe.faiss, len(vectors), dim)
+    factory = resolve(recipe.faiss, len(vectors), vectors.dim)
     if journal.faiss != factory:
         workshop.faiss.unlink(missing_ok=True)
         journal.faiss = factory
@@ -93,8 +92,8 @@ def _trained(
 ) -> Any:
     import numpy as np
 
-    index = _made(recipe, factory, vectors.take(_first_rows(1)).shape[1], f"{len(vectors)} vectors")
-    lists = _inverted(index)
+    index = _made(recipe, factory, vectors.dim, f"{len(vectors)} vectors")
+    lists = first_stage.inverted(index)
     if lists is not None:
         lists.nprobe = min(lists.nlist, max(8, lists.nlist // 64))  # until it is tuned; FAISS has 1
     if not index.is_trained:
@@ -104,12 +103,6 @@ def _trained(
         index.train(vectors.take(np.sort(rows)))
         _save(index, workshop.faiss)
     return index
-
-
-def _inverted(index: Any) -> Any | None:
-    """Return the inverted file in an index, or None."""
-    faiss: Any = importlib.import_module("faiss")  # its stubs lack what SWIG makes
-    return faiss.try_extract_index_ivf(index)
 
 
 def _add(
@@ -147,7 +140,7 @@ def _check_filter(recipe: Recipe, factory: str, index: Any, query: NDArray[np.fl
     faiss: Any = importlib.import_module("faiss")
     selector = faiss.IDSelectorRange(0, 1)
     try:
-        index.search(query, 1, params=filtering.parameters(index, selector, 1))
+        index.search(query, 1, params=first_stage.parameters(index, first_stage.AS_BUILT, selector, 1))
     except RuntimeError as error:
         raise ConfigError(
             f"recipe '{recipe.name}': FAISS cannot search '{factory}' in some languages only "

@@ -51,10 +51,10 @@ def test_hits_are_those_of_an_exact_scan(tmp_path: Path, tiny: Path, faiss: str)
     collection = search.open_index("mixed")
     queries = encode(tiny, ["silta Turku", "다리", "library in Seoul"])
     if faiss.startswith("IVF"):
-        collection._index.nprobe = 4
+        collection.first_stage.index.nprobe = 4
     vectors = np.concatenate(list(collection.vectors))
     for query, hits in zip(queries, collection.search(queries, 5), strict=True):
-        scores = (vectors * query).sum(axis=1)
+        scores = np.einsum("ij,j->i", vectors, query)
         exact = sorted(
             ((-float(s), collection.passages[row].passage_id) for row, s in enumerate(scores)),
         )[:5]
@@ -78,7 +78,7 @@ def test_a_language_filter_still_gives_k_hits(tmp_path: Path, tiny: Path, faiss:
     building.build(recipe(tmp_path, tiny, faiss=faiss))
     collection = search.open_index("mixed")
     if "IVF" in faiss:
-        vector_search.extract_index_ivf(collection._index).nprobe = 4
+        vector_search.extract_index_ivf(collection.first_stage.index).nprobe = 4
     (hits,) = collection.search(encode(tiny, ["silta"]), 10, [Lang("fi")])
     assert [hit.passage.lang for hit in hits] == ["fi"] * 10
     assert collection.search(encode(tiny, ["silta"]), 10, [Lang("sv")]) == [[]]
