@@ -7,16 +7,12 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, NamedTuple
 
-from qttrag.indexes import durable, overlap
-from qttrag.indexes import manifest as manifests
-from qttrag.indexes import passages as passage_files
-from qttrag.indexes import vectors as vector_files
+from qttrag.indexes import overlap
 from qttrag.indexes.chunking import chunk
-from qttrag.indexes.journal import Journal, Shard, Workshop
-from qttrag.indexes.passages import PassageWriter
+from qttrag.indexes.journal import Journal, Workshop
 from qttrag.indexes.recipe import Recipe
+from qttrag.indexes.shards import ShardWriter
 from qttrag.indexes.sources import Position, Reader, Record, Taken
-from qttrag.indexes.vectors import VectorWriter
 from qttrag.indexes.workers import Workers
 from qttrag.types import Passage
 
@@ -68,7 +64,7 @@ def encode_all(
         overlap.Ahead(windows(recipe, encoder, reader), depth=_AHEAD) as ahead,
         overlap.Behind(depth=_AHEAD) as behind,
     ):
-        line = _Line(encoder, _ShardWriter(workshop, journal, encoder), behind, journal.rows, progress)
+        line = _Line(encoder, ShardWriter(workshop, journal, encoder.dim), behind, journal.rows, progress)
         for window in ahead:
             if not window.passages:
                 return window.taken.skipped
@@ -84,7 +80,7 @@ class _Line:
     def __init__(
         self,
         encoder: Workers,
-        shard: _ShardWriter,
+        shard: ShardWriter,
         behind: overlap.Behind,
         done: int,
         progress: Callable[[int, float], None],
@@ -110,7 +106,8 @@ class _Line:
             vectors[batch.rows] = future.result()
             self._done += len(batch.rows)
             self._progress(self._done, window.share)
-        self._behind.call(self._shard.append, window, vectors)
+        truncated = int((window.lengths > self._encoder.max_tokens).sum())
+        self._behind.call(self._shard.append, window.passages, vectors, taken=window.taken, truncated=truncated)
         if window.closes:
             self._behind.call(self._shard.close, window.position)
             self._behind.wait()
@@ -160,68 +157,3 @@ def _passages(recipe: Recipe, record: Record) -> list[Passage]:
     if not recipe.chunking.enabled:
         return [Passage(record.record_id, text, record.lang, record.title) for text in texts]
     return [Passage(f"{record.record_id}#{n}", text, record.lang, record.title) for n, text in enumerate(texts)]
-
-
-class _ShardWriter:
-    """Writes one shard after another; each is on the disk before the journal has it."""
-
-    def __init__(self, workshop: Workshop, journal: Journal, encoder: Workers) -> None:
-        self._workshop = workshop
-        self._journal = journal
-        self._encoder = encoder
-        self._open: _OpenShard | None = None
-
-    def append(self, window: Window, vectors: NDArray[np.float32]) -> None:
-        if self._open is None:
-            self._open = _OpenShard(self._workshop, len(self._journal.shards), self._encoder.dim)
-        self._open.append(window, vectors, self._encoder.max_tokens)
-
-    def close(self, position: Position) -> None:
-        shard, self._open = self._open, None
-        if shard is not None:
-            self._journal.shards.append(shard.close(position))
-            self._workshop.record(self._journal)
-
-
-class _OpenShard:
-    """A shard that is being written aside."""
-
-    def __init__(self, workshop: Workshop, number: int, dim: int) -> None:
-        self._passages_file = workshop.index / passage_files.file(number)
-        self._vectors_file = workshop.index / vector_files.file(number)
-        self._ids_file = workshop.ids(number)
-        self._streams = [durable.aside(path).open("wb") for path in (self._passages_file, self._vectors_file)]
-        self._passages = PassageWriter(self._streams[0])
-        self._vectors = VectorWriter(self._streams[1], dim)
-        self._langs: Counter[str] = Counter()
-        self._skipped: Counter[str] = Counter()
-        self._ids: list[int] = []
-        self._truncated = 0
-
-    def append(self, window: Window, vectors: NDArray[np.float32], max_tokens: int) -> None:
-        self._passages.append(window.passages)
-        self._vectors.append(vectors)
-        self._langs.update(passage.lang for passage in window.passages)
-        self._skipped.update(window.taken.skipped)
-        self._ids += window.taken.ids
-        self._truncated += int((window.lengths > max_tokens).sum())
-
-    def close(self, position: Position) -> Shard:
-        import numpy as np
-
-        self._passages.close()
-        self._vectors.close()
-        for stream in self._streams:
-            stream.close()
-        with durable.aside(self._ids_file).open("wb") as stream:
-            np.save(stream, np.array(self._ids, np.uint64), allow_pickle=False)
-        durable.settle(self._passages_file, self._vectors_file, self._ids_file)
-        return Shard(
-            rows=self._langs.total(),
-            position=position,
-            langs=dict(self._langs),
-            skipped=dict(self._skipped),
-            truncated=self._truncated,
-            files={path.name: manifests.checksum(path) for path in (self._passages_file, self._vectors_file)},
-            ids=manifests.checksum(self._ids_file),
-        )

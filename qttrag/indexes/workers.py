@@ -16,15 +16,22 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from qttrag.encoders import Prepared
+    from qttrag.encoders import Encoder, Prepared
 
 
-class Worker(Protocol):
+class Maker(Protocol):
+    """What vectors are made by: `revision` tells its weights from others; `dim` dimensions; it reads `max_tokens`."""
+
+    @property
+    def revision(self) -> str: ...
+    @property
+    def dim(self) -> int: ...
+    @property
+    def max_tokens(self) -> int: ...
+
+
+class Worker(Maker, Protocol):
     """Encodes one batch at a time, or as many as it is given turns for."""
-
-    revision: str
-    dim: int
-    max_tokens: int
 
     def lengths(self, texts: Sequence[str]) -> list[int]: ...
     def prepare(self, texts: Sequence[str]) -> Prepared: ...
@@ -76,20 +83,30 @@ def load(settings: EncoderSettings, *, of: str) -> Workers:
         raise ConfigError(not_installed(of, error)) from error
 
 
+def of_questions(settings: EncoderSettings, *, of: str) -> Encoder:
+    """Return the encoder that questions to a recipe's index are encoded by: in process, on one device.
+
+    Raises:
+        ConfigError: it cannot be loaded, or a library is not installed."""
+    try:
+        return _on(settings.device if isinstance(settings.device, str) else settings.device[0], settings)
+    except ModuleNotFoundError as error:
+        raise ConfigError(not_installed(of, error)) from error
+
+
 def _here(settings: EncoderSettings) -> Workers:
+    return Workers([_on(device, settings) for device in devices.every(settings.device)])
+
+
+def _on(device: str, settings: EncoderSettings) -> Encoder:
     from qttrag.encoders import Encoder
 
-    return Workers(
-        [
-            Encoder(
-                settings.model,
-                revision=settings.revision,
-                device=device,
-                max_tokens=settings.max_tokens,
-                dtype=settings.dtype,
-            )
-            for device in devices.every(settings.device)
-        ]
+    return Encoder(
+        settings.model,
+        revision=settings.revision,
+        device=device,
+        max_tokens=settings.max_tokens,
+        dtype=settings.dtype,
     )
 
 
