@@ -69,7 +69,7 @@ class Encoder:
         self._model = loaded
         # `lengths` and `encode` run in different threads, and a tokenizer remembers how it was called last
         self._counter = copy.deepcopy(loaded.tokenizer)
-        self._is_plain = self._pads_alike()
+        self._is_plain = self._counter.is_fast and self._pads_alike()
 
     def lengths(self, texts: Sequence[str]) -> list[int]:
         """Return each text's length in tokens, uncut."""
@@ -135,14 +135,22 @@ class Encoder:
 
 
 def tokenised(tokenizer: Any, texts: Sequence[str], max_tokens: int) -> list[Tokens]:
-    """Return the texts in tokens of a fast tokenizer, cut to `max_tokens`."""
+    """Return the texts in tokens, cut to `max_tokens`.
+
+    Raises:
+        ConfigError: the tokenizer is written in Python, and does not tell what it cuts."""
+    if not tokenizer.is_fast:
+        raise ConfigError(f"{_STAGE}: the encoder's tokenizer has no tokenizer.json; save it again with transformers 5")
     encodings = tokenizer(list(texts), truncation=True, max_length=max_tokens, verbose=False).encodings
     return [
-        Tokens(
-            text[: max(end for _, end in each.offsets)] if each.overflowing else text, each.ids, bool(each.overflowing)
-        )
+        Tokens(_read(text, each.offsets) if each.overflowing else text, each.ids, bool(each.overflowing))
         for text, each in zip(texts, encodings, strict=True)
     ]
+
+
+def _read(text: str, offsets: Sequence[tuple[int, int]]) -> str:
+    """Return the beginning of a text that its tokens stand for; special ones stand for nothing, at (0, 0)."""
+    return text[: max(end for _, end in offsets)]
 
 
 def _dtype(dtype: Dtype, device: str) -> str:

@@ -36,8 +36,8 @@ class Batch(NamedTuple):
 class Window(NamedTuple):
     """Passages that are encoded together, all those of some records. `closes`: the last of its shard.
 
-    `truncated`: how many are longer than the encoder reads; `position` and `share` of the source after them; `taken` with them. The last of a source may
-    have no passages, only what was left out after the others."""
+    `truncated`: how many are longer than the encoder reads; `position` and `share` of the source after them; `taken`
+    with them. The last of a source may have no passages, only what was left out after the others."""
 
     passages: list[Passage]
     truncated: int
