@@ -80,7 +80,7 @@ def build(
             journal = workshop.begin({**recipe.model_dump(mode="json", exclude=building._FREE), **terms})
             if (made := building._made(recipe, workshop)) is None:
                 made = _write(recipe, cast("Encoder", maker), journal, workshop, pieces, progress)
-            workshop.place()
+            workshop.place(journal)
             return made
 
 
@@ -94,6 +94,7 @@ def _write(
 ) -> Manifest:
     import numpy as np
 
+    journal.made = ""
     workshop.sweep(journal)
     shard, done, rows = encoding._ShardWriter(workshop, journal, maker), journal.rows, 0
     for piece in pieces(journal, workshop):
