@@ -6,7 +6,7 @@ import copy
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from qttrag import devices
 from qttrag.errors import ConfigError
@@ -17,10 +17,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _STAGE = "retriever"
+Dtype = Literal["auto", "float32", "float16", "bfloat16"]
 
 
 class Prepared(NamedTuple):
-    """Texts as the model takes them: tensors by name, on the CPU, padded to the longest."""
+    """Texts as an encoder takes them: for a model tensors by name, on the CPU, padded to the longest."""
 
     features: dict[str, Any]
 
@@ -30,8 +31,10 @@ class Encoder:
 
     `revision` tells this model's weights from others."""
 
-    def __init__(self, model: str, *, revision: str | None, device: str, max_tokens: int) -> None:
-        """Load the model.
+    def __init__(
+        self, model: str, *, revision: str | None, device: str, max_tokens: int, dtype: Dtype = "auto"
+    ) -> None:
+        """Load the model. `dtype` "auto": float16 on a GPU, which stored vectors have anyway, float32 on the CPU.
 
         Raises:
             ConfigError: the folder holds something that is not a sentence-transformers encoder."""
@@ -45,7 +48,10 @@ class Encoder:
         self.max_tokens = max_tokens
         try:
             loaded: Any = SentenceTransformer(
-                str(located.path), device=self.device, local_files_only=True, model_kwargs={"use_safetensors": True}
+                str(located.path),
+                device=self.device,
+                local_files_only=True,
+                model_kwargs={"use_safetensors": True, "dtype": _dtype(dtype, self.device)},
             )
         except Exception as error:
             raise ConfigError(f"{_STAGE}: {located.path} cannot be loaded as an encoder: {error}") from error
@@ -80,7 +86,7 @@ class Encoder:
             with torch.inference_mode():
                 features = batch_to_device(dict(prepared.features), torch.device(self.device))
                 found = self._model(features)["sentence_embedding"][:, : self.dim]
-                vectors: NDArray[np.float32] = torch.nn.functional.normalize(found, dim=1).float().cpu().numpy()
+                vectors: NDArray[np.float32] = torch.nn.functional.normalize(found.float(), dim=1).cpu().numpy()
         except Exception as error:
             raise failed(_STAGE, error) from error
         return vectors
@@ -101,6 +107,12 @@ class Encoder:
         except Exception as error:
             raise failed(_STAGE, error) from error
         return vectors.astype("float32")
+
+
+def _dtype(dtype: Dtype, device: str) -> str:
+    if dtype != "auto":
+        return dtype
+    return "float16" if device.startswith("cuda") else "float32"
 
 
 def _check(path: Path) -> None:

@@ -133,7 +133,7 @@ async def _search(name: str, text: str, k: int, lang: str | None, encoder: dict[
         collections=[name],
         languages=None if lang is None else [lang],
         revision=encoder["revision"],
-        device=encoder["device"],
+        device=encoder["device"] if isinstance(encoder["device"], str) else "auto",
         max_tokens=encoder["max_tokens"],
     )
     return await retriever.retrieve(Query(text, Lang("und")), k)

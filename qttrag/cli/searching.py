@@ -159,8 +159,8 @@ def measure_shifts(
     """
     import yaml
 
-    from qttrag.encoders import Encoder
-    from qttrag.indexes import search
+    from qttrag.indexes import search, workers
+    from qttrag.indexes.recipe import Recipe
     from qttrag.retrievers import shifts
 
     asked = shifts.read(questions)
@@ -168,14 +168,9 @@ def measure_shifts(
     manifests = [collection.manifest for collection in collections]
     if len({(m.encoder_revision, m.recipe["encoder"]["query_prefix"]) for m in manifests}) > 1:
         raise CollectionError(f"indexes {names} are of different encoders; measure each encoder's apart")
-    settings = manifests[0].recipe["encoder"]
-    encoder = Encoder(
-        settings["model"],
-        revision=settings["revision"],
-        device=settings["device"],
-        max_tokens=settings["max_tokens"],
-    )
-    found = shifts.measure(collections, encoder, asked, prefix=settings["query_prefix"])
+    settings = Recipe(**manifests[0].recipe).encoder
+    encoder = workers.of_questions(settings, of=f"the encoder of index '{names[0]}'")
+    found = shifts.measure(collections, encoder, asked, prefix=settings.query_prefix)
     if as_json:
         output.say_json([shift._asdict() for shift in found])
         return

@@ -13,8 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from qttrag.errors import ConfigError, InputError
-from qttrag.indexes import build as building
-from qttrag.indexes import formats, listing, ready
+from qttrag.indexes import formats, listing, ready, workers
 from qttrag.indexes.build import Progress
 from qttrag.indexes.formats import BadRecord
 from qttrag.indexes.journal import Journal, Workshop
@@ -77,7 +76,7 @@ def take_over(
         ConfigError: the encoder is not to be had, or FAISS cannot make such an index.
         CollectionError: as of `qttrag.indexes.build.build`."""
     chunks = _chunks(folder)
-    encoder = building._encoder(recipe)
+    encoder = workers.of_questions(recipe.encoder, of=f"the encoder of index '{recipe.name}'")
     files = listing.files(recipe)
     terms = {
         "encoder revision": encoder.revision,

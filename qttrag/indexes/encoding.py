@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
 from typing import TYPE_CHECKING, NamedTuple
 
-from qttrag.indexes import durable, overlap
-from qttrag.indexes import manifest as manifests
-from qttrag.indexes import passages as passage_files
-from qttrag.indexes import vectors as vector_files
+from qttrag.indexes import overlap
 from qttrag.indexes.chunking import chunk
-from qttrag.indexes.journal import Journal, Shard, Workshop
-from qttrag.indexes.passages import PassageWriter
+from qttrag.indexes.journal import Journal, Workshop
 from qttrag.indexes.recipe import Recipe
+from qttrag.indexes.shards import ShardWriter
 from qttrag.indexes.sources import Position, Reader, Record, Taken
-from qttrag.indexes.vectors import VectorWriter
+from qttrag.indexes.workers import Workers
 from qttrag.types import Passage
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from qttrag.encoders import Encoder, Prepared
+    from qttrag.encoders import Prepared
 
 _WINDOW = 4096  # passages sorted by length together, so that a batch pads little
 _AHEAD = 4  # windows read ahead, some 20 MB each, and written behind
@@ -52,7 +50,7 @@ class Window(NamedTuple):
 
 def encode_all(
     recipe: Recipe,
-    encoder: Encoder,
+    encoder: Workers,
     reader: Reader,
     journal: Journal,
     workshop: Workshop,
@@ -62,31 +60,60 @@ def encode_all(
 
     `progress` is told the passages encoded and the share of the source that is read. Passages, batches and shards are
     the same however often the building was broken off."""
-    import numpy as np
-
-    done, rest = journal.rows, Counter[str]()
     with (
         overlap.Ahead(windows(recipe, encoder, reader), depth=_AHEAD) as ahead,
         overlap.Behind(depth=_AHEAD) as behind,
     ):
-        shard = _ShardWriter(workshop, journal, encoder)
+        line = _Line(encoder, ShardWriter(workshop, journal, encoder.dim), behind, journal.rows, progress)
         for window in ahead:
             if not window.passages:
-                rest = window.taken.skipped
-                break
-            vectors = np.empty((len(window.passages), encoder.dim), np.float32)
-            for rows, prepared in window.batches:
-                vectors[rows] = encoder.encode_prepared(prepared)
-                done += len(rows)
-                progress(done, window.share)
-            behind.call(shard.append, window, vectors)
-            if window.closes:
-                behind.call(shard.close, window.position)
-                behind.wait()  # so that a kill costs one shard, not this one and the beginning of the next
-    return rest
+                return window.taken.skipped
+            line.put(window)
+    return Counter()
 
 
-def _batches(recipe: Recipe, encoder: Encoder, texts: Sequence[str], lengths: NDArray[np.int64]) -> Iterator[Batch]:
+class _Line:
+    """Windows that are being encoded: while one is awaited the next is begun, so that no encoder waits for another.
+
+    Not over the end of a shard: a kill then costs one shard, not one and the beginning of the next."""
+
+    def __init__(
+        self,
+        encoder: Workers,
+        shard: ShardWriter,
+        behind: overlap.Behind,
+        done: int,
+        progress: Callable[[int, float], None],
+    ) -> None:
+        self._encoder = encoder
+        self._shard = shard
+        self._behind = behind
+        self._done = done
+        self._progress = progress
+        self._begun: deque[tuple[Window, list[Future[NDArray[np.float32]]]]] = deque()
+
+    def put(self, window: Window) -> None:
+        """Begin a window; finish the one before, or both if the shard ends."""
+        self._begun.append((window, [self._encoder.submit(batch.prepared) for batch in window.batches]))
+        while len(self._begun) > (0 if window.closes else 1):
+            self._finish(*self._begun.popleft())
+
+    def _finish(self, window: Window, futures: Sequence[Future[NDArray[np.float32]]]) -> None:
+        import numpy as np
+
+        vectors = np.empty((len(window.passages), self._encoder.dim), np.float32)
+        for batch, future in zip(window.batches, futures, strict=True):
+            vectors[batch.rows] = future.result()
+            self._done += len(batch.rows)
+            self._progress(self._done, window.share)
+        truncated = int((window.lengths > self._encoder.max_tokens).sum())
+        self._behind.call(self._shard.append, window.passages, vectors, taken=window.taken, truncated=truncated)
+        if window.closes:
+            self._behind.call(self._shard.close, window.position)
+            self._behind.wait()
+
+
+def _batches(recipe: Recipe, encoder: Workers, texts: Sequence[str], lengths: NDArray[np.int64]) -> Iterator[Batch]:
     """Yield the texts of a window in batches of about `batch_tokens`, longest first, so that a batch pads little."""
     import numpy as np
 
@@ -94,12 +121,13 @@ def _batches(recipe: Recipe, encoder: Encoder, texts: Sequence[str], lengths: ND
     start = 0
     while start < len(order):
         longest = min(int(lengths[order[start]]), encoder.max_tokens)
-        rows = order[start : start + max(1, recipe.encoder.batch_tokens // longest)]
+        fit = max(1, recipe.encoder.batch_tokens // longest)
+        rows = order[start : start + min(fit, encoder.max_batch or fit)]
         yield Batch(rows, encoder.prepare([texts[row] for row in rows]))
         start += len(rows)
 
 
-def windows(recipe: Recipe, encoder: Encoder, reader: Reader) -> Iterator[Window]:
+def windows(recipe: Recipe, encoder: Workers, reader: Reader) -> Iterator[Window]:
     """Yield the windows of a source. None spans shards, and a shard begins with a record."""
     import numpy as np
 
@@ -129,68 +157,3 @@ def _passages(recipe: Recipe, record: Record) -> list[Passage]:
     if not recipe.chunking.enabled:
         return [Passage(record.record_id, text, record.lang, record.title) for text in texts]
     return [Passage(f"{record.record_id}#{n}", text, record.lang, record.title) for n, text in enumerate(texts)]
-
-
-class _ShardWriter:
-    """Writes one shard after another; each is on the disk before the journal has it."""
-
-    def __init__(self, workshop: Workshop, journal: Journal, encoder: Encoder) -> None:
-        self._workshop = workshop
-        self._journal = journal
-        self._encoder = encoder
-        self._open: _OpenShard | None = None
-
-    def append(self, window: Window, vectors: NDArray[np.float32]) -> None:
-        if self._open is None:
-            self._open = _OpenShard(self._workshop, len(self._journal.shards), self._encoder.dim)
-        self._open.append(window, vectors, self._encoder.max_tokens)
-
-    def close(self, position: Position) -> None:
-        shard, self._open = self._open, None
-        if shard is not None:
-            self._journal.shards.append(shard.close(position))
-            self._workshop.record(self._journal)
-
-
-class _OpenShard:
-    """A shard that is being written aside."""
-
-    def __init__(self, workshop: Workshop, number: int, dim: int) -> None:
-        self._passages_file = workshop.index / passage_files.file(number)
-        self._vectors_file = workshop.index / vector_files.file(number)
-        self._ids_file = workshop.ids(number)
-        self._streams = [durable.aside(path).open("wb") for path in (self._passages_file, self._vectors_file)]
-        self._passages = PassageWriter(self._streams[0])
-        self._vectors = VectorWriter(self._streams[1], dim)
-        self._langs: Counter[str] = Counter()
-        self._skipped: Counter[str] = Counter()
-        self._ids: list[int] = []
-        self._truncated = 0
-
-    def append(self, window: Window, vectors: NDArray[np.float32], max_tokens: int) -> None:
-        self._passages.append(window.passages)
-        self._vectors.append(vectors)
-        self._langs.update(passage.lang for passage in window.passages)
-        self._skipped.update(window.taken.skipped)
-        self._ids += window.taken.ids
-        self._truncated += int((window.lengths > max_tokens).sum())
-
-    def close(self, position: Position) -> Shard:
-        import numpy as np
-
-        self._passages.close()
-        self._vectors.close()
-        for stream in self._streams:
-            stream.close()
-        with durable.aside(self._ids_file).open("wb") as stream:
-            np.save(stream, np.array(self._ids, np.uint64), allow_pickle=False)
-        durable.settle(self._passages_file, self._vectors_file, self._ids_file)
-        return Shard(
-            rows=self._langs.total(),
-            position=position,
-            langs=dict(self._langs),
-            skipped=dict(self._skipped),
-            truncated=self._truncated,
-            files={path.name: manifests.checksum(path) for path in (self._passages_file, self._vectors_file)},
-            ids=manifests.checksum(self._ids_file),
-        )

@@ -6,7 +6,7 @@ import json
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 _FILE = "progress.json"
 _SHOWN = 5  # differences told in one message
+Task = Literal["building", "appending", "compacting"]
+_HALF = {"building": "half built", "appending": "half appended to", "compacting": "half compacted"}
 
 
 class Shard(BaseModel):
@@ -57,32 +59,37 @@ class Journal(BaseModel):
 
 
 class Workshop:
-    """The folder beside an index in which it is built: `index`, which becomes it, and what is only of the building."""
+    """The folder beside an index in which it is built: `index`, which becomes it, and what is only of the building.
 
-    def __init__(self, target: Path) -> None:
+    `task`: what is done there. `first`: the number of the first shard that is written."""
+
+    def __init__(self, target: Path, task: Task = "building", *, first: int = 0) -> None:
         self.target = target
-        self.folder = target.with_name(f".{target.name}.building")
+        self.first = first
+        self._task = task
+        self.folder = target.with_name(f".{target.name}.{task}")
         self.index = self.folder / "index"
         self.fetched = self.folder / "fetched"
         self.faiss = self.folder / "faiss.partial"
         self._old = target.with_name(f".{target.name}.old")
 
-    def tidy(self) -> bool:
-        """Put back or remove what a build left that was killed; say whether it had put its index in place already."""
+    def tidy(self) -> Journal | None:
+        """Put back or remove what was left by one that was killed; return its journal if its index was in place."""
         if self._old.exists() and not self.target.exists():
             self._old.rename(self.target)  # it was killed between the two renames of `place`
         shutil.rmtree(self._old, ignore_errors=True)
         placed = self._placed()
-        if placed or not (self.folder / _FILE).exists():
+        if placed is not None or not (self.folder / _FILE).exists():
             self.remove()
         return placed
 
-    def _placed(self) -> bool:
+    def _placed(self) -> Journal | None:
         try:
-            made = self.journal().made
-            return bool(made) and manifests.checksum(self.target / manifests.FILE).sha256 == made
+            journal = self.journal()
+            placed = journal.made and manifests.checksum(self.target / manifests.FILE).sha256 == journal.made
         except (OSError, CollectionError):
-            return False
+            return None
+        return journal if placed else None
 
     def remove(self) -> None:
         shutil.rmtree(self.folder, ignore_errors=True)
@@ -100,7 +107,7 @@ class Workshop:
             return journal
         if changed := _differences(journal.terms, terms):
             raise CollectionError(
-                f"index '{self.target.name}' is half built ({journal.rows:,} passages) on other terms: "
+                f"index '{self.target.name}' is {_HALF[self._task]} ({journal.rows:,} passages) on other terms: "
                 f"{'; '.join(changed[:_SHOWN])}{'; ...' if len(changed) > _SHOWN else ''}. Set them back to go on from "
                 "there, or begin again with --restart"
             )
@@ -155,7 +162,7 @@ class Workshop:
             return Journal.model_validate_json(path.read_bytes())
         except ValidationError as error:
             words = str(error).splitlines()[0]
-            raise CollectionError(f"{path}: damaged ({words}); begin the build again with --restart") from error
+            raise CollectionError(f"{path}: damaged ({words}); begin again with --restart") from error
 
     def _keep_whole_shards(self, journal: Journal) -> None:
         for number, shard in enumerate(journal.shards):

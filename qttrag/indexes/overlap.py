@@ -7,6 +7,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
@@ -69,21 +70,21 @@ class Behind:
         self._waiting: deque[Future[Any]] = deque()
         self._failed = False
 
-    def call(self, function: Callable[..., Any], *arguments: Any) -> None:
+    def call(self, function: Callable[..., Any], *arguments: Any, **named: Any) -> None:
         while len(self._waiting) >= self._depth or (self._waiting and self._waiting[0].done()):
             self._waiting.popleft().result()
-        self._waiting.append(self._executor.submit(self._unless_failed, function, *arguments))
+        self._waiting.append(self._executor.submit(self._unless_failed, partial(function, *arguments, **named)))
 
     def wait(self) -> None:
         """Return when all calls are done."""
         while self._waiting:
             self._waiting.popleft().result()
 
-    def _unless_failed(self, function: Callable[..., Any], *arguments: Any) -> None:
+    def _unless_failed(self, call: Callable[[], Any]) -> None:
         if self._failed:
             return
         try:
-            function(*arguments)
+            call()
         except BaseException:
             self._failed = True
             raise

@@ -4,25 +4,24 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from qttrag import resources
 from qttrag.errors import CollectionError
 from qttrag.indexes import build as building
-from qttrag.indexes import encoding, training
 from qttrag.indexes import manifest as manifests
+from qttrag.indexes import safely, training
 from qttrag.indexes.build import Progress
 from qttrag.indexes.journal import Journal, Workshop
 from qttrag.indexes.manifest import Manifest
 from qttrag.indexes.recipe import Recipe
+from qttrag.indexes.shards import ShardWriter
 from qttrag.indexes.sources import Position, Taken
 from qttrag.types import Passage
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
-
-    from qttrag.encoders import Encoder
 
 
 class Maker(NamedTuple):
@@ -65,42 +64,38 @@ def build(
             is half built on other terms, or there is no room for it.
         ConfigError: FAISS cannot make such an index."""
     target = resources.built_folder() / recipe.name
-    building._make(target.parent)
-    with building._alone(target):
+    safely.folder(target.parent)
+    with safely.alone(target):
         workshop = Workshop(target)
-        finished = workshop.tidy()
+        placed = workshop.tidy()
         if restart:
             workshop.remove()
-        elif finished and (done := manifests.read(target)).recipe_digest == recipe.digest:
+        elif placed and (done := manifests.read(target)).recipe_digest == recipe.digest:
             return done
         if target.exists() and not overwrite:
             raise CollectionError(f"index '{recipe.name}' is there already ({target}); replace it with --overwrite")
-        with building._keeping(recipe, workshop):
+        with safely.keeping(workshop):
             training.check(recipe, maker.dim)
-            journal = workshop.begin({**recipe.model_dump(mode="json", exclude=building._FREE), **terms})
-            if (made := building._made(recipe, workshop)) is None:
-                made = _write(recipe, cast("Encoder", maker), journal, workshop, pieces, progress)
+            journal = workshop.begin({**recipe.model_dump(mode="json", exclude=building.FREE), **terms})
+            if (made := building.finished(recipe, workshop)) is None:
+                made = _write(recipe, maker, journal, workshop, pieces, progress)
             workshop.place(journal)
             return made
 
 
 def _write(
     recipe: Recipe,
-    maker: Encoder,
+    maker: Maker,
     journal: Journal,
     workshop: Workshop,
     pieces: Callable[[Journal, Workshop], Iterator[Piece]],
     progress: Callable[[Progress], None],
 ) -> Manifest:
-    import numpy as np
-
     journal.made = ""
     workshop.sweep(journal)
-    shard, done, rows = encoding._ShardWriter(workshop, journal, maker), journal.rows, 0
+    shard, done, rows = ShardWriter(workshop, journal, maker.dim), journal.rows, 0
     for piece in pieces(journal, workshop):
-        lengths, taken = np.zeros(len(piece.passages), np.int64), Taken(piece.ids, Counter())
-        window = encoding.Window(piece.passages, lengths, [], piece.position, piece.share, taken, closes=False)
-        shard.append(window, piece.vectors)
+        shard.append(piece.passages, piece.vectors, taken=Taken(piece.ids, Counter()))
         done, rows = done + len(piece.passages), rows + len(piece.passages)
         progress(Progress("encode", done, piece.share))
         if rows >= recipe.shard_rows:
@@ -108,9 +103,4 @@ def _write(
             rows = 0
     if rows:
         shard.close(piece.position)
-    factory = training.write(
-        recipe, journal, workshop, lambda step, n: progress(building._of_vectors(step, n, journal))
-    )
-    made = building._manifest(recipe, maker, journal, workshop, Counter(), factory)
-    made.write(workshop.index)
-    return made
+    return building.finish(recipe, maker, journal, workshop, Counter(), progress)

@@ -7,12 +7,14 @@ import hashlib
 import json
 import os
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from qttrag import config, resources
 from qttrag.errors import ConfigError, InputError, unknown
+
+WHERE = {"device", "batch_tokens", "servers"}  # of `encoder:`, what no vector depends on but by rounding
 
 
 class _Part(BaseModel):
@@ -67,16 +69,35 @@ class Chunking(_Part):
     overlap: int = Field(default=0, ge=0)
 
 
+class Servers(_Part):
+    """Servers that encode passages over `/v1/embeddings` (vLLM, TEI): `urls` as http://host:port/v1; none: in process.
+
+    `model`: what they call it, if not as the recipe does. `batch`: texts in a request (TEI takes 32); `in_flight`:
+    requests at a time to each; `timeout`: seconds; `retries`: each at the next server, after pauses of up to 5 s."""
+
+    urls: list[Annotated[str, Field(pattern="^https?://")]] = []
+    model: str | None = None
+    api_key_env: str = "OPENAI_API_KEY"
+    batch: int = Field(default=32, ge=1)
+    in_flight: int = Field(default=8, ge=1)
+    timeout: float = Field(default=60.0, gt=0)
+    retries: int = Field(default=7, ge=0)
+
+
 class EncoderSettings(_Part):
-    """The encoder of passages; questions are encoded by the same one, with its own prefix where it wants one (e5)."""
+    """The encoder of passages; questions are encoded by the same one, with its own prefix where it wants one (e5).
+
+    `device`: one, several, or auto: all GPUs there are, or the CPU. `dtype` auto: float16 on a GPU."""
 
     model: str
     revision: str | None = None
-    device: str = "auto"
+    device: str | Annotated[list[str], Field(min_length=1)] = "auto"
+    dtype: Literal["auto", "float32", "float16", "bfloat16"] = "auto"
     max_tokens: int = Field(default=256, ge=8)
     batch_tokens: int = Field(default=16_384, ge=8)
     query_prefix: str = ""
     passage_prefix: str = ""
+    servers: Servers = Servers()
 
 
 class Recipe(_Part):
@@ -106,7 +127,7 @@ class Recipe(_Part):
     @property
     def digest(self) -> str:
         """Return what changes when a setting does that the built index depends on."""
-        settings = self.model_dump(mode="json", exclude={"encoder": {"device", "batch_tokens"}})
+        settings = self.model_dump(mode="json", exclude={"encoder": WHERE})
         return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
 
 

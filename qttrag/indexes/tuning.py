@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from qttrag.errors import CollectionError, InputError
-from qttrag.indexes import build as building
-from qttrag.indexes import exact
+from qttrag.indexes import exact, safely, workers
 from qttrag.indexes import manifest as manifests
 from qttrag.indexes.first_stage import AS_BUILT, Candidates, Effort
 from qttrag.indexes.manifest import Manifest, Tuned
@@ -77,7 +76,7 @@ def questions(manifest: Manifest, path: Path) -> Sample:
     if not texts:
         raise InputError(f"{path}: no question in it; write one on each line")
     recipe = Recipe(**manifest.recipe)
-    encoder = building._encoder(recipe)
+    encoder = workers.of_questions(recipe.encoder, of=f"the encoder of index '{manifest.name}'")
     if encoder.revision != manifest.encoder_revision:
         raise CollectionError(
             f"index '{manifest.name}' was built with {recipe.encoder.model} ({manifest.encoder_revision}), here is "
@@ -135,7 +134,7 @@ def keep(folder: Path, manifest: Manifest, tuned: Tuned) -> Manifest:
 
     Raises:
         CollectionError: the index is being built, or was built again while it was tuned."""
-    with building._alone(folder):
+    with safely.alone(folder):
         now = manifests.read(folder)
         if (now.built, now.rows, now.files) != (manifest.built, manifest.rows, manifest.files):
             raise CollectionError(f"index '{manifest.name}' was changed while it was tuned; tune it again")
