@@ -32,13 +32,11 @@ def train(index: Any, sample: Callable[[int], Iterator[NDArray[np.float32]]]) ->
     """Train an index of which `many` is true.
 
     `sample(n)` yields up to `n` vectors in blocks, the same however often it is called; there are as many as lists."""
-    faiss = _faiss()
-    inner, change = index, _same
-    if isinstance(_downcast(index), faiss.IndexPreTransform):
-        inner, change = _downcast(index).index, _changes(index, sample)
-    lists = _downcast(inner)
+    behind = isinstance(_downcast(index), _faiss().IndexPreTransform)
+    change = _changes(index, sample) if behind else _same
+    lists = _downcast(_downcast(index).index if behind else index)
     lists.quantizer.add(_centres(sample, change, lists.nlist, lists.d))
-    inner.train(_together(map(change, sample(_TRAINED_ON))))
+    lists.train(_together(map(change, sample(_TRAINED_ON))))
     index.is_trained = True
 
 
