@@ -92,12 +92,14 @@ def tune(
     *,
     wanted: float,
     k: int,
+    best: Sequence[Candidates] | None = None,
     scanned: Callable[[int], None] = lambda rows: None,
     tried: Callable[[Trial], None] = lambda trial: None,
 ) -> tuple[Tuned, list[Trial]]:
     """Return the fastest plan of those tried that finds `wanted` of the exact best `k`, or the best if none does.
 
-    Effort is doubled from the least; for each that can reach the recall, the least depth is sought that does.
+    Effort is doubled from the least; for each that can reach the recall, the least depth is sought that does. `best`:
+    the exact best, where they are known already.
 
     Raises:
         InputError: there are too few passages."""
@@ -106,7 +108,8 @@ def tune(
             f"index '{collection.manifest.name}' has {len(collection.passages)} passages, no more than the {k} best; "
             "there is nothing to tune, or measure by fewer: -k"
         )
-    best = exact.scan(collection.vectors, sample.vectors, k, left_out=sample.own, progress=scanned)
+    if best is None:
+        best = exact.scan(collection.vectors, sample.vectors, k, left_out=sample.own, progress=scanned)
     trials: list[Trial] = []
     for trial in _trials(collection, sample, best, wanted, k):
         trials.append(trial)
