@@ -192,6 +192,7 @@ def show(manifest: Manifest, *, as_json: bool) -> None:
         ["skipped", ", ".join(f"{cause} {n:,}" for cause, n in manifest.skipped.items()) or "no record"],
         ["encoder", f"{encoder['model']} ({manifest.encoder_revision}), {manifest.dim} dimensions"],
         ["faiss", manifest.faiss or str(manifest.recipe["faiss"])],
+        ["search", _search_words(manifest)],
         ["size", f"{sum(file.bytes for file in manifest.files.values()) / 1e6:,.1f} MB"],
         ["built", f"{manifest.built} by qttrag {manifest.qttrag}"],
     ]
@@ -206,6 +207,17 @@ def _changes(manifest: Manifest) -> list[list[str]]:
         source = ", ".join(paths) if isinstance(paths, list) else str(paths)
         rows.append(["appended", f"{each.passages:,} passages, {each.replaced:,} replaced, {each.at}, from {source}"])
     return rows
+
+
+def _search_words(manifest: Manifest) -> str:
+    tuned = manifest.tuned
+    if tuned is None:
+        return "not tuned: qttrag index tune"
+    effort = "".join(f"{n:,} {what}, " for n, what in ((tuned.nprobe, "lists"), (tuned.ef_search, "nodes")) if n)
+    return (
+        f"{effort}{tuned.depth:,} candidates: recall@{tuned.k} {tuned.recall:.4f} over {tuned.queries} queries "
+        f"({tuned.sample}), {tuned.ms:.1f} ms"
+    )
 
 
 def _facts(manifest: Manifest) -> dict[str, Any]:

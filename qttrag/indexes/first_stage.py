@@ -102,12 +102,18 @@ def inverted(index: Any) -> Any | None:
     return None if found is None else _downcast(found)
 
 
+def widen(quantizer: Any, nodes: int) -> None:
+    """Have a graph over lists look at so many nodes to find a vector's list; without a graph do nothing."""
+    if _is_graph(quantizer):
+        _inmost(quantizer).hnsw.efSearch = nodes
+
+
 def _of_lists(index: Any, effort: Effort, selector: Any) -> Any:
     faiss = _faiss()
     nprobe = min(effort.nprobe or index.nprobe, index.nlist)
     given = {"nprobe": nprobe, **_selecting(selector)}
     if _is_graph(index.quantizer):
-        graph = _downcast(index.quantizer)
+        graph = _inmost(index.quantizer)
         wanted = max(graph.hnsw.efSearch, _PER_LIST_FOUND * nprobe)
         given["quantizer_params"] = faiss.SearchParametersHNSW(efSearch=wanted)
     if isinstance(index, faiss.IndexIVFRaBitQ):

@@ -13,6 +13,7 @@ from qttrag import resources
 from qttrag.errors import CollectionError, unknown
 from qttrag.indexes import manifest as manifests
 from qttrag.indexes import tombstones
+from qttrag.indexes.exact import ROUNDING
 from qttrag.indexes.first_stage import AS_BUILT, Candidates, Effort, FirstStage
 from qttrag.indexes.manifest import Manifest, again
 from qttrag.indexes.passages import Passages
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 
 SPARE = 32  # candidates beyond k at least, so that ties at the edge are broken by id and not by position
 _UNTUNED = 10  # candidates for each hit where nobody has measured how many it takes: RaBitQ's bits want most
-_ROUNDING = 1e-5  # by which float32 products of unit vectors may differ with the order of their sums
 _WIDER = 4  # times as many candidates, where so many tie
 
 
@@ -191,4 +191,4 @@ class Collection:
 
 def _may_tie(found: Candidates, scored: Candidates) -> bool:
     """Say whether a row that was not found may score as the last of those that were."""
-    return bool(scored.scores[-1] - found.scores[-1] < _ROUNDING)
+    return bool(scored.scores[-1] - found.scores[-1] < ROUNDING)

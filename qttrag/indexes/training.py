@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import importlib
+import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from qttrag.errors import CollectionError, ConfigError
-from qttrag.indexes import durable, first_stage
+from qttrag.indexes import durable, first_stage, lists
 from qttrag.indexes.journal import Journal, Workshop
 from qttrag.indexes.recipe import Recipe
 from qttrag.indexes.vectors import Vectors
@@ -24,21 +25,25 @@ AUTO = "auto"
 _TRAINING_VECTORS = 200_000
 _PER_LIST = 39  # vectors a list of an inverted file is trained on, below which FAISS warns
 _SAVE_SECONDS = 600.0  # of adding that may have to be done again
-_EXACT_ROWS = 100_000  # an exact scan of these takes a few milliseconds
-_SQ8_ROWS = 2_000_000  # beyond, a byte a dimension is more memory than a laptop has to spare
+_TOGETHER = 16_384  # vectors added at once: 64 MB of 1024 dimensions, and as much again turned
+_EXACT_ROWS = 100_000  # an exact scan of these takes some ten milliseconds
+_ROWS_PER_LIST = 600
+_MOST_LISTS = 65_536
+_GRAPH_NODES = 40  # of a graph over lists, looked at to find the list of a vector; FAISS has 16
 
 
 def resolve(faiss: str, rows: int, dim: int) -> str:
     """Return the factory string that `auto` stands for with so many vectors; any other unchanged.
 
-    A few are scanned as they are. More are in about 4 * sqrt(rows) lists, a byte a dimension; many more a bit a
-    dimension, after a rotation, for hits are scored with the stored vectors whatever the index keeps."""
+    A few are scanned as they are. More are in lists of some 600, found by a graph where there are thousands, a bit a
+    dimension after a rotation: hits are scored with the stored vectors whatever the index keeps."""
     if faiss != AUTO:
         return faiss
     if rows <= _EXACT_ROWS:
         return "Flat"
-    lists = min(1 << int(4 * rows**0.5).bit_length() - 1, 16_384)
-    return f"IVF{lists},SQ8" if rows <= _SQ8_ROWS else f"RR{dim},IVF{lists},RaBitQ"
+    about = max(4 * rows**0.5, rows / _ROWS_PER_LIST)
+    count = min(1 << round(math.log2(about)), _MOST_LISTS)
+    return f"RR{dim},IVF{count}{'_HNSW32' if count >= lists.MANY else ''},RaBitQ"
 
 
 def check(recipe: Recipe, dim: int) -> None:
@@ -111,19 +116,44 @@ def _ends(journal: Journal) -> list[int]:
 def _trained(
     recipe: Recipe, factory: str, vectors: Vectors, workshop: Workshop, progress: Callable[[str, int], None]
 ) -> Any:
-    import numpy as np
-
     index = _made(recipe, factory, vectors.dim, f"{len(vectors)} vectors")
-    lists = first_stage.inverted(index)
-    if lists is not None:
-        lists.nprobe = min(lists.nlist, max(8, lists.nlist // 64))  # until it is tuned; FAISS has 1
     if not index.is_trained:
-        wanted = max(_TRAINING_VECTORS, _PER_LIST * (lists.nlist if lists is not None else 0))
-        rows = np.random.default_rng(0).permutation(len(vectors))[:wanted]
-        progress("train", len(rows))
-        index.train(vectors.take(np.sort(rows)))
+        train(index, lambda n: _sample(vectors, n), len(vectors), lambda n: progress("train", n))
         _save(index, workshop.faiss)
     return index
+
+
+def train(
+    index: Any,
+    sample: Callable[[int], Iterator[NDArray[np.float32]]],
+    rows: int,
+    progress: Callable[[int], None] = lambda n: None,
+) -> None:
+    """Train a FAISS index for `rows` vectors. `sample(n)` yields up to `n` of them in blocks, always the same.
+
+    Raises:
+        RuntimeError: there are too few."""
+    import numpy as np
+
+    inverted = first_stage.inverted(index)
+    if inverted is not None:
+        inverted.nprobe = min(inverted.nlist, max(8, inverted.nlist // 64))  # until it is tuned; FAISS has 1
+        first_stage.widen(inverted.quantizer, _GRAPH_NODES)
+    if inverted is not None and lists.many(index) and rows >= inverted.nlist:
+        progress(min(rows, lists.PER_LIST * inverted.nlist))
+        lists.train(index, sample)
+        return
+    wanted = max(_TRAINING_VECTORS, _PER_LIST * (inverted.nlist if inverted is not None else 0))
+    progress(min(rows, wanted))
+    index.train(np.concatenate(list(sample(wanted))))
+
+
+def _sample(vectors: Vectors, n: int) -> Iterator[NDArray[np.float32]]:
+    import numpy as np
+
+    rows = np.sort(np.random.default_rng(0).permutation(len(vectors))[:n])
+    for start in range(0, len(rows), _TOGETHER):
+        yield vectors.take(rows[start : start + _TOGETHER])
 
 
 def _add(
@@ -133,8 +163,9 @@ def _add(
     for number, end in enumerate(_ends(journal)):
         if end <= index.ntotal:
             continue
-        index.add(vectors.shard(number))
-        progress("add", index.ntotal)
+        for _, block in vectors.blocks(_TOGETHER, range(number, number + 1)):
+            index.add(block)
+            progress("add", index.ntotal)
         if time.monotonic() - saved > _SAVE_SECONDS:
             _save(index, workshop.faiss)
             saved = time.monotonic()

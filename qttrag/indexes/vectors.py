@@ -114,9 +114,12 @@ class Vectors:
         """Return the vectors of a shard, float32, shape (rows, dim)."""
         return self._shards[number].read(0, self._shards[number].shape[0])
 
-    def blocks(self, size: int) -> Iterator[tuple[int, NDArray[np.float32]]]:
-        """Yield all vectors in their order, up to `size` at a time, each block with the row that it begins at."""
-        for start, shard in zip(self._starts.tolist(), self._shards, strict=False):
+    def blocks(self, size: int, shards: range | None = None) -> Iterator[tuple[int, NDArray[np.float32]]]:
+        """Yield vectors in their order, up to `size` at a time, each block with the row that it begins at.
+
+        `shards`: only those; None: all."""
+        for number in range(len(self._shards)) if shards is None else shards:
+            start, shard = int(self._starts[number]), self._shards[number]
             for first in range(0, shard.shape[0], size):
                 yield start + first, shard.read(first, min(size, shard.shape[0] - first))
 
