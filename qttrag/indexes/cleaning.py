@@ -57,7 +57,9 @@ def is_prose(line: str) -> bool:
 
 
 def _length(text: str) -> int:
-    """Return about how many letters of an alphabet would say it."""
+    """Return about how many letters of an alphabet would say it, of a long text at least its own."""
+    if len(text) >= _LONG or text.isascii():
+        return len(text)
     return len(text) + 2 * sum(character >= _DENSE for character in text)
 
 
