@@ -8,7 +8,7 @@ import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from qttrag.encoders import Prepared
+from qttrag.encoders import Prepared, Tokens, tokenised
 from qttrag.errors import ConfigError, StageError, StageUnavailable, not_installed
 from qttrag.loading import locate
 
@@ -63,16 +63,13 @@ class ServedEncoder:
             raise ConfigError(f"{_STAGE}: the servers have vectors of different sizes ({sizes}); serve one model")
         self.dim = next(iter(sizes.values()))
 
-    def lengths(self, texts: Sequence[str]) -> list[int]:
-        """Return each text's length in tokens, uncut."""
-        return [len(ids) for ids in self._tokenizer(list(texts), truncation=False, verbose=False)["input_ids"]]
+    def tokenise(self, texts: Sequence[str]) -> list[Tokens]:
+        """Return the texts in tokens, cut to `max_tokens`."""
+        return tokenised(self._tokenizer, texts, self.max_tokens)
 
-    def prepare(self, texts: Sequence[str]) -> Prepared:
-        """Return the texts cut to `max_tokens`, for `encode_prepared`. Not in another thread than `lengths`."""
-        offsets = self._tokenizer(
-            list(texts), truncation=True, max_length=self.max_tokens, return_offsets_mapping=True
-        )["offset_mapping"]
-        return Prepared({"texts": [text[: _end(of_text)] for text, of_text in zip(texts, offsets, strict=True)]})
+    def prepare(self, tokens: Sequence[Tokens]) -> Prepared:
+        """Return a batch for `encode_prepared`."""
+        return Prepared({"texts": [each.text for each in tokens]})
 
     def encode_prepared(self, prepared: Prepared) -> NDArray[np.float32]:
         """Return unit vectors, float32, shape (number of texts, dim). What one server fails at the next is asked.
@@ -121,11 +118,6 @@ class ServedEncoder:
                 way_out = "if it takes fewer texts or tokens at once, lower `servers: {batch: ...}` or `max_tokens:`"
                 return StageError(_STAGE, f"{at} refused (HTTP {error.status_code}): {words}; {way_out}")
         return StageError(_STAGE, f"{at} sent a reply that cannot be used ({type(error).__name__}: {words})")
-
-
-def _end(offsets: Sequence[tuple[int, int]]) -> int:
-    """Return where the last token of a text ends; special tokens have no place in it."""
-    return max((end for _, end in offsets), default=0)
 
 
 def _unit(embeddings: Sequence[Any], n: int) -> NDArray[np.float32]:

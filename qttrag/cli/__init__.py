@@ -7,7 +7,7 @@ import sys
 
 import typer
 
-from qttrag.cli import ask, cache, doctor, index, listing, models, output, searching, text
+from qttrag.cli import ask, cache, changes, doctor, index, listing, models, output, searching, text
 from qttrag.errors import InputError, QttragError
 
 app = typer.Typer(
@@ -26,6 +26,8 @@ app.command("tag")(text.tag)
 index.app.command("tune")(searching.tune)
 index.app.command("import-bergen")(searching.import_bergen)
 index.app.command("measure-shifts")(searching.measure_shifts)
+for command in (changes.append, changes.remove, changes.compact):
+    index.app.command()(command)
 app.add_typer(index.app, name="index")
 app.add_typer(models.app, name="models")
 app.command("strategies")(listing.strategies)

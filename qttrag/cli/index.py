@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True, help="Build, check and search collections.")
 Name = Annotated[str, typer.Argument(help="A built index, or the path of its folder.")]
 _BEGINNING = 160
-_STEPS = {"encode": "encoding", "train": "training", "add": "adding"}
+_STEPS = {"encode": "encoding", "copy": "copying", "train": "training", "add": "adding"}
 
 
 class OnError(StrEnum):
@@ -51,11 +51,11 @@ def build(
     from qttrag.indexes import recipe as recipes
 
     loaded = recipes.load(recipe)
-    with _shown_progress(loaded.name) as progress:
+    with shown_progress(loaded.name) as progress:
         manifest = building.build(
             loaded, overwrite=overwrite, restart=restart, on_error=on_error.value, progress=progress
         )
-    _show(manifest, as_json=as_json)
+    show(manifest, as_json=as_json)
 
 
 @app.command()
@@ -68,14 +68,21 @@ def info(
     from qttrag.indexes import search
 
     if name is not None:
-        _show(search.find(name).manifest, as_json=as_json)
+        show(search.find(name).manifest, as_json=as_json)
         return
     manifests = [search.find(each).manifest for each in search.built()]
     if as_json:
         output.say_json([_facts(manifest) for manifest in manifests])
         return
     rows = [
-        [m.name, f"{m.rows:,}", _by_language(m), str(m.recipe["encoder"]["model"]), str(m.recipe["faiss"]), m.built]
+        [
+            m.name,
+            f"{m.rows - m.removed:,}",
+            _by_language(m),
+            str(m.recipe["encoder"]["model"]),
+            str(m.recipe["faiss"]),
+            m.built,
+        ]
         for m in manifests
     ]
     output.say(f"{len(rows)} indexes in {resources.built_folder()}")
@@ -140,7 +147,7 @@ async def _search(name: str, text: str, k: int, lang: str | None, encoder: dict[
 
 
 @contextmanager
-def _shown_progress(name: str) -> Iterator[Callable[[Progress], None]]:
+def shown_progress(name: str) -> Iterator[Callable[[Progress], None]]:
     """Draw a bar with passages a second and the time left, both of this run alone."""
     import time
 
@@ -172,14 +179,15 @@ def _pace(first: Progress, now: Progress, seconds: float) -> str:
     return f"{pace}, {minutes // 60} h {minutes % 60:02d} min left"
 
 
-def _show(manifest: Manifest, *, as_json: bool) -> None:
+def show(manifest: Manifest, *, as_json: bool) -> None:
     if as_json:
         output.say_json(_facts(manifest))
         return
     encoder = manifest.recipe["encoder"]
     rows = [
         ["index", manifest.name],
-        ["passages", f"{manifest.rows:,} ({_by_language(manifest)})"],
+        ["passages", f"{_passages(manifest)} ({_by_language(manifest)})"],
+        *_changes(manifest),
         ["cut", f"{manifest.truncated:,} passages longer than the {encoder['max_tokens']} tokens the encoder reads"],
         ["skipped", ", ".join(f"{cause} {n:,}" for cause, n in manifest.skipped.items()) or "no record"],
         ["encoder", f"{encoder['model']} ({manifest.encoder_revision}), {manifest.dim} dimensions"],
@@ -202,8 +210,22 @@ def _search_words(manifest: Manifest) -> str:
     )
 
 
+def _changes(manifest: Manifest) -> list[list[str]]:
+    """Return rows that say what happened to an index since it was built; none if nothing did."""
+    rows = [["removed", f"{manifest.removed:,} passages, until it is compacted"]] if manifest.removed else []
+    for each in manifest.appended:
+        paths = each.source["path"]
+        source = ", ".join(paths) if isinstance(paths, list) else str(paths)
+        rows.append(["appended", f"{each.passages:,} passages, {each.replaced:,} replaced, {each.at}, from {source}"])
+    return rows
+
+
 def _facts(manifest: Manifest) -> dict[str, Any]:
     return manifest.model_dump(mode="json")
+
+
+def _passages(manifest: Manifest) -> str:
+    return f"{manifest.rows - manifest.removed:,}"
 
 
 def _by_language(manifest: Manifest) -> str:

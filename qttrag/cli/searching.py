@@ -130,11 +130,11 @@ def import_bergen(
         fields=Fields(id=id_field, text=text_field),
         faiss=faiss,
     )
-    with index._shown_progress(made.name) as progress:
+    with index.shown_progress(made.name) as progress:
         manifest = bergen.take_over(
             folder, made, id_prefix=id_prefix, overwrite=overwrite, restart=restart, progress=progress
         )
-    index._show(manifest, as_json=as_json)
+    index.show(manifest, as_json=as_json)
 
 
 def _called(folder: Path) -> str:

@@ -27,9 +27,9 @@ FREE: Any = {"name": True, "faiss": True, "encoder": WHERE}
 
 class Progress(NamedTuple):
     """How far a build is. `passages` done in this step; `share`: from 0 to 1, of the source that is read for them, or
-    of the vectors that are to be added; None while training, whose end is not known."""
+    of what is to be copied or added; None while training, whose end is not known."""
 
-    step: Literal["encode", "train", "add"]
+    step: Literal["encode", "copy", "train", "add"]
     passages: int
     share: float | None
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from qttrag.encoders import Prepared
+    from qttrag.encoders import Prepared, Tokens
 
 _WINDOW = 4096  # passages sorted by length together, so that a batch pads little
 _AHEAD = 4  # windows read ahead, some 20 MB each, and written behind
@@ -36,11 +36,11 @@ class Batch(NamedTuple):
 class Window(NamedTuple):
     """Passages that are encoded together, all those of some records. `closes`: the last of its shard.
 
-    `lengths` in tokens; `position` and `share` of the source after them; `taken` with them. The last of a source may
-    have no passages, only what was left out after the others."""
+    `truncated`: how many are longer than the encoder reads; `position` and `share` of the source after them; `taken`
+    with them. The last of a source may have no passages, only what was left out after the others."""
 
     passages: list[Passage]
-    lengths: NDArray[np.int64]
+    truncated: int
     batches: list[Batch]
     position: Position
     share: float
@@ -106,36 +106,35 @@ class _Line:
             vectors[batch.rows] = future.result()
             self._done += len(batch.rows)
             self._progress(self._done, window.share)
-        truncated = int((window.lengths > self._encoder.max_tokens).sum())
-        self._behind.call(self._shard.append, window.passages, vectors, taken=window.taken, truncated=truncated)
+        self._behind.call(self._shard.append, window.passages, vectors, taken=window.taken, truncated=window.truncated)
         if window.closes:
             self._behind.call(self._shard.close, window.position)
             self._behind.wait()
 
 
-def _batches(recipe: Recipe, encoder: Workers, texts: Sequence[str], lengths: NDArray[np.int64]) -> Iterator[Batch]:
+def _batches(recipe: Recipe, encoder: Workers, tokens: Sequence[Tokens]) -> Iterator[Batch]:
     """Yield the texts of a window in batches of about `batch_tokens`, longest first, so that a batch pads little."""
     import numpy as np
 
+    lengths = np.array([len(each.ids) for each in tokens], np.int64)
     order = np.argsort(-lengths, kind="stable")
     start = 0
     while start < len(order):
-        longest = min(int(lengths[order[start]]), encoder.max_tokens)
-        fit = max(1, recipe.encoder.batch_tokens // longest)
+        fit = max(1, recipe.encoder.batch_tokens // int(lengths[order[start]]))
         rows = order[start : start + min(fit, encoder.max_batch or fit)]
-        yield Batch(rows, encoder.prepare([texts[row] for row in rows]))
+        yield Batch(rows, encoder.prepare([tokens[row] for row in rows]))
         start += len(rows)
 
 
 def windows(recipe: Recipe, encoder: Workers, reader: Reader) -> Iterator[Window]:
     """Yield the windows of a source. None spans shards, and a shard begins with a record."""
-    import numpy as np
 
     def window(*, closes: bool) -> Window:
         texts = [recipe.encoder.passage_prefix + passage.content for passage in passages]
-        lengths = np.array(encoder.lengths(texts) if texts else [], np.int64)
-        batches = list(_batches(recipe, encoder, texts, lengths))
-        return Window(passages, lengths, batches, reader.position, reader.share, reader.take(), closes)
+        tokens = encoder.tokenise(texts) if texts else []
+        truncated = sum(each.cut for each in tokens)
+        batches = list(_batches(recipe, encoder, tokens))
+        return Window(passages, truncated, batches, reader.position, reader.share, reader.take(), closes)
 
     in_shard = 0
     passages: list[Passage] = []

@@ -105,7 +105,7 @@ class Workshop:
             journal = Journal(terms=dict(terms))
             self.record(journal)
             return journal
-        if changed := _differences(journal.terms, terms):
+        if changed := differences(journal.terms, terms):
             raise CollectionError(
                 f"index '{self.target.name}' is {_HALF[self._task]} ({journal.rows:,} passages) on other terms: "
                 f"{'; '.join(changed[:_SHOWN])}{'; ...' if len(changed) > _SHOWN else ''}. Set them back to go on from "
@@ -174,7 +174,8 @@ class Workshop:
                 return
 
 
-def _differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """Return in words what is set otherwise `now`, key by key."""
     was, is_ = _flat(before), _flat(json.loads(json.dumps(now)))
     keys = [*was, *(key for key in is_ if key not in was)]
     return [

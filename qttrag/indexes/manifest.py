@@ -51,10 +51,24 @@ class Tuned(BaseModel):
     measured: str
 
 
+class Addition(BaseModel):
+    """Passages that came later. `source` and `lang` as in a recipe; `replaced`: passages removed for them; `folded`:
+    the FAISS index has been made anew since."""
+
+    model_config = ConfigDict(extra="forbid")
+    at: str
+    source: dict[str, Any]
+    lang: str | None
+    passages: int
+    replaced: int = 0
+    folded: bool = False
+
+
 class Manifest(BaseModel):
     """A built index. `langs`: passages by language; `skipped`: source records left out, by cause;
     `truncated`: passages longer than the encoder reads; `shards`: rows in each, none told by older ones; `faiss`: the
-    factory string that was used, which is the recipe's unless that says auto; `tuned`: None until it is."""
+    factory string that was used, which is the recipe's unless that says auto; `tuned`: None until it is; `removed`:
+    rows that no search finds any more, which `rows` counts and `langs` does not; `appended`: what came after."""
 
     model_config = ConfigDict(extra="forbid")
     layout: int = LAYOUT
@@ -74,6 +88,8 @@ class Manifest(BaseModel):
     faiss: str = ""
     tuned: Tuned | None = None
     files: dict[str, FileSum]
+    removed: int = 0
+    appended: list[Addition] = []
 
     def write(self, folder: Path) -> None:
         """Write it, with its own SHA-256, durably."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from qttrag import resources
 from qttrag.errors import CollectionError, unknown
 from qttrag.indexes import manifest as manifests
+from qttrag.indexes import tombstones
 from qttrag.indexes.exact import ROUNDING
 from qttrag.indexes.first_stage import AS_BUILT, Candidates, Effort, FirstStage
 from qttrag.indexes.manifest import Manifest, again
@@ -92,7 +93,7 @@ def _load(folder: Path, manifest: Manifest, *, threads: int | None) -> Collectio
     import faiss
 
     try:
-        passages = Passages(folder)
+        passages = Passages(folder, tombstones.read(folder, manifest.files, manifest.rows))
         vectors = Vectors(folder)
         index = faiss.read_index(str(folder / FAISS_FILE), faiss.IO_FLAG_MMAP_IFC)
     except (OSError, ValueError, RuntimeError) as error:
@@ -127,7 +128,8 @@ class Collection:
         wanted = set(self.manifest.langs) if langs == "all" else set(self.manifest.langs) & set(langs)
         if not wanted:
             return [[] for _ in queries]
-        selector = None if wanted == set(self.manifest.langs) else self._selector(frozenset(map(Lang, wanted)))
+        everything = wanted == set(self.manifest.langs) and not len(self.passages.removed)
+        selector = None if everything else self._selector(frozenset(map(Lang, wanted)))
         return [self._hits(found, k) for found in self.nearest(queries, k, selector=selector)]
 
     def plan(self, k: int) -> Plan:

@@ -48,7 +48,8 @@ class Taken(NamedTuple):
 class Reader:
     """Reads a recipe's source once. While it is iterated over, its attributes tell of what was read so far:
 
-    `position`, and `share` of all bytes; `take` gives what there was since it was last called.
+    `position`, and `share` of all bytes; `take` gives what there was since it was last called. `seen`: ids that were
+    read before; `known`: those that an index has already.
 
     Raises:
         BadRecord: a record is not as it must be, and `on_error` is "stop".
@@ -63,12 +64,14 @@ class Reader:
         on_error: OnError,
         start: Position = Position(0, 0),  # noqa: B008  a tuple
         seen: Seen | None = None,
+        known: Seen | None = None,
         folder: Path | None = None,
     ) -> None:
         self.position = start
         self._skipped: Counter[str] = Counter()
         self._ids: list[int] = []
         self._seen = Seen() if seen is None else seen
+        self._known = Seen() if known is None else known
         self._recipe = recipe
         self._files = files
         self._on_error = on_error
@@ -106,6 +109,10 @@ class Reader:
             key = digest(record.record_id)
             if key in self._seen:
                 raise BadRecord("repeated id", f"{row.where}: the id '{record.record_id}' was there before")
+            if key in self._known:
+                raise BadRecord(
+                    "id in the index", f"{row.where}: the index has '{record.record_id}'; replace it with --replace"
+                )
         except BadRecord as error:
             if self._on_error == "stop":
                 raise

@@ -78,6 +78,27 @@ def write(recipe: Recipe, journal: Journal, workshop: Workshop, progress: Callab
     return factory
 
 
+def extend(base: Path, folder: Path, shards: range, progress: Callable[[int], None]) -> None:
+    """Write into `folder` the FAISS index `base` with the vectors of further shards, which are there; all in memory.
+
+    `progress` is told the vectors in it.
+
+    Raises:
+        CollectionError: there is no room for it. ConfigError: FAISS cannot add to such an index."""
+    import faiss
+
+    index, vectors = faiss.read_index(str(base)), Vectors(folder)
+    try:
+        for number in shards:
+            index.add(vectors.shard(number))
+            progress(index.ntotal)
+    except RuntimeError as error:
+        raise ConfigError(
+            f"{base}: FAISS cannot add to such an index ({_words(error)}); build it again from all sources"
+        ) from error
+    _save(index, folder / FAISS_FILE)
+
+
 def _first_rows(n: int) -> NDArray[np.int64]:
     import numpy as np
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from qttrag.encoders import Encoder, Prepared
+    from qttrag.encoders import Encoder, Prepared, Tokens
 
 
 class Maker(Protocol):
@@ -33,8 +33,8 @@ class Maker(Protocol):
 class Worker(Maker, Protocol):
     """Encodes one batch at a time, or as many as it is given turns for."""
 
-    def lengths(self, texts: Sequence[str]) -> list[int]: ...
-    def prepare(self, texts: Sequence[str]) -> Prepared: ...
+    def tokenise(self, texts: Sequence[str]) -> list[Tokens]: ...
+    def prepare(self, tokens: Sequence[Tokens]) -> Prepared: ...
     def encode_prepared(self, prepared: Prepared) -> NDArray[np.float32]: ...
 
 
@@ -45,7 +45,7 @@ class Workers:
 
     def __init__(self, turns: Sequence[Worker], *, max_batch: int | None = None) -> None:
         self.revision, self.dim, self.max_tokens = turns[0].revision, turns[0].dim, turns[0].max_tokens
-        self.lengths, self.prepare = turns[0].lengths, turns[0].prepare
+        self.tokenise, self.prepare = turns[0].tokenise, turns[0].prepare
         self.max_batch = max_batch
         self._free: queue.SimpleQueue[Worker] = queue.SimpleQueue()
         for turn in turns:

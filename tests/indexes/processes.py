@@ -25,6 +25,13 @@ def start(home: Path, recipe: Path, **settings: Any) -> ForkServerProcess:
     return process
 
 
+def start_change(home: Path, task: str, *arguments: Any) -> ForkServerProcess:
+    """Start `append`, with a data file; `remove`, with ids; or `compact` of the index mixed in `home`."""
+    process = _FORKS.Process(target=_change, args=(home, task, *arguments), daemon=True)
+    process.start()
+    return process
+
+
 def finish(home: Path, recipe: Path, **settings: Any) -> str:
     """Build, and return the message it fails with, or "" if it does not."""
     process = start(home, recipe, **settings)
@@ -68,6 +75,21 @@ def _build(
             building.build(load(recipe), progress=log, **options)
         except QttragError as error:
             said.write(f"{type(error).__name__}: {error}")
+
+
+def _change(home: Path, task: str, *arguments: Any) -> None:
+    import torch
+
+    from qttrag.indexes import appending, compacting, removal
+
+    os.environ["QTTRAG_HOME"] = str(home)
+    torch.set_num_threads(1)
+    if task == "append":
+        appending.append("mixed", appending.of_file("mixed", *arguments))
+    elif task == "remove":
+        removal.remove("mixed", *arguments)
+    else:
+        compacting.compact("mixed")
 
 
 def begins(home: Path) -> int:

@@ -8,7 +8,6 @@ import pytest
 
 from qttrag.errors import ConfigError
 from qttrag.indexes.recipe import load
-from qttrag.indexes.training import resolve
 
 FOLDER = Path(__file__).parents[2] / "indexes"
 NAMES = sorted(path.stem for path in FOLDER.glob("*.yaml"))
@@ -67,12 +66,3 @@ def test_extending_is_one_step_and_of_what_there_is(tmp_path: Path) -> None:
 def test_settings_of_the_hub_belong_together(tmp_path: Path, source: str, words: str) -> None:
     with pytest.raises(ConfigError, match=words):
         load(write(tmp_path, "mine", f"source: {source}\nencoder: {{model: m}}\n"))
-
-
-@pytest.mark.parametrize(
-    ("rows", "faiss"),
-    [(100_000, "Flat"), (1_600_000, "IVF4096,SQ8"), (39_000_000, "RR1024,IVF16384,RaBitQ")],
-)
-def test_auto_is_by_size(rows: int, faiss: str) -> None:
-    assert resolve("auto", rows, 1024) == faiss
-    assert resolve("HNSW32", rows, 1024) == "HNSW32"
