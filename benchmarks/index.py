@@ -97,7 +97,7 @@ def _measure(
         f"system may drop, {searched['mapped'] / 1e9:.2f} GB",
         "scan in torch, float16": f"one question {scan['one'] * 1000:,.0f} ms, in batches of 64 "
         f"{1 / scan['batch']:,.1f} a second ({of}; {scan['way']})",
-        "times faster than the scan": f"one question {alone:,.0f}, asked again {again:,.0f}, in batches {together:,.0f}",
+        "times faster than the scan": f"one question {alone:,.0f}, asked again {again:,.0f}, batches {together:,.0f}",
     }
 
 
