@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from qttrag.indexes import search
-from qttrag.indexes.first_stage import Candidates, Effort
+from qttrag.indexes.first_stage import Candidates, Effort, inverted
 from qttrag.indexes.rescoring import best, rescored
 from qttrag.indexes.search import Collection, Plan
 from qttrag.indexes.vectors import Vectors
@@ -65,13 +65,16 @@ def test_candidates_scored_with_the_stored_vectors_are_nearly_those_of_an_exact_
 
 @pytest.mark.parametrize("faiss", FACTORIES)
 @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(rows=st.lists(st.integers(0, len(QUERIES) - 1), min_size=1, max_size=30))
+@given(
+    rows=st.lists(st.integers(0, len(QUERIES) - 1), min_size=1, max_size=30),
+    langs=st.sampled_from([synthetic.LANGS, (Lang("ko"),), (Lang("en"), Lang("fi"))]),
+)
 def test_hits_and_scores_do_not_depend_on_what_else_is_searched(
-    indexes: dict[str, Collection], faiss: str, rows: list[int]
+    indexes: dict[str, Collection], faiss: str, rows: list[int], langs: tuple[Lang, ...]
 ) -> None:
     collection = indexes[faiss]
-    together = collection.search(QUERIES[rows], 7)
-    assert together == [collection.search(QUERIES[row : row + 1], 7)[0] for row in rows]
+    together = collection.search(QUERIES[rows], 7, langs)
+    assert together == [collection.search(QUERIES[row : row + 1], 7, langs)[0] for row in rows]
 
 
 def test_one_thread_finds_what_several_find(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -100,6 +103,21 @@ def test_fewer_passages_than_are_asked_for_are_all_found(tmp_path: Path, monkeyp
     assert len(hits) == 6
     (hits,) = search.open_index("synthetic").search(QUERIES[:1], 10, [Lang("fi"), Lang("sv")])
     assert [hit.passage.passage_id for hit in hits] == ["p0002"]
+
+
+@pytest.mark.parametrize("faiss", ["IVF64,SQ8", "RR64,IVF64,RaBitQ"])
+def test_lists_are_looked_at_until_there_are_enough_hits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, faiss: str
+) -> None:
+    """Of a language that few passages are in, and of an index with few in each list."""
+    monkeypatch.setenv("QTTRAG_HOME", str(tmp_path))
+    collection = synthetic.index(VECTORS, faiss)
+    lists = inverted(collection.first_stage.index)
+    assert lists is not None
+    lists.nprobe = 1
+    for hits in collection.search(QUERIES, 60, [Lang("zh")]):
+        assert [hit.passage.lang for hit in hits] == ["zh"] * 60
+    assert len(collection.search(QUERIES[:1], 500, [Lang("zh")])[0]) == 200
 
 
 def test_no_queries_find_nothing(indexes: dict[str, Collection]) -> None:
