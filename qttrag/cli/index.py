@@ -199,6 +199,16 @@ def show(manifest: Manifest, *, as_json: bool) -> None:
     output.console().print(output.table("", "", rows=rows))
 
 
+def _changes(manifest: Manifest) -> list[list[str]]:
+    """Return rows that say what happened to an index since it was built; none if nothing did."""
+    rows = [["removed", f"{manifest.removed:,} passages, until it is compacted"]] if manifest.removed else []
+    for each in manifest.appended:
+        paths = each.source["path"]
+        source = ", ".join(paths) if isinstance(paths, list) else str(paths)
+        rows.append(["appended", f"{each.passages:,} passages, {each.replaced:,} replaced, {each.at}, from {source}"])
+    return rows
+
+
 def _search_words(manifest: Manifest) -> str:
     tuned = manifest.tuned
     if tuned is None:
@@ -208,16 +218,6 @@ def _search_words(manifest: Manifest) -> str:
         f"{effort}{tuned.depth:,} candidates: recall@{tuned.k} {tuned.recall:.4f} over {tuned.queries} queries "
         f"({tuned.sample}), {tuned.ms:.1f} ms"
     )
-
-
-def _changes(manifest: Manifest) -> list[list[str]]:
-    """Return rows that say what happened to an index since it was built; none if nothing did."""
-    rows = [["removed", f"{manifest.removed:,} passages, until it is compacted"]] if manifest.removed else []
-    for each in manifest.appended:
-        paths = each.source["path"]
-        source = ", ".join(paths) if isinstance(paths, list) else str(paths)
-        rows.append(["appended", f"{each.passages:,} passages, {each.replaced:,} replaced, {each.at}, from {source}"])
-    return rows
 
 
 def _facts(manifest: Manifest) -> dict[str, Any]:

@@ -14,7 +14,9 @@ _IMAGE = re.compile(
 )
 _ENDS = ".!?…。！？．｡।॥؟۔།။።՞"
 _CLOSERS = "\"'”’»›)]）」』】》〉″”"
-_LONG = 120  # characters: Thai sets no mark at the end of a sentence, tables and lists have short lines
+_LONG = 120  # of a line without a mark at its end: Thai sets none, headings and items of lists are shorter
+_SENTENCE = 12
+_DENSE = "\u0e00"  # from here on, Thai, Chinese, Korean and the like, a character says as much as three of others
 
 
 def wikipedia(text: str) -> str:
@@ -48,10 +50,17 @@ def kilt(paragraphs: Sequence[str], title: str) -> str:
 def is_prose(line: str) -> bool:
     """Say whether a line has a sentence: it ends like one and has more than a name, or it is long."""
     text = line.strip()
-    if len(text) >= _LONG:
+    if _length(text) >= _LONG:
         return True
     ended = text.rstrip(_CLOSERS)
-    return ended.endswith(tuple(_ENDS)) and len(ended) >= 12
+    return ended.endswith(tuple(_ENDS)) and _length(ended) >= _SENTENCE
+
+
+def _length(text: str) -> int:
+    """Return about how many letters of an alphabet would say it, of a long text at least its own."""
+    if len(text) >= _LONG or text.isascii():
+        return len(text)
+    return len(text) + 2 * sum(character >= _DENSE for character in text)
 
 
 def _lines(paragraph: str) -> list[str]:

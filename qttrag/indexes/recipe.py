@@ -155,8 +155,10 @@ def load(value: str | Path) -> Recipe:
     )
 
 
-def _extended(path: Path) -> dict[str, Any]:
+def _extended(path: Path, above: tuple[Path, ...] = ()) -> dict[str, Any]:
     """Return the settings in a file over those of the file it extends; mappings are merged, all else replaced."""
+    if path in above:
+        raise ConfigError(f"{above[0]}: `extends:` goes in a circle ({', '.join(p.stem for p in above)})")
     data = config.read_yaml(path)
     name = data.pop("extends", None)
     if name is None:
@@ -164,10 +166,7 @@ def _extended(path: Path) -> dict[str, Any]:
     base = path.with_name(f"{name}.yaml")
     if not base.is_file():
         base = resources.find("indexes", str(name), what="recipe")
-    below = config.read_yaml(base)
-    if "extends" in below:
-        raise ConfigError(f"{path}: `extends: {name}`: {base.name} extends another itself; extend that one")
-    return _over(below, data)
+    return _over(_extended(base, (*above, path)), data)
 
 
 def _over(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 SPARE = 32  # candidates beyond k at least, so that ties at the edge are broken by id and not by position
 _UNTUNED = 10  # candidates for each hit where nobody has measured how many it takes: RaBitQ's bits want most
+_FILES_BESIDE = 128  # that a process may open beside those of an index
 _WIDER = 4  # times as many candidates or lists, where they were too few
 
 
@@ -92,6 +94,7 @@ def open_index(name: str, *, threads: int | None = None) -> Collection:
 def _load(folder: Path, manifest: Manifest, *, threads: int | None) -> Collection:
     import faiss
 
+    _let_open(_FILES_BESIDE + 2 * len(manifest.files))
     try:
         passages = Passages(folder, tombstones.read(folder, manifest.files, manifest.rows))
         vectors = Vectors(folder)
@@ -103,6 +106,19 @@ def _load(folder: Path, manifest: Manifest, *, threads: int | None) -> Collectio
     if len(counts) != 1 or not index.d == vectors.dim == manifest.dim:
         raise CollectionError(f"index '{manifest.name}' in {folder}: its files disagree; {again(folder)}")
     return Collection(manifest, passages, vectors, FirstStage(index, threads=threads))
+
+
+def _let_open(files: int) -> None:
+    """Let this process have so many more files open, as far as the system allows it: each shard is two."""
+    with suppress(ImportError, OSError, ValueError):  # Windows has no such limit
+        import resource
+
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        known = Path("/proc/self/fd")
+        open_now = len(list(known.iterdir())) if known.is_dir() else soft // 2
+        wanted = open_now + files
+        if soft != resource.RLIM_INFINITY and soft < wanted:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted if hard < 0 else min(wanted, hard), hard))
 
 
 class Collection:

@@ -10,8 +10,8 @@ from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Any
 
-_FORKS = multiprocessing.get_context("forkserver")
-_FORKS.set_forkserver_preload(["sentence_transformers", "faiss", "pyarrow.parquet", "tests.indexes.processes"])
+FORKS = multiprocessing.get_context("forkserver")
+FORKS.set_forkserver_preload(["sentence_transformers", "faiss", "pyarrow.parquet", "tests.indexes.processes"])
 _SAID = "said.txt"
 _DONE = "done.txt"
 
@@ -20,14 +20,14 @@ def start(home: Path, recipe: Path, **settings: Any) -> ForkServerProcess:
     """Start `qttrag index build RECIPE` with $QTTRAG_HOME as `home`.
 
     `file_bytes`: no file may become larger. `obey_modes`: root may not write everywhere."""
-    process = _FORKS.Process(target=_build, args=(home, recipe), kwargs=settings, daemon=True)
+    process = FORKS.Process(target=_build, args=(home, recipe), kwargs=settings, daemon=True)
     process.start()
     return process
 
 
 def start_change(home: Path, task: str, *arguments: Any) -> ForkServerProcess:
     """Start `append`, with a data file; `remove`, with ids; or `compact` of the index mixed in `home`."""
-    process = _FORKS.Process(target=_change, args=(home, task, *arguments), daemon=True)
+    process = FORKS.Process(target=_change, args=(home, task, *arguments), daemon=True)
     process.start()
     return process
 

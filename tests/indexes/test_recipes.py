@@ -47,13 +47,31 @@ def test_a_recipe_elsewhere_extends_one_of_the_package(tmp_path: Path) -> None:
     assert made.encoder.model == "BAAI/bge-m3"
 
 
-def test_extending_is_one_step_and_of_what_there_is(tmp_path: Path) -> None:
-    write(tmp_path, "first", "lang: fi\n")
-    write(tmp_path, "second", "extends: first\n")
-    with pytest.raises(ConfigError, match=r"mine\.yaml: `extends: second`: second\.yaml extends another itself"):
-        load(write(tmp_path, "mine", "extends: second\n"))
+def test_a_recipe_extends_one_that_extends_another(tmp_path: Path) -> None:
+    made = load(write(tmp_path, "mine", "extends: wiki-ko\nencoder: {device: [cuda:0, cuda:1]}\n"))
+    assert (made.lang, made.encoder.model, made.encoder.device) == ("ko", "BAAI/bge-m3", ["cuda:0", "cuda:1"])
+
+
+def test_extending_is_of_what_there_is_and_in_no_circle(tmp_path: Path) -> None:
+    write(tmp_path, "first", "extends: second\n")
+    with pytest.raises(ConfigError, match=r"second\.yaml: `extends:` goes in a circle \(second, first\)"):
+        load(write(tmp_path, "second", "extends: first\n"))
     with pytest.raises(ConfigError, match=r"unknown recipe 'wiki-bas'; did you mean 'wiki-base'"):
         load(write(tmp_path, "mine", "extends: wiki-bas\n"))
+
+
+@pytest.mark.parametrize(
+    ("encoder", "words"),
+    [
+        ("{model: m, servers: {url: a}}", "unknown key 'url'; did you mean 'urls'"),
+        ("{model: m, servers: {urls: ['gpu1:8000']}}", "gpu1:8000"),
+        ("{model: m, device: []}", "encoder.device"),
+        ("{model: m, dtype: int8}", "`encoder.dtype: 'int8'`"),
+    ],
+)
+def test_wrong_settings_of_an_encoder_are_explained(tmp_path: Path, encoder: str, words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        load(write(tmp_path, "mine", f"source: {{kind: jsonl, path: a}}\nencoder: {encoder}\n"))
 
 
 @pytest.mark.parametrize(

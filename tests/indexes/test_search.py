@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 from pathlib import Path
 
 import numpy as np
@@ -152,6 +153,28 @@ def test_a_candidate_scores_the_same_whoever_else_is_scored(indexes: dict[str, C
 def test_what_scores_as_the_last_of_the_best_is_kept() -> None:
     found = best(Candidates(np.array([5, 3, 9, 1]), np.array([0.5, 0.7, 0.5, 0.1], np.float32)), 2)
     assert found.rows.tolist() == [3, 5, 9]
+
+
+def test_an_index_of_more_files_than_a_process_may_open_is_opened(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("QTTRAG_HOME", str(tmp_path))
+    synthetic.index(VECTORS, "Flat", shard_rows=10)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (len(list(Path("/proc/self/fd").iterdir())) + 20, hard))
+    try:
+        assert len(search.open_index("synthetic").passages) == 800
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_an_index_that_was_replaced_is_not_read_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("QTTRAG_HOME", str(tmp_path))
+    before = synthetic.index(VECTORS, "Flat")
+    synthetic.index(VECTORS[::-1], "Flat")
+    assert np.array_equal(before.vectors.take(np.arange(3)), VECTORS[:3].astype(np.float16).astype(np.float32))
+    with pytest.raises(OSError, match=r"vectors-00000\.npy is another file than was opened; open the index again"):
+        before.vectors.shard(0)
 
 
 def test_a_file_that_holds_no_vectors_is_refused(tmp_path: Path) -> None:

@@ -268,22 +268,25 @@ import json, sys
 from pathlib import Path
 from qttrag.indexes import listing
 from qttrag.indexes.recipe import Recipe
-from qttrag.indexes.sources import Reader
+from qttrag.indexes.sources import Position, Reader
 folder = Path(sys.argv[2])
 made = Recipe(**json.loads(sys.argv[1]))
 found = []
-for record in Reader(made, listing.files(made), on_error="stop", folder=folder):
+start = Position(*json.loads(sys.argv[3]))
+for record in Reader(made, listing.files(made), on_error="stop", folder=folder, start=start):
     found.append([record.record_id, sorted(path.name for path in folder.rglob("*.parquet"))])
 print(json.dumps([found, [path.name for path in folder.rglob("*.parquet")]]))
 """
 
 
-def from_hub(folder: Path, hub: Hub, **source: Any) -> subprocess.CompletedProcess[str]:
+def from_hub(
+    folder: Path, hub: Hub, *, start: tuple[int, int] = (0, 0), **source: Any
+) -> subprocess.CompletedProcess[str]:
     """Read a source of the hub in a process of its own, for the hub's library reads its settings when imported."""
     settings = {"kind": "hub", "dataset": "acme/wiki", "path": "2023.ko/*.parquet", **source}
     made = {"name": "r", "source": settings, "lang": "ko", "encoder": {"model": "m"}}
     environment = {**os.environ, "HF_ENDPOINT": hub.url, "HF_HUB_OFFLINE": "0", "HF_HOME": str(folder / "hf")}
-    command = [sys.executable, "-c", READ_FROM_HUB, json.dumps(made), str(folder / "fetched")]
+    command = [sys.executable, "-c", READ_FROM_HUB, json.dumps(made), str(folder / "fetched"), json.dumps(start)]
     return subprocess.run(command, env=environment, capture_output=True, text=True)
 
 
@@ -305,6 +308,14 @@ def test_a_data_set_of_the_hub_is_fetched_file_by_file(tmp_path: Path, wiki: Hub
     assert not any("2023.fi" in path for path in wiki.asked)
 
 
+def test_a_data_set_at_a_pinned_commit_is_read_on_without_the_files_that_are_read(tmp_path: Path, wiki: Hub) -> None:
+    commit = wiki.push("acme/wiki", tmp_path / "repository")
+    wiki.push("acme/wiki", tmp_path / "nothing")
+    done = from_hub(tmp_path, wiki, revision=commit, start=(1, 0))
+    assert [record_id for record_id, _ in json.loads(done.stdout)[0]] == ["3"]
+    assert {path.rpartition("/")[2] for path in wiki.asked if "/resolve/" in path} == {"b.parquet"}
+
+
 @pytest.mark.parametrize(
     ("source", "words"),
     [
@@ -312,6 +323,6 @@ def test_a_data_set_of_the_hub_is_fetched_file_by_file(tmp_path: Path, wiki: Hub
         ({"dataset": "acme/none"}, r"the hub cannot be asked for data set 'acme/none' .*check `dataset:`"),
     ],
 )
-def test_a_data_set_that_is_not_there_is_named(tmp_path: Path, wiki: Hub, source: dict[str, str], words: str) -> None:
+def test_a_data_set_that_is_not_there_is_named(tmp_path: Path, wiki: Hub, source: dict[str, Any], words: str) -> None:
     wiki.push("acme/wiki", tmp_path / "repository")
     assert re.search(words, from_hub(tmp_path, wiki, **source).stderr.replace("\n", " "))
