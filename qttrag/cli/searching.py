@@ -135,6 +135,8 @@ def import_bergen(
             folder, made, id_prefix=id_prefix, overwrite=overwrite, restart=restart, progress=progress
         )
     index.show(manifest, as_json=as_json)
+    if not as_json:
+        output.say("How many passages were longer than the encoder read is not known of vectors made elsewhere.")
 
 
 def _called(folder: Path) -> str:

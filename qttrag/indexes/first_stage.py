@@ -55,6 +55,11 @@ class FirstStage:
         found = inverted(self.index)
         return None if found is None else int(found.nlist)
 
+    def probed(self, effort: Effort) -> int:
+        """Return how many lists are looked at, 0 where there are none."""
+        found = inverted(self.index)
+        return 0 if found is None else min(effort.nprobe or found.nprobe, found.nlist)
+
     @property
     def is_graph(self) -> bool:
         return _is_graph(self.index)

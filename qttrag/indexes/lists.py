@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 MANY = 4096  # lists, from which on centres are sought in two levels
-PER_LIST = 16  # vectors of the sample for each, held in float16: 2 GB for 65,536 lists of 1024 dimensions
+_PER_LIST = 16  # vectors of the sample for each, held in float16: 2 GB for 65,536 lists of 1024 dimensions
+_LEAST = 200_000  # vectors of the sample
 _ROUNDS = 10  # of k-means, FAISS's own number for inverted files
 _PER_CENTRE = 256  # vectors of the first level, FAISS's own number
 _BLOCK = 16_384
@@ -26,6 +27,11 @@ def many(index: Any) -> bool:
     if isinstance(inner, faiss.IndexPreTransform):
         inner = _downcast(inner.index)
     return isinstance(inner, faiss.IndexIVF) and inner.nlist >= MANY
+
+
+def sampled(lists: int) -> int:
+    """Return how many vectors so many lists are trained on, if there are as many."""
+    return max(_LEAST, _PER_LIST * lists)
 
 
 def train(index: Any, sample: Callable[[int], Iterator[NDArray[np.float32]]]) -> None:
@@ -67,7 +73,7 @@ def _centres(
     """Return `n` centres, unit vectors."""
     import numpy as np
 
-    vectors = np.concatenate([change(block).astype(np.float16) for block in sample(PER_LIST * n)])
+    vectors = np.concatenate([change(block).astype(np.float16) for block in sample(sampled(n))])
     groups = int(n**0.5)
     random = np.random.default_rng(0)
     some = np.sort(random.permutation(len(vectors))[: groups * _PER_CENTRE])

@@ -64,8 +64,7 @@ class Passages:
 
     def take(self, rows: NDArray[np.int64]) -> list[Passage]:
         """Return the passages of `rows`, in the order asked for."""
-        cells = [self._table.column(name).take(rows).to_pylist() for name in _COLUMNS]
-        return [Passage(i, text, Lang(lang), title) for i, title, text, lang in zip(*cells, strict=True)]
+        return [self[row] for row in rows.tolist()]  # Arrow's own `take` looks at every batch of a file for each call
 
     def rows_of(self, langs: Sequence[Lang]) -> NDArray[np.bool_]:
         """Return, for each row, whether its language is one of `langs` and it is not removed."""

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
@@ -28,7 +29,8 @@ if TYPE_CHECKING:
 
 SPARE = 32  # candidates beyond k at least, so that ties at the edge are broken by id and not by position
 _UNTUNED = 10  # candidates for each hit where nobody has measured how many it takes: RaBitQ's bits want most
-_WIDER = 4  # times as many candidates, where so many tie
+_FILES_BESIDE = 128  # that a process may open beside those of an index
+_WIDER = 4  # times as many candidates or lists, where they were too few
 
 
 class Located(NamedTuple):
@@ -92,6 +94,7 @@ def open_index(name: str, *, threads: int | None = None) -> Collection:
 def _load(folder: Path, manifest: Manifest, *, threads: int | None) -> Collection:
     import faiss
 
+    _let_open(_FILES_BESIDE + 2 * len(manifest.files))
     try:
         passages = Passages(folder, tombstones.read(folder, manifest.files, manifest.rows))
         vectors = Vectors(folder)
@@ -103,6 +106,19 @@ def _load(folder: Path, manifest: Manifest, *, threads: int | None) -> Collectio
     if len(counts) != 1 or not index.d == vectors.dim == manifest.dim:
         raise CollectionError(f"index '{manifest.name}' in {folder}: its files disagree; {again(folder)}")
     return Collection(manifest, passages, vectors, FirstStage(index, threads=threads))
+
+
+def _let_open(files: int) -> None:
+    """Let this process have so many more files open, as far as the system allows it: each shard is two."""
+    with suppress(ImportError, OSError, ValueError):  # Windows has no such limit
+        import resource
+
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        known = Path("/proc/self/fd")
+        open_now = len(list(known.iterdir())) if known.is_dir() else soft // 2
+        wanted = open_now + files
+        if soft != resource.RLIM_INFINITY and soft < wanted:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted if hard < 0 else min(wanted, hard), hard))
 
 
 class Collection:
@@ -125,12 +141,14 @@ class Collection:
 
         Raises:
             CollectionError: FAISS cannot search its index so."""
-        wanted = set(self.manifest.langs) if langs == "all" else set(self.manifest.langs) & set(langs)
+        counts = self.manifest.langs
+        wanted = set(counts) if langs == "all" else set(counts) & set(langs)
         if not wanted:
             return [[] for _ in queries]
-        everything = wanted == set(self.manifest.langs) and not len(self.passages.removed)
+        everything = wanted == set(counts) and not len(self.passages.removed)
         selector = None if everything else self._selector(frozenset(map(Lang, wanted)))
-        return [self._hits(found, k) for found in self.nearest(queries, k, selector=selector)]
+        enough = min(k, sum(counts[lang] for lang in wanted))
+        return [self._hits(found, k) for found in self.nearest(queries, k, selector=selector, enough=enough)]
 
     def plan(self, k: int) -> Plan:
         """Return how `k` hits are searched for: as `qttrag index tune` has chosen, or else with many candidates."""
@@ -140,22 +158,44 @@ class Collection:
         return Plan(Effort(tuned.nprobe, tuned.ef_search), -(-tuned.depth * max(k, tuned.k) // tuned.k))
 
     def nearest(
-        self, queries: NDArray[np.float32], k: int, *, plan: Plan | None = None, selector: Any = None
+        self,
+        queries: NDArray[np.float32],
+        k: int,
+        *,
+        plan: Plan | None = None,
+        selector: Any = None,
+        enough: int | None = None,
     ) -> list[Candidates]:
         """Return the best `k` rows a query and all that score as the last of them, best first, with their cosines.
 
-        `selector`: FAISS's, of the rows to search. The rest is as in `search`."""
+        `selector`: FAISS's, of the rows to search. `enough`: where lists give fewer hits, more lists are looked at;
+        None: never. The rest is as in `search`."""
         effort, depth = plan or self.plan(k)
         depth = min(max(depth, k + SPARE), len(self.passages))
         found = self._find(queries, depth, effort, selector)
         scored = [best(each, k) for each in rescored(self.vectors, queries, found)]
-        if self.first_stage.exact and depth < len(self.passages):
-            unsure = [n for n, each in enumerate(found) if len(each.rows) == depth and _may_tie(each, scored[n])]
-            wider = Plan(effort, depth * _WIDER)
-            again_found = self.nearest(queries[unsure], k, plan=wider, selector=selector) if unsure else []
-            for n, each in zip(unsure, again_found, strict=True):
+        short = [n for n, each in enumerate(found) if self._falls_short(each, scored[n], depth, enough or 0)]
+        if short and (wider := self._wider(effort, depth)):
+            more = self.nearest(queries[short], k, plan=wider, selector=selector, enough=enough)
+            for n, each in zip(short, more, strict=True):
                 scored[n] = each
         return scored
+
+    def _falls_short(self, found: Candidates, scored: Candidates, depth: int, enough: int) -> bool:
+        """Say whether there are too few candidates, or, of an exact search, more that may tie with the last hit."""
+        if self.first_stage.exact:
+            return len(found.rows) == depth and bool(scored.scores[-1] - found.scores[-1] < ROUNDING)
+        return len(found.rows) < enough
+
+    def _wider(self, effort: Effort, depth: int) -> Plan | None:
+        """Return a plan that finds more candidates, or None if there is none."""
+        stage = self.first_stage
+        if stage.exact:
+            return Plan(effort, depth * _WIDER) if depth < len(self.passages) else None
+        looked_at = stage.probed(effort)
+        if stage.lists is None or looked_at >= stage.lists:
+            return None
+        return Plan(effort._replace(nprobe=looked_at * _WIDER), depth)
 
     def _find(self, queries: NDArray[np.float32], n: int, effort: Effort, selector: Any) -> list[Candidates]:
         try:
@@ -187,8 +227,3 @@ class Collection:
             bits = np.packbits(self.passages.rows_of(sorted(langs)), bitorder="little")
             self._selectors[langs] = (bits, faiss.IDSelectorBitmap(bits))  # FAISS keeps a pointer to the bits
         return self._selectors[langs][1]
-
-
-def _may_tie(found: Candidates, scored: Candidates) -> bool:
-    """Say whether a row that was not found may score as the last of those that were."""
-    return bool(scored.scores[-1] - found.scores[-1] < ROUNDING)

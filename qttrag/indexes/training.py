@@ -140,7 +140,7 @@ def train(
         inverted.nprobe = min(inverted.nlist, max(8, inverted.nlist // 64))  # until it is tuned; FAISS has 1
         first_stage.widen(inverted.quantizer, _GRAPH_NODES)
     if inverted is not None and lists.many(index) and rows >= inverted.nlist:
-        progress(min(rows, lists.PER_LIST * inverted.nlist))
+        progress(min(rows, lists.sampled(inverted.nlist)))
         lists.train(index, sample)
         return
     wanted = max(_TRAINING_VECTORS, _PER_LIST * (inverted.nlist if inverted is not None else 0))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import mmap
+import os
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -62,6 +63,7 @@ class _Shard:
             self._begins = stream.tell()
             if by_column or dtype != np.dtype("<f2") or len(self.shape) != 2:
                 raise ValueError(f"{path.name}: not float16 vectors, row by row")
+            self._file = os.fstat(stream.fileno()).st_ino
             self._map = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
         self._width = 2 * self.shape[1]
         self.stored = np.frombuffer(self._map, "<f2", self.shape[0] * self.shape[1], self._begins).reshape(self.shape)
@@ -76,10 +78,15 @@ class _Shard:
                 self._advise("MADV_WILLNEED", page, length)
 
     def read(self, first: int, rows: int) -> NDArray[np.float32]:
-        """Return rows one after another, float32, read as a file is."""
+        """Return rows one after another, float32, read as a file is.
+
+        Raises:
+            OSError: the index was replaced since it was opened."""
         import numpy as np
 
         with self._path.open("rb") as stream:
+            if os.fstat(stream.fileno()).st_ino != self._file:
+                raise OSError(f"{self._path} is another file than was opened; open the index again")
             stream.seek(self._begins + first * self._width)
             found = np.fromfile(stream, "<f2", rows * self.shape[1])
         return found.reshape(rows, self.shape[1]).astype(np.float32)

@@ -16,7 +16,7 @@ from qttrag.indexes.sources import Position
 from qttrag.types import Lang, Passage
 
 Floats = NDArray[np.float32]
-LANGS = ("en", "ko", "fi", "zh")
+LANGS = tuple(map(Lang, ("en", "ko", "fi", "zh")))
 
 
 def vectors(n: int, dim: int = 64, *, clusters: int = 20, seed: int = 0) -> Floats:
@@ -54,7 +54,7 @@ def index(
         for start in range(journal.rows, len(found), shard_rows):
             part = found[start : start + shard_rows]
             rows = range(start, start + len(part))
-            passages = [Passage(f"p{row:04d}", f"text {row}", Lang(LANGS[row % 4])) for row in rows]
+            passages = [Passage(f"p{row:04d}", f"text {row}", LANGS[row % 4]) for row in rows]
             yield ready.Piece(passages, part, list(rows), Position(0, start + len(part)), 0.0)
 
     ready.build(recipe, ready.Maker("none", found.shape[1], 256), {}, pieces, overwrite=True)

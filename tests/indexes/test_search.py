@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from qttrag.indexes import search
-from qttrag.indexes.first_stage import Candidates, Effort
+from qttrag.indexes.first_stage import Candidates, Effort, inverted
 from qttrag.indexes.rescoring import best, rescored
 from qttrag.indexes.search import Collection, Plan
 from qttrag.indexes.vectors import Vectors
@@ -65,13 +66,16 @@ def test_candidates_scored_with_the_stored_vectors_are_nearly_those_of_an_exact_
 
 @pytest.mark.parametrize("faiss", FACTORIES)
 @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(rows=st.lists(st.integers(0, len(QUERIES) - 1), min_size=1, max_size=30))
+@given(
+    rows=st.lists(st.integers(0, len(QUERIES) - 1), min_size=1, max_size=30),
+    langs=st.sampled_from([synthetic.LANGS, (Lang("ko"),), (Lang("en"), Lang("fi"))]),
+)
 def test_hits_and_scores_do_not_depend_on_what_else_is_searched(
-    indexes: dict[str, Collection], faiss: str, rows: list[int]
+    indexes: dict[str, Collection], faiss: str, rows: list[int], langs: tuple[Lang, ...]
 ) -> None:
     collection = indexes[faiss]
-    together = collection.search(QUERIES[rows], 7)
-    assert together == [collection.search(QUERIES[row : row + 1], 7)[0] for row in rows]
+    together = collection.search(QUERIES[rows], 7, langs)
+    assert together == [collection.search(QUERIES[row : row + 1], 7, langs)[0] for row in rows]
 
 
 def test_one_thread_finds_what_several_find(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -100,6 +104,21 @@ def test_fewer_passages_than_are_asked_for_are_all_found(tmp_path: Path, monkeyp
     assert len(hits) == 6
     (hits,) = search.open_index("synthetic").search(QUERIES[:1], 10, [Lang("fi"), Lang("sv")])
     assert [hit.passage.passage_id for hit in hits] == ["p0002"]
+
+
+@pytest.mark.parametrize("faiss", ["IVF64,SQ8", "RR64,IVF64,RaBitQ"])
+def test_lists_are_looked_at_until_there_are_enough_hits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, faiss: str
+) -> None:
+    """Of a language that few passages are in, and of an index with few in each list."""
+    monkeypatch.setenv("QTTRAG_HOME", str(tmp_path))
+    collection = synthetic.index(VECTORS, faiss)
+    lists = inverted(collection.first_stage.index)
+    assert lists is not None
+    lists.nprobe = 1
+    for hits in collection.search(QUERIES, 60, [Lang("zh")]):
+        assert [hit.passage.lang for hit in hits] == ["zh"] * 60
+    assert len(collection.search(QUERIES[:1], 500, [Lang("zh")])[0]) == 200
 
 
 def test_no_queries_find_nothing(indexes: dict[str, Collection]) -> None:
@@ -134,6 +153,28 @@ def test_a_candidate_scores_the_same_whoever_else_is_scored(indexes: dict[str, C
 def test_what_scores_as_the_last_of_the_best_is_kept() -> None:
     found = best(Candidates(np.array([5, 3, 9, 1]), np.array([0.5, 0.7, 0.5, 0.1], np.float32)), 2)
     assert found.rows.tolist() == [3, 5, 9]
+
+
+def test_an_index_of_more_files_than_a_process_may_open_is_opened(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("QTTRAG_HOME", str(tmp_path))
+    synthetic.index(VECTORS, "Flat", shard_rows=10)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (len(list(Path("/proc/self/fd").iterdir())) + 20, hard))
+    try:
+        assert len(search.open_index("synthetic").passages) == 800
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_an_index_that_was_replaced_is_not_read_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("QTTRAG_HOME", str(tmp_path))
+    before = synthetic.index(VECTORS, "Flat")
+    synthetic.index(VECTORS[::-1], "Flat")
+    assert np.array_equal(before.vectors.take(np.arange(3)), VECTORS[:3].astype(np.float16).astype(np.float32))
+    with pytest.raises(OSError, match=r"vectors-00000\.npy is another file than was opened; open the index again"):
+        before.vectors.shard(0)
 
 
 def test_a_file_that_holds_no_vectors_is_refused(tmp_path: Path) -> None:
