@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from qttrag.loading import needing_packages
@@ -16,6 +17,16 @@ def pick(device: str) -> str:
         import torch
 
     return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def every(device: str | Sequence[str]) -> list[str]:
+    """Return the devices to use at once: all GPUs, or the CPU, for "auto"; else those that are named."""
+    if device != "auto":
+        return [device] if isinstance(device, str) else list(device)
+    with needing_packages():
+        import torch
+
+    return [f"cuda:{n}" for n in range(torch.cuda.device_count())] or ["cpu"]
 
 
 @functools.cache

@@ -45,17 +45,19 @@ def xlmr_tokenizer() -> Any:
     return XLMRobertaTokenizer(vocab=[*vocab, ("<mask>", 0.0)], model_max_length=512)
 
 
-def _xlmr_config(vocab_size: int, **more: Any) -> Any:
+def _xlmr_config(vocab_size: int, *, hidden: int = 64, layers: int = 2, **more: Any) -> Any:
     from transformers import XLMRobertaConfig
 
+    tiny = hidden == 64
     return XLMRobertaConfig(
-        vocab_size=vocab_size, hidden_size=64, num_hidden_layers=2, num_attention_heads=2, intermediate_size=128,
+        vocab_size=vocab_size, hidden_size=hidden, num_hidden_layers=layers,
+        num_attention_heads=2 if tiny else hidden // 64, intermediate_size=128 if tiny else 4 * hidden,
         max_position_embeddings=514, type_vocab_size=1, pad_token_id=1, bos_token_id=0, eos_token_id=2,
-        initializer_range=0.2, **more,
+        initializer_range=0.2 if tiny else 0.02, **more,
     )  # fmt: skip
 
 
-def make_encoder(out: Path, *, seed: int = 0) -> Path:
+def make_encoder(out: Path, *, seed: int = 0, hidden: int = 64, layers: int = 2) -> Path:
     from sentence_transformers import SentenceTransformer
     from sentence_transformers.sentence_transformer import modules
     from transformers import XLMRobertaModel
@@ -63,11 +65,11 @@ def make_encoder(out: Path, *, seed: int = 0) -> Path:
     tokenizer = xlmr_tokenizer()
     torch.manual_seed(seed)
     base = out.with_name(out.name + "-base")
-    XLMRobertaModel(_xlmr_config(len(tokenizer))).save_pretrained(base)
+    XLMRobertaModel(_xlmr_config(len(tokenizer), hidden=hidden, layers=layers)).save_pretrained(base)
     tokenizer.save_pretrained(base)
     parts = [
         modules.Transformer(str(base), max_seq_length=512),
-        modules.Pooling(64, pooling_mode="cls"),
+        modules.Pooling(hidden, pooling_mode="cls"),
         modules.Normalize(),
     ]
     SentenceTransformer(modules=parts, device="cpu").save(str(out))

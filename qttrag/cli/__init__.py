@@ -7,7 +7,7 @@ import sys
 
 import typer
 
-from qttrag.cli import ask, cache, doctor, index, listing, models, output, text
+from qttrag.cli import ask, cache, changes, doctor, index, listing, models, output, searching, text
 from qttrag.errors import InputError, QttragError
 
 app = typer.Typer(
@@ -23,6 +23,12 @@ app = typer.Typer(
 app.command("ask")(ask.ask)
 app.command("translate")(text.translate)
 app.command("tag")(text.tag)
+index.app.command("append")(changes.append)
+index.app.command("remove")(changes.remove)
+index.app.command("compact")(changes.compact)
+index.app.command("tune")(searching.tune)
+index.app.command("import-bergen")(searching.import_bergen)
+index.app.command("measure-shifts")(searching.measure_shifts)
 app.add_typer(index.app, name="index")
 app.add_typer(models.app, name="models")
 app.command("strategies")(listing.strategies)

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from qttrag.indexes.recipe import Chunking
 from qttrag.languages import SPACELESS
 from qttrag.types import Lang
 
+# Thai, Lao, Tibetan, Myanmar, Khmer; the punctuation, kana and characters of Chinese and Japanese; their full width
+_SPACELESS = (
+    "\u0e00-\u0fff\u1000-\u109f\u1780-\u17ff\u3000-\u30ff\u3400-\u9fff\uf900-\ufaff\uff00-\uffef\U00020000-\U0003134f"
+)
+_BREAK = re.compile(rf"(?<=[{_SPACELESS}])\s*\n\s*(?=[{_SPACELESS}])")
+
 
 def chunk(text: str, lang: Lang, settings: Chunking) -> list[str]:
-    """Return the passages of a text, in order. White space is folded to single spaces; none is put in.
+    """Return the passages of a text, in order. White space is folded to single spaces; none is put in, and a line
+    break between two characters of a script without spaces becomes none.
 
     Without overlap the passages joined hold every word (or character) of the text once."""
     if not settings.enabled:
@@ -24,8 +32,12 @@ def chunk(text: str, lang: Lang, settings: Chunking) -> list[str]:
 
 
 def _units(text: str, characters: bool) -> list[str]:
-    folded = " ".join(text.split())
+    folded = _folded(text)
     return list(folded) if characters else folded.split()
+
+
+def _folded(text: str) -> str:
+    return " ".join(_BREAK.sub("", text).split())
 
 
 def _pieces(units: Sequence[str], size: int, separator: str) -> list[str]:
@@ -36,7 +48,7 @@ def _pieces(units: Sequence[str], size: int, separator: str) -> list[str]:
 def _sentences(text: str, lang: Lang) -> list[str]:
     import sentencex
 
-    return list(sentencex.segment(lang.split("-")[0], " ".join(text.split())))
+    return list(sentencex.segment(lang.split("-")[0], _folded(text)))
 
 
 def _aligned(sentences: Sequence[Sequence[str]], settings: Chunking, separator: str) -> list[str]:

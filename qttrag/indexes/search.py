@@ -1,20 +1,25 @@
-"""Built indexes, opened: checked, memory-mapped, searched."""
+"""Built indexes, opened: checked, memory-mapped, searched in two stages.
+
+A FAISS index, compressed or not, names candidates; these are scored with the vectors as they are stored."""
 
 from __future__ import annotations
 
 import importlib
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from qttrag import resources
 from qttrag.errors import CollectionError, unknown
-from qttrag.indexes import filtering
 from qttrag.indexes import manifest as manifests
-from qttrag.indexes import passages as passage_files
-from qttrag.indexes.build import FAISS_FILE
+from qttrag.indexes import tombstones
+from qttrag.indexes.exact import ROUNDING
+from qttrag.indexes.first_stage import AS_BUILT, Candidates, Effort, FirstStage
 from qttrag.indexes.manifest import Manifest, again
 from qttrag.indexes.passages import Passages
+from qttrag.indexes.rescoring import best, rescored
+from qttrag.indexes.training import FAISS_FILE
 from qttrag.indexes.vectors import Vectors
 from qttrag.types import Hit, Lang
 
@@ -22,12 +27,22 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-_SPARE = 32  # candidates beyond k, so that ties at the edge are broken by id and not by position
+SPARE = 32  # candidates beyond k at least, so that ties at the edge are broken by id and not by position
+_UNTUNED = 10  # candidates for each hit where nobody has measured how many it takes: RaBitQ's bits want most
+_FILES_BESIDE = 128  # that a process may open beside those of an index
+_WIDER = 4  # times as many candidates or lists, where they were too few
 
 
 class Located(NamedTuple):
     folder: Path
     manifest: Manifest
+
+
+class Plan(NamedTuple):
+    """How hits are searched for: with which effort, and how many candidates are scored with the stored vectors."""
+
+    effort: Effort
+    depth: int
 
 
 def built() -> list[str]:
@@ -57,47 +72,63 @@ def verify(name: str) -> list[str]:
     found = manifests.problems(folder, manifest, full=True)
     if not found:
         try:
-            _load(folder, manifest)
+            _load(folder, manifest, threads=1)
         except CollectionError as error:
             found.append(str(error))
     return found
 
 
-def open_index(name: str) -> Collection:
+def open_index(name: str, *, threads: int | None = None) -> Collection:
     """Return a built index, after checking that its files are those that were written.
+
+    `threads`: so many search at the same time; None: as many as there are cores.
 
     Raises:
         CollectionError: there is no such index, or it is damaged."""
     folder, manifest = find(name)
     if found := manifests.problems(folder, manifest, full=False):
         raise CollectionError(f"index '{manifest.name}': {'; '.join(found)}; {again(folder)}")
-    return _load(folder, manifest)
+    return _load(folder, manifest, threads=threads)
 
 
-def _load(folder: Path, manifest: Manifest) -> Collection:
+def _load(folder: Path, manifest: Manifest, *, threads: int | None) -> Collection:
     import faiss
 
+    _let_open(_FILES_BESIDE + 2 * len(manifest.files))
     try:
-        passages = Passages(folder / passage_files.FILE)
+        passages = Passages(folder, tombstones.read(folder, manifest.files, manifest.rows))
         vectors = Vectors(folder)
         index = faiss.read_index(str(folder / FAISS_FILE), faiss.IO_FLAG_MMAP_IFC)
     except (OSError, ValueError, RuntimeError) as error:
         words = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise CollectionError(f"index '{manifest.name}' in {folder} is damaged ({words}); {again(folder)}") from error
     counts = {len(passages), len(vectors), index.ntotal, manifest.rows}
-    if len(counts) != 1 or index.d != manifest.dim:
+    if len(counts) != 1 or not index.d == vectors.dim == manifest.dim:
         raise CollectionError(f"index '{manifest.name}' in {folder}: its files disagree; {again(folder)}")
-    return Collection(manifest, passages, vectors, index)
+    return Collection(manifest, passages, vectors, FirstStage(index, threads=threads))
+
+
+def _let_open(files: int) -> None:
+    """Let this process have so many more files open, as far as the system allows it: each shard is two."""
+    with suppress(ImportError, OSError, ValueError):  # Windows has no such limit
+        import resource
+
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        known = Path("/proc/self/fd")
+        open_now = len(list(known.iterdir())) if known.is_dir() else soft // 2
+        wanted = open_now + files
+        if soft != resource.RLIM_INFINITY and soft < wanted:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted if hard < 0 else min(wanted, hard), hard))
 
 
 class Collection:
-    """An open index. `passages` and `vectors` by row; `search` finds rows."""
+    """An open index. `passages` and `vectors` by row; `search` finds passages, `nearest` rows."""
 
-    def __init__(self, manifest: Manifest, passages: Passages, vectors: Vectors, index: Any) -> None:
+    def __init__(self, manifest: Manifest, passages: Passages, vectors: Vectors, first_stage: FirstStage) -> None:
         self.manifest = manifest
         self.passages = passages
         self.vectors = vectors
-        self._index = index
+        self.first_stage = first_stage
         self._selectors: dict[frozenset[Lang], Any] = {}
 
     def search(
@@ -106,37 +137,93 @@ class Collection:
         """Return up to `k` hits a query, best first, ties by passage id; only passages in `langs`.
 
         `queries`: unit vectors, float32, shape (n, dim). Scores are cosines computed from the stored vectors,
-        whatever the FAISS index stores, and do not depend on what else is searched at the same time.
+        whatever the FAISS index stores. Hits and scores do not depend on what else is searched at the same time.
 
         Raises:
             CollectionError: FAISS cannot search its index so."""
-        wanted = set(self.manifest.langs) if langs == "all" else set(self.manifest.langs) & set(langs)
+        counts = self.manifest.langs
+        wanted = set(counts) if langs == "all" else set(counts) & set(langs)
         if not wanted:
             return [[] for _ in queries]
-        parameters = None
-        if wanted != set(self.manifest.langs):
-            parameters = self._parameters(frozenset(map(Lang, wanted)), k)
+        everything = wanted == set(counts) and not len(self.passages.removed)
+        selector = None if everything else self._selector(frozenset(map(Lang, wanted)))
+        enough = min(k, sum(counts[lang] for lang in wanted))
+        return [self._hits(found, k) for found in self.nearest(queries, k, selector=selector, enough=enough)]
+
+    def plan(self, k: int) -> Plan:
+        """Return how `k` hits are searched for: as `qttrag index tune` has chosen, or else with many candidates."""
+        tuned = self.manifest.tuned
+        if tuned is None:
+            return Plan(AS_BUILT, k + SPARE if self.first_stage.exact else k * _UNTUNED)
+        return Plan(Effort(tuned.nprobe, tuned.ef_search), -(-tuned.depth * max(k, tuned.k) // tuned.k))
+
+    def nearest(
+        self,
+        queries: NDArray[np.float32],
+        k: int,
+        *,
+        plan: Plan | None = None,
+        selector: Any = None,
+        enough: int | None = None,
+    ) -> list[Candidates]:
+        """Return the best `k` rows a query and all that score as the last of them, best first, with their cosines.
+
+        `selector`: FAISS's, of the rows to search. `enough`: where lists give fewer hits, more lists are looked at;
+        None: never. The rest is as in `search`."""
+        effort, depth = plan or self.plan(k)
+        depth = min(max(depth, k + SPARE), len(self.passages))
+        found = self._find(queries, depth, effort, selector)
+        scored = [best(each, k) for each in rescored(self.vectors, queries, found)]
+        short = [n for n, each in enumerate(found) if self._falls_short(each, scored[n], depth, enough or 0)]
+        if short and (wider := self._wider(effort, depth)):
+            more = self.nearest(queries[short], k, plan=wider, selector=selector, enough=enough)
+            for n, each in zip(short, more, strict=True):
+                scored[n] = each
+        return scored
+
+    def _falls_short(self, found: Candidates, scored: Candidates, depth: int, enough: int) -> bool:
+        """Say whether there are too few candidates, or, of an exact search, more that may tie with the last hit."""
+        if self.first_stage.exact:
+            return len(found.rows) == depth and bool(scored.scores[-1] - found.scores[-1] < ROUNDING)
+        return len(found.rows) < enough
+
+    def _wider(self, effort: Effort, depth: int) -> Plan | None:
+        """Return a plan that finds more candidates, or None if there is none."""
+        stage = self.first_stage
+        if stage.exact:
+            return Plan(effort, depth * _WIDER) if depth < len(self.passages) else None
+        looked_at = stage.probed(effort)
+        if stage.lists is None or looked_at >= stage.lists:
+            return None
+        return Plan(effort._replace(nprobe=looked_at * _WIDER), depth)
+
+    def _find(self, queries: NDArray[np.float32], n: int, effort: Effort, selector: Any) -> list[Candidates]:
         try:
-            _, found = self._index.search(queries, min(k + _SPARE, len(self.passages)), params=parameters)
+            return self.first_stage.find(queries, n, effort, selector)
         except RuntimeError as error:
             words = str(error).rsplit("\n", 1)[-1]
             raise CollectionError(
-                f"index '{self.manifest.name}': FAISS cannot search its '{self.manifest.recipe['faiss']}' ({words}); "
+                f"index '{self.manifest.name}': FAISS cannot search its '{self.factory}' ({words}); "
                 "build it with another `faiss:`, `Flat` always works"
             ) from error
-        return [self._hits(query, rows[rows >= 0], k) for query, rows in zip(queries, found, strict=True)]
 
-    def _hits(self, query: NDArray[np.float32], rows: NDArray[np.int64], k: int) -> list[Hit]:
-        # a product row by row: a matrix product may round otherwise for another number of rows
-        scores = (self.vectors.take(rows) * query).sum(axis=1)
-        hits = [Hit(self.passages[int(row)], float(score)) for row, score in zip(rows, scores, strict=True)]
+    def _hits(self, found: Candidates, k: int) -> list[Hit]:
+        hits = [
+            Hit(self.passages[row], score)
+            for row, score in zip(found.rows.tolist(), found.scores.tolist(), strict=True)
+        ]
         return sorted(hits, key=lambda hit: (-hit.score, hit.passage.passage_id))[:k]
 
-    def _parameters(self, langs: frozenset[Lang], k: int) -> Any:
+    @property
+    def factory(self) -> str:
+        """Return the FAISS factory string that the index was made by."""
+        return self.manifest.faiss or str(self.manifest.recipe["faiss"])
+
+    def _selector(self, langs: frozenset[Lang]) -> Any:
         faiss: Any = importlib.import_module("faiss")  # its stubs lack what SWIG makes
         import numpy as np
 
         if langs not in self._selectors:
             bits = np.packbits(self.passages.rows_of(sorted(langs)), bitorder="little")
             self._selectors[langs] = (bits, faiss.IDSelectorBitmap(bits))  # FAISS keeps a pointer to the bits
-        return filtering.parameters(self._index, self._selectors[langs][1], k + _SPARE)
+        return self._selectors[langs][1]

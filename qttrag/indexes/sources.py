@@ -1,20 +1,25 @@
-"""Records from files: JSONL, Parquet, TSV. A bad record is an error with its line, or is skipped and counted."""
+"""Records of a source, from any position on. A bad record is an error with its line, or is skipped and counted."""
 
 from __future__ import annotations
 
-import glob
-import json
+import tempfile
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
-from qttrag.errors import ConfigError, InputError
+from qttrag.errors import InputError
+from qttrag.indexes import cleaning, formats, listing
+from qttrag.indexes.formats import BadRecord, Row
+from qttrag.indexes.listing import SourceFile
 from qttrag.indexes.recipe import Recipe
+from qttrag.indexes.seen import Seen, digest
 from qttrag.languages import language
 from qttrag.types import Lang
 
 OnError = Literal["stop", "skip"]
+READING = 1  # raised whenever the same source comes to give other passages, which are not to be mixed
+NO_PROSE = "no sentence left"  # what cleaning leaves nothing of is no error
 
 
 class Record(NamedTuple):
@@ -26,113 +31,116 @@ class Record(NamedTuple):
     lang: Lang
 
 
-class BadRecord(InputError):
-    """A record that cannot be used. `cause` is a word to count by."""
+class Position(NamedTuple):
+    """How much is read: all of the first `file` files, and `row` rows of the next."""
 
-    def __init__(self, cause: str, message: str) -> None:
-        super().__init__(f"{message}; correct it, or count and leave out such records with --on-error skip")
-        self.cause = cause
+    file: int
+    row: int
 
 
-def records(recipe: Recipe, *, on_error: OnError, skipped: Counter[str]) -> Iterator[Record]:
-    """Yield the records of a recipe's source in order; count what is skipped, by cause, in `skipped`.
+class Taken(NamedTuple):
+    """Digests of the ids of records, and how many records were left out, by cause."""
+
+    ids: list[int]
+    skipped: Counter[str]
+
+
+class Reader:
+    """Reads a recipe's source once. While it is iterated over, its attributes tell of what was read so far:
+
+    `position`, and `share` of all bytes; `take` gives what there was since it was last called. `seen`: ids that were
+    read before; `known`: those that an index has already.
 
     Raises:
-        ConfigError: a path matches no file.
-        BadRecord: a record is not as it must be, and `on_error` is "stop"."""
-    seen: set[str] = set()
-    for file in _files(recipe):
-        for where, read in _rows(recipe, file):
-            try:
-                record = _record(recipe, where, read)
-                if record.record_id in seen:
-                    raise BadRecord("repeated id", f"{where}: the id '{record.record_id}' was there before")
-            except BadRecord as error:
-                if on_error == "stop":
-                    raise
-                skipped[error.cause] += 1
-                continue
-            seen.add(record.record_id)
-            yield record
+        BadRecord: a record is not as it must be, and `on_error` is "stop".
+        InputError: a file is not of its kind.
+        ConfigError: a file cannot be fetched."""
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        files: Sequence[SourceFile],
+        *,
+        on_error: OnError,
+        start: Position = Position(0, 0),  # noqa: B008  a tuple
+        seen: Seen | None = None,
+        known: Seen | None = None,
+        folder: Path | None = None,
+    ) -> None:
+        self.position = start
+        self._skipped: Counter[str] = Counter()
+        self._ids: list[int] = []
+        self._seen = Seen() if seen is None else seen
+        self._known = Seen() if known is None else known
+        self._recipe = recipe
+        self._files = files
+        self._on_error = on_error
+        self._folder = folder or Path(tempfile.gettempdir())
+        self._bytes = sum(file.size for file in files) or 1
+        self._share_of_file = 0.0
+
+    @property
+    def share(self) -> float:
+        """Return how much of the source is read, from 0 to 1."""
+        before = sum(file.size for file in self._files[: self.position.file])
+        here = self._files[self.position.file].size if self.position.file < len(self._files) else 0
+        return min(1.0, (before + here * self._share_of_file) / self._bytes)
+
+    def take(self) -> Taken:
+        taken = Taken(self._ids, self._skipped)
+        self._ids, self._skipped = [], Counter()
+        return taken
+
+    def __iter__(self) -> Iterator[Record]:
+        for number in range(self.position.file, len(self._files)):
+            file = self._files[number]
+            skip = self.position.row if number == self.position.file else 0
+            self.position, self._share_of_file = Position(number, skip), 0.0
+            with listing.local(self._recipe, file, self._folder) as path:
+                for row in formats.rows(self._recipe.source, path, name=file.name, skip=skip):
+                    self.position, self._share_of_file = Position(number, row.number), row.share
+                    if (record := self._record(row)) is not None:
+                        yield record
+        self.position, self._share_of_file = Position(len(self._files), 0), 0.0
+
+    def _record(self, row: Row) -> Record | None:
+        try:
+            record = _record(self._recipe, row)
+            key = digest(record.record_id)
+            if key in self._seen:
+                raise BadRecord("repeated id", f"{row.where}: the id '{record.record_id}' was there before")
+            if key in self._known:
+                raise BadRecord(
+                    "id in the index", f"{row.where}: the index has '{record.record_id}'; replace it with --replace"
+                )
+        except BadRecord as error:
+            if self._on_error == "stop":
+                raise
+            self._skipped[error.cause] += 1
+            return None
+        self._seen.add(key)
+        self._ids.append(key)
+        if self._recipe.source.clean:
+            record = record._replace(text=cleaning.wikipedia(record.text))
+        if not record.text:
+            self._skipped[NO_PROSE] += 1
+            return None
+        return record
 
 
-def _files(recipe: Recipe) -> list[Path]:
-    files: list[Path] = []
-    for pattern in recipe.source.path:
-        matching = map(Path, glob.glob(pattern, recursive=True))  # noqa: PTH207  patterns are absolute
-        found = sorted(path for path in matching if not path.is_dir())
-        if not found:
-            raise ConfigError(
-                f"recipe '{recipe.name}': no file at source path '{pattern}'; paths are beside the recipe, "
-                "and of a folder they name the files (folder/*.jsonl)"
-            )
-        files += found
-    return files
-
-
-def _rows(recipe: Recipe, file: Path) -> Iterator[tuple[str, Mapping[str, Any] | BadRecord]]:
-    if recipe.source.kind == "parquet":
-        yield from _parquet(recipe, file)
-        return
-    parse = _json if recipe.source.kind == "jsonl" else _tsv
-    with file.open("rb") as stream:
-        for number, line in enumerate(stream, 1):
-            where = f"{file}:{number}"
-            try:
-                text = line.decode("utf-8-sig" if number == 1 else "utf-8").rstrip("\r\n")
-            except UnicodeDecodeError as error:
-                yield where, BadRecord("not UTF-8", f"{where}: not UTF-8 ({error.reason} at byte {error.start})")
-                continue
-            if text.strip():
-                yield where, parse(recipe, where, text)
-
-
-def _json(recipe: Recipe, where: str, text: str) -> Mapping[str, Any] | BadRecord:
-    try:
-        value = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        return BadRecord("not JSON", f"{where}: not JSON ({error})")
-    return value if isinstance(value, dict) else BadRecord("not an object", f"{where}: not a JSON object")
-
-
-def _tsv(recipe: Recipe, where: str, text: str) -> Mapping[str, Any] | BadRecord:
-    cells = text.split("\t")
-    if not 2 <= len(cells) <= 3:
-        return BadRecord("columns", f"{where}: {len(cells)} columns; TSV has id, text and perhaps title")
+def _record(recipe: Recipe, row: Row) -> Record:
+    cells, where = row.cells, row.where
+    if isinstance(cells, BadRecord):
+        raise cells
     fields = recipe.source.fields
-    return dict(zip((fields.id, fields.text, fields.title), cells, strict=False))
-
-
-def _parquet(recipe: Recipe, file: Path) -> Iterator[tuple[str, Mapping[str, Any] | BadRecord]]:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    fields = recipe.source.fields
-    wanted = [fields.id, fields.title, fields.text, fields.lang]
-    try:
-        reader = pq.ParquetFile(file)
-        present = [name for name in wanted if name in reader.schema_arrow.names]
-        number = 0
-        for batch in reader.iter_batches(batch_size=4096, columns=present):
-            for row in batch.to_pylist():
-                number += 1
-                yield f"{file}: row {number}", row
-    except (pa.ArrowInvalid, OSError) as error:
-        raise InputError(f"{file}: not a Parquet file ({str(error).splitlines()[0]})") from error
-
-
-def _record(recipe: Recipe, where: str, row: Mapping[str, Any] | BadRecord) -> Record:
-    if isinstance(row, BadRecord):
-        raise row
-    fields = recipe.source.fields
-    identifier = row.get(fields.id)
+    identifier = cells.get(fields.id)
     if isinstance(identifier, int) and not isinstance(identifier, bool):
         identifier = str(identifier)
-    text = _string(where, fields.text, row.get(fields.text))
-    title = row.get(fields.title)
+    text = _string(where, fields.text, cells.get(fields.text), may_be_empty=recipe.source.kind == "kilt")
+    title = cells.get(fields.title)
     lang = recipe.lang
     if lang is None:
-        lang = _lang(where, _string(where, fields.lang, row.get(fields.lang)))
+        lang = _lang(where, _string(where, fields.lang, cells.get(fields.lang)))
     return Record(
         _string(where, fields.id, identifier),
         "" if title is None else _string(where, fields.title, title, may_be_empty=True),

@@ -82,7 +82,7 @@ class BM25Retriever:
         rows = [
             _Row(collection, row)
             for collection in map(open_index, self._collections)
-            for row in range(len(collection.passages))
+            for row in collection.passages.living().tolist()
         ]
         index = bm25s.BM25(k1=self._k1, b=self._b)
         index.index([tokenise(at.collection.passages[at.row].content) for at in rows], show_progress=False)

@@ -8,7 +8,8 @@ from qttrag import devices
 from qttrag.batching import Batcher
 from qttrag.errors import CollectionError, ConfigError
 from qttrag.loading import Lazy
-from qttrag.retrievers import pool
+from qttrag.retrievers import merging, pool
+from qttrag.retrievers.merging import Merged
 from qttrag.types import Hit, Lang, Query
 
 if TYPE_CHECKING:
@@ -21,18 +22,24 @@ class _Request(NamedTuple):
     tokens: int
     k: int
     langs: tuple[Lang, ...] | Literal["all"]
+    lang: Lang
 
 
 class _Loaded(NamedTuple):
     encoder: Encoder
-    batcher: Batcher[_Request, list[Hit]]
+    batcher: Batcher[_Request, Merged]
 
 
 class DenseRetriever:
     """Retriever kind `dense`.
 
     `collections` must have been built with this `model`. `languages`: search only passages in these, "query"
-    standing for the language of the question; the paper's pool is ["en", "query"]. null: all."""
+    standing for the language of the question; the paper's pool is ["en", "query"]. null: all.
+
+    Hits of all are merged by score. `quotas`: at least so much of them is in a language, if it has as many, e.g.
+    {query: 0.3}. `shifts`: added to the scores of passages in a language other than the question's, for which encoders
+    score all passages lower, e.g. {ko: {en: 0.04}} for questions in Korean and passages in English, as
+    `qttrag index measure-shifts` finds them. `threads`: searching at the same time; null: as many as cores."""
 
     def __init__(
         self,
@@ -44,12 +51,19 @@ class DenseRetriever:
         device: str = "auto",
         max_tokens: int = 256,
         batch_tokens: int = 16_384,
+        quotas: dict[str, float] | None = None,
+        shifts: dict[str, dict[str, float]] | None = None,
+        threads: int | None = None,
     ) -> None:
         if not collections:
             raise ConfigError("retriever kind 'dense': `collections:` is empty; name at least one built index")
         self._model = model
         self._collections = collections
+        if threads is not None and threads < 1:
+            raise ConfigError(f"retriever kind 'dense': `threads: {threads}`: at least 1, or null for all cores")
         self._languages = pool.check(languages)
+        self._merging = merging.check(quotas, shifts)
+        self._threads = threads
         self._revision = revision
         self._device = device
         self._max_tokens = max_tokens
@@ -62,14 +76,16 @@ class DenseRetriever:
     async def retrieve(self, query: Query, k: int) -> list[Hit]:
         encoder, batcher = await self._lazy.get()
         tokens = min(encoder.lengths([query.text])[0], self._max_tokens)
-        (hits,) = await batcher.map([_Request(query.text, tokens, k, pool.langs(self._languages, query))])
-        return hits
+        request = _Request(query.text, tokens, k, pool.langs(self._languages, query), query.lang)
+        (merged,) = await batcher.map([request])
+        merging.report(merged, query.lang)
+        return merged.hits
 
     def _load(self) -> _Loaded:
         from qttrag.encoders import Encoder
         from qttrag.indexes.search import open_index
 
-        collections = [open_index(name) for name in self._collections]
+        collections = [open_index(name, threads=self._threads) for name in self._collections]
         encoder = Encoder(self._model, revision=self._revision, device=self._device, max_tokens=self._max_tokens)
         for collection in collections:
             _check(collection, encoder, self._model)
@@ -78,24 +94,24 @@ class DenseRetriever:
             raise CollectionError(f"collections {self._collections} want different query prefixes; search them apart")
         (prefix,) = prefixes
 
-        def run(requests: list[_Request]) -> list[list[Hit]]:
+        def run(requests: list[_Request]) -> list[Merged]:
             vectors = encoder.encode([prefix + request.text for request in requests])
-            found = [collection.search(vectors, requests[0].k, requests[0].langs) for collection in collections]
-            return [_merge([hits[n] for hits in found], requests[0].k) for n in range(len(requests))]
+            _, _, k, langs, lang = requests[0]
+            found = [
+                collection.search(vectors, k, group)
+                for collection in collections
+                for group in merging.groups(collection, langs, self._merging.apart(lang))
+            ]
+            return [merging.merge([hits[n] for hits in found], k, lang, self._merging) for n in range(len(requests))]
 
         batcher = Batcher(
             run,
             executor=devices.executor(encoder.device),
             length=lambda request: request.tokens,
             max_length=self._batch_tokens,
-            key=lambda request: (request.k, request.langs),
+            key=lambda request: (request.k, request.langs, request.lang if self._merging.any else None),
         )
         return _Loaded(encoder, batcher)
-
-
-def _merge(found: list[list[Hit]], k: int) -> list[Hit]:
-    hits = [hit for of_collection in found for hit in of_collection]
-    return sorted(hits, key=lambda hit: (-hit.score, hit.passage.passage_id))[:k]
 
 
 def _check(collection: Collection, encoder: Encoder, model: str) -> None:

@@ -100,6 +100,21 @@ def test_index_commands(run: Any, config: Path) -> None:
     assert [hit["lang"] for hit in hits] == ["fi"] * 3
 
 
+def test_an_index_is_changed_by_commands(run: Any, config: Path, tmp_path: Path) -> None:
+    new = tmp_path / "new.jsonl"
+    new.write_text('{"id": "new", "text": "Uusi silta."}\n')
+    assert run("index", "append", "mixed", new, "--lang", "fi", "--json").json["rows"] == 41
+    shown = run("index", "remove", "mixed", "en-0", "new", "--json").json
+    assert (shown["removed"], shown["langs"]["en"]) == (2, 9)
+    ids = tmp_path / "ids.txt"
+    ids.write_text("ko-1\nnowhere\n")
+    assert run("index", "remove", "mixed", "--file", ids).code == 2
+    assert "3 passages, until it is compacted" in run("index", "remove", "mixed", "--file", ids, "--missing-ok").out
+    assert "1 passages, 0 replaced" in run("index", "info", "mixed").out
+    assert run("index", "compact", "mixed", "--json").json["rows"] == 38
+    assert run("index", "remove", "mixed").code == 2
+
+
 def test_verify_of_a_damaged_index_is_exit_code_3(run: Any, config: Path) -> None:
     from qttrag import resources
 
@@ -265,6 +280,13 @@ def test_a_passage_cannot_steer_the_terminal(run: Any, tmp_path: Path, tiny: Pat
     assert "\u001b[2J" not in shown.out
     assert "\u202e" not in shown.out
     assert "[red]T" in shown.out
+
+
+def test_a_log_is_told_how_far_a_build_is(
+    run: Any, tmp_path: Path, tiny: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("qttrag.cli.index._TELL_SECONDS", 0.0)
+    assert "encoding mixed: 40 passages" in run("index", "build", deployment.write_recipe(tmp_path, tiny)).err
 
 
 def test_an_error_cannot_steer_the_terminal(run: Any, tmp_path: Path, tiny: Path) -> None:

@@ -51,10 +51,10 @@ def test_hits_are_those_of_an_exact_scan(tmp_path: Path, tiny: Path, faiss: str)
     collection = search.open_index("mixed")
     queries = encode(tiny, ["silta Turku", "다리", "library in Seoul"])
     if faiss.startswith("IVF"):
-        collection._index.nprobe = 4
+        collection.first_stage.index.nprobe = 4
     vectors = np.concatenate(list(collection.vectors))
     for query, hits in zip(queries, collection.search(queries, 5), strict=True):
-        scores = (vectors * query).sum(axis=1)
+        scores = np.einsum("ij,j->i", vectors, query)
         exact = sorted(
             ((-float(s), collection.passages[row].passage_id) for row, s in enumerate(scores)),
         )[:5]
@@ -71,13 +71,14 @@ def test_hits_are_those_of_an_exact_scan(tmp_path: Path, tiny: Path, faiss: str)
         "IVF2,PQ8x4,RFlat",
         "RR32,IVF2,SQ8",
         "PCA32,HNSW16,RFlat",
+        "RR64,IVF4,RaBitQ",
     ],
 )
 def test_a_language_filter_still_gives_k_hits(tmp_path: Path, tiny: Path, faiss: str) -> None:
     building.build(recipe(tmp_path, tiny, faiss=faiss))
     collection = search.open_index("mixed")
     if "IVF" in faiss:
-        vector_search.extract_index_ivf(collection._index).nprobe = 4
+        vector_search.extract_index_ivf(collection.first_stage.index).nprobe = 4
     (hits,) = collection.search(encode(tiny, ["silta"]), 10, [Lang("fi")])
     assert [hit.passage.lang for hit in hits] == ["fi"] * 10
     assert collection.search(encode(tiny, ["silta"]), 10, [Lang("sv")]) == [[]]
@@ -108,6 +109,34 @@ def test_vectors_come_back_in_the_order_asked_across_shards(tmp_path: Path, tiny
     assert len(vectors) == 40
     assert np.array_equal(vectors.take(rows), everything[rows])
     assert np.allclose(np.linalg.norm(everything, axis=1), 1, atol=1e-2)
+
+
+def test_the_vectors_are_those_the_encoder_gives_of_each_passage(tmp_path: Path, tiny: Path) -> None:
+    building.build(recipe(tmp_path, tiny, shard_rows=7, encoder={"model": str(tiny / "encoder"), "batch_tokens": 100}))
+    collection = search.open_index("mixed")
+    texts = [collection.passages[row].content for row in range(40)]
+    assert np.allclose(np.concatenate(list(collection.vectors)), encode(tiny, texts), atol=2e-3)
+
+
+def test_a_shard_ends_with_a_record(tmp_path: Path, tiny: Path) -> None:
+    made = recipe(tmp_path, tiny, shard_rows=4, chunking={"size": 10})
+    rows = [{"id": str(n), "text": "word " * 30, "lang": "en"} for n in range(5)]
+    (tmp_path / "mixed.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert building.build(made).shards == [6, 6, 3]
+    found = search.open_index("mixed").passages
+    assert [found[row].passage_id for row in range(15)] == [f"{n}#{part}" for n in range(5) for part in range(3)]
+
+
+def test_progress_is_told_by_step_to_the_end(tmp_path: Path, tiny: Path) -> None:
+    told: list[building.Progress] = []
+    building.build(recipe(tmp_path, tiny, faiss="IVF4,Flat"), progress=told.append)
+    assert list(dict.fromkeys(each.step for each in told)) == ["encode", "train", "add"]
+    assert told[-1] == ("add", 40, 1.0)
+    assert [each for each in told if each.step == "encode"][-1] == ("encode", 40, 1.0)
+
+
+def test_a_factory_string_is_chosen_and_recorded(tmp_path: Path, tiny: Path) -> None:
+    assert building.build(recipe(tmp_path, tiny, faiss="auto")).faiss == "Flat"
 
 
 def test_passages_longer_than_the_encoder_reads_are_counted(tmp_path: Path, tiny: Path) -> None:
@@ -203,6 +232,14 @@ def test_a_damaged_manifest_is_named(tmp_path: Path, tiny: Path) -> None:
     building.build(recipe(tmp_path, tiny))
     (resources.built_folder() / "mixed" / "manifest.json").write_text("{")
     with pytest.raises(CollectionError, match=r"manifest.json: damaged"):
+        search.open_index("mixed")
+
+
+def test_one_changed_character_of_the_manifest_is_found(tmp_path: Path, tiny: Path) -> None:
+    building.build(recipe(tmp_path, tiny))
+    path = resources.built_folder() / "mixed" / "manifest.json"
+    path.write_text(path.read_text().replace('"en": 10', '"es": 10'))
+    with pytest.raises(CollectionError, match=r"manifest.json: damaged \(it is not what was written\)"):
         search.open_index("mixed")
 
 

@@ -26,6 +26,10 @@ def test_no_space_is_put_between_characters() -> None:
     assert chunk("北京是中国的首都。", ZH, Chunking()) == ["北京是中国的首都。"]
 
 
+def test_a_line_break_between_such_characters_is_no_space() -> None:
+    assert chunk("北京是首都。\n\n上海 是\nShanghai\n城市。", ZH, Chunking()) == ["北京是首都。上海 是 Shanghai 城市。"]
+
+
 def test_the_unit_can_be_chosen() -> None:
     assert len(chunk("a" * 250, EN, Chunking(unit="characters"))) == 3
     assert len(chunk("字" * 250, ZH, Chunking(unit="words"))) == 1

@@ -1,8 +1,13 @@
 from __future__ import annotations
 
+import gzip
 import json
+import os
 import re
+import subprocess
+import sys
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +16,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from qttrag.errors import ConfigError, InputError
+from qttrag.indexes import listing
 from qttrag.indexes.recipe import Recipe, load
-from qttrag.indexes.sources import Record, records
+from qttrag.indexes.sources import Reader, Record
+from tests.hub import Hub
+from tests.indexes.dataset_hub import DatasetHub
 
 GOOD = {"id": "1", "title": "T", "text": "Some text.", "lang": "en"}
 
@@ -24,8 +32,11 @@ def recipe(folder: Path, content: bytes | str, *, kind: str = "jsonl", **more: A
 
 
 def read(made: Recipe, skipped: Counter[str] | None = None) -> list[Record]:
-    on_error = "stop" if skipped is None else "skip"
-    return list(records(made, on_error=on_error, skipped=Counter() if skipped is None else skipped))  # type: ignore[arg-type]
+    reader = Reader(made, listing.files(made), on_error="stop" if skipped is None else "skip")
+    found = list(reader)
+    if skipped is not None:
+        skipped.update(reader.take().skipped)
+    return found
 
 
 def lines(*rows: object) -> str:
@@ -163,3 +174,155 @@ def test_a_source_that_is_a_folder_is_told_to_name_its_files(tmp_path: Path) -> 
     made = recipe(tmp_path, lines(GOOD), source={"path": str(tmp_path)})
     with pytest.raises(ConfigError, match=r"no file at source path .*folder/\*\.jsonl"):
         read(made)
+
+
+def test_gzipped_lines_are_read(tmp_path: Path) -> None:
+    (tmp_path / "x.jsonl.gz").write_bytes(gzip.compress(lines(GOOD, {**GOOD, "id": "2"}).encode()))
+    made = recipe(tmp_path, "", source={"path": str(tmp_path / "x.jsonl.gz")})
+    assert [record.record_id for record in read(made)] == ["1", "2"]
+
+
+def test_a_gzip_file_cut_short_is_named(tmp_path: Path) -> None:
+    (tmp_path / "x.jsonl.gz").write_bytes(gzip.compress(lines(GOOD).encode() * 100)[:-20])
+    made = recipe(tmp_path, "", source={"path": str(tmp_path / "x.jsonl.gz")})
+    with pytest.raises(InputError, match=r"x\.jsonl\.gz: not a whole gzip file"):
+        read(made, Counter())
+
+
+def test_passages_as_dpr_has_them_are_read(tmp_path: Path) -> None:
+    content = 'id\ttext\ttitle\n1\t"Aaron ( or ; ""Ahärôn"") is a prophet"\tAaron\n2\tHe said "no".\t"Heroes" (song)\n'
+    (tmp_path / "psgs.tsv.gz").write_bytes(gzip.compress(content.encode()))
+    made = recipe(tmp_path, "", kind="tsv", lang="en", source={"path": str(tmp_path / "psgs.tsv.gz")})
+    assert read(made) == [
+        ("1", "Aaron", 'Aaron ( or ; "Ahärôn") is a prophet', "en"),
+        ("2", '"Heroes" (song)', 'He said "no".', "en"),
+    ]
+
+
+@pytest.mark.parametrize("open_writer", [pa.ipc.new_file, pa.ipc.new_stream])
+def test_arrow_files_and_streams_are_read(tmp_path: Path, open_writer: Any) -> None:
+    table = pa.table({"id": ["1", "2", "3"], "text": ["a", "b", "c"], "lang": ["en", "ko", "fi"], "more": [1, 2, 3]})
+    with open_writer(tmp_path / "data.arrow", table.schema) as writer:
+        writer.write_table(table, max_chunksize=2)
+    made = recipe(tmp_path, (tmp_path / "data.arrow").read_bytes(), kind="arrow")
+    assert [(record.record_id, record.lang) for record in read(made)] == [("1", "en"), ("2", "ko"), ("3", "fi")]
+
+
+def test_a_file_that_is_no_arrow_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"data\.arrow: not an Arrow IPC file"):
+        read(recipe(tmp_path, "nonsense, and some more of it", kind="arrow"))
+
+
+def test_the_kilt_knowledge_source_is_read(tmp_path: Path) -> None:
+    page = {"_id": "12", "wikipedia_id": "12", "wikipedia_title": "Turku", "text": ["Turku\n", "A city.\n"]}
+    skipped: Counter[str] = Counter()
+    bad = [{**page, "wikipedia_id": "13", "text": "A city."}, {**page, "wikipedia_id": "14", "text": ["Turku"]}]
+    assert read(recipe(tmp_path, lines(page, *bad), kind="kilt", lang="en"), skipped) == [
+        ("12", "Turku", "A city.", "en")
+    ]
+    assert skipped == {"no paragraphs": 1, "no sentence left": 1}
+
+
+def test_a_record_of_which_cleaning_leaves_nothing_is_counted_and_stops_nothing(tmp_path: Path) -> None:
+    made = recipe(tmp_path, lines({**GOOD, "text": "Anna\nBertil"}, {**GOOD, "id": "2", "text": "Anna is a mayor."}))
+    made = made.model_copy(update={"source": made.source.model_copy(update={"clean": True})})
+    reader = Reader(made, listing.files(made), on_error="stop")
+    assert [record.record_id for record in reader] == ["2"]
+    assert reader.take().skipped == {"no sentence left": 1}
+
+
+@pytest.mark.parametrize("kind", ["jsonl", "jsonl.gz", "tsv", "parquet", "arrow", "stream.arrow"])
+@pytest.mark.parametrize("taken", [0, 1, 4, 9, 10])
+def test_reading_goes_on_from_any_position(tmp_path: Path, kind: str, taken: int) -> None:
+    made = two_files(tmp_path, kind)
+    reader = Reader(made, listing.files(made), on_error="stop")
+    whole = iter(reader)
+    ids = [next(whole).record_id for _ in range(taken)]
+    rest = Reader(made, listing.files(made), on_error="stop", start=reader.position)
+    assert ids + [record.record_id for record in rest] == [str(n) for n in range(10)]
+    assert rest.share == 1.0
+
+
+def two_files(folder: Path, kind: str) -> Recipe:
+    for part in (0, 1):
+        ids = [str(n) for n in range(5 * part, 5 * part + 5)]
+        table = pa.table({"id": ids, "text": ["Some text."] * 5})
+        path = folder / f"{part}.{kind}"
+        if kind == "parquet":
+            pq.write_table(table, path, row_group_size=2)
+        elif kind.endswith("arrow"):
+            with (pa.ipc.new_stream if "stream" in kind else pa.ipc.new_file)(path, table.schema) as writer:
+                writer.write_table(table, max_chunksize=3)
+        elif kind == "tsv":
+            path.write_text("id\ttext\n" + "".join(f"{n}\tSome text.\n" for n in ids))
+        else:
+            content = "\n" + lines(*({"id": n, "text": "Some text."} for n in ids))
+            path.write_bytes(gzip.compress(content.encode()) if kind.endswith("gz") else content.encode())
+    short = kind.split(".")[-1] if kind.endswith("arrow") else kind.split(".")[0]
+    source = {"kind": short, "path": [str(folder / f"*.{kind}")]}
+    return Recipe(name="r", source=source, lang="en", encoder={"model": "m"})  # type: ignore[arg-type]
+
+
+READ_FROM_HUB = """\
+import json, sys
+from pathlib import Path
+from qttrag.indexes import listing
+from qttrag.indexes.recipe import Recipe
+from qttrag.indexes.sources import Position, Reader
+folder = Path(sys.argv[2])
+made = Recipe(**json.loads(sys.argv[1]))
+found = []
+start = Position(*json.loads(sys.argv[3]))
+for record in Reader(made, listing.files(made), on_error="stop", folder=folder, start=start):
+    found.append([record.record_id, sorted(path.name for path in folder.rglob("*.parquet"))])
+print(json.dumps([found, [path.name for path in folder.rglob("*.parquet")]]))
+"""
+
+
+def from_hub(
+    folder: Path, hub: Hub, *, start: tuple[int, int] = (0, 0), **source: Any
+) -> subprocess.CompletedProcess[str]:
+    """Read a source of the hub in a process of its own, for the hub's library reads its settings when imported."""
+    settings = {"kind": "hub", "dataset": "acme/wiki", "path": "2023.ko/*.parquet", **source}
+    made = {"name": "r", "source": settings, "lang": "ko", "encoder": {"model": "m"}}
+    environment = {**os.environ, "HF_ENDPOINT": hub.url, "HF_HUB_OFFLINE": "0", "HF_HOME": str(folder / "hf")}
+    command = [sys.executable, "-c", READ_FROM_HUB, json.dumps(made), str(folder / "fetched"), json.dumps(start)]
+    return subprocess.run(command, env=environment, capture_output=True, text=True)
+
+
+@pytest.fixture
+def wiki(tmp_path: Path) -> Iterator[Hub]:
+    for name, ids in {"2023.ko/a.parquet": ["1", "2"], "2023.ko/b.parquet": ["3"], "2023.fi/a.parquet": ["9"]}.items():
+        path = tmp_path / "repository" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        pq.write_table(pa.table({"id": ids, "url": ["u"] * len(ids), "text": ["Text."] * len(ids)}), path)
+    with DatasetHub() as hub:
+        yield hub
+
+
+def test_a_data_set_of_the_hub_is_fetched_file_by_file(tmp_path: Path, wiki: Hub) -> None:
+    commit = wiki.push("acme/wiki", tmp_path / "repository")
+    done = from_hub(tmp_path, wiki, revision=commit)
+    assert json.loads(done.stdout) == [[["1", ["a.parquet"]], ["2", ["a.parquet"]], ["3", ["b.parquet"]]], []]
+    assert {path.rpartition("/")[2] for path in wiki.asked if "/resolve/" in path} == {"a.parquet", "b.parquet"}
+    assert not any("2023.fi" in path for path in wiki.asked)
+
+
+def test_a_data_set_at_a_pinned_commit_is_read_on_without_the_files_that_are_read(tmp_path: Path, wiki: Hub) -> None:
+    commit = wiki.push("acme/wiki", tmp_path / "repository")
+    wiki.push("acme/wiki", tmp_path / "nothing")
+    done = from_hub(tmp_path, wiki, revision=commit, start=(1, 0))
+    assert [record_id for record_id, _ in json.loads(done.stdout)[0]] == ["3"]
+    assert {path.rpartition("/")[2] for path in wiki.asked if "/resolve/" in path} == {"b.parquet"}
+
+
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [
+        ({"path": "2023.xx/*.parquet"}, r"data set 'acme/wiki' has no file '2023.xx/\*.parquet' among its 3"),
+        ({"dataset": "acme/none"}, r"the hub cannot be asked for data set 'acme/none' .*check `dataset:`"),
+    ],
+)
+def test_a_data_set_that_is_not_there_is_named(tmp_path: Path, wiki: Hub, source: dict[str, Any], words: str) -> None:
+    wiki.push("acme/wiki", tmp_path / "repository")
+    assert re.search(words, from_hub(tmp_path, wiki, **source).stderr.replace("\n", " "))

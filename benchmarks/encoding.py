@@ -1,0 +1,142 @@
+"""How fast passages are encoded while an index is built, beside the bare model: `python -m benchmarks.encoding`."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import resource
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import typer
+
+from qttrag.cli.output import console, table
+from qttrag.encoders import Encoder, Prepared
+from qttrag.indexes import encoding, listing
+from qttrag.indexes.journal import Workshop
+from qttrag.indexes.recipe import Recipe
+from qttrag.indexes.sources import Reader
+from qttrag.indexes.workers import Workers
+from qttrag.loading import quiet
+from tests import tiny_models
+from tests.texts import LANGS, sentences
+
+SIZES = {"tiny": (64, 2), "small": (384, 12), "base": (768, 12), "bge-m3": (1024, 24)}  # hidden size, layers
+
+
+class Arms(NamedTuple):
+    """The same passages, encoded in three ways: each returns the seconds it took."""
+
+    pipeline: Callable[[], float]
+    ready: Callable[[], float]
+    unsorted: Callable[[], float]
+
+
+class Run(NamedTuple):
+    """The seconds that each took."""
+
+    pipeline: float
+    ready: float
+    unsorted: float
+
+
+def write_source(path: Path, passages: int) -> None:
+    """Write articles as a Wikipedia has them: many short ones, few long, so that about half the passages are whole."""
+    draw = random.Random(7)
+    pool = [sentence for lang in LANGS if lang != "zh" for sentence in sentences(lang, 400, seed=1)]
+    left, number = passages, 0
+    with path.open("w", encoding="utf-8") as file:
+        while left > 0:
+            words: list[str] = []
+            wanted = min(max(5, int(draw.lognormvariate(4.6, 1.0))), 100 * left)
+            while len(words) < wanted:
+                words += draw.choice(pool).split()
+            words = words[:wanted]
+            file.write(json.dumps({"id": str(number), "text": " ".join(words)}, ensure_ascii=False) + "\n")
+            left, number = left - -(-len(words) // 100), number + 1
+
+
+def open_arms(folder: Path, passages: int, size: str, batch_tokens: int) -> tuple[Arms, int, list[int], int]:
+    """Return the arms, how many passages there are, their lengths in tokens, and the passages of an unsorted batch."""
+    hidden, layers = SIZES[size]
+    tiny_models.make_encoder(folder / "encoder", hidden=hidden, layers=layers)
+    write_source(folder / "source.jsonl", passages)
+    recipe = Recipe.model_validate(
+        {
+            "name": "measured",
+            "source": {"kind": "jsonl", "path": [str(folder / "source.jsonl")]},
+            "lang": "en",
+            "encoder": {"model": str(folder / "encoder"), "device": "cpu", "batch_tokens": batch_tokens},
+        }
+    )
+    files = listing.files(recipe)
+    encoder = Encoder(str(folder / "encoder"), revision=None, device="cpu", max_tokens=256)
+    with Workers([encoder]) as alone:
+        windows = list(encoding.windows(recipe, alone, Reader(recipe, files, on_error="stop")))
+    sorted_batches = [batch.prepared for window in windows for batch in window.batches]
+    texts = [passage.content for window in windows for passage in window.passages]
+    lengths = encoder.lengths(texts)
+    each = max(1, round(len(texts) / len(sorted_batches)))
+    unsorted_batches = [encoder.prepare(encoder.tokenise(texts[n : n + each])) for n in range(0, len(texts), each)]
+
+    def pipeline() -> float:
+        workshop = Workshop(folder / f"built{time.monotonic_ns()}")
+        journal = workshop.begin({})
+        with Workers([encoder]) as workers:
+            start = time.perf_counter()
+            reader = Reader(recipe, files, on_error="stop")
+            encoding.encode_all(recipe, workers, reader, journal, workshop, lambda done, share: None)
+            seconds = time.perf_counter() - start
+        assert journal.rows == len(texts)
+        workshop.remove()
+        return seconds
+
+    def loop(batches: list[Prepared]) -> float:
+        start = time.perf_counter()
+        for batch in batches:
+            encoder.encode_prepared(batch)
+        return time.perf_counter() - start
+
+    arms = Arms(pipeline, lambda: loop(sorted_batches), lambda: loop(unsorted_batches))
+    return arms, len(texts), lengths, each
+
+
+def main(
+    passages: int = typer.Option(4096, help="About how many."),
+    size: str = typer.Option("tiny", help=f"The encoder's, of random weights: {', '.join(SIZES)}."),
+    batch_tokens: int = typer.Option(16_384, help="Tokens in a batch, as in a recipe."),
+    rounds: int = typer.Option(3, help="How often all ways are run, in turn."),
+) -> None:
+    """Encode the same passages by the build's pipeline, by a loop that only calls the model on the same batches made
+    beforehand, and by such a loop on batches of as many passages as they come, unsorted. Print passages a second and
+    the medians of the ratios."""
+    with tempfile.TemporaryDirectory() as name:
+        os.environ |= {"QTTRAG_HOME": name, "HF_HUB_OFFLINE": "1"}
+        quiet()
+        arms, n, lengths, each = open_arms(Path(name), passages, size, batch_tokens)
+        arms.ready()
+        runs = [Run(*(arm() for arm in arms)) for _ in range(rounds)]
+    median = Run(*map(statistics.median, zip(*runs, strict=True)))
+    ratio = statistics.median(run.ready / run.pipeline for run in runs)
+    gain = statistics.median(run.unsorted / run.pipeline for run in runs)
+    rows = [
+        ["build's pipeline", f"{n / median.pipeline:,.1f}", ""],
+        ["model alone, same batches", f"{n / median.ready:,.1f}", f"pipeline {100 * ratio:.1f} % of it"],
+        [f"model alone, {each} a batch, unsorted", f"{n / median.unsorted:,.1f}", f"pipeline {gain:.2f} times it"],
+    ]
+    console().print(table("way", "passages a second", "", rows=rows))
+    spread = f"{np.mean(lengths):.0f} tokens, standard deviation {np.std(lengths):.0f}"
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+    console().print(f"{n} passages, {spread}, {rounds} rounds; peak memory {peak:.1f} GB, both loops' batches included")
+
+
+if __name__ == "__main__":
+    app = typer.Typer(pretty_exceptions_enable=False)
+    app.command()(main)
+    app()

@@ -1,0 +1,159 @@
+"""An index whose vectors would not fit on the disk: files of their full size, of which only what is read is written.
+
+All vectors are made, added to the FAISS index and compared with all questions; then they are made again, and those that
+are candidates of a question are written where they belong. The rest of the files are holes, which take no room. A
+search then reads the same bytes at the same places as if all were there. What is not measured so: writing the shards,
+and reading candidates past the 1,600 a question or in more lists than are tried here, which count as not found."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.clusters import BLOCK, Clusters, Floats
+from qttrag import __version__, resources
+
+if TYPE_CHECKING:
+    from qttrag.indexes.manifest import Tuned
+    from qttrag.indexes.search import Collection
+    from qttrag.indexes.tuning import Trial
+    from qttrag.indexes.vectors import Vectors
+
+_SHARD = BLOCK * 81  # about a million vectors
+_DEPTH = 1600
+_LISTS = (16, 32, 64, 128, 256, 512)
+
+
+class _Stream:
+    """Vectors that are made as they are asked for and, on the way, added to a FAISS index."""
+
+    def __init__(self, clusters: Clusters, index: Any) -> None:
+        self._clusters, self._index = clusters, index
+        self.making = self.adding = 0.0
+
+    def blocks(self, size: int) -> Iterator[tuple[int, Floats]]:
+        for number in range(self._clusters.blocks):
+            start = time.perf_counter()
+            block = self._clusters.block(number)
+            made = time.perf_counter()
+            self._index.add(block)
+            self.making += made - start
+            self.adding += time.perf_counter() - made
+            yield number * BLOCK, block
+
+
+def build(home: Path, rows: int, dim: int, faiss_string: str, questions: int, tuned_on: int, k: int) -> dict[str, Any]:
+    """Build the index under `home`, and keep questions and their exact best there."""
+    import faiss
+
+    from benchmarks.index import keep_truth
+    from qttrag.indexes import exact, training
+    from qttrag.indexes.first_stage import FirstStage
+
+    clusters, begun = Clusters(rows, dim), time.perf_counter()
+    factory = training.resolve(faiss_string, rows, dim)
+    index = faiss.index_factory(dim, factory, faiss.METRIC_INNER_PRODUCT)
+    training.train(index, clusters.sample, rows)
+    trained = time.perf_counter()
+    asked = np.concatenate([clusters.questions(questions), clusters.questions(tuned_on, seed=2)])
+    stream = _Stream(clusters, index)
+    best = exact.scan(cast("Vectors", stream), asked, k)
+    scores = np.stack([each.scores for each in best])
+    folder = resources.built_folder() / "benchmark"
+    folder.mkdir(parents=True)
+    faiss.write_index(index, str(folder / training.FAISS_FILE))
+    stage = FirstStage(index)
+    kept = _candidates(stage, asked, min(_DEPTH, rows))
+    _write(folder, clusters, kept, factory)
+    np.savez(home / "tuning.npz", asked=asked[questions:], scores=scores[questions:])
+    size = (folder / training.FAISS_FILE).stat().st_size
+    return {
+        "factory": factory,
+        "disk": f"{rows * dim * 2 / 1e9:.2f} GB of vectors if all were kept ({len(kept) * dim * 2 / 1e9:.2f} GB are), "
+        f"{size / 1e9:.2f} GB of index ({size / rows:.0f} bytes a vector)",
+        "said": {
+            "writing shards": "not done: only vectors that are read are kept",
+            "training": f"{trained - begun:,.0f} s",
+            "adding": f"{stream.adding:,.0f} s ({rows / stream.adding:,.0f} vectors a second)",
+        },
+        **keep_truth(home, asked[:questions], scores[:questions]),
+    }
+
+
+def tune(home: Path, collection: Collection, recall: float, k: int) -> tuple[Tuned, list[Trial]]:
+    """Tune the index by questions whose exact best are known already."""
+    from qttrag.indexes import tuning
+    from qttrag.indexes.first_stage import Candidates
+
+    known = np.load(home / "tuning.npz")
+    best = [Candidates(np.zeros(len(scores), np.int64), scores) for scores in known["scores"]]
+    sample = tuning.Sample(known["asked"], None, "questions made as those of the benchmark are")
+    return tuning.tune(collection, sample, wanted=recall, k=k, best=best)
+
+
+def _candidates(stage: Any, asked: Floats, depth: int) -> NDArray[np.int64]:
+    from qttrag.indexes.first_stage import Effort
+
+    found = [np.zeros(0, np.int64)]
+    for lists in _LISTS:
+        found.append(np.unique(np.concatenate([each.rows for each in stage.find(asked, depth, Effort(lists))])))
+    return np.unique(np.concatenate(found))
+
+
+def _write(folder: Path, clusters: Clusters, kept: NDArray[np.int64], factory: str) -> None:
+    """Write shards of which only the rows `kept` hold their vectors, passages, and a manifest."""
+    from qttrag.indexes import passages, vectors
+    from qttrag.indexes.manifest import FileSum, Manifest
+    from qttrag.indexes.recipe import EncoderSettings, Recipe, Source
+
+    shards = [min(_SHARD, clusters.rows - start) for start in range(0, clusters.rows, _SHARD)]
+    for number, rows in enumerate(shards):
+        first = number * _SHARD
+        _write_passages(folder / passages.file(number), first, rows)
+        with (folder / vectors.file(number)).open("wb") as stream:
+            header = {"descr": "<f2", "fortran_order": False, "shape": (rows, clusters.dim)}
+            np.lib.format.write_array_header_1_0(stream, header)
+            begins = stream.tell()
+            stream.truncate(begins + rows * clusters.dim * 2)
+            for block in range(first // BLOCK, -(-(first + rows) // BLOCK)):
+                here = kept[slice(*np.searchsorted(kept, [block * BLOCK, (block + 1) * BLOCK]))]
+                made = clusters.block(block).astype("<f2") if len(here) else np.zeros((0, 0), "<f2")
+                for row in here.tolist():
+                    place = begins + (row - first) * clusters.dim * 2
+                    os.pwrite(stream.fileno(), made[row - block * BLOCK].tobytes(), place)
+    recipe = Recipe(name="benchmark", source=Source(kind="jsonl", path="none"), encoder=EncoderSettings(model="none"))
+    files = {path.name: path.stat() for path in folder.iterdir()}
+    Manifest(
+        name="benchmark",
+        qttrag=__version__,
+        built=datetime.now(UTC).isoformat(timespec="seconds"),
+        recipe=recipe.model_dump(mode="json"),
+        recipe_digest=recipe.digest,
+        encoder_revision="none",
+        rows=clusters.rows,
+        dim=clusters.dim,
+        langs={"en": clusters.rows},
+        skipped={},
+        truncated=0,
+        shards=shards,
+        faiss=factory,
+        files={n: FileSum(bytes=s.st_size, sha256="not summed", mtime_ns=s.st_mtime_ns) for n, s in files.items()},
+    ).write(folder)
+
+
+def _write_passages(path: Path, first: int, rows: int) -> None:
+    import pyarrow as pa
+
+    schema = pa.schema([(name, pa.large_string()) for name in ("passage_id", "title", "text", "lang")])
+    with pa.ipc.new_file(str(path), schema) as writer:
+        for start in range(first, first + rows, 65_536):
+            numbers = pa.array(np.arange(start, min(start + 65_536, first + rows))).cast(pa.large_string())
+            blank, lang = (pa.repeat(pa.scalar(text, pa.large_string()), len(numbers)) for text in ("", "en"))
+            writer.write_batch(pa.record_batch([numbers, blank, numbers, lang], schema=schema))

@@ -1,0 +1,63 @@
+"""An encoder behind `/v1/embeddings` on loopback, as vLLM and TEI serve one."""
+
+from __future__ import annotations
+
+import base64
+import threading
+import time
+from pathlib import Path
+from typing import Any, Self
+
+import uvicorn
+from fastapi import FastAPI, Request
+from fastapi.responses import JSONResponse
+
+from qttrag.encoders import Encoder
+
+
+class EmbeddingServer:
+    """`asked`: the texts of each request that was answered. `largest`: texts it takes at once. `as_numbers`: it knows
+    no base64. `falls`: after how many requests it answers none, with HTTP 503."""
+
+    def __init__(self, model: Path, *, largest: int = 1000, as_numbers: bool = False, falls: int = 10**9) -> None:
+        self.asked: list[list[str]] = []
+        self._encoder = Encoder(str(model), revision=None, device="cpu", max_tokens=512)
+        self._largest = largest
+        self._as_numbers = as_numbers
+        self._falls = falls
+        self._lock = threading.Lock()
+        app = FastAPI()
+        app.post("/v1/embeddings")(self._answer)
+        self._server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="critical"))
+        self._thread = threading.Thread(target=self._server.run, daemon=True)
+
+    async def _answer(self, request: Request) -> JSONResponse:
+        body = await request.json()
+        if body["model"] != "acme/encoder":
+            return JSONResponse({"error": {"message": f"no model {body['model']}"}}, 404)
+        if len(body["input"]) > self._largest:
+            return JSONResponse({"error": {"message": f"batch size > maximum allowed {self._largest}"}}, 422)
+        with self._lock:
+            if len(self.asked) >= self._falls:
+                return JSONResponse({"error": {"message": "going down"}}, 503)
+            self.asked.append(body["input"])
+            vectors = 3 * self._encoder.encode(body["input"])  # not all servers normalise
+        data = [{"object": "embedding", "index": n, "embedding": self._sent(row)} for n, row in enumerate(vectors)]
+        return JSONResponse({"object": "list", "data": data[::-1], "model": body["model"], "usage": {}})
+
+    def _sent(self, row: Any) -> Any:
+        return row.tolist() if self._as_numbers else base64.b64encode(row.astype("<f4").tobytes()).decode()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self._server.servers[0].sockets[0].getsockname()[1]}/v1"
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        while not self._server.started:
+            time.sleep(0.01)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._server.should_exit = True
+        self._thread.join()

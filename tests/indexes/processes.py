@@ -1,0 +1,109 @@
+"""Builds in processes of their own, to be killed. They are forked from one that has imported everything once."""
+
+from __future__ import annotations
+
+import ctypes
+import multiprocessing
+import os
+import resource
+from multiprocessing.context import ForkServerProcess
+from pathlib import Path
+from typing import Any
+
+FORKS = multiprocessing.get_context("forkserver")
+FORKS.set_forkserver_preload(["sentence_transformers", "faiss", "pyarrow.parquet", "tests.indexes.processes"])
+_SAID = "said.txt"
+_DONE = "done.txt"
+
+
+def start(home: Path, recipe: Path, **settings: Any) -> ForkServerProcess:
+    """Start `qttrag index build RECIPE` with $QTTRAG_HOME as `home`.
+
+    `file_bytes`: no file may become larger. `obey_modes`: root may not write everywhere."""
+    process = FORKS.Process(target=_build, args=(home, recipe), kwargs=settings, daemon=True)
+    process.start()
+    return process
+
+
+def start_change(home: Path, task: str, *arguments: Any) -> ForkServerProcess:
+    """Start `append`, with a data file; `remove`, with ids; or `compact` of the index mixed in `home`."""
+    process = FORKS.Process(target=_change, args=(home, task, *arguments), daemon=True)
+    process.start()
+    return process
+
+
+def finish(home: Path, recipe: Path, **settings: Any) -> str:
+    """Build, and return the message it fails with, or "" if it does not."""
+    process = start(home, recipe, **settings)
+    process.join(120)
+    assert process.exitcode == 0
+    return (home / _SAID).read_text()
+
+
+def encoded(home: Path) -> int:
+    """Return how many passages were encoded by all builds in `home`, those that were killed too."""
+    counts = [int(line) for line in (home / _DONE).read_text().splitlines()]
+    return sum(counts)
+
+
+def _build(
+    home: Path, recipe: Path, *, file_bytes: int | None = None, obey_modes: bool = False, **options: Any
+) -> None:
+    import torch
+
+    from qttrag.errors import QttragError
+    from qttrag.indexes import build as building
+    from qttrag.indexes.recipe import load
+
+    os.environ["QTTRAG_HOME"] = str(home)
+    torch.set_num_threads(1)
+    last: int | None = None
+    with (home / _SAID).open("w") as said, (home / _DONE).open("a", buffering=1) as done:
+        if file_bytes is not None:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (file_bytes, file_bytes))
+        if obey_modes:
+            _obey_modes()
+
+        def log(progress: building.Progress) -> None:
+            nonlocal last
+            if progress.step == "encode":
+                begun = begins(home) if last is None else last
+                done.write(f"{progress.passages - begun}\n")
+                last = progress.passages
+
+        try:
+            building.build(load(recipe), progress=log, **options)
+        except QttragError as error:
+            said.write(f"{type(error).__name__}: {error}")
+
+
+def _change(home: Path, task: str, *arguments: Any) -> None:
+    import torch
+
+    from qttrag.indexes import appending, compacting, removal
+
+    os.environ["QTTRAG_HOME"] = str(home)
+    torch.set_num_threads(1)
+    if task == "append":
+        appending.append("mixed", appending.of_file("mixed", *arguments))
+    elif task == "remove":
+        removal.remove("mixed", *arguments)
+    else:
+        compacting.compact("mixed")
+
+
+def begins(home: Path) -> int:
+    """Return the passages recorded so far."""
+    from qttrag.indexes.journal import Workshop
+
+    return Workshop(home / "indexes" / "built" / "mixed").journal().rows
+
+
+def _obey_modes() -> None:
+    """Give up what lets root write where a file's mode forbids it (CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH)."""
+    libc = ctypes.CDLL(None)
+    header = (ctypes.c_uint32 * 2)(0x20080522, 0)
+    sets = (ctypes.c_uint32 * 6)()
+    libc.capget(header, sets)
+    sets[0] &= ~0b110
+    libc.capset(header, sets)

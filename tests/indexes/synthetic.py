@@ -1,0 +1,61 @@
+"""Indexes of vectors that lie in clusters, made without an encoder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qttrag.indexes import ready, search
+from qttrag.indexes.journal import Journal, Workshop
+from qttrag.indexes.recipe import EncoderSettings, Recipe, Source
+from qttrag.indexes.search import Collection
+from qttrag.indexes.sources import Position
+from qttrag.types import Lang, Passage
+
+Floats = NDArray[np.float32]
+LANGS = tuple(map(Lang, ("en", "ko", "fi", "zh")))
+
+
+def vectors(n: int, dim: int = 64, *, clusters: int = 20, seed: int = 0) -> Floats:
+    """Return unit vectors, each near the centre of its cluster."""
+    random = np.random.default_rng(seed)
+    centres = random.standard_normal((clusters, dim))
+    return unit(centres[np.arange(n) % clusters] + 0.6 * random.standard_normal((n, dim)))
+
+
+def near(found: Floats, n: int, *, seed: int = 1) -> Floats:
+    """Return queries near some of the vectors."""
+    random = np.random.default_rng(seed)
+    rows = random.integers(0, len(found), n)
+    return unit(found[rows] + 0.08 * random.standard_normal((n, found.shape[1])))
+
+
+def unit(values: NDArray[Any]) -> Floats:
+    made: Floats = (values / np.linalg.norm(values, axis=1, keepdims=True)).astype(np.float32)
+    return made
+
+
+def index(
+    found: Floats, faiss: str, *, name: str = "synthetic", shard_rows: int = 100, threads: int | None = None
+) -> Collection:
+    """Build and open an index of the vectors; passages are called p0000, p0001, ... and alternate in language."""
+    recipe = Recipe(
+        name=name,
+        source=Source(kind="jsonl", path="synthetic.jsonl"),
+        encoder=EncoderSettings(model="synthetic"),
+        faiss=faiss,
+        shard_rows=shard_rows,
+    )
+
+    def pieces(journal: Journal, workshop: Workshop) -> Iterator[ready.Piece]:
+        for start in range(journal.rows, len(found), shard_rows):
+            part = found[start : start + shard_rows]
+            rows = range(start, start + len(part))
+            passages = [Passage(f"p{row:04d}", f"text {row}", LANGS[row % 4]) for row in rows]
+            yield ready.Piece(passages, part, list(rows), Position(0, start + len(part)), 0.0)
+
+    ready.build(recipe, ready.Maker("none", found.shape[1], 256), {}, pieces, overwrite=True)
+    return search.open_index(name, threads=threads)

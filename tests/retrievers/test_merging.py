@@ -1,0 +1,182 @@
+"""Merging hits of several languages, and measuring the encoder's preference for one."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from qttrag.config import Deployment
+from qttrag.encoders import Encoder
+from qttrag.errors import ConfigError, InputError
+from qttrag.indexes import search
+from qttrag.retrievers import merging, shifts
+from qttrag.retrievers.dense import DenseRetriever
+from qttrag.trace import Trace
+from qttrag.types import Hit, Lang, Passage, Query
+from tests import deployment
+from tests.texts import facts
+
+KO, EN = Lang("ko"), Lang("en")
+
+
+def hits(lang: str, *scores: float) -> list[Hit]:
+    return [Hit(Passage(f"{lang}{n}", "", Lang(lang)), score) for n, score in enumerate(scores)]
+
+
+def ids(found: list[Hit]) -> list[str]:
+    return [hit.passage.passage_id for hit in found]
+
+
+ENGLISH, KOREAN = hits("en", 0.9, 0.8, 0.7, 0.6), hits("ko", 0.65, 0.5, 0.4)
+
+
+def test_hits_are_merged_by_score_with_ties_by_id() -> None:
+    merged = merging.merge([ENGLISH, KOREAN, hits("fi", 0.7)], 4, KO, merging.check(None, None))
+    assert ids(merged.hits) == ["en0", "en1", "en2", "fi0"]
+    assert (merged.shifted, merged.kept) == ({}, {})
+
+
+def test_a_quota_keeps_the_best_hits_of_a_language() -> None:
+    merged = merging.merge([ENGLISH, KOREAN], 4, KO, merging.check({"query": 0.5}, None))
+    assert ids(merged.hits) == ["en0", "en1", "ko0", "ko1"]
+    assert merged.kept == {KO: 1}
+
+
+def test_a_quota_that_hits_fill_by_score_changes_nothing() -> None:
+    merged = merging.merge([ENGLISH, KOREAN], 5, KO, merging.check({"ko": 0.2}, None))
+    assert ids(merged.hits) == ["en0", "en1", "en2", "ko0", "en3"]
+    assert merged.kept == {}
+
+
+def test_a_quota_of_a_language_with_fewer_hits_is_filled_by_others() -> None:
+    merged = merging.merge([ENGLISH, KOREAN[:1]], 4, KO, merging.check({"ko": 0.9}, None))
+    assert ids(merged.hits) == ["en0", "en1", "en2", "ko0"]
+
+
+def test_a_shift_is_added_before_hits_are_merged() -> None:
+    settings = merging.check(None, {"ko": {"en": -0.2}})
+    merged = merging.merge([ENGLISH, KOREAN], 3, KO, settings)
+    assert ids(merged.hits) == ["en0", "ko0", "en1"]
+    assert merged.hits[0].score == pytest.approx(0.7)
+    assert merged.shifted == {EN: (2, -0.2)}
+    assert merging.merge([ENGLISH, KOREAN], 3, EN, settings).shifted == {}
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from(["en", "ko", "fi"]), st.floats(-1, 1)), max_size=30),
+    st.integers(1, 20),
+    st.floats(0.01, 0.5),
+    st.floats(0.01, 0.5),
+)
+def test_no_hit_is_lost_or_doubled_and_quotas_are_filled(
+    found: list[tuple[str, float]], k: int, english: float, own: float
+) -> None:
+    each = [Hit(Passage(str(n), "", Lang(lang)), score) for n, (lang, score) in enumerate(found)]
+    merged = merging.merge([each[::2], each[1::2]], k, KO, merging.check({"en": english, "query": own}, None)).hits
+    assert len(merged) == len(set(ids(merged))) == min(k, len(each))
+    assert merged == sorted(merged, key=lambda hit: (-hit.score, hit.passage.passage_id))
+    for lang, share in (("en", english), ("ko", own)):
+        there = sum(hit.passage.lang == lang for hit in each)
+        assert sum(hit.passage.lang == lang for hit in merged) >= min(there, int(share * k))
+
+
+@pytest.mark.parametrize(
+    ("quotas", "given_shifts", "words"),
+    [
+        ({"ko": 1.5}, None, r"between 0 and 1"),
+        ({"ko": 0.0}, None, r"between 0 and 1"),
+        ({"ko": 0.6, "query": 0.6}, None, r"1\.2 of the hits; at most 1"),
+        (None, {"ko": {"en": 40.0}}, r"measure-shifts"),
+    ],
+)
+def test_settings_that_cannot_be_meant_are_refused(
+    quotas: dict[str, float] | None, given_shifts: dict[str, dict[str, float]] | None, words: str
+) -> None:
+    with pytest.raises(ConfigError, match=words):
+        DenseRetriever("m", collections=["c"], quotas=quotas, shifts=given_shifts)
+    with pytest.raises(InputError, match="unknown language 'xx'"):
+        DenseRetriever("m", collections=["c"], quotas={"xx": 0.1})
+
+
+def test_a_quota_that_is_no_number_is_refused_in_a_deployment(tmp_path: Path, tiny: Path) -> None:
+    from qttrag import config
+    from qttrag.application import Application
+
+    path = deployment.write_deployment(tmp_path, tiny)
+    made: Deployment = config.load(path, {"retriever": {"quotas": {"ko": "many"}}})
+    with pytest.raises(ConfigError, match=r"quotas\.ko"):
+        Application.open(made)
+
+
+async def test_a_quota_and_a_shift_reach_a_collection_in_several_languages_and_the_trace(
+    tmp_path: Path, tiny: Path
+) -> None:
+    deployment.build(tmp_path, tiny)
+    plain = DenseRetriever(str(tiny / "encoder"), collections=["mixed"], device="cpu")
+    query = Query("서울의 다리", KO)
+    lowest = min(await plain.retrieve(query, 40), key=lambda hit: hit.score)
+    other = DenseRetriever(
+        str(tiny / "encoder"),
+        collections=["mixed"],
+        device="cpu",
+        quotas={"zh": 0.4},
+        shifts={"ko": {lowest.passage.lang: 1.0}},
+    )
+    trace = Trace()
+    with trace.stage("retrieve"):
+        found = await other.retrieve(query, 10)
+    assert found[0].passage.lang == lowest.passage.lang
+    assert sum(hit.passage.lang == "zh" for hit in found) >= 4
+    assert trace.counts[f"retrieve.shifted_{lowest.passage.lang}"] >= 1
+    assert any("were shifted by +1.0000 for a question in ko" in note for note in trace.notes)
+
+
+def write_questions(path: Path) -> Path:
+    lines = [{"en": fact.say("en"), "ko": fact.say("ko")} for fact in facts(12, seed=8)]
+    path.write_text("".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines))
+    return path
+
+
+def test_a_shift_is_what_the_same_questions_lose_in_another_language(tmp_path: Path, tiny: Path) -> None:
+    deployment.build(tmp_path, tiny)
+    collection = search.open_index("mixed")
+    encoder = Encoder(str(tiny / "encoder"), revision=None, device="cpu", max_tokens=256)
+    asked = shifts.read(write_questions(tmp_path / "q.jsonl"))
+    found = {(s.question, s.passages): s for s in shifts.measure([collection], encoder, asked)}
+    assert set(found) == {("ko", "en"), ("en", "ko")}
+    shift = found[KO, EN]
+    assert shift.n == 12
+
+    def score(text: str) -> float:
+        (best,) = collection.search(encoder.encode([text]), 10, [EN])
+        return sum(hit.score for hit in best) / 10
+
+    lost = [score(question[EN]) - score(question[KO]) for question in asked]
+    assert shift.mean == pytest.approx(sum(lost) / 12, abs=1e-4)
+
+
+def test_the_command_prints_what_a_deployment_takes(tmp_path: Path, tiny: Path) -> None:
+    import yaml
+    from typer.testing import CliRunner
+
+    from qttrag.cli import app
+
+    deployment.build(tmp_path, tiny)
+    path = write_questions(tmp_path / "q.jsonl")
+    told = CliRunner().invoke(app, ["index", "measure-shifts", str(path), "mixed"])
+    assert told.exit_code == 0, told.output
+    settings = yaml.safe_load(told.output.partition("\n\n")[2])["retriever"]["shifts"]
+    DenseRetriever("m", collections=["mixed"], shifts=settings)
+
+
+@pytest.mark.parametrize(
+    ("line", "words"), [("{", "not JSON"), ('["ko"]', "a language each"), ('{"ko": "뭐?"}', "no question in two")]
+)
+def test_a_file_of_questions_that_cannot_be_compared_is_refused(tmp_path: Path, line: str, words: str) -> None:
+    (tmp_path / "q.jsonl").write_text(line + "\n")
+    with pytest.raises(InputError, match=words):
+        shifts.read(tmp_path / "q.jsonl")
