@@ -1,0 +1,104 @@
+"""Questions with their gold answers, from the files that benchmarks come in: one reader a format.
+
+What a file holds wrongly is an error with its line. What is rightly there and cannot be asked (a question of MKQA
+without an answer) is left out and counted."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
+from typing import Literal, NamedTuple
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from qttrag.errors import InputError
+from qttrag.evaluation import trec
+from qttrag.evaluation.datasets import jsonl, mkqa, xor_tydi
+from qttrag.evaluation.datasets.files import HubFile, located
+from qttrag.evaluation.questions import Question
+
+
+class DatasetSpec(BaseModel):
+    """One row of a suite's tables: the questions of one file in one language.
+
+    `file`: a path, or a file of a dataset on the hub. `aliases`, `ids`: of MKQA, references beside the first, and a
+    file with the ids of the questions to take. `qrels`: a TREC file with the passages that hold the answers.
+    `expected`: how many questions there ought to be."""
+
+    model_config = ConfigDict(extra="forbid")
+    kind: Literal["xor_tydi", "mkqa", "jsonl"]
+    file: str | HubFile
+    lang: str
+    aliases: bool = False
+    ids: str | HubFile | None = None
+    qrels: str | None = None
+    expected: int | None = Field(default=None, ge=1)
+
+
+class Dataset(NamedTuple):
+    """The questions, in the file's order; how many were left out, by cause; what a reader should know."""
+
+    questions: list[Question]
+    left_out: Counter[str]
+    notes: list[str]
+
+
+def load(name: str, spec: DatasetSpec) -> Dataset:
+    """Return the questions that `spec` describes.
+
+    Raises:
+        ConfigError: a file is not there and cannot be fetched.
+        InputError: a line is not as the format has it, an id is there twice, or no question is left."""
+    left_out: Counter[str] = Counter()
+    questions = _unique(name, _READERS[spec.kind](spec, left_out))
+    if not questions:
+        causes = ", ".join(f"{n} {cause}" for cause, n in left_out.items()) or "the file has none"
+        raise InputError(f"dataset '{name}': no question in '{spec.lang}' ({causes}); correct `lang:` or `file:`")
+    notes = []
+    if spec.expected not in (None, len(questions)):
+        notes.append(f"{name}: {len(questions)} questions, {spec.expected} were expected")
+    if spec.qrels:
+        questions = _with_gold(questions, trec.read_qrels(spec.qrels))
+        without = sum(not question.gold for question in questions)
+        if without:
+            notes.append(f"{name}: {without} of {len(questions)} questions have no gold passage in {spec.qrels}")
+    return Dataset(questions, left_out, notes)
+
+
+def _unique(name: str, read: Iterable[Question]) -> list[Question]:
+    found: dict[str, Question] = {}
+    for question in read:
+        if question.question_id in found:
+            raise InputError(f"dataset '{name}': the id '{question.question_id}' is there twice; make ids unique")
+        found[question.question_id] = question
+    return list(found.values())
+
+
+def _with_gold(questions: Iterable[Question], qrels: Mapping[str, Mapping[str, int]]) -> list[Question]:
+    return [
+        replace(q, gold=tuple(p for p, relevance in qrels.get(q.question_id, {}).items() if relevance > 0))
+        for q in questions
+    ]
+
+
+def _read_xor_tydi(spec: DatasetSpec, left_out: Counter[str]) -> Iterator[Question]:
+    return xor_tydi.read(located(spec.file), spec.lang, left_out)
+
+
+def _read_mkqa(spec: DatasetSpec, left_out: Counter[str]) -> Iterator[Question]:
+    ids = mkqa.read_ids(located(spec.ids)) if spec.ids else None
+    return mkqa.read(located(spec.file), spec.lang, left_out, aliases=spec.aliases, ids=ids)
+
+
+def _read_jsonl(spec: DatasetSpec, left_out: Counter[str]) -> Iterator[Question]:
+    return jsonl.read(located(spec.file), spec.lang, left_out)
+
+
+_READERS: dict[str, Callable[[DatasetSpec, Counter[str]], Iterator[Question]]] = {
+    "xor_tydi": _read_xor_tydi,
+    "mkqa": _read_mkqa,
+    "jsonl": _read_jsonl,
+}
+
+__all__ = ["Dataset", "DatasetSpec", "HubFile", "Question", "load"]
