@@ -53,8 +53,9 @@ def _interval(value: float, drawn: Floats) -> Interval:
 def _ratios(weights: Floats, over: Floats, under: Floats) -> Floats:
     import numpy as np
 
-    below = weights @ under
-    return np.divide(weights @ over, below, out=np.full(below.shape, np.nan), where=below != 0)
+    above, below = weights @ over, weights @ under
+    ratios: Floats = np.full(below.shape, np.nan)
+    return np.divide(above, below, out=ratios, where=below != 0)
 
 
 def _draws(n: int, resamples: int, seed: int) -> Iterator[Floats]:

@@ -19,20 +19,24 @@ from qttrag.evaluation.datasets.files import HubFile, located
 from qttrag.evaluation.questions import Question
 
 
-class DatasetSpec(BaseModel):
-    """One row of a suite's tables: the questions of one file in one language.
+class DatasetFile(BaseModel):
+    """What a suite says of a dataset.
 
     `file`: a path, or a file of a dataset on the hub. `aliases`, `ids`: of MKQA, references beside the first, and a
-    file with the ids of the questions to take. `qrels`: a TREC file with the passages that hold the answers.
-    `expected`: how many questions there ought to be."""
+    file with the ids of the questions to take. `qrels`: a TREC file with the passages that hold the answers."""
 
     model_config = ConfigDict(extra="forbid")
     kind: Literal["xor_tydi", "mkqa", "jsonl"]
     file: str | HubFile
-    lang: str
     aliases: bool = False
     ids: str | HubFile | None = None
     qrels: str | None = None
+
+
+class DatasetSpec(DatasetFile):
+    """The questions of a file in one language. `expected`: how many there ought to be."""
+
+    lang: str
     expected: int | None = Field(default=None, ge=1)
 
 
@@ -101,4 +105,4 @@ _READERS: dict[str, Callable[[DatasetSpec, Counter[str]], Iterator[Question]]] =
     "jsonl": _read_jsonl,
 }
 
-__all__ = ["Dataset", "DatasetSpec", "HubFile", "Question", "load"]
+__all__ = ["Dataset", "DatasetFile", "DatasetSpec", "HubFile", "Question", "load"]
