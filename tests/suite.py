@@ -37,5 +37,5 @@ def write_suite(folder: Path, tiny: Path, *, n: int = 4, **changes: Any) -> Path
         **changes,
     }
     path = folder / "tiny.yaml"
-    path.write_text(yaml.safe_dump(suite), encoding="utf-8")
+    path.write_text(yaml.safe_dump(suite, sort_keys=False), encoding="utf-8")
     return path

@@ -11,6 +11,7 @@ from qttrag.errors import ConfigError, unknown
 from qttrag.evaluation.metrics import answer_recall, bergen, cost, cross_lingual, entities, fair, mkqa, xor_tydi
 from qttrag.evaluation.metrics.answer_recall import Holds
 from qttrag.evaluation.metrics.chrf import chrf
+from qttrag.evaluation.metrics.language import in_language
 from qttrag.evaluation.metrics.unscored import unscored
 from qttrag.evaluation.metrics.wrong_language import wrong_of_right
 from qttrag.evaluation.questions import Question
@@ -82,13 +83,12 @@ def check(name: str) -> str:
 class Answered:
     """An answer to be measured, and what only a look at all the answers, or into the store, can say of it.
 
-    `kind`: the format of its dataset. `in_language`: see `metrics.language`. `found`: the passages of the ranking,
+    `kind`: the format of its dataset. `found`: the passages of the ranking,
     in its order, None where their texts are not to be had. `retrieval`: figures of the ranking, None without gold."""
 
     question: Question
     record: Record
     kind: str
-    in_language: bool | None = None
     found: Sequence[Holds] | None = None
     retrieval: Mapping[str, float] | None = None
     common_words: frozenset[str] = frozenset()
@@ -124,8 +124,9 @@ def _official(a: Answered) -> Values:
 
 def _language(a: Answered) -> Values:
     values: Values = {}
-    if a.in_language is not None:
-        values["correct_language"] = (float(a.in_language), 1.0)
+    right = in_language(a.record.text or "", a.question.lang, a.question.answers)
+    if right is not None:
+        values["correct_language"] = (float(right), 1.0)
     wrong = wrong_of_right(a.record.text or "", a.question.answers, a.question.elsewhere)
     if a.question.elsewhere and wrong is not None:
         values["wrong_language"] = (float(wrong), 1.0)

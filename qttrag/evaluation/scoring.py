@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import math
 import re
 from collections import Counter, defaultdict
@@ -18,7 +17,6 @@ from qttrag.evaluation.measures import MEASURES, Answered, Values, causes_of, ch
 from qttrag.evaluation.metrics import answer_recall, retrieval
 from qttrag.evaluation.metrics.answer_recall import Holds
 from qttrag.evaluation.metrics.entities import common_words
-from qttrag.evaluation.metrics.language import Said, in_language
 from qttrag.evaluation.questions import Question
 from qttrag.evaluation.records import Cell, Record, latest
 from qttrag.evaluation.runs import Run
@@ -95,8 +93,6 @@ def _score(run: Run, cell: Cell, questions: Mapping[str, Question], found: _Foun
         raise InputError(f"{cell.file(run.folder)} answers '{min(strange)}', which is no question of '{cell.dataset}'")
     answers = {question_id: record for question_id, record in records.items() if not record.failed}
     asked = [questions[question_id] for question_id in answers]
-    said = [Said(r.text or "", q.lang, q.answers) for q, r in zip(asked, answers.values(), strict=True)]
-    in_lang = asyncio.run(in_language(said))
     ranked = _retrieval(asked, answers)
     words = common_words(question.text for question in questions.values())
     kind = run.kind(cell.dataset)
@@ -106,13 +102,12 @@ def _score(run: Run, cell: Cell, questions: Mapping[str, Question], found: _Foun
                 question,
                 answers[question.question_id],
                 kind,
-                in_language=right,
                 found=found.holds(question, answers[question.question_id]),
                 retrieval=ranked.get(question.question_id),
                 common_words=words,
             )
         )
-        for question, right in zip(asked, in_lang, strict=True)
+        for question in asked
     }
     failed = {question_id: str(record.error) for question_id, record in records.items() if record.failed}
     return Scored(cell, next(iter(questions.values())).lang, answers, values, failed)

@@ -9,7 +9,7 @@ import pytest
 
 from qttrag.evaluation.metrics import answer_recall, bergen, cost, entities, fair, retrieval
 from qttrag.evaluation.metrics.chrf import chrf
-from qttrag.evaluation.metrics.language import Said, in_language
+from qttrag.evaluation.metrics.language import in_language
 from qttrag.evaluation.metrics.unscored import unscored
 from qttrag.evaluation.metrics.wrong_language import wrong_of_right
 from qttrag.types import Lang, Passage, QualityScores, TaggedPassage
@@ -106,8 +106,8 @@ LANGUAGE = [
 
 
 @pytest.mark.parametrize(("answer", "lang", "references", "right"), LANGUAGE)
-async def test_the_language_of_an_answer(answer: str, lang: str, references: list[str], right: bool | None) -> None:
-    assert await in_language([Said(answer, Lang(lang), references)]) == [right]
+def test_the_language_of_an_answer(answer: str, lang: str, references: list[str], right: bool | None) -> None:
+    assert in_language(answer, Lang(lang), references) is right
 
 
 def test_a_right_answer_in_the_wrong_language_is_told() -> None:
