@@ -24,7 +24,7 @@ Against = Annotated[
     str | None, typer.Option(help="Reported figures to put beside: a name in eval/reported/, or a file.")
 ]
 Measure = Annotated[str | None, typer.Option("--measure", "-m", help="The measure; else that of the suite's headline.")]
-_SHOWN_SIGNATURES = 1
+_PLACES = 4  # a run of more of them has its tables of every measure in files alone
 
 
 @app.command("run")
@@ -203,7 +203,7 @@ def _say_outcome(outcome: Outcome) -> None:
 
 
 def _report(run: Run, *, against: str | None, measure: str | None, as_json: bool) -> None:
-    from qttrag.evaluation import report, runs, scoring
+    from qttrag.evaluation import page, report, runs, scoring
     from qttrag.evaluation.measures import check
 
     theirs = report.reported(against) if against else None
@@ -215,22 +215,24 @@ def _report(run: Run, *, against: str | None, measure: str | None, as_json: bool
     grids = [report.main_table(figures, name), compared, *([report.against(figures, theirs)] if theirs else [])]
     every = [*grids, *(report.all_measures(figures, *place) for place in places)]
     runs.write_file(run.folder / "scores.json", json.dumps(data, ensure_ascii=False, indent=2, allow_nan=False))
+    runs.write_file(run.folder / "report.html", page.page(run, scored, figures, every))
     runs.write_file(run.folder / "tables.md", report.markdown(every))
     runs.write_file(run.folder / "tables.tex", report.latex(every))
     if as_json:
         output.say_json(data)
         return
-    for grid in every:
+    for grid in every if len(places) <= _PLACES else grids:
         _print(grid)
     _say_gaps(run, scored)
+    output.say(f"every measure and signature: {run.folder}/tables.md, report.html, scores.json")
 
 
 def _print(grid: Grid) -> None:
     console = output.console()
     console.print(f"\n{output.printable(grid.title)}", style="bold", markup=False)
     console.print(output.table(*grid.columns, rows=grid.rows))
-    for signature in grid.signatures[:_SHOWN_SIGNATURES]:
-        console.print(f"e.g. {signature}", style="dim", markup=False)
+    if grid.signatures:
+        console.print(f"e.g. {output.printable(grid.signatures[0])}", style="dim", markup=False, soft_wrap=True)
 
 
 def _say_gaps(run: Run, scored: list[Scored]) -> None:

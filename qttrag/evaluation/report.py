@@ -79,9 +79,9 @@ def all_measures(figures: Figures, dataset: str, generator: str) -> Grid:
     for measure in MEASURES:
         found = [figures[cell].get(measure) for cell in cells]
         if any(found):
-            rows.append([_named(measure), *(shown(figure, measure) for figure in found)])
+            rows.append([_named(measure), *(shown(figure, measure) for figure in found), MEASURES[measure].signature])
             signatures += [figure.signature for figure in found if figure]
-    columns = ["measure", *(cell.strategy for cell in cells)]
+    columns = ["measure", *(cell.strategy for cell in cells), "signature"]
     return Grid(f"{dataset} · {generator}", columns, rows, signatures)
 
 
