@@ -33,6 +33,10 @@ def run_command(
     out: Annotated[Path | None, typer.Option(help="The run's folder; eval/results/SUITE if absent.")] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first questions of each row.")] = None,
     sample: Annotated[int | None, typer.Option(min=1, help="Only so many questions of each row, at random.")] = None,
+    run: Annotated[Path | None, typer.Option(help="A TREC run to take instead of searching.")] = None,
+    run_ids: Annotated[
+        Path | None, typer.Option(help="A table of its passages' ids: theirs<TAB>ours<TAB>lang.")
+    ] = None,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Ask again what failed before.")] = False,
     settings: Annotated[
         list[str] | None,
@@ -54,7 +58,8 @@ def run_command(
     """
     from qttrag.evaluation import runner, suites
 
-    loaded = suites.load(suite, output.pairs(settings, "--set"))
+    given = {"file": str(run), "ids": str(run_ids) if run_ids else None} if run else None
+    loaded = suites.load(suite, {**output.pairs(settings, "--set"), **({"run": given} if given else {})})
     folder = out or _results() / loaded.name
     choice = runner.Choice(limit=limit, sample=sample, retry_failed=retry_failed)
     with _Bar() as bar:

@@ -44,7 +44,7 @@ def bars(title: str, items: Sequence[Bar]) -> str:
             drawn.append(
                 f'<path d="M{low:.1f} {y + 11}H{high:.1f}M{low:.1f} {y + 7}v8M{high:.1f} {y + 7}v8" class="w"/>'
             )
-        drawn.append(_words(_LEFT + _WIDTH + 8, y + 15, f"{item.value:.1f} {item.note}", "start"))
+        drawn.append(_words(_LEFT + _WIDTH + 8, y + 15, f"{_number(float(item.value))} {item.note}", "start"))
     drawn.append(f'<path d="M{zero:.1f} 0V{len(known) * _ROW}" class="w"/>')
     return _figure(title, len(known) * _ROW, drawn)
 
@@ -70,6 +70,10 @@ def stacked(title: str, items: Mapping[str, Mapping[str, float]]) -> str:
         for n, part in enumerate(parts)
     )
     return _figure(title, len(items) * _ROW, drawn, f'<div class="legend">{legend}</div>')
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if value.is_integer() else f"{value:,.1f}"
 
 
 def _words(x: float, y: float, text: str, anchor: str) -> str:

@@ -50,6 +50,7 @@ def identity(suite: Suite, questions: Mapping[str, Sequence[Question]]) -> dict[
         "collections": {name: _collection(name) for name in models.collections(first)},
         "prompts": {lang: _prompts(lang) for lang in langs},
         "questions": {row: digest(map(_facts, asked)) for row, asked in questions.items()},
+        "run": suite.run.digest() if suite.run else None,
         "bootstrap": {"resamples": RESAMPLES, "seed": SEED},
     }
 

@@ -10,15 +10,19 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
+from qttrag import models
 from qttrag.application import Application
 from qttrag.caching import Cache
 from qttrag.concurrency import together
 from qttrag.errors import CollectionError, ConfigError, InputError, StageError
-from qttrag.evaluation import datasets, runs, search
+from qttrag.evaluation import datasets, replay, runs, search
 from qttrag.evaluation.questions import Question
 from qttrag.evaluation.records import AnswerFile, Cell, Found, Record
+from qttrag.evaluation.replay import ReplayedRetriever
 from qttrag.evaluation.statistics import SEED
 from qttrag.evaluation.suites import Suite
+from qttrag.pipeline import Stages
+from qttrag.rerankers.none import NoReranker
 from qttrag.types import Answer
 
 _GIVE_UP = 50  # failures one after another: a server is down, and would fail the rest of the suite too
@@ -77,15 +81,23 @@ async def run(
     loaded = {row: datasets.load(row, spec) for row, spec in suite.rows().items()}
     notes = [note for dataset in loaded.values() for note in dataset.notes]
     notes += [f"{row}: {n} left out: {cause}" for row, d in loaded.items() for cause, n in sorted(d.left_out.items())]
+    replayed, told = _replayed(suite, [q.question_id for dataset in loaded.values() for q in dataset.questions])
     with _alone(folder):
-        begun = runs.begin(folder, suite, {row: dataset.questions for row, dataset in loaded.items()}, notes)
+        begun = runs.begin(folder, suite, {row: d.questions for row, d in loaded.items()}, [*notes, *told])
         kept = search.store(folder)
         try:
-            session = _Session(suite, folder, kept, choice, on_progress)
+            session = _Session(suite, folder, kept, choice, on_progress, replayed)
             await session.work({row: choice.of(dataset.questions) for row, dataset in loaded.items()})
         finally:
             kept.close()
     return Outcome(begun, session.answered, session.failed, session.skipped, session.torn)
+
+
+def _replayed(suite: Suite, question_ids: Sequence[str]) -> tuple[ReplayedRetriever | None, list[str]]:
+    if suite.run is None:
+        return None, []
+    deployment = suite.deployment_for(next(iter(suite.generators)))
+    return replay.load(suite.run, models.collections(deployment), question_ids)
 
 
 @contextmanager
@@ -107,8 +119,15 @@ class _Session:
     """One session of a run: its counters and what its workers share."""
 
     def __init__(
-        self, suite: Suite, folder: Path, kept: Cache, choice: Choice, on_progress: Callable[[Progress], None]
+        self,
+        suite: Suite,
+        folder: Path,
+        kept: Cache,
+        choice: Choice,
+        on_progress: Callable[[Progress], None],
+        replayed: ReplayedRetriever | None,
     ) -> None:
+        self._replayed = replayed
         self._suite = suite
         self._folder = folder
         self._kept = kept
@@ -145,7 +164,7 @@ class _Session:
         self, generator: str, files: Mapping[Cell, AnswerFile], jobs: Sequence[tuple[Cell, Question]]
     ) -> None:
         async with Application.open(self._suite.deployment_for(generator)) as opened:
-            kept = search.KeptSearch(opened.stages.retriever, opened.stages.reranker, self._kept)
+            kept = self._search(opened.stages)
             application = replace(opened, stages=replace(opened.stages, retriever=kept, reranker=kept))
             waiting = iter(jobs)
 
@@ -156,6 +175,11 @@ class _Session:
                     self._count(cell, record)
 
             await together(worker() for _ in range(min(self._suite.in_flight, len(jobs))))
+
+    def _search(self, stages: Stages) -> search.KeptSearch:
+        if self._replayed:
+            return search.KeptSearch(self._replayed, NoReranker(), self._kept)
+        return search.KeptSearch(stages.retriever, stages.reranker, self._kept)
 
     async def _answer(
         self, application: Application, kept: search.KeptSearch, cell: Cell, question: Question

@@ -13,6 +13,7 @@ from typing import NamedTuple
 from qttrag import trace
 from qttrag.caching import Cache, content_key
 from qttrag.concurrency import InFlight
+from qttrag.evaluation.replay import ReplayedRetriever
 from qttrag.stages import Reranker, Retriever
 from qttrag.types import Hit, Lang, Passage, Query
 
@@ -43,6 +44,7 @@ class KeptSearch:
     Counts: cached (found or waited for), computed (asked of the inner retriever or reranker)."""
 
     def __init__(self, retriever: Retriever, reranker: Reranker, kept: Cache) -> None:
+        self._replayed = isinstance(retriever, ReplayedRetriever)
         self._retriever = retriever
         self._reranker = reranker
         self._kept = kept
@@ -59,7 +61,8 @@ class KeptSearch:
         async def search() -> str:
             return _write(await self._retriever.retrieve(query, k))
 
-        key = _key(query, k=k)
+        question = query.query_id.split("/", 2)[-1] if self._replayed else None  # what the run goes by
+        key = _key(query, k=k, question=question)
         self._keys[query.query_id] = key.hex()
         return _read(await self._once(key, search))
 

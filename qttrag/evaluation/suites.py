@@ -11,6 +11,7 @@ strategies:                      # by the name they have in tables; anything but
 generators:                      # over the deployment's own; {} is that
   qwen: {kind: openai, model: Qwen/Qwen2.5-7B-Instruct, base_url: "http://127.0.0.1:8000/v1"}
 headline: {measure: char3_bergen, of: qtt_rag, over: cross_rag}
+run: {file: ./theirs.trec, ids: ./ids.tsv}    # another system's ranking instead of search and reranking
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from qttrag.building import strategy_options
 from qttrag.config import Deployment, Spec
 from qttrag.errors import ConfigError, unknown
 from qttrag.evaluation.datasets import DatasetFile, DatasetSpec
+from qttrag.evaluation.replay import RunFile
 from qttrag.resources import DEFAULT_DEPLOYMENT
 
 _NAME = r"^\w[\w .+-]*$"  # a name is a file's, too
@@ -72,6 +74,7 @@ class Suite(BaseModel):
     strategies: dict[str, Spec] = Field(min_length=1)
     generators: dict[str, Spec] = Field(default={"own": {}}, min_length=1)
     headline: Headline
+    run: RunFile | None = None
     in_flight: int = Field(default=16, ge=1, le=1024)
 
     @model_validator(mode="after")
@@ -151,6 +154,6 @@ def _without_null(data: Any) -> Any:
 
 def _fields_at(place: tuple[Any, ...]) -> dict[str, None]:
     """Return the keys that are allowed beside the one at `place`."""
-    inner: dict[str, type[BaseModel]] = {"datasets": DatasetRows, "headline": Headline}
+    inner: dict[str, type[BaseModel]] = {"datasets": DatasetRows, "headline": Headline, "run": RunFile}
     model = inner.get(str(place[0]), Suite) if len(place) > 1 else Suite
     return dict.fromkeys(field.alias or name for name, field in model.model_fields.items() if name != "name")

@@ -52,6 +52,14 @@ class Passages:
         cells = {name: self._table.column(name)[row].as_py() for name in _COLUMNS}
         return Passage(cells["passage_id"], cells["text"], Lang(cells["lang"]), cells["title"])
 
+    def with_ids(self, ids: Sequence[str]) -> list[Passage]:
+        """Return the passages that have one of the ids, in the order of their rows."""
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        mask = pc.is_in(self._table.column("passage_id"), value_set=pa.array(list(ids), pa.large_string()))
+        return [self[row] for row in mask.to_numpy().nonzero()[0].tolist()]
+
     def rows_of(self, langs: Sequence[Lang]) -> NDArray[np.bool_]:
         """Return, for each row, whether its language is one of `langs`."""
         import pyarrow as pa

@@ -62,8 +62,8 @@ def _record(question_id: str, text: str | None) -> Record:
 
 @pytest.fixture
 def made(tmp_path: Path) -> runs.Run:
-    good: list[str | None] = ["서울특별시"] * 30 + ["Seoul"] * 10
-    bad: list[str | None] = ["부산", None] + ["서울특별시"] * 10 + ["모른다"] * 28
+    good = ["서울특별시"] * 30 + ["Seoul"] * 10
+    bad = ["부산", None, *["서울특별시"] * 10, *["모른다"] * 28]
     return write_run(tmp_path / "run", {"base": bad, "qtt_rag": good})
 
 
@@ -106,8 +106,8 @@ def test_strategies_are_compared_on_the_questions_that_both_answered(made: runs.
 
 
 def test_comparisons_are_corrected_for_being_several(tmp_path: Path) -> None:
-    some: list[str | None] = ["서울특별시"] * 7 + ["부산"] * 13
-    none: list[str | None] = ["부산"] * 20
+    some = ["서울특별시"] * 7 + ["부산"] * 13
+    none = ["부산"] * 20
     run = write_run(tmp_path, {"base": none, "one": some, "other": some})
     one, other = scoring.comparisons(scoring.score(run), "char3_bergen", "base")
     assert one.p_holm == other.p_holm == pytest.approx(2 * one.p)

@@ -312,3 +312,28 @@ def test_a_suite_that_is_wrong_is_refused_with_the_way_out(
     with pytest.raises(ConfigError) as refused:
         suites.load(str(suite.write_suite(tmp_path, tiny, n=1, **change)))
     assert complaint in str(refused.value)
+
+
+async def test_another_systems_run_takes_the_place_of_the_search(ready: Path, tiny: Path) -> None:
+    (ready / "theirs.trec").write_text(
+        "ko0 Q0 x_en-0 1 0.5 t\nko0 Q0 x_ko-1 2 0.75 t\nko0 Q0 x_ko-999 3 0.1 t\n"
+        "nobody Q0 x_ko-1 1 1 t\nko1 Q0 y 1 1 t\n"
+    )
+    (ready / "ids.tsv").write_text("x_*\t*\tko\n")
+    theirs = {"file": "./theirs.trec", "ids": "./ids.tsv"}
+    path = suite.write_suite(ready, tiny, n=2, strategies={"base": {}, "cross_rag": {}}, run=theirs,
+                             headline={"of": "cross_rag", "over": "base"})  # fmt: skip
+    outcome = await answer(ready, path)
+    records = latest(Cell("mine ko", "own", "base").file(outcome.run.folder))
+    assert [(p.passage.passage_id, p.score) for p in records["ko0"].context] == [("ko-1#0", 0.75), ("en-0#0", 0.5)]
+    assert records["ko1"].context == ()
+    told = "\n".join(outcome.run.notes)
+    for what in ("3 questions are not in it", "1 queries of it", "1 passages of it", "1 lines of it"):
+        assert what in told
+
+
+async def test_a_run_of_other_passages_is_refused(ready: Path, tiny: Path) -> None:
+    (ready / "theirs.trec").write_text("ko0 Q0 kilt-1 1 0.5 t\n")
+    path = suite.write_suite(ready, tiny, n=1, run={"file": "./theirs.trec"})
+    with pytest.raises(InputError, match=r"no passage of it is in the collections, e\.g\. 'kilt-1'"):
+        await answer(ready, path)

@@ -1,0 +1,74 @@
+"""Another system's retrieval in the place of ours: a TREC run, with the texts from the deployment's collections."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict
+
+from qttrag.errors import InputError
+from qttrag.evaluation import trec
+from qttrag.evaluation.trec import IdMap, Ranked
+from qttrag.indexes import search
+from qttrag.indexes.passages import FILE, Passages
+from qttrag.types import Hit, Passage, Query
+
+
+class RunFile(BaseModel):
+    """A run to take. `ids`: the table that tells its passages' ids in terms of our collections."""
+
+    model_config = ConfigDict(extra="forbid")
+    file: str
+    ids: str | None = None
+
+    def digest(self) -> str:
+        files = [Path(name).read_bytes() for name in (self.file, self.ids) if name]
+        return hashlib.blake2b(b"\0".join(files), digest_size=16).hexdigest()
+
+
+class ReplayedRetriever:
+    """Finds for a question what the run has for its id, which is what stands after the last "/" of a query's."""
+
+    def __init__(self, rankings: Mapping[str, Sequence[Ranked]], passages: Mapping[str, Passage]) -> None:
+        self._rankings = rankings
+        self._passages = passages
+
+    async def retrieve(self, query: Query, k: int) -> list[Hit]:
+        ranking = self._rankings.get(query.query_id.split("/", 2)[-1], ())
+        return [Hit(self._passages[r.passage_id], r.score) for r in ranking if r.passage_id in self._passages][:k]
+
+
+def load(run: RunFile, collections: Iterable[str], question_ids: Iterable[str]) -> tuple[ReplayedRetriever, list[str]]:
+    """Return the retriever, and what the run lacks or has too much, for people.
+
+    Raises:
+        ConfigError: a file is not there.
+        CollectionError: a collection is not built.
+        InputError: a line is not as it must be, or no passage of the run is in the collections."""
+    read = trec.read_run(run.file, IdMap.read(run.ids) if run.ids else None)
+    asked = set(question_ids)
+    wanted = {each.passage_id for query_id in asked for each in read.rankings.get(query_id, ())}
+    passages = {each: p for name in collections for each, p in _passages(name, wanted).items()}
+    if not passages:
+        raise InputError(
+            f"run {run.file}: no passage of it is in the collections, e.g. '{min(wanted, default='')}'; "
+            "give a table of ids (`ids:`, --run-ids), or search the collections it was made with"
+        )
+    counts = {
+        "questions are not in it": len(asked - read.rankings.keys()),
+        "queries of it are no questions": len(read.rankings.keys() - asked),
+        "passages of it are in no collection": len(wanted - passages.keys()),
+        "lines of it have a passage that the table of ids lacks": read.unmapped,
+    }
+    return ReplayedRetriever(read.rankings, passages), [
+        f"run {run.file}: {n} {what}" for what, n in counts.items() if n
+    ]
+
+
+def _passages(name: str, ids: set[str]) -> dict[str, Passage]:
+    """Return the passages of a collection by those of the ids that it has; a record's id is its first passage's."""
+    named = {each: each for each in ids} | {f"{each}#0": each for each in ids}
+    found = Passages(search.find(name).folder / FILE).with_ids(sorted(named))
+    return {named[passage.passage_id]: passage for passage in found}
