@@ -7,7 +7,7 @@ import sys
 
 import typer
 
-from qttrag.cli import ask, cache, doctor, evaluation, index, listing, models, output, text
+from qttrag.cli import ask, cache, doctor, evaluation, evaluation_parts, index, listing, models, output, text
 from qttrag.errors import InputError, QttragError
 
 app = typer.Typer(
@@ -24,6 +24,8 @@ app.command("ask")(ask.ask)
 app.command("translate")(text.translate)
 app.command("tag")(text.tag)
 app.add_typer(index.app, name="index")
+for part in (evaluation_parts.retrieval, evaluation_parts.tagger, evaluation_parts.detector):
+    evaluation.app.command()(part)
 app.add_typer(evaluation.app, name="eval")
 app.add_typer(models.app, name="models")
 app.command("strategies")(listing.strategies)

@@ -101,7 +101,7 @@ def compare(a: RunFolder, b: RunFolder, measure: Measure = None, as_json: output
         compared = [{**each._asdict(), "difference": each.difference._asdict()} for each in found]
         output.say_json({"comparisons": compared, "provenance": apart})
         return
-    _print(comparison_table(found))
+    show_grid(comparison_table(found))
     for line in apart:
         output.say(f"differs in {output.printable(line)}")
 
@@ -227,12 +227,12 @@ def _report(run: Run, *, against: str | None, measure: str | None, as_json: bool
         output.say_json(data)
         return
     for grid in every if len(places) <= _PLACES else grids:
-        _print(grid)
+        show_grid(grid)
     _say_gaps(run, scored)
     output.say(f"every measure and signature: {run.folder}/tables.md, report.html, scores.json")
 
 
-def _print(grid: Grid) -> None:
+def show_grid(grid: Grid) -> None:
     console = output.console()
     console.print(f"\n{output.printable(grid.title)}", style="bold", markup=False)
     console.print(output.table(*grid.columns, rows=grid.rows))

@@ -50,7 +50,7 @@ def load(run: RunFile, collections: Iterable[str], question_ids: Iterable[str]) 
     read = trec.read_run(run.file, IdMap.read(run.ids) if run.ids else None)
     asked = set(question_ids)
     wanted = {each.passage_id for query_id in asked for each in read.rankings.get(query_id, ())}
-    passages = {each: p for name in collections for each, p in _passages(name, wanted).items()}
+    passages = {each: p for name in collections for each, p in lookup(name, wanted).items()}
     if not passages:
         raise InputError(
             f"run {run.file}: no passage of it is in the collections, e.g. '{min(wanted, default='')}'; "
@@ -67,7 +67,7 @@ def load(run: RunFile, collections: Iterable[str], question_ids: Iterable[str]) 
     ]
 
 
-def _passages(name: str, ids: set[str]) -> dict[str, Passage]:
+def lookup(name: str, ids: set[str]) -> dict[str, Passage]:
     """Return the passages of a collection by those of the ids that it has; a record's id is its first passage's."""
     named = {each: each for each in ids} | {f"{each}#0": each for each in ids}
     found = Passages(search.find(name).folder / FILE).with_ids(sorted(named))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -116,13 +116,12 @@ def _score(run: Run, cell: Cell, questions: Mapping[str, Question], found: _Foun
 def _retrieval(questions: Sequence[Question], answers: Mapping[str, Record]) -> dict[str, dict[str, float]]:
     """Return the figures of the rankings of questions that have gold passages and a ranking."""
     judged = {q.question_id: dict.fromkeys(q.gold, 1) for q in questions if q.gold and answers[q.question_id].ranking}
-    rankings = {question_id: _as_judged(answers[question_id], judged[question_id]) for question_id in judged}
+    rankings = {i: as_judged([f.passage_id for f in answers[i].ranking], judged[i]) for i in judged}
     return retrieval.by_query(judged, rankings) if judged else {}
 
 
-def _as_judged(record: Record, judged: Mapping[str, int]) -> list[str]:
+def as_judged(ids: Sequence[str], judged: Collection[str]) -> list[str]:
     """Return the ids of a ranking; a passage cut from a judged record counts as that record."""
-    ids = [found.passage_id for found in record.ranking]
     return [each if each in judged else _CHUNK.sub("", each) for each in ids]
 
 

@@ -14,7 +14,7 @@ import pytest
 from qttrag.cli import main
 from qttrag.errors import ConfigError
 from qttrag.evaluation import charts, report, runs, scoring
-from qttrag.evaluation.measures import MEASURES
+from qttrag.evaluation.measures import MEASURES, Answered, measure
 from qttrag.evaluation.questions import Question
 from qttrag.evaluation.records import AnswerFile, Cell, Record
 from qttrag.types import Lang, Passage, QualityScores, TaggedPassage
@@ -284,3 +284,12 @@ def test_what_is_not_there_is_named(run: Any, made: runs.Run) -> None:
         "unknown file of reported figures 'papr'; did you mean 'paper'"
         in run("score", made.folder, "--against", "papr")[2]
     )
+
+
+@pytest.mark.parametrize("text", ["", "東京タワーは高い。" * 120_000])
+@pytest.mark.parametrize("kind", ["xor_tydi", "mkqa", "jsonl"])
+def test_an_answer_of_a_megabyte_or_none_is_measured(kind: str, text: str) -> None:
+    question = Question("1", "高さは？", Lang("ja"), ("333メートル",), {"en": ("333 metres",)})
+    values = measure(Answered(question, Record("1", text), kind))
+    assert values["char3_fair"] == (0.0, 1.0)
+    assert ("f1_official" in values) == (kind != "jsonl")
