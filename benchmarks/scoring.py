@@ -56,7 +56,7 @@ def _made(n: int) -> list[Answered]:
 def _all_at_once(made: Sequence[Answered]) -> None:
     values = {each.question.question_id: measure(each) for each in made}
     answers = {each.question.question_id: each.record for each in made}
-    figures([Scored(Cell("made", "own", "base"), "ko", answers, values, {})])
+    figures([Scored(Cell("made", "own", "base"), "ko", "format:mkqa", answers, values, {})])
 
 
 def _plain(made: Sequence[Answered]) -> list[float]:

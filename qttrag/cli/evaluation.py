@@ -189,11 +189,12 @@ class _Bar:
         self._progress.stop()
 
     def __call__(self, progress: Progress) -> None:
+        if self._progress.tasks[0].total is None:  # what was done before says nothing about speed
+            self._progress.reset(self._task, total=progress.total, completed=progress.done - 1)
         speed = self._progress.tasks[0].speed
         self._progress.update(
             self._task,
             completed=progress.done,
-            total=progress.total,
             cell=" · ".join(progress.cell),
             rate=f"{speed:.2f}/s" if speed else "",
             failed=f"{progress.failed} failed" if progress.failed else "",

@@ -5,15 +5,18 @@ opened; a question answered twice counts as it was last."""
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from qttrag.errors import InputError
 from qttrag.types import Lang, Passage, QualityScores, TaggedPassage
+
+T = TypeVar("T")
 
 
 class Cell(NamedTuple):
@@ -66,15 +69,22 @@ def loads(line: str) -> Record:
         ValueError, TypeError, KeyError: it is none."""
     fields = json.loads(line)
     fields["context"] = tuple(map(_passage, fields["context"]))
-    fields["ranking"] = tuple(Found(*each) for each in fields["ranking"])
+    fields["ranking"] = _shared(tuple(Found(*each) for each in fields["ranking"]))
     fields["notes"] = tuple(fields["notes"])
     return Record(**fields)
 
 
 def _passage(fields: dict[str, Any]) -> TaggedPassage:
-    passage = Passage(**{**fields["passage"], "lang": Lang(fields["passage"]["lang"])})
+    passage = _shared(Passage(**{**fields["passage"], "lang": Lang(fields["passage"]["lang"])}))
     scores = QualityScores(**fields["scores"]) if fields["scores"] else None
-    return TaggedPassage(**{**fields, "passage": passage, "scores": scores, "flags": tuple(fields["flags"])})
+    given = {"passage": passage, "translation": _shared(fields["translation"]), "scores": scores}
+    return TaggedPassage(**{**fields, **given, "flags": tuple(fields["flags"])})
+
+
+@functools.lru_cache(maxsize=1 << 17)
+def _shared(value: T) -> T:
+    """Return an equal value that was here before, for one search is in the answers of thirty cells."""
+    return value
 
 
 class AnswerFile:

@@ -64,8 +64,17 @@ class Run:
 
     def kind(self, row: str) -> str:
         """Return the format that a row's dataset was read from."""
-        names = [name for name in self.identity["suite"]["datasets"] if row.startswith(f"{name} ")]
-        return str(self.identity["suite"]["datasets"][max(names, key=len)]["kind"])
+        return str(self._dataset(row)["kind"])
+
+    def references(self, row: str) -> str:
+        """Return, for signatures, where a row's references are from: "format:mkqa|aliases:no"."""
+        spec = self._dataset(row)
+        aliases = f"|aliases:{'yes' if spec.get('aliases') else 'no'}" if spec["kind"] == "mkqa" else ""
+        return f"format:{spec['kind']}{aliases}"
+
+    def _dataset(self, row: str) -> Mapping[str, Any]:
+        datasets: Mapping[str, Mapping[str, Any]] = self.identity["suite"]["datasets"]
+        return datasets[max((name for name in datasets if row.startswith(f"{name} ")), key=len)]
 
     def questions(self, row: str) -> list[Question]:
         lines = (self.folder / "questions" / f"{row}.jsonl").read_text("utf-8").splitlines()

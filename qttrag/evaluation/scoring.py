@@ -30,10 +30,12 @@ _CHUNK = re.compile(r"#\d+$")  # a record that was cut into passages: "id#0", "i
 
 @dataclass(frozen=True)
 class Scored:
-    """A cell's answers with what every measure says of each. `failed`: questions without an answer, with the error."""
+    """A cell's answers with what every measure says of each. `failed`: questions without an answer, with the error.
+    `references`: where the references are from, for signatures."""
 
     cell: Cell
     lang: str
+    references: str
     answers: Mapping[str, Record]
     values: Mapping[str, Values]
     failed: Mapping[str, str]
@@ -110,7 +112,8 @@ def _score(run: Run, cell: Cell, questions: Mapping[str, Question], found: _Foun
         for question in asked
     }
     failed = {question_id: str(record.error) for question_id, record in records.items() if record.failed}
-    return Scored(cell, next(iter(questions.values())).lang, answers, values, failed)
+    lang = next(iter(questions.values())).lang
+    return Scored(cell, lang, run.references(cell.dataset), answers, values, failed)
 
 
 def _retrieval(questions: Sequence[Question], answers: Mapping[str, Record]) -> dict[str, dict[str, float]]:
@@ -184,8 +187,8 @@ def signature(name: str, scored: Scored, n: int) -> str:
     """Return what a figure is a figure of, in one line."""
     cell = scored.cell
     return (
-        f"{MEASURES[name].signature}|data:{cell.dataset}|lang:{scored.lang}|generator:{cell.generator}"
-        f"|strategy:{cell.strategy}|n:{n}|v:{qttrag.__version__}"
+        f"{MEASURES[name].signature}|data:{cell.dataset}|{scored.references}|lang:{scored.lang}"
+        f"|generator:{cell.generator}|strategy:{cell.strategy}|n:{n}|v:{qttrag.__version__}"
     )
 
 
