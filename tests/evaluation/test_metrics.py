@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import statistics
 import unicodedata
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
+from qttrag.evaluation.datasets import DatasetSpec, load
 from qttrag.evaluation.metrics import answer_recall, bergen, cost, entities, fair, retrieval
 from qttrag.evaluation.metrics.chrf import chrf
 from qttrag.evaluation.metrics.language import in_language
 from qttrag.evaluation.metrics.unscored import unscored
 from qttrag.evaluation.metrics.wrong_language import wrong_of_right
 from qttrag.types import Lang, Passage, QualityScores, TaggedPassage
+
+XOR = Path(__file__).parents[3] / "shared" / "data" / "xor_tydi" / "xor_dev_full_v1_1.jsonl.gz"
 
 
 @pytest.mark.parametrize(
@@ -175,3 +180,13 @@ def test_the_cost_of_an_answer_is_summed_over_its_stages() -> None:
     assert found == {
         "prompt_tokens": 57, "completion_tokens": 0, "calls": 6, "translated": 3, "kept": 2, "seconds": 1.5,
     }  # fmt: skip
+
+
+@pytest.mark.skipif(not XOR.exists(), reason="XOR-TyDi's questions are not here")
+def test_every_korean_answer_is_recalled_inside_a_sentence_and_spaced_out() -> None:
+    questions = load("xor", DatasetSpec(kind="xor_tydi", file=str(XOR), lang="ko")).questions
+    for question in questions:
+        assert fair.score(f"정답은 {question.answers[0]}입니다.", question.answers).char3 == 1.0
+        assert fair.score(" ".join(question.answers[0]), question.answers).char3 == 1.0
+    harness = [bergen.score(f"정답은 {q.answers[0]}입니다.", q.answers).char3 for q in questions]
+    assert statistics.fmean(harness) < 0.85

@@ -87,7 +87,8 @@ def test_every_figure_carries_its_signature(made: runs.Run) -> None:
     data = scoring.as_json(made, scoring.score(made))
     for cell in data["cells"]:
         for name, figure in cell["figures"].items():
-            told = f"|data:made ko|format:mkqa|aliases:no|lang:ko|generator:own|strategy:{cell['strategy']}|n:{figure['n']}|v:"
+            data_and_lang = "|data:made ko|format:mkqa|aliases:no|lang:ko|generator:own"
+            told = f"{data_and_lang}|strategy:{cell['strategy']}|n:{figure['n']}|v:"
             assert figure["signature"].startswith(MEASURES[name].signature + told)
     json.dumps(data, allow_nan=False)
 
