@@ -40,6 +40,7 @@ def identity(suite: Suite, questions: Mapping[str, Sequence[Question]]) -> dict[
         CollectionError: an index is not built, or damaged."""
     deployments = {name: suite.deployment_for(name) for name in suite.generators}
     first = next(iter(deployments.values()))
+    searched = suite.run is not None or not all(q.passages for asked in questions.values() for q in asked)
     langs = sorted({question.lang for asked in questions.values() for question in asked})
     return {
         "layout": LAYOUT,
@@ -47,7 +48,7 @@ def identity(suite: Suite, questions: Mapping[str, Sequence[Question]]) -> dict[
         "suite": hide_secrets(suite.model_dump(mode="json", exclude={"in_flight"}, by_alias=True)),
         "deployments": {name: _settings(deployment) for name, deployment in deployments.items()},
         "models": {name: _models(deployment) for name, deployment in deployments.items()},
-        "collections": {name: _collection(name) for name in models.collections(first)},
+        "collections": {name: _collection(name) for name in models.collections(first) if searched},
         "prompts": {lang: _prompts(lang) for lang in langs},
         "questions": {row: digest(map(_facts, asked)) for row, asked in questions.items()},
         "run": suite.run.digest() if suite.run else None,
@@ -122,7 +123,16 @@ def _prompts(lang: Lang) -> str:
 
 def _facts(question: Question) -> list[Any]:
     elsewhere = {lang: list(texts) for lang, texts in question.elsewhere.items()}
-    return [question.question_id, question.text, question.lang, list(question.answers), elsewhere, list(question.gold)]
+    given = [[passage.passage_id, passage.text, passage.title] for passage in question.passages]
+    return [
+        question.question_id,
+        question.text,
+        question.lang,
+        list(question.answers),
+        elsewhere,
+        list(question.gold),
+        given,
+    ]
 
 
 def _version(name: str) -> str | None:

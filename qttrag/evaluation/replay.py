@@ -1,4 +1,4 @@
-"""Another system's retrieval in the place of ours: a TREC run, with the texts from the deployment's collections."""
+"""What is read instead of what would be found: another system's run, or the passages that questions come with."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from pydantic import BaseModel, ConfigDict
 
 from qttrag.errors import InputError
 from qttrag.evaluation import trec
-from qttrag.evaluation.trec import IdMap, Ranked
+from qttrag.evaluation.questions import Question
+from qttrag.evaluation.trec import IdMap
 from qttrag.indexes import search
 from qttrag.indexes.passages import FILE, Passages
 from qttrag.types import Hit, Passage, Query
@@ -29,19 +30,31 @@ class RunFile(BaseModel):
 
 
 class ReplayedRetriever:
-    """Finds for a question what the run has for its id, which is what stands after the last "/" of a query's."""
+    """Finds for a question what `found` has for "ROW/ID" or, in every row alike, for its id.
 
-    def __init__(self, rankings: Mapping[str, Sequence[Ranked]], passages: Mapping[str, Passage]) -> None:
-        self._rankings = rankings
-        self._passages = passages
+    Queries are called "ROW/STRATEGY/ID" by the runner."""
+
+    def __init__(self, found: Mapping[str, Sequence[Hit]]) -> None:
+        self._found = found
 
     async def retrieve(self, query: Query, k: int) -> list[Hit]:
-        ranking = self._rankings.get(query.query_id.split("/", 2)[-1], ())
-        return [Hit(self._passages[r.passage_id], r.score) for r in ranking if r.passage_id in self._passages][:k]
+        row, _, question_id = query.query_id.split("/", 2)
+        return list(self._found.get(f"{row}/{question_id}", self._found.get(question_id, ())))[:k]
 
 
-def load(run: RunFile, collections: Iterable[str], question_ids: Iterable[str]) -> tuple[ReplayedRetriever, list[str]]:
-    """Return the retriever, and what the run lacks or has too much, for people.
+def given(row: str, questions: Iterable[Question]) -> dict[str, list[Hit]]:
+    """Return what is to be found for the questions of a row that come with their passages, in their order."""
+    return {
+        f"{row}/{q.question_id}": [Hit(p, float(len(q.passages) - n)) for n, p in enumerate(q.passages)]
+        for q in questions
+        if q.passages
+    }
+
+
+def load(
+    run: RunFile, collections: Iterable[str], question_ids: Iterable[str]
+) -> tuple[dict[str, list[Hit]], list[str]]:
+    """Return the hits of each question by its id, and what the run lacks or has too much, for people.
 
     Raises:
         ConfigError: a file is not there.
@@ -62,9 +75,12 @@ def load(run: RunFile, collections: Iterable[str], question_ids: Iterable[str]) 
         "passages of it are in no collection": len(wanted - passages.keys()),
         "lines of it have a passage that the table of ids lacks": read.unmapped,
     }
-    return ReplayedRetriever(read.rankings, passages), [
-        f"run {run.file}: {n} {what}" for what, n in counts.items() if n
-    ]
+    found = {
+        query_id: [Hit(passages[each.passage_id], each.score) for each in ranking if each.passage_id in passages]
+        for query_id, ranking in read.rankings.items()
+        if query_id in asked
+    }
+    return found, [f"run {run.file}: {n} {what}" for what, n in counts.items() if n]
 
 
 def lookup(name: str, ids: set[str]) -> dict[str, Passage]:

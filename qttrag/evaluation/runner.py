@@ -81,23 +81,29 @@ async def run(
     loaded = {row: datasets.load(row, spec) for row, spec in suite.rows().items()}
     notes = [note for dataset in loaded.values() for note in dataset.notes]
     notes += [f"{row}: {n} left out: {cause}" for row, d in loaded.items() for cause, n in sorted(d.left_out.items())]
-    replayed, told = _replayed(suite, [q.question_id for dataset in loaded.values() for q in dataset.questions])
+    questions = {row: dataset.questions for row, dataset in loaded.items()}
+    replayed, told = _replayed(suite, questions)
     with _alone(folder):
-        begun = runs.begin(folder, suite, {row: d.questions for row, d in loaded.items()}, [*notes, *told])
+        begun = runs.begin(folder, suite, questions, [*notes, *told])
         kept = search.store(folder)
         try:
             session = _Session(suite, folder, kept, choice, on_progress, replayed)
-            await session.work({row: choice.of(dataset.questions) for row, dataset in loaded.items()})
+            await session.work({row: choice.of(asked) for row, asked in questions.items()})
         finally:
             kept.close()
     return Outcome(begun, session.answered, session.failed, session.skipped, session.torn)
 
 
-def _replayed(suite: Suite, question_ids: Sequence[str]) -> tuple[ReplayedRetriever | None, list[str]]:
-    if suite.run is None:
-        return None, []
-    deployment = suite.deployment_for(next(iter(suite.generators)))
-    return replay.load(suite.run, models.collections(deployment), question_ids)
+def _replayed(suite: Suite, questions: Mapping[str, Sequence[Question]]) -> tuple[ReplayedRetriever | None, list[str]]:
+    """Return what takes the place of the search, None where nothing does, and what there is to say about it."""
+    found = {key: hits for row, asked in questions.items() for key, hits in replay.given(row, asked).items()}
+    told: list[str] = []
+    if suite.run is not None:
+        deployment = suite.deployment_for(next(iter(suite.generators)))
+        ids = [question.question_id for asked in questions.values() for question in asked]
+        theirs, told = replay.load(suite.run, models.collections(deployment), ids)
+        found |= theirs
+    return ReplayedRetriever(found) if found else None, told
 
 
 @contextmanager

@@ -21,7 +21,7 @@ from qttrag.evaluation import provenance
 from qttrag.evaluation.questions import Question
 from qttrag.evaluation.records import Cell
 from qttrag.evaluation.suites import Headline, Suite
-from qttrag.types import Lang
+from qttrag.types import Lang, Passage
 
 _FILE = "run.json"
 
@@ -147,4 +147,5 @@ def _question(fields: dict[str, Any]) -> Question:
         tuple(fields["answers"]),
         {lang: tuple(texts) for lang, texts in fields["elsewhere"].items()},
         tuple(fields["gold"]),
+        tuple(Passage(**{**each, "lang": Lang(each["lang"])}) for each in fields["passages"]),
     )

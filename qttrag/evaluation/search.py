@@ -61,7 +61,7 @@ class KeptSearch:
         async def search() -> str:
             return _write(await self._retriever.retrieve(query, k))
 
-        question = query.query_id.split("/", 2)[-1] if self._replayed else None  # what the run goes by
+        question = query.query_id if self._replayed else None  # what is replayed goes by it
         key = _key(query, k=k, question=question)
         self._keys[query.query_id] = key.hex()
         return _read(await self._once(key, search))

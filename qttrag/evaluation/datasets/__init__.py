@@ -14,8 +14,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from qttrag.errors import InputError
 from qttrag.evaluation import trec
-from qttrag.evaluation.datasets import jsonl, mkqa, xor_tydi
+from qttrag.evaluation.datasets import jsonl, mkqa, squad, xor_tydi
 from qttrag.evaluation.datasets.files import HubFile, located
+from qttrag.evaluation.datasets.squad import Given
 from qttrag.evaluation.questions import Question
 
 
@@ -23,14 +24,16 @@ class DatasetFile(BaseModel):
     """What a suite says of a dataset.
 
     `file`: a path, or a file of a dataset on the hub. `aliases`, `ids`: of MKQA, references beside the first, and a
-    file with the ids of the questions to take. `qrels`: a TREC file with the passages that hold the answers."""
+    file with the ids of the questions to take. `qrels`: a TREC file with the passages that hold the answers.
+    `context`: of SQuAD's format, the passages that questions come with; "{lang}" in `file` is a language's code."""
 
     model_config = ConfigDict(extra="forbid")
-    kind: Literal["xor_tydi", "mkqa", "jsonl"]
+    kind: Literal["xor_tydi", "mkqa", "jsonl", "squad"]
     file: str | HubFile
     aliases: bool = False
     ids: str | HubFile | None = None
     qrels: str | None = None
+    context: Given = Given()
 
 
 class DatasetSpec(DatasetFile):
@@ -99,10 +102,22 @@ def _read_jsonl(spec: DatasetSpec, left_out: Counter[str]) -> Iterator[Question]
     return jsonl.read(located(spec.file), spec.lang, left_out)
 
 
+def _read_squad(spec: DatasetSpec, left_out: Counter[str]) -> Iterator[Question]:
+    files = {code: located(_of_language(spec.file, code)) for code in spec.context.langs(spec.lang)}
+    return squad.read(files, spec.lang, spec.context)
+
+
+def _of_language(file: str | HubFile, lang: str) -> str | HubFile:
+    if isinstance(file, HubFile):
+        return file.model_copy(update={"file": file.file.replace("{lang}", lang)})
+    return file.replace("{lang}", lang)
+
+
 _READERS: dict[str, Callable[[DatasetSpec, Counter[str]], Iterator[Question]]] = {
     "xor_tydi": _read_xor_tydi,
     "mkqa": _read_mkqa,
     "jsonl": _read_jsonl,
+    "squad": _read_squad,
 }
 
 __all__ = ["Dataset", "DatasetFile", "DatasetSpec", "HubFile", "Question", "load"]
