@@ -121,7 +121,7 @@ def begin(folder: Path, suite: Suite, questions: Mapping[str, Sequence[Question]
     if not sessions or sessions[-1] != now:
         sessions.append(now)
     for row, asked in questions.items():
-        _write(folder / "questions" / f"{row}.jsonl", map(asdict, asked))
+        write_lines(folder / "questions" / f"{row}.jsonl", map(asdict, asked))
     data = {"identity": identity, "sessions": sessions, "notes": list(notes)}
     write_file(folder / _FILE, json.dumps(data, ensure_ascii=False, indent=2))
     return Run(folder, identity, sessions, notes)
@@ -135,7 +135,8 @@ def write_file(path: Path, text: str) -> None:
     aside.replace(path)
 
 
-def _write(path: Path, values: Iterable[Any]) -> None:
+def write_lines(path: Path, values: Iterable[Any]) -> None:
+    """Write values as JSON, one a line, in one step."""
     write_file(path, "".join(json.dumps(value, ensure_ascii=False) + "\n" for value in values))
 
 

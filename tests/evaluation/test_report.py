@@ -35,7 +35,7 @@ def write_run(folder: Path, texts: Mapping[str, Sequence[str | None]], *, measur
     sessions: list[dict[str, Any]] = [{"libraries": {"torch": "1"}}, {"libraries": {"torch": "2"}}]
     runs.write_file(folder / "run.json", json.dumps({"identity": identity, "sessions": sessions, "notes": ["few"]}))
     asked = [Question(str(i), f"수도는? {HOSTILE}", Lang("ko"), ("서울특별시",), {"en": ("Seoul",)}) for i in range(n)]
-    runs._write(folder / "questions" / "made ko.jsonl", map(_fields, asked))
+    runs.write_lines(folder / "questions" / "made ko.jsonl", map(_fields, asked))
     for strategy, said in texts.items():
         file = AnswerFile(Cell("made ko", "own", strategy).file(folder))
         for number, text in enumerate(said):
