@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -87,32 +85,20 @@ async def test_strategies_share_searches_translations_and_scores(ready: Path, ti
     assert counts["hard_filter"] == 0
 
 
-@pytest.fixture
-def command(ready: Path, tiny: Path) -> Callable[..., subprocess.Popen[str]]:
+async def test_a_run_that_was_killed_goes_on_and_scores_the_same(ready: Path, tiny: Path) -> None:
     path = suite.write_suite(ready, tiny, n=6, in_flight=3)
-
-    def start(out: str) -> subprocess.Popen[str]:
-        words = [sys.executable, "-m", "qttrag", "eval", "run", str(path), "--out", str(ready / out), "--json"]
-        return subprocess.Popen(words, env={**os.environ}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-
-    return start
-
-
-def test_a_run_that_was_killed_goes_on_and_scores_the_same(
-    ready: Path, command: Callable[..., subprocess.Popen[str]]
-) -> None:
-    whole = command("whole")
-    assert whole.wait(120) == 0, whole.communicate()
+    words = [sys.executable, "-m", "qttrag", "eval", "run", str(path), "--out", str(ready / "killed")]
     for enough in (3, 12):
-        process = command("killed")
+        process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         while process.poll() is None and lines(ready / "killed") < enough:
-            time.sleep(0.01)
+            await asyncio.sleep(0.01)
         process.send_signal(signal.SIGKILL)
         process.wait()
-    assert 12 <= lines(ready / "killed") < 6 * CELLS
-    last = command("killed")
-    assert last.wait(120) == 0, last.communicate()
-    assert lines(ready / "killed") == 6 * CELLS
+    done = lines(ready / "killed")
+    assert 12 <= done < 6 * CELLS
+    last = await answer(ready, path, "killed")
+    assert (last.answered, last.skipped) == (6 * CELLS - done, done)
+    await answer(ready, path, "whole")
     assert figures(ready / "killed") == figures(ready / "whole")
 
 
