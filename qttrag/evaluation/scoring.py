@@ -117,8 +117,9 @@ def _score(run: Run, cell: Cell, questions: Mapping[str, Question], found: _Foun
 
 
 def _retrieval(questions: Sequence[Question], answers: Mapping[str, Record]) -> dict[str, dict[str, float]]:
-    """Return the figures of the rankings of questions that have gold passages and a ranking."""
-    judged = {q.question_id: dict.fromkeys(q.gold, 1) for q in questions if q.gold and answers[q.question_id].ranking}
+    """Return the figures of the rankings of questions that have gold passages; zeros where nothing was found."""
+    searched = [q for q in questions if q.gold and answers[q.question_id].search is not None]
+    judged = {q.question_id: dict.fromkeys(q.gold, 1) for q in searched}
     rankings = {i: as_judged([f.passage_id for f in answers[i].ranking], judged[i]) for i in judged}
     return retrieval.by_query(judged, rankings) if judged else {}
 

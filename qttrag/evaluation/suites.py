@@ -27,6 +27,7 @@ from qttrag.building import strategy_options
 from qttrag.config import Deployment, Spec
 from qttrag.errors import ConfigError, unknown
 from qttrag.evaluation.datasets import DatasetFile, DatasetSpec
+from qttrag.evaluation.measures import check
 from qttrag.evaluation.replay import RunFile
 from qttrag.resources import DEFAULT_DEPLOYMENT
 
@@ -125,6 +126,7 @@ def load(value: str, overrides: Mapping[str, Any] | None = None) -> Suite:
     except ValidationError as error:
         fields = _fields_at(config.complaint(error)["loc"])
         raise ConfigError(config.explain(error, str(path), fields)) from error
+    check(suite.headline.measure)
     for name in suite.strategies:
         suite.strategy(name)
     return suite

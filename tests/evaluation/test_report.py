@@ -16,7 +16,7 @@ from qttrag.errors import ConfigError
 from qttrag.evaluation import charts, report, runs, scoring
 from qttrag.evaluation.measures import MEASURES, Answered, measure
 from qttrag.evaluation.questions import Question
-from qttrag.evaluation.records import AnswerFile, Cell, Record
+from qttrag.evaluation.records import AnswerFile, Cell, Found, Record
 from qttrag.types import Lang, Passage, QualityScores, TaggedPassage
 
 HOSTILE = '</script><script>alert("x")</script>&<b>'
@@ -81,6 +81,18 @@ def test_figures_are_means_over_what_was_answered(made: runs.Run) -> None:
     assert found[ours.cell]["answer_recall_native@5"].interval.value == 0.0
     assert found[ours.cell]["answer_recall_foreign@5"].interval.value == 1.0
     assert "nDCG@10" not in found[ours.cell]
+
+
+def test_a_question_for_which_nothing_was_found_counts_as_zero_in_retrieval(tmp_path: Path) -> None:
+    run = write_run(tmp_path, {"base": []})
+    asked = [Question(n, "수도는?", Lang("ko"), ("서울",), gold=("g",)) for n in "ab"]
+    runs.write_lines(tmp_path / "questions" / "made ko.jsonl", map(_fields, asked))
+    file = AnswerFile(Cell("made ko", "own", "base").file(tmp_path))
+    file.append(Record("a", "서울", ranking=(Found("x", 2.0), Found("g#1", 1.0)), search="00"))
+    file.append(Record("b", "서울", search="01"))
+    file.close()
+    (scored,) = scoring.score(run)
+    assert {name: values["RR@10"] for name, values in scored.values.items()} == {"a": (0.5, 1.0), "b": (0.0, 1.0)}
 
 
 def test_every_figure_carries_its_signature(made: runs.Run) -> None:

@@ -290,6 +290,7 @@ def test_settings_of_the_command_line_go_over_the_suite() -> None:
         ({"extends": "tiny"}, "extends itself"),
         ({"extends": "nowhere"}, "unknown suite 'nowhere'"),
         ({"in_flight": 0}, "in_flight"),
+        ({"headline": {"of": "qtt_rag", "over": "base", "measure": "char3"}}, "unknown measure 'char3'"),
     ],
 )
 def test_a_suite_that_is_wrong_is_refused_with_the_way_out(
