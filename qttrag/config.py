@@ -64,7 +64,7 @@ def load(value: str | Path, flags: Mapping[str, Any] | None = None) -> Deploymen
     Raises:
         ConfigError: no such file, not YAML, an unknown key, a value of the wrong type."""
     path = resources.find("server", str(value), what="deployment")
-    data = _over(_over(beside(read_yaml(path), path.parent), _environment()), flags or {})
+    data = over(over(beside(read_yaml(path), path.parent), _environment()), flags or {})
     try:
         return Deployment.model_validate(data)
     except ValidationError as error:
@@ -73,10 +73,11 @@ def load(value: str | Path, flags: Mapping[str, Any] | None = None) -> Deploymen
         raise ConfigError(explain(error, str(path), fields)) from error
 
 
-def _over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+def over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings `below` under those `above`: single ones change, a mapping of another kind wholly."""
     merged = dict(below)
     for name, value in above.items():
-        merged[name] = _over(merged[name], value) if _same_kind(merged.get(name), value) else value
+        merged[name] = over(merged[name], value) if _same_kind(merged.get(name), value) else value
     return merged
 
 

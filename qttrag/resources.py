@@ -12,6 +12,7 @@ FOLDERS = ("prompts", "indexes", "server", "eval")
 DEFAULT_DEPLOYMENT = "laptop"
 _PACKAGE = Path(__file__).parent
 _BUILT = "built"
+_RESULTS = "results"
 
 
 def _places(name: str) -> list[Path]:
@@ -27,12 +28,12 @@ def _places(name: str) -> list[Path]:
 def folder(name: str) -> Path:
     """Return the folder `name`: $QTTRAG_HOME/name, or the package's own, or the checkout's.
 
-    One that holds nothing but built indexes is passed over.
+    One that holds nothing but built indexes, or results, is passed over.
 
     Raises:
         ConfigError: it is in none of these places."""
     for place in _places(name):
-        if place.is_dir() and [path.name for path in place.iterdir()] != [_BUILT]:
+        if place.is_dir() and [path.name for path in place.iterdir()] not in ([_BUILT], [_RESULTS]):
             return place
     raise ConfigError(
         f"no folder '{name}' in any of: {', '.join(map(str, _places(name)))}; "
@@ -78,6 +79,17 @@ def built_folder() -> Path:
     return Path(platformdirs.user_data_dir("qttrag")) / "indexes" / _BUILT
 
 
+def results_folder() -> Path:
+    """Return where runs of suites are: $QTTRAG_HOME/eval/results, the checkout's, or the user's data folder."""
+    if home := os.environ.get("QTTRAG_HOME"):
+        return Path(home).expanduser() / "eval" / _RESULTS
+    if (_PACKAGE.parent / "pyproject.toml").is_file():
+        return _PACKAGE.parent / "eval" / _RESULTS
+    import platformdirs
+
+    return Path(platformdirs.user_data_dir("qttrag")) / "eval" / _RESULTS
+
+
 def cache_folder() -> Path:
     """Return where caches and converted models are: $QTTRAG_HOME/cache or the user's cache folder."""
     if home := os.environ.get("QTTRAG_HOME"):
@@ -98,5 +110,5 @@ def copy_out(destination: Path) -> list[Path]:
         raise InputError(f"{', '.join(taken)}: already there; choose another folder or move it away")
     sources = {name: folder(name) for name in FOLDERS}
     for name, target in targets.items():
-        shutil.copytree(sources[name], target, ignore=shutil.ignore_patterns(_BUILT, "results", "__pycache__"))
+        shutil.copytree(sources[name], target, ignore=shutil.ignore_patterns(_BUILT, _RESULTS, "__pycache__"))
     return list(targets.values())

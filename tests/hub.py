@@ -1,4 +1,5 @@
-"""A model hub on loopback: the few addresses of the Hugging Face hub that fetching a snapshot asks for."""
+"""A hub on loopback: the few addresses of the Hugging Face hub that fetching a snapshot, or a dataset's file, asks
+for. A dataset is pushed as "datasets/NAMESPACE/NAME"."""
 
 from __future__ import annotations
 
@@ -11,7 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, NamedTuple
 
-_MODEL = r"(?P<model>[^/]+/[^/]+)"
+_MODEL = r"(?P<model>(datasets/)?[^/]+/[^/]+)"
 _INFO = re.compile(rf"/api/models/{_MODEL}(/revision/(?P<revision>.+))?")
 _TREE = re.compile(rf"/api/models/{_MODEL}/tree/(?P<revision>.+)")
 _FILE = re.compile(rf"/{_MODEL}/resolve/(?P<revision>[0-9a-f]{{40}})/(?P<name>.+)")

@@ -7,7 +7,20 @@ import sys
 
 import typer
 
-from qttrag.cli import ask, cache, changes, doctor, index, listing, models, output, searching, text
+from qttrag.cli import (
+    ask,
+    cache,
+    changes,
+    doctor,
+    evaluation,
+    evaluation_parts,
+    index,
+    listing,
+    models,
+    output,
+    searching,
+    text,
+)
 from qttrag.errors import InputError, QttragError
 
 app = typer.Typer(
@@ -30,6 +43,9 @@ index.app.command("tune")(searching.tune)
 index.app.command("import-bergen")(searching.import_bergen)
 index.app.command("measure-shifts")(searching.measure_shifts)
 app.add_typer(index.app, name="index")
+for part in (evaluation_parts.retrieval, evaluation_parts.tagger, evaluation_parts.detector):
+    evaluation.app.command()(part)
+app.add_typer(evaluation.app, name="eval")
 app.add_typer(models.app, name="models")
 app.command("strategies")(listing.strategies)
 app.command("kinds")(listing.kinds)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -13,6 +13,7 @@ from qttrag.resources import DEFAULT_DEPLOYMENT
 
 if TYPE_CHECKING:
     from rich.status import Status
+    from rich.table import Table
 
     from qttrag.application import Application
     from qttrag.pipeline import Event
@@ -92,9 +93,8 @@ class _Progress:
 
 def _show(answer: Answer) -> None:
     console = output.console()
-    rows = [_row(n, passage) for n, passage in enumerate(answer.context, 1)]
     console.print()
-    console.print(output.table("#", "lang", "rank", "sem", "gram", "flu", "title", "passage", rows=rows))
+    console.print(passage_table(answer.context))
     for note in answer.trace.notes:
         console.print(f"note: {output.printable(note)}", markup=False)
     seconds = answer.trace.seconds
@@ -102,6 +102,12 @@ def _show(answer: Answer) -> None:
     console.print(f"{sum(seconds.values()):.2f} s: {stages}", markup=False)
     counts = " · ".join(f"{name} {n}" for name, n in sorted(answer.trace.counts.items()))
     console.print(counts, markup=False, style="dim")
+
+
+def passage_table(context: Sequence[TaggedPassage]) -> Table:
+    """Return the passages of an answer, a row each."""
+    rows = [_row(n, passage) for n, passage in enumerate(context, 1)]
+    return output.table("#", "lang", "rank", "sem", "gram", "flu", "title", "passage", rows=rows)
 
 
 def _row(n: int, tagged: TaggedPassage) -> list[str]:

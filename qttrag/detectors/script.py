@@ -35,11 +35,12 @@ class ScriptDetector:
 
     async def detect(self, texts: Sequence[str]) -> list[Lang]:
         if len(texts) == 1:
-            return [_detect(texts[0])]
-        return await asyncio.to_thread(lambda: [_detect(text) for text in texts])
+            return [detect(texts[0])]
+        return await asyncio.to_thread(lambda: [detect(text) for text in texts])
 
 
-def _detect(text: str) -> Lang:
+def detect(text: str) -> Lang:
+    """Return the language of one text, as the detector does."""
     text = text[:_READ]
     script = _main_script(text)
     if script is None:

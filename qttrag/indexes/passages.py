@@ -66,6 +66,14 @@ class Passages:
         """Return the passages of `rows`, in the order asked for."""
         return [self[row] for row in rows.tolist()]  # Arrow's own `take` looks at every batch of a file for each call
 
+    def with_ids(self, ids: Sequence[str]) -> list[Passage]:
+        """Return the passages that have one of the ids and are not removed, in the order of their rows."""
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        mask = pc.is_in(self._table.column("passage_id"), value_set=pa.array(list(ids), pa.large_string())).to_numpy()
+        return [self[row] for row in (mask & ~self.gone()).nonzero()[0].tolist()]
+
     def rows_of(self, langs: Sequence[Lang]) -> NDArray[np.bool_]:
         """Return, for each row, whether its language is one of `langs` and it is not removed."""
         import pyarrow as pa

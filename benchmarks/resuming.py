@@ -1,0 +1,90 @@
+"""A suite killed at random and gone on with, against one left alone: `python -m benchmarks.resuming`."""
+
+from __future__ import annotations
+
+import random
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from benchmarks.suites import prepared
+from qttrag.cli.output import console, table
+from qttrag.evaluation import runs, scoring
+from qttrag.evaluation.records import read
+from tests import suite
+
+_COST = ("seconds", "kept", "translated", "calls", "prompt_tokens", "completion_tokens")
+
+
+def _start(path: Path, out: Path) -> subprocess.Popen[bytes]:
+    words = [sys.executable, "-m", "qttrag", "eval", "run", str(path), "--out", str(out)]
+    return subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+def _answers(out: Path) -> int:
+    return sum(path.read_bytes().count(b"\n") for path in out.glob("answers/*/*/*.jsonl"))
+
+
+def _kill_at(process: subprocess.Popen[bytes], out: Path, *, answers: int, after: float) -> bool:
+    """Kill the process some time after it has given so many answers; return whether it was still there."""
+    while process.poll() is None and _answers(out) < answers:
+        time.sleep(0.002)
+    time.sleep(after)
+    alive = process.poll() is None
+    process.kill()
+    process.wait()
+    return alive
+
+
+def _figures(out: Path) -> Any:
+    opened = runs.open_run(out)
+    data = scoring.as_json(opened, scoring.score(opened))
+    for cell in data["cells"]:
+        for name in _COST:
+            cell["figures"].pop(name, None)
+    return data
+
+
+def _twice(out: Path) -> int:
+    counts = [Counter(record.question_id for record in read(path)) for path in out.glob("answers/*/*/*.jsonl")]
+    return sum(n - 1 for count in counts for n in count.values())
+
+
+def main(
+    n: int = typer.Option(20, help="Questions in each of two languages; three strategies answer each."),
+    kills: int = typer.Option(20, help="How often the suite is killed."),
+    in_flight: int = typer.Option(4, help="Questions at once."),
+) -> None:
+    """Run a suite whole, and again with a kill -9 at random moments, and compare all figures but the costs."""
+    draw = random.Random(0)
+    with prepared() as folder:
+        path = suite.write_suite(folder, folder, n=n, in_flight=in_flight)
+        total = 2 * n * len(suite.STRATEGIES)
+        _start(path, folder / "whole").wait()
+        done = killed = 0
+        moments = sorted(draw.sample(range(1, total - 1), kills))
+        for moment in moments:
+            process = _start(path, folder / "killed")
+            killed += _kill_at(process, folder / "killed", answers=moment, after=draw.random() * 0.05)
+            done = _answers(folder / "killed")
+        _start(path, folder / "killed").wait()
+        same = _figures(folder / "killed") == _figures(folder / "whole")
+        rows = [
+            ["questions times strategies", str(total)],
+            ["kills that met it at work", str(killed)],
+            ["answered before the last session", str(done)],
+            ["answers recorded twice", str(_twice(folder / "killed"))],
+            ["all figures equal", "yes" if same else "NO"],
+        ]
+    console().print(table("killed and resumed", "", rows=rows))
+
+
+if __name__ == "__main__":
+    app = typer.Typer(pretty_exceptions_enable=False)
+    app.command()(main)
+    app()

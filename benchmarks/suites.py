@@ -1,0 +1,25 @@
+"""A folder with tiny models, a collection and a suite on them, for the benchmarks of the evaluation harness."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from qttrag.loading import quiet
+from tests import deployment, tiny_models
+
+
+@contextmanager
+def prepared() -> Iterator[Path]:
+    """Yield a folder that is QTTRAG_HOME, with the models and the built collection in it."""
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        os.environ |= {"QTTRAG_HOME": name, "HF_HUB_OFFLINE": "1"}
+        quiet()
+        for kind in ("encoder", "reranker", "nllb", "llama"):
+            getattr(tiny_models, f"make_{kind}")(folder / kind)
+        deployment.build(folder, folder)
+        yield folder

@@ -1,0 +1,79 @@
+"""Intervals and tests: against what is known of simple cases and against a plain bootstrap."""
+
+from __future__ import annotations
+
+import itertools
+import random
+import statistics as plain
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from qttrag.evaluation.statistics import bootstrap, holm, randomisation_test
+
+
+def column(values: list[float]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    return np.array(values)[:, None], np.ones((len(values), 1))
+
+
+def test_an_interval_is_the_same_each_time_and_another_with_another_seed() -> None:
+    over, under = column([random.Random(1).random() for _ in range(50)])
+    assert bootstrap(over, under) == bootstrap(over, under)
+    over, under = column([random.Random(n).random() for n in range(50)])
+    assert bootstrap(over, under) != bootstrap(over, under, seed=1)
+
+
+def test_an_interval_is_what_the_normal_distribution_says_of_371_shares() -> None:
+    (found,) = bootstrap(*column([1.0] * 150 + [0.0] * 221))
+    half = 1.96 * (found.value * (1 - found.value) / 371) ** 0.5
+    assert found.value == pytest.approx(150 / 371)
+    assert found.low == pytest.approx(found.value - half, abs=0.004)
+    assert found.high == pytest.approx(found.value + half, abs=0.004)
+
+
+def test_an_interval_is_that_of_a_plain_bootstrap() -> None:
+    draw = random.Random(0)
+    values = [draw.expovariate(1) for _ in range(40)]
+    means = sorted(plain.fmean(draw.choices(values, k=40)) for _ in range(10_000))
+    (found,) = bootstrap(*column(values))
+    assert (found.low, found.high) == pytest.approx((means[250], means[9750]), abs=0.02)
+
+
+def test_questions_that_say_nothing_do_not_count() -> None:
+    over, under = np.array([[1.0], [0.0], [0.0]]), np.array([[1.0], [1.0], [0.0]])
+    assert bootstrap(over, under)[0].value == 0.5
+
+
+def test_a_figure_that_no_question_speaks_to_is_not_a_number() -> None:
+    (found,) = bootstrap(np.zeros((3, 1)), np.zeros((3, 1)))
+    assert all(np.isnan(found))
+    assert all(np.isnan(bootstrap(np.zeros((0, 1)), np.zeros((0, 1)))[0]))
+
+
+def test_figures_of_the_same_questions_are_drawn_together() -> None:
+    over, under = column([float(n) for n in range(30)])
+    both = bootstrap(np.hstack([over, over + 10]), np.hstack([under, under]))
+    assert both[1].low - both[0].low == pytest.approx(10)
+
+
+def test_a_test_of_few_pairs_is_the_exact_one() -> None:
+    one, other = [3.0, 1.0, 4.0, 1.0, 5.0, 9.0, 2.0, 6.0], [2.0, 0.5, 4.5, 0.0, 3.0, 5.0, 2.5, 5.0]
+    differences = [a - b for a, b in zip(one, other, strict=True)]
+    signs = list(itertools.product((1, -1), repeat=8))
+    extreme = sum(abs(sum(s * d for s, d in zip(row, differences, strict=True))) >= sum(differences) for row in signs)
+    assert randomisation_test(one, other) == pytest.approx(extreme / len(signs), abs=0.01)
+
+
+def test_equal_values_do_not_differ_and_constant_gains_do() -> None:
+    values = [float(n) for n in range(100)]
+    assert randomisation_test(values, values) == 1.0
+    assert randomisation_test([], []) == 1.0
+    assert randomisation_test([v + 1 for v in values], values) == pytest.approx(1 / 10_001)
+    assert randomisation_test(values, [v + 1 for v in values]) == pytest.approx(1 / 10_001)
+
+
+def test_holms_correction_is_that_of_the_textbook() -> None:
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert holm([0.9, 0.8]) == [1.0, 1.0]
+    assert holm([]) == []

@@ -1,0 +1,41 @@
+"""A suite on the tiny models: questions in two languages, three strategies."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tests import deployment
+from tests.texts import facts
+
+STRATEGIES = ("base", "cross_rag", "qtt_rag")
+
+
+def write_questions(path: Path, n: int) -> Path:
+    """Write `n` questions in each of Korean and Finnish about years in the collection's sentences."""
+    with path.open("w", encoding="utf-8") as file:
+        for lang in ("ko", "fi"):
+            for number, fact in enumerate(facts(n, seed=7)):
+                question = fact.say(lang).replace(fact.year, "?")
+                gold = f"{lang}-{number}"
+                record = {"id": f"{lang}{number}", "question": question, "answers": [fact.year], "lang": lang}
+                file.write(json.dumps({**record, "gold": [gold]}, ensure_ascii=False) + "\n")
+    return path
+
+
+def write_suite(folder: Path, tiny: Path, *, n: int = 4, **changes: Any) -> Path:
+    """Write a suite with its questions and deployment; the collection is built by `deployment.build`."""
+    write_questions(folder / "questions.jsonl", n)
+    suite = {
+        "deployment": str(deployment.write_deployment(folder, tiny)),
+        "datasets": {"mine": {"kind": "jsonl", "file": "./questions.jsonl", "langs": ["ko", "fi"]}},
+        "strategies": {name: {} for name in STRATEGIES},
+        "headline": {"of": "qtt_rag", "over": "cross_rag"},
+        **changes,
+    }
+    path = folder / "tiny.yaml"
+    path.write_text(yaml.safe_dump(suite, sort_keys=False), encoding="utf-8")
+    return path
