@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from rich.status import Status
 
     from qttrag.application import Application
-    from qttrag.pipeline import Event
+    from qttrag.events import Event
     from qttrag.types import Answer, TaggedPassage
 
 _NEXT = {"ranked": "reading", "translated": "scoring", "tagged": "answering", "refined": "answering"}
@@ -82,10 +82,13 @@ class _Progress:
         self._status = status
 
     def __call__(self, event: Event) -> None:
-        if event.kind != "piece":
+        if event.kind in _NEXT:
             self._status.update(_NEXT[event.kind])
             return
         self._status.stop()
+        if event.kind == "again":
+            output.say(f"\n[{output.printable(event.text)}]")
+            return
         sys.stdout.write(output.printable(event.text))
         sys.stdout.flush()
 
@@ -95,6 +98,8 @@ def _show(answer: Answer) -> None:
     rows = [_row(n, passage) for n, passage in enumerate(answer.context, 1)]
     console.print()
     console.print(output.table("#", "lang", "rank", "sem", "gram", "flu", "title", "passage", rows=rows))
+    if told := _told(answer):
+        console.print(told, markup=False)
     for note in answer.trace.notes:
         console.print(f"note: {output.printable(note)}", markup=False)
     seconds = answer.trace.seconds
@@ -102,6 +107,15 @@ def _show(answer: Answer) -> None:
     console.print(f"{sum(seconds.values()):.2f} s: {stages}", markup=False)
     counts = " · ".join(f"{name} {n}" for name, n in sorted(answer.trace.counts.items()))
     console.print(counts, markup=False, style="dim")
+
+
+def _told(answer: Answer) -> str:
+    if answer.abstained:
+        return "the answer is that the passages do not hold one"
+    if not answer.citations.how:
+        return ""
+    numbers = ", ".join(map(str, answer.citations.passages))
+    return f"cited: {numbers}" if answer.citations.how == "marked" else f"its words are in: {numbers}"
 
 
 def _row(n: int, tagged: TaggedPassage) -> list[str]:
