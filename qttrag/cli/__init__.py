@@ -7,7 +7,7 @@ import sys
 
 import typer
 
-from qttrag.cli import ask, cache, doctor, index, listing, models, output, text
+from qttrag.cli import ask, cache, doctor, index, listing, models, output, text, vllm
 from qttrag.errors import InputError, QttragError
 
 app = typer.Typer(
@@ -25,6 +25,7 @@ app.command("translate")(text.translate)
 app.command("tag")(text.tag)
 app.add_typer(index.app, name="index")
 app.add_typer(models.app, name="models")
+app.add_typer(vllm.app, name="vllm")
 app.command("strategies")(listing.strategies)
 app.command("kinds")(listing.kinds)
 app.command("languages")(listing.languages)
