@@ -13,7 +13,7 @@ from typing import Any, Literal, NamedTuple
 
 from qttrag import devices, trace
 from qttrag.batching import Batcher
-from qttrag.errors import BrokenOff, ConfigError, StageError
+from qttrag.errors import BrokenOff, ConfigError, StageError, StageUnavailable
 from qttrag.generators.schema import SchemaMasks
 from qttrag.generators.streaming import Alternatives, RowStream, Streamer
 from qttrag.loading import Lazy, LocatedModel, failed, locate, quiet
@@ -52,7 +52,8 @@ class TransformersGenerator:
     """Generator kind `transformers`.
 
     `dtype` "auto" is the checkpoint's own on a GPU and float32 on a CPU. `context`: tokens for prompt and completion;
-    null for all the model has. A batch holds at most `batch_tokens` tokens of prompts, and `max_batch` prompts."""
+    null for all the model has. A batch holds at most `batch_tokens` tokens of prompts, and `max_batch` prompts; what
+    comes meanwhile waits for the next. `call_timeout`: seconds for a whole call, waiting included."""
 
     def __init__(
         self,
@@ -64,7 +65,10 @@ class TransformersGenerator:
         context: int | None = None,
         batch_tokens: int = 16_384,
         max_batch: int = 16,
+        call_timeout: float = 600.0,
     ) -> None:
+        if call_timeout <= 0:
+            raise ConfigError(f"generator kind 'transformers': `call_timeout: {call_timeout}` must be above 0")
         self._model = model
         self._revision = revision
         self._device = device
@@ -72,6 +76,7 @@ class TransformersGenerator:
         self._given_context = context
         self._batch_tokens = batch_tokens
         self._max_batch = max_batch
+        self._call_timeout = call_timeout
         self._lazy_chat = Lazy(lambda: self._chat)  # apart: counting tokens takes no weights
         self._lazy = Lazy(self._load)
 
@@ -142,8 +147,9 @@ class TransformersGenerator:
         )
         work = asyncio.ensure_future(batcher.map([_Request(ids, decoding, stream)]))
         work.add_done_callback(lambda _: pieces.put_nowait(None))
+        deadline = loop.time() + self._call_timeout
         try:
-            while (piece := await pieces.get()) is not None:
+            while (piece := await self._next(pieces, deadline)) is not None:
                 yield _Piece(piece, stream)
             (tokens,) = await work
             trace.count("completion_tokens", tokens)
@@ -152,6 +158,14 @@ class TransformersGenerator:
         finally:
             stream.left = True
             work.cancel()
+
+    async def _next(self, pieces: asyncio.Queue[str | None], deadline: float) -> str | None:
+        try:
+            async with asyncio.timeout_at(deadline):
+                return await pieces.get()
+        except TimeoutError as error:
+            words = f"{self._model} was not done after {self._call_timeout:g} s; raise `call_timeout:` or ask for less"
+            raise StageUnavailable(_STAGE, words) from error
 
     def _load(self) -> Batcher[_Request, int]:
         import torch
