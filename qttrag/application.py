@@ -94,13 +94,16 @@ class Application:
         text = self.check_question(question)
         with trace.stage("detect"):
             query = Query(text, await self.language_of(text, lang), query_id)
-        limit = self.deployment.question_timeout
+        limit = asyncio.timeout(self.deployment.question_timeout)
         try:
-            async with asyncio.timeout(limit):
+            async with limit:
                 answer: Answer = await run(query, replace(self.stages, trace=trace, emit=on_event), **checked)
         except TimeoutError as error:
+            if not limit.expired():
+                raise
             longest = max(trace.seconds, key=lambda stage: trace.seconds[stage])
-            words = f"took most of the {limit:g} s that a question may take; raise `question_timeout:`"
+            seconds = self.deployment.question_timeout
+            words = f"took most of the {seconds:g} s that a question may take; raise `question_timeout:`"
             raise StageUnavailable(longest, words) from error
         return replace(answer, query=query)
 

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from qttrag import resources
 from qttrag.errors import ConfigError, StageError
@@ -29,13 +29,16 @@ _TAIL = 15  # lines of a log that an error quotes
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """A server that was started. `born`: when its process began, as the system tells it: numbers are used again."""
+    """A server that was started. `born`: when its process began, as the system tells it: numbers are used again.
+
+    `api_key_env`: the environment variable with the key it asks for, where it does."""
 
     model: str
     base_url: str
     pid: int
     born: str
     log: str
+    api_key_env: str
 
     @property
     def port(self) -> int:
@@ -133,9 +136,9 @@ def known_servers() -> list[Running]:
 def status(server: Running) -> Status:
     if not server.is_alive:
         return Status(server, "gone")
-    if not _serves(server.base_url, server.model):
+    if not _serves(server):
         return Status(server, "starting")
-    told = _get(server.base_url.removesuffix("/v1") + "/metrics")
+    told = _get(server, server.base_url.removesuffix("/v1") + "/metrics")
     queried, hit = _sum(told, "vllm:prefix_cache_queries_total"), _sum(told, "vllm:prefix_cache_hits_total")
     share = hit / queried if queried and hit is not None else None
     in_work, waiting = _sum(told, "vllm:num_requests_running"), _sum(told, "vllm:num_requests_waiting")
@@ -162,7 +165,7 @@ def _start(planned: Planned) -> Running:
             f"cannot run '{planned.command[0]}' ({error.strerror}); pip install 'qttrag[vllm]', or name it with "
             "`command:` in server/vllm.yaml"
         ) from error
-    running = Running(planned.model, planned.base_url, process.pid, _born(process.pid), str(log))
+    running = Running(planned.model, planned.base_url, process.pid, _born(process.pid), str(log), planned.api_key_env)
     fields = {name: getattr(running, name) for name in Running.__dataclass_fields__}
     _file(planned.port).write_text(json.dumps(fields), encoding="utf-8")
     return running
@@ -171,11 +174,11 @@ def _start(planned: Planned) -> Running:
 def _wait(
     planned: Planned, server: Running, deadline: float, ready_s: float, tell: Callable[[Planned, str], object]
 ) -> None:
-    while not _serves(server.base_url, server.model):
+    while not _serves(server):
         with suppress(ChildProcessError):
             os.waitpid(server.pid, os.WNOHANG)  # a child that ended is no longer there
-        lines = _log(server)
-        if not server.is_alive:
+        is_alive, lines = server.is_alive, _log(server)
+        if not is_alive:
             _file(server.port).unlink(missing_ok=True)
             raise StageError("vllm", f"{planned.model} ended while it started; {server.log}:\n" + "\n".join(lines))
         if time.monotonic() > deadline:
@@ -214,20 +217,21 @@ def _is_taken(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
-def _serves(base_url: str, model: str) -> bool:
+def _serves(server: Running) -> bool:
     with suppress(ValueError, KeyError, TypeError):
-        return model in [each["id"] for each in json.loads(_get(f"{base_url}/models") or "{}")["data"]]
+        told = json.loads(_get(server, f"{server.base_url}/models") or "{}")
+        return server.model in [each["id"] for each in told["data"]]
     return False
 
 
-def _get(url: str) -> str:
+def _get(server: Running, url: str) -> str:
     """Return a page of a server, "" where it gives none."""
     request = urllib.request.Request(url)  # noqa: S310  the deployment's own address
-    if key := os.environ.get("OPENAI_API_KEY"):
+    if key := os.environ.get(server.api_key_env):
         request.add_header("Authorization", f"Bearer {key}")
     with suppress(OSError), urllib.request.urlopen(request, timeout=_ANSWER_S) as reply:  # noqa: S310
-        told: Any = reply.read()
-        return str(told.decode("utf-8", "replace"))
+        told: bytes = reply.read()
+        return told.decode("utf-8", "replace")
     return ""
 
 

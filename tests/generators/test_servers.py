@@ -201,9 +201,9 @@ async def test_fewer_calls_are_sent_where_most_wait_in_the_servers_queue() -> No
     metrics = 'vllm:num_requests_waiting{model_name="m"} 60.0\n'
     with Server(Reply(chunk("a"), chunk(finish="stop"), pause=0.05), metrics=metrics) as server, trace.stage("tag"):
         made = generator(server.base_url, in_flight=16)
-        await asyncio.gather(*(complete(made) for _ in range(32)))
+        await asyncio.gather(*(complete(made) for _ in range(96)))
         await made.close()
-    assert trace.counts["tag.queued_at_server"] == 1
+    assert 1 <= trace.counts["tag.queued_at_server"] < 20
 
 
 async def test_slots_are_given_in_turn_and_shrink_and_grow() -> None:

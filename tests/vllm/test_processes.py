@@ -90,6 +90,6 @@ def test_a_command_that_is_not_installed_says_how_to_install_it() -> None:
 
 def test_another_process_with_the_same_number_is_not_taken_for_the_server() -> None:
     (server,) = processes.up([planned()], ready_s=20)
-    stale = processes.Running(server.model, server.base_url, server.pid, "Thu Jan 1 00:00:00 1970", server.log)
+    stale = processes.Running(server.model, server.base_url, server.pid, "Thu Jan 1 00:00:00 1970", server.log, "K")
     assert server.is_alive
     assert not stale.is_alive
