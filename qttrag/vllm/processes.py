@@ -46,7 +46,7 @@ class Running:
 
     @property
     def is_alive(self) -> bool:
-        return _born(self.pid) == self.born
+        return self.born != "" and _born(self.pid) == self.born
 
 
 @dataclass(frozen=True, slots=True)
