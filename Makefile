@@ -2,11 +2,13 @@
 # make demo    questions in four languages, answered by small models of our own (demo/README.md)
 # make test    the test suite
 # make check   style and types
+# make test-vllm   the tests against real servers: vLLM's CPU build, in an environment of its own
 PYTHON ?= python3.11
 VENV ?= .venv
+VLLM ?= .venv-vllm
 BIN = $(VENV)/bin
 
-.PHONY: setup demo test check
+.PHONY: setup demo test check test-vllm
 
 $(VENV)/.ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -28,3 +30,12 @@ check: $(VENV)/.ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+$(VLLM)/.ready: tests/vllm/requirements.txt tests/vllm/metadata/pyproject.toml
+	$(PYTHON) -m venv $(VLLM)
+	$(VLLM)/bin/pip install --quiet --constraint tests/vllm/requirements.txt torch
+	$(VLLM)/bin/pip install --quiet --no-deps --requirement tests/vllm/requirements.txt ./tests/vllm/metadata
+	touch $@
+
+test-vllm: $(VENV)/.ready $(VLLM)/.ready
+	QTTRAG_VLLM=$(VLLM) $(BIN)/pytest -m vllm

@@ -16,9 +16,11 @@ from typing import Any
 from qttrag import config
 from qttrag.building import Builder, strategy_options
 from qttrag.caching import Cache
-from qttrag.errors import InputError
+from qttrag.errors import InputError, StageUnavailable
+from qttrag.events import Event, ignore
+from qttrag.guard import LanguageGuard
 from qttrag.languages import language
-from qttrag.pipeline import Event, Stages, ignore
+from qttrag.pipeline import Stages
 from qttrag.prompts import Prompts
 from qttrag.stages import Closable, LanguageDetector, Startable
 from qttrag.trace import Trace
@@ -50,6 +52,7 @@ class Application:
         for name, options in deployment.strategies.items():
             strategy_options(name, options)
         strategy_options(deployment.strategy, {})
+        detector, guard = builder.build("detector", deployment.detector), deployment.language_guard
         stages = Stages(
             retriever=builder.build("retriever", deployment.retriever),
             reranker=builder.build("reranker", deployment.reranker),
@@ -60,8 +63,10 @@ class Application:
             depth=deployment.depth,
             top_k=deployment.top_k,
             answer_tokens=deployment.answer_tokens,
+            degrade=deployment.degrade,
+            citations=deployment.citations,
+            guard=None if guard == "off" else LanguageGuard(detector, repairs=guard == "repair"),
         )
-        detector = builder.build("detector", deployment.detector)
         return cls(deployment, stages, detector, cache, builder.built())
 
     async def ask(
@@ -82,14 +87,24 @@ class Application:
         Raises:
             InputError: the question is empty, too long, or of no telling language; the language is unknown.
             ConfigError: the strategy or an option is unknown, or needs a stage the deployment lacks.
-            StageError: a stage failed."""
+            StageError: a stage failed, or the question took longer than the deployment lets it."""
         name = strategy or self.deployment.strategy
         run, checked = strategy_options(name, {**self.deployment.strategies.get(name, {}), **(options or {})})
         trace = Trace()
         text = self.check_question(question)
         with trace.stage("detect"):
             query = Query(text, await self.language_of(text, lang), query_id)
-        answer: Answer = await run(query, replace(self.stages, trace=trace, emit=on_event), **checked)
+        limit = asyncio.timeout(self.deployment.question_timeout)
+        try:
+            async with limit:
+                answer: Answer = await run(query, replace(self.stages, trace=trace, emit=on_event), **checked)
+        except TimeoutError as error:
+            if not limit.expired():
+                raise
+            longest = max(trace.seconds, key=lambda stage: trace.seconds[stage])
+            seconds = self.deployment.question_timeout
+            words = f"took most of the {seconds:g} s that a question may take; raise `question_timeout:`"
+            raise StageUnavailable(longest, words) from error
         return replace(answer, query=query)
 
     def check_question(self, question: str) -> str:

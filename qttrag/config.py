@@ -12,10 +12,10 @@ import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from qttrag import resources
 from qttrag.errors import ConfigError, unknown
@@ -24,6 +24,14 @@ Spec = dict[str, Any]
 _ENVIRONMENT = "QTTRAG_"
 _SECRET = re.compile(r"(key|token|secret|password|authorization)$", re.IGNORECASE)
 _USERINFO = re.compile(r"(?<=://)[^/@\s]+@")
+
+
+def _off(value: Any) -> Any:
+    return "off" if value is False else value  # what YAML makes of a bare off
+
+
+LanguageGuardMode = Annotated[Literal["off", "report", "repair"], BeforeValidator(_off)]
+"""What is done about an answer in another language: nothing, say so, or ask again once and then translate it."""
 
 
 class CacheSettings(BaseModel):
@@ -55,6 +63,10 @@ class Deployment(BaseModel):
     top_k: int = Field(default=5, ge=1, le=100)  # passages read
     answer_tokens: int = Field(default=128, ge=1, le=8192)
     max_question_chars: int = Field(default=2000, ge=1)
+    question_timeout: float | None = Field(default=None, gt=0)  # seconds; null for as long as it takes
+    degrade: bool = True  # translator or tagger down: answer from what there is, and say so
+    citations: bool = False  # ask answers for the numbers of their passages
+    language_guard: LanguageGuardMode = "report"
     cache: CacheSettings = CacheSettings()
 
 

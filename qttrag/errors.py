@@ -6,6 +6,7 @@
     ├── CollectionError    a built index is missing, changed, empty or made for another encoder
     └── StageError         a model or server failed at its work; names the stage
         └── StageUnavailable   it may work later: down, overloaded, timed out
+            └── BrokenOff          a completion stopped before its end; what came of it is no answer
 
 Every message names the thing, the value and the way out. `exit_code` is what the command line returns.
 """
@@ -46,6 +47,10 @@ class StageError(QttragError):
 
 class StageUnavailable(StageError):
     """The stage may answer if asked again later."""
+
+
+class BrokenOff(StageUnavailable):
+    """A completion began and stopped before its end: what came of it is to be thrown away."""
 
 
 def unknown(what: str, value: object, known: Iterable[str], *, way_out: str = "") -> str:

@@ -239,6 +239,16 @@ LANGUAGES: dict[Lang, Language] = {
 SPACELESS = frozenset(map(Lang, ("bo", "dz", "ja", "km", "lo", "my", "shn", "th", "yue", "zh", "zh-Hant")))
 """Languages written without spaces between words."""
 
+ALIKE: tuple[frozenset[Lang], ...] = tuple(
+    frozenset(map(Lang, codes.split()))
+    for codes in (
+        "nb nn da", "bs hr sr sl", "id ms min jv su bjn", "cs sk", "gl pt", "ast es", "ca oc", "be uk ru", "bg mk",
+        "az tr tk", "zh yue", "hi mr ne mai bho awa mag hne", "fa prs tg", "af nl li", "ltg lv", "fo is", "xh zu ss",
+        "st tn nso", "rn rw", "lb de", "ar arz acm acq aeb ajp apc ars ary", "it scn vec lmo lij fur sc", "ckb ku",
+    )
+)  # fmt: skip
+"""Languages so near to one another that no detector tells them apart in a sentence or two."""
+
 _ALIASES = {
     "no": "nb", "nor": "nb", "fil": "tl", "iw": "he", "in": "id", "ji": "yi", "jw": "jv", "mo": "ro", "sh": "sr",
     "zh-cn": "zh", "zh-sg": "zh", "zh-hans": "zh", "cmn": "zh", "zho": "zh", "chi": "zh", "zh-tw": "zh-Hant",

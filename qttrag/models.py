@@ -20,7 +20,7 @@ from qttrag.indexes import search
 class NamedModel:
     """A model by the place that names it: the mapping under `keys` in `file`, called `place` in words.
 
-    `served`: the server that has it, else None. `pins`: its kind takes a `revision:`. `weights`: not its tokenizer
+    `served`: the servers that have it, else None. `pins`: its kind takes a `revision:`. `weights`: not its tokenizer
     alone."""
 
     place: str
@@ -128,7 +128,8 @@ def _of_stage(file: Path, stage: Placed) -> Iterator[NamedModel]:
     spec, place, kind = stage.spec, ".".join(stage.keys), str(stage.spec.get("kind"))
     if "model" in spec:
         revision = spec.get("revision")
-        served = None if "revision" in stage.takes else str(spec.get("base_url", kind))
+        urls = spec.get("base_url", kind)
+        served = None if "revision" in stage.takes else ", ".join([urls] if isinstance(urls, str) else map(str, urls))
         yield NamedModel(place, kind, str(spec["model"]), revision, file, stage.keys, served=served)
     if tokenizer := spec.get("tokenizer"):
         yield NamedModel(place, "tokenizer", str(tokenizer), None, file, stage.keys, pins=False, weights=False)

@@ -5,35 +5,26 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal, NamedTuple
 
 from qttrag import trace as tracing
-from qttrag.budget import Block, Fitted, fit
-from qttrag.concurrency import together
-from qttrag.errors import ConfigError
-from qttrag.prompts import AnswerPrompt, Prompts, TagPrompt
+from qttrag.answering import Answering, Style, body
+from qttrag.concurrency import ended_together, together
+from qttrag.errors import ConfigError, StageError
+from qttrag.events import Event as Event
+from qttrag.events import ignore as ignore
+from qttrag.guard import LanguageGuard
+from qttrag.prompts import Prompts
 from qttrag.stages import Generator, QualityTagger, Reranker, Retriever, Translator
 from qttrag.trace import Trace
 from qttrag.types import UNDETERMINED, Answer, Decoding, Lang, Message, Query, TaggedPassage
 
-Style = Literal["plain", "tagged"]
-
-
-class Event(NamedTuple):
-    """Progress of one question: the passages after a step, or a piece of the answer."""
-
-    kind: Literal["ranked", "translated", "tagged", "refined", "piece"]
-    passages: tuple[TaggedPassage, ...] = ()
-    text: str = ""
-
-
-def ignore(event: Event) -> None:
-    """Do nothing with an event."""
-
 
 @dataclass(frozen=True)
 class Stages:
-    """A deployment's models, seen from one question: `trace` and `emit` are that question's own."""
+    """A deployment's models, seen from one question: `trace` and `emit` are that question's own.
+
+    `degrade`: where translator or tagger are down, the answer is made from what there is, and says so.
+    `citations`: answers are asked for the numbers of their passages. `guard`: looks at the language of answers."""
 
     retriever: Retriever
     reranker: Reranker
@@ -44,6 +35,9 @@ class Stages:
     depth: int = 50
     top_k: int = 5
     answer_tokens: int = 128
+    degrade: bool = True
+    citations: bool = False
+    guard: LanguageGuard | None = None
     trace: Trace = field(default_factory=Trace)
     emit: Callable[[Event], None] = ignore
 
@@ -66,57 +60,65 @@ class Stages:
 
     async def translate(self, passages: Sequence[TaggedPassage], target: Lang) -> list[TaggedPassage]:
         """Return the passages with a translation for each that is not in `target` already."""
-        foreign = [n for n, p in enumerate(passages) if _is_foreign(p, target)]
         with self.trace.stage("translate"):
-            unknown = sum(p.passage.lang == UNDETERMINED for p in passages)
-            tracing.count("language_unknown", unknown)
-            if unknown:
-                tracing.note(f"{unknown} passages of unknown language are read as they are")
-            translations = (
-                await self._translator().translate(
-                    [passages[n].passage.content for n in foreign], [passages[n].passage.lang for n in foreign], target
-                )
-                if foreign
-                else []
-            )
-        translated = list(passages)
-        for n, translation in zip(foreign, translations, strict=True):
-            translated[n] = replace(passages[n], translation=translation.text, flags=translation.flags)
+            _note_unknown(passages)
+            translated = await self._translated(passages, target)
         self.emit(Event("translated", tuple(translated)))
         return translated
+
+    async def tag(self, passages: Sequence[TaggedPassage], target: Lang) -> list[TaggedPassage]:
+        """Return the passages with quality scores, or the cause why there are none, for each translation."""
+        with self.trace.stage("tag"):
+            tagged = await self._tagged(passages, target)
+        self.emit(Event("tagged", tuple(tagged)))
+        return tagged
+
+    async def translate_and_tag(self, passages: Sequence[TaggedPassage], target: Lang) -> list[TaggedPassage]:
+        """Return what `tag` makes of what `translate` gives, each passage scored as soon as its translation is there.
+
+        The trace's seconds of "tag" are those after the last translation."""
+
+        async def translated(passage: TaggedPassage) -> list[TaggedPassage]:
+            with self.trace.counting("translate"):
+                return await self._translated([passage], target)
+
+        async def tagged(translating: asyncio.Task[list[TaggedPassage]]) -> list[TaggedPassage]:
+            with self.trace.counting("tag"):
+                return await self._tagged(await translating, target)
+
+        async with ended_together() as tasks:
+            with self.trace.stage("translate"):
+                _note_unknown(passages)
+                translating = [tasks.create_task(translated(passage)) for passage in passages]
+                tagging = [tasks.create_task(tagged(task)) for task in translating]
+                translations = [(await task)[0] for task in translating]
+            self.emit(Event("translated", tuple(translations)))
+            with self.trace.stage("tag"):
+                scored = [(await task)[0] for task in tagging]
+        self.emit(Event("tagged", tuple(scored)))
+        return scored
 
     async def translate_query(self, query: Query, target: Lang) -> Query:
         """Return the query with its text in `target`; the language to answer in stays."""
         if _same(query.lang, target):
             return query
         with self.trace.stage("translate_query"):
-            (translation,) = await self._translator().translate([query.text], [query.lang], target)
+            try:
+                (translation,) = await self._translator().translate([query.text], [query.lang], target)
+            except StageError as error:
+                if not self.degrade:
+                    raise
+                tracing.degraded(f"passages are searched with the question untranslated: {error}")
+                return query
             for flag in translation.flags:
                 tracing.note(f"the question's translation is doubtful: {flag}")
         return replace(query, text=translation.text or query.text)
-
-    async def tag(self, passages: Sequence[TaggedPassage], target: Lang) -> list[TaggedPassage]:
-        """Return the passages with quality scores, or the cause why there are none, for each translation."""
-        to_score = [(n, p, p.translation) for n, p in enumerate(passages) if p.translation is not None]
-        tagged = list(passages)
-        with self.trace.stage("tag"):
-            if to_score:
-                verdicts = await self._tagger().score(
-                    [p.passage.content for _, p, _ in to_score],
-                    [translation for _, _, translation in to_score],
-                    [p.passage.lang for _, p, _ in to_score],
-                    target,
-                )
-                for (n, p, _), verdict in zip(to_score, verdicts, strict=True):
-                    tagged[n] = replace(p, scores=verdict.scores, unscored=verdict.cause)
-        self.emit(Event("tagged", tuple(tagged)))
-        return tagged
 
     async def refine(self, query: Query, passages: Sequence[TaggedPassage], decoding: Decoding) -> list[TaggedPassage]:
         """Return the passages, each with the generator's rewriting of what is to be read of it."""
         with self.trace.stage("refine"):
             prompt = self.prompts.refine(query.lang)
-            texts = await together(self._complete(prompt.messages(query.text, _body(p)), decoding) for p in passages)
+            texts = await together(self._complete(prompt.messages(query.text, body(p)), decoding) for p in passages)
             tracing.count("empty", texts.count(""))
         refined = [replace(p, refined=text or None) for p, text in zip(passages, texts, strict=True)]
         self.emit(Event("refined", tuple(refined)))
@@ -129,31 +131,48 @@ class Stages:
 
         `style` "plain" shows passages under a bare number; "tagged" says of each whether it is an original or a
         translation, with its scores unless `show_scores` is off, and how to weigh them."""
-        decoding = Decoding(max_tokens=self.answer_tokens)
         with self.trace.stage("answer"):
-            prompt, tag = self.prompts.answer(query.lang), self.prompts.tag(query.lang)
-            context = await asyncio.to_thread(lambda: self.generator.context)  # the model may have to be fetched
-            fitted = await fit(
-                _blocks(passages, query.lang, prompt, tag, style=style, show_scores=show_scores),
-                lambda blocks: prompt.messages(query.text, blocks, style=style),
-                count=self.generator.count_tokens,
-                limit=context - self.answer_tokens,
-            )
-            tracing.count("sentences_left_out", fitted.sentences_left_out)
-            if fitted.sentences_left_out:
-                tracing.note(_left_out(fitted))
-            pieces: list[str] = []
-            async for piece in self.generator.generate(fitted.messages, decoding):
-                if said := piece if pieces else piece.lstrip():
-                    pieces.append(said)
-                    self.emit(Event("piece", text=said))
-            text = "".join(pieces).rstrip()
-            if not text:
-                tracing.note("the generator's answer is empty")
-        return Answer(query, text, query.lang, tuple(passages), self.trace)
+            return await Answering(self, query, passages, style, show_scores).answer()
+
+    async def _translated(self, passages: Sequence[TaggedPassage], target: Lang) -> list[TaggedPassage]:
+        foreign = [n for n, p in enumerate(passages) if _is_foreign(p, target)]
+        translated = list(passages)
+        if not foreign:
+            return translated
+        texts = [passages[n].passage.content for n in foreign]
+        try:
+            found = await self._translator().translate(texts, [passages[n].passage.lang for n in foreign], target)
+        except StageError as error:
+            if not self.degrade:
+                raise
+            tracing.count("untranslated", len(foreign))
+            tracing.degraded(f"passages are read untranslated: {error}")
+            return translated
+        for n, translation in zip(foreign, found, strict=True):
+            translated[n] = replace(passages[n], translation=translation.text, flags=translation.flags)
+        return translated
+
+    async def _tagged(self, passages: Sequence[TaggedPassage], target: Lang) -> list[TaggedPassage]:
+        to_score = [(n, p, p.translation) for n, p in enumerate(passages) if p.translation is not None]
+        tagged = list(passages)
+        if not to_score:
+            return tagged
+        verdicts = await self._tagger().score(
+            [p.passage.content for _, p, _ in to_score],
+            [translation for _, _, translation in to_score],
+            [p.passage.lang for _, p, _ in to_score],
+            target,
+        )
+        for (n, p, _), verdict in zip(to_score, verdicts, strict=True):
+            if verdict.error is not None:
+                if not self.degrade:
+                    raise verdict.error
+                tracing.degraded(f"translations are unscored: {verdict.error}")
+            tagged[n] = replace(p, scores=verdict.scores, unscored=verdict.cause)
+        return tagged
 
     async def _complete(self, messages: Sequence[Message], decoding: Decoding) -> str:
-        return "".join([piece async for piece in self.generator.generate(messages, decoding)]).strip()
+        return (await self.generator.complete(messages, decoding)).text.strip()
 
     def _translator(self) -> Translator:
         if self.translator is None:
@@ -174,39 +193,8 @@ def _is_foreign(passage: TaggedPassage, target: Lang) -> bool:
     return passage.passage.lang != UNDETERMINED and not _same(passage.passage.lang, target)
 
 
-def _body(passage: TaggedPassage) -> str:
-    return passage.passage.content if passage.translation is None else passage.translation
-
-
-def _left_out(fitted: Fitted) -> str:
-    parts = [
-        f"{'passage' if len(numbers) == 1 else 'passages'} {', '.join(map(str, numbers))} {what}"
-        for numbers, what in ((fitted.unread, "left out"), (fitted.cut, "cut"))
-        if numbers
-    ]
-    return f"{' and '.join(parts)}: {fitted.sentences_left_out} sentences did not fit into the generator's context"
-
-
-def _blocks(
-    passages: Sequence[TaggedPassage],
-    target: Lang,
-    prompt: AnswerPrompt,
-    tag: TagPrompt,
-    *,
-    style: Style,
-    show_scores: bool,
-) -> list[Block]:
-    blocks = []
-    for number, passage in enumerate(passages, 1):
-
-        def render(body: str, number: int = number, passage: TaggedPassage = passage) -> str:
-            return prompt.block(number, passage, body, style=style, show_scores=show_scores, tag=tag)
-
-        def render_refined(body: str, number: int = number) -> str:
-            return prompt.refined(number, body)
-
-        lang = passage.passage.lang if passage.translation is None else target
-        blocks.append(Block(number, render, _body(passage), lang))
-        if passage.refined is not None:
-            blocks.append(Block(number, render_refined, passage.refined, target))
-    return blocks
+def _note_unknown(passages: Sequence[TaggedPassage]) -> None:
+    unknown = sum(p.passage.lang == UNDETERMINED for p in passages)
+    tracing.count("language_unknown", unknown)
+    if unknown:
+        tracing.note(f"{unknown} passages of unknown language are read as they are")

@@ -5,7 +5,6 @@ Everything a prompt quotes is data: it cannot bring role tokens, headers or scor
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from string import Template
@@ -16,20 +15,10 @@ from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from qttrag import config, resources, trace
 from qttrag.errors import ConfigError, unknown
 from qttrag.languages import language
+from qttrag.neutral import neutralise as neutralise
 from qttrag.types import MAX_SCORE, Lang, Message, QualityScores, TaggedPassage
 
 FALLBACK = Lang("en")
-_BRACKETS = str.maketrans("[]［］【】", "()()()")
-_ROLE_TOKEN = re.compile(r"<(?=[|｜/<]|[^\s<>]+>)")
-_CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
-
-
-def neutralise(text: str) -> str:
-    """Return `text` as one line that can be nothing but data.
-
-    Square brackets, which mark headers and scores, become round; a "<" that could begin a role token of some
-    chat template is set apart from it; controls fold to spaces, white space to single ones."""
-    return " ".join(_CONTROLS.sub(" ", _ROLE_TOKEN.sub("< ", text.translate(_BRACKETS))).split())
 
 
 class _File(BaseModel):
@@ -62,7 +51,8 @@ class _File(BaseModel):
         return str(value)
 
     def _fill(self, field: str, **values: str) -> str:
-        return Template(self._text(field)).substitute(language=self.language, **values).strip()
+        native = language(self.language).native
+        return Template(self._text(field)).substitute(language=self.language, native=native, **values).strip()
 
 
 class Headers(BaseModel):
@@ -78,12 +68,16 @@ class Headers(BaseModel):
 
 
 class AnswerPrompt(_File):
-    """How a question is put to the generator. `unknown`: what to reply when the passages hold no answer."""
+    """How a question is put to the generator. `unknown`: what to reply when the passages hold no answer.
+
+    Only where a deployment asks for it: `cite` ends the system prompt, `repair` follows a wrong language."""
 
     placeholders = {
         "plain": ("unknown",),
         "tagged": ("unknown",),
         "user": ("passages", "question"),
+        "cite": (),
+        "repair": (),
         "headers.plain": ("n",),
         "headers.original": ("n",),
         "headers.translation": ("n",),
@@ -91,10 +85,13 @@ class AnswerPrompt(_File):
         "headers.unscored": ("n", "reason"),
         "headers.refined": ("n",),
     }
+    optional = ("language", "native")
     unknown: str
     plain: str
     tagged: str
     user: str
+    cite: str
+    repair: str
     headers: Headers
 
     def block(
@@ -124,11 +121,23 @@ class AnswerPrompt(_File):
         """Return the rewriting of passage `n` as the generator reads it."""
         return f"{self._fill('headers.refined', n=str(n))}\n{neutralise(body)}"
 
-    def messages(self, question: str, blocks: Sequence[str], *, style: Literal["plain", "tagged"]) -> list[Message]:
+    def messages(
+        self, question: str, blocks: Sequence[str], *, style: Literal["plain", "tagged"], cite: bool = False
+    ) -> list[Message]:
+        """Return the chat that asks the question. `cite`: for the numbers of the passages, too."""
         user = self._fill("user", passages="\n\n".join(blocks), question=neutralise(question))
+        system = self._fill(style, unknown=self.unknown)
         return [
-            {"role": "system", "content": self._fill(style, unknown=self.unknown)},
+            {"role": "system", "content": f"{system}\n{self._fill('cite')}" if cite else system},
             {"role": "user", "content": user},
+        ]
+
+    def repair_messages(self, previous: Sequence[Message], reply: str) -> list[Message]:
+        """Return the chat that asks again after a reply in another language."""
+        return [
+            *previous,
+            {"role": "assistant", "content": neutralise(reply)},
+            {"role": "user", "content": self._fill("repair")},
         ]
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from typing import Protocol, runtime_checkable
 
-from qttrag.types import Decoding, Hit, Lang, Message, Query, Translation, Verdict
+from qttrag.types import Completion, Decoding, Hit, Lang, Message, Query, Translation, Verdict
 
 
 class Retriever(Protocol):
@@ -77,7 +77,15 @@ class Generator(Protocol):
         """Yield the completion piece by piece.
 
         Raises:
-            StageError: the model failed, or the completion broke off before its end."""
+            BrokenOff: the completion stopped before its end; asking again may help.
+            StageError: the model failed."""
+        ...
+
+    async def complete(self, messages: Sequence[Message], decoding: Decoding) -> Completion:
+        """Return the whole completion. What broke off has been asked for again, since nobody has seen it.
+
+        Raises:
+            StageError: the model failed."""
         ...
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import AsyncIterator, Callable, Sequence
 
-from qttrag.types import Decoding, Hit, Lang, Message, Passage, QualityScores, Query, Translation, Verdict
+from qttrag.types import Completion, Decoding, Hit, Lang, Message, Passage, QualityScores, Query, Translation, Verdict
 
 
 class FakeRetriever:
@@ -88,3 +88,6 @@ class FakeGenerator:
         words = self.reply(messages).split(" ")
         for number, word in enumerate(words):
             yield word if number == 0 else f" {word}"
+
+    async def complete(self, messages: Sequence[Message], decoding: Decoding) -> Completion:
+        return Completion("".join([piece async for piece in self.generate(messages, decoding)]))

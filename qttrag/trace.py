@@ -18,11 +18,13 @@ from dataclasses import dataclass, field
 class Trace:
     """`seconds` by stage in the order of first use; `counts` as "stage.what"; `notes` for people, each once.
 
-    A note says what was degraded, skipped, cut or answered from something other than what was asked for."""
+    A note says what was degraded, skipped, cut or answered from something other than what was asked for.
+    `degraded`: of the notes, those on what is missing because a stage was down."""
 
     seconds: dict[str, float] = field(default_factory=dict)
     counts: Counter[str] = field(default_factory=Counter)
     notes: list[str] = field(default_factory=list)
+    degraded: list[str] = field(default_factory=list)
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
@@ -35,11 +37,21 @@ class Trace:
             self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - start
             _current.reset(token)
 
+    @contextmanager
+    def counting(self, name: str) -> Iterator[None]:
+        """Let `count` inside the block report as `name`; its time is somebody else's to take."""
+        token = _current.set((self, name))
+        try:
+            yield
+        finally:
+            _current.reset(token)
+
     def as_dict(self) -> dict[str, object]:
         return {
             "seconds": {name: round(value, 4) for name, value in self.seconds.items()},
             "counts": dict(sorted(self.counts.items())),
             "notes": list(self.notes),
+            "degraded": list(self.degraded),
         }
 
 
@@ -68,3 +80,11 @@ def note(text: str) -> None:
     current = _current.get()
     if current and text not in current[0].notes:
         current[0].notes.append(text)
+
+
+def degraded(text: str) -> None:
+    """Note what the question this task works for has to do without, because a stage is down."""
+    note(text)
+    current = _current.get()
+    if current and text not in current[0].degraded:
+        current[0].degraded.append(text)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, NewType, TypedDict
+from typing import TYPE_CHECKING, Literal, NamedTuple, NewType, TypedDict
 
 if TYPE_CHECKING:
     from qttrag.trace import Trace
@@ -94,6 +94,7 @@ class Verdict:
 
     scores: QualityScores | None
     cause: str | None = None
+    error: Exception | None = field(default=None, compare=False)  # of cause "unavailable": what the tagger met with
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,21 +113,66 @@ class TaggedPassage:
 
 @dataclass(frozen=True, slots=True)
 class Decoding:
-    """How a generator decodes. Temperature 0 is greedy. `schema`: a JSON schema the completion has to follow."""
+    """How a generator decodes. Temperature 0 is greedy. `schema`: a JSON schema the completion has to follow.
+
+    `alternatives`: of each token, how many of the likeliest in its place are told (`Completion.tokens`)."""
 
     max_tokens: int = 128
     temperature: float = 0.0
     top_p: float = 1.0
     repetition_penalty: float = 1.0
     schema: Mapping[str, object] | None = field(default=None, hash=False)
+    alternatives: int = 0
+
+
+class Token(NamedTuple):
+    """A token of a completion. `alternatives`: log probability by text of the likeliest in its place."""
+
+    text: str
+    alternatives: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """A whole completion. `cut`: it ended at `max_tokens`, not by itself. `tokens`: where alternatives were asked."""
+
+    text: str
+    cut: bool = False
+    tokens: tuple[Token, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Citations:
+    """The passages an answer rests on, by their numbers from 1 in `context`.
+
+    `how`: "marked" by the generator, or "found" by the words of the answer; None where there are none.
+    `unknown`: numbers the generator gave that name no passage it was given."""
+
+    passages: tuple[int, ...] = ()
+    how: Literal["marked", "found"] | None = None
+    unknown: tuple[int, ...] = ()
+
+
+LanguageCheck = Literal["off", "right", "cannot tell", "wrong", "asked again", "translated"]
+"""What became of the language guard: the last two are answers that were in another language first."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An answer, the passages that were read for it, in reading order, and the trace of the work."""
+    """An answer, the passages that were read for it, in reading order, and the trace of the work.
+
+    `abstained`: it says, in the words asked for, that the passages do not hold the answer."""
 
     query: Query
     text: str
     lang: Lang
     context: tuple[TaggedPassage, ...]
     trace: Trace
+    abstained: bool = False
+    citations: Citations = Citations()
+    language_check: LanguageCheck = "off"
+
+    @property
+    def degraded(self) -> list[str]:
+        """Return what is missing because a stage was down, in words; empty where nothing is."""
+        return list(self.trace.degraded)

@@ -20,6 +20,7 @@ from qttrag.cli import (
     output,
     searching,
     text,
+    vllm,
 )
 from qttrag.errors import InputError, QttragError
 
@@ -47,6 +48,7 @@ for part in (evaluation_parts.retrieval, evaluation_parts.tagger, evaluation_par
     evaluation.app.command()(part)
 app.add_typer(evaluation.app, name="eval")
 app.add_typer(models.app, name="models")
+app.add_typer(vllm.app, name="vllm")
 app.command("strategies")(listing.strategies)
 app.command("kinds")(listing.kinds)
 app.command("languages")(listing.languages)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from qttrag.application import Application
-    from qttrag.pipeline import Event
+    from qttrag.events import Event
     from qttrag.types import Answer, TaggedPassage
 
 _NEXT = {"ranked": "reading", "translated": "scoring", "tagged": "answering", "refined": "answering"}
@@ -83,10 +83,13 @@ class _Progress:
         self._status = status
 
     def __call__(self, event: Event) -> None:
-        if event.kind != "piece":
+        if event.kind in _NEXT:
             self._status.update(_NEXT[event.kind])
             return
         self._status.stop()
+        if event.kind == "again":
+            output.say(f"\n[{output.printable(event.text)}]")
+            return
         sys.stdout.write(output.printable(event.text))
         sys.stdout.flush()
 
@@ -95,6 +98,8 @@ def _show(answer: Answer) -> None:
     console = output.console()
     console.print()
     console.print(passage_table(answer.context))
+    if told := _told(answer):
+        console.print(told, markup=False)
     for note in answer.trace.notes:
         console.print(f"note: {output.printable(note)}", markup=False)
     seconds = answer.trace.seconds
@@ -108,6 +113,15 @@ def passage_table(context: Sequence[TaggedPassage]) -> Table:
     """Return the passages of an answer, a row each."""
     rows = [_row(n, passage) for n, passage in enumerate(context, 1)]
     return output.table("#", "lang", "rank", "sem", "gram", "flu", "title", "passage", rows=rows)
+
+
+def _told(answer: Answer) -> str:
+    if answer.abstained:
+        return "the answer is that the passages do not hold one"
+    if not answer.citations.how:
+        return ""
+    numbers = ", ".join(map(str, answer.citations.passages))
+    return f"cited: {numbers}" if answer.citations.how == "marked" else f"its words are in: {numbers}"
 
 
 def _row(n: int, tagged: TaggedPassage) -> list[str]:

@@ -77,7 +77,10 @@ def _deployment(config: str, settings: list[str] | None) -> Iterator[Finding]:
         return
     yield Finding(f"deployment {config}", True, f"strategy {deployment.strategy}")
     for model in named:
-        yield _server(model.place, model.served) if model.served else _model(model, config)
+        if model.served:
+            yield from (_server(model.place, base_url) for base_url in model.served.split(", "))
+        else:
+            yield _model(model, config)
     for collection in models.collections(deployment):
         yield _collection(collection)
 

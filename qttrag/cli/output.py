@@ -121,6 +121,10 @@ def answer_as_dict(answer: Answer, strategy: str) -> dict[str, Any]:
         "lang": answer.lang,
         "strategy": strategy,
         "answer": answer.text,
+        "abstained": answer.abstained,
+        "citations": asdict(answer.citations),
+        "language_check": answer.language_check,
+        "degraded": answer.degraded,
         "passages": [passage_as_dict(passage, n) for n, passage in enumerate(answer.context, 1)],
         "trace": answer.trace.as_dict(),
     }

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+import json
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import asdict
 
 from qttrag import trace
 from qttrag.caching import Cache, content_key
-from qttrag.concurrency import InFlight
+from qttrag.concurrency import InFlight, closing
 from qttrag.stages import Closable, Generator, Startable
-from qttrag.types import Decoding, Message
+from qttrag.types import Completion, Decoding, Message, Token
 
 KIND = "completion"
 
@@ -46,34 +47,61 @@ class CachedGenerator:
         return await self.inner.count_tokens(messages)
 
     async def generate(self, messages: Sequence[Message], decoding: Decoding) -> AsyncIterator[str]:
+        asked = self._through("pieces", messages, decoding, lambda: self.inner.generate(messages, decoding))
+        async with closing(asked) as pieces:
+            async for piece in pieces:
+                yield piece
+
+    async def complete(self, messages: Sequence[Message], decoding: Decoding) -> Completion:
+        async def whole() -> AsyncIterator[str]:
+            yield _write(await self.inner.complete(messages, decoding))
+
+        return _read("".join([text async for text in self._through("whole", messages, decoding, whole)]))
+
+    async def _through(
+        self, how: str, messages: Sequence[Message], decoding: Decoding, ask: Callable[[], AsyncIterator[str]]
+    ) -> AsyncIterator[str]:
+        """Yield what is kept, or the pieces of what `ask` gives; what is kept of one `how` is of no use to another."""
         if decoding.temperature > 0:
             trace.count("computed")
-            async for piece in self.inner.generate(messages, decoding):
-                yield piece
+            async with closing(ask()) as pieces:
+                async for piece in pieces:
+                    yield piece
             return
-        key = await asyncio.to_thread(self._key, messages, decoding)
+        key = await asyncio.to_thread(self._key, how, messages, decoding)
         while (other := self._in_flight.get(key)) is not None:
             await asyncio.wait([other])
             if not other.cancelled():
-                whole = other.result()
+                kept = other.result()
                 trace.count("cached")
-                yield whole
+                yield kept
                 return
         with self._in_flight.computing([key]) as values:
             (found,) = await asyncio.to_thread(self.cache.get_many, KIND, [key])
             if found is None:
                 trace.count("computed")
-                pieces = []
-                async for piece in self.inner.generate(messages, decoding):
-                    pieces.append(piece)
-                    yield piece
-                values[key] = "".join(pieces)
+                whole = []
+                async with closing(ask()) as pieces:
+                    async for piece in pieces:
+                        whole.append(piece)
+                        yield piece
+                values[key] = "".join(whole)
                 await asyncio.to_thread(self.cache.put_many, KIND, values)
                 return
             values[key] = found
         trace.count("cached")
         yield found
 
-    def _key(self, messages: Sequence[Message], decoding: Decoding) -> bytes:
+    def _key(self, how: str, messages: Sequence[Message], decoding: Decoding) -> bytes:
         # off the event loop: a model's identity may have to be fetched or digested first
-        return content_key({"identity": self.identity, "messages": list(messages), "decoding": asdict(decoding)})
+        parts = {"identity": self.identity, "how": how, "messages": list(messages), "decoding": asdict(decoding)}
+        return content_key(parts)
+
+
+def _write(completion: Completion) -> str:
+    return json.dumps([completion.text, completion.cut, completion.tokens], ensure_ascii=False)
+
+
+def _read(value: str) -> Completion:
+    text, cut, tokens = json.loads(value)
+    return Completion(text, cut, tuple(Token(token, alternatives) for token, alternatives in tokens))

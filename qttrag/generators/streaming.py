@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
+
+from qttrag.types import Token
 
 if TYPE_CHECKING:
     import torch
@@ -12,12 +14,16 @@ _BROKEN = "\ufffd"  # what a tokenizer makes of half a character
 
 
 class RowStream:
-    """One row's text. `left`: its caller is gone. `ended`: the model came to an end by itself."""
+    """One row's text. `left`: its caller is gone. `ended`: the model came to an end by itself.
+
+    `told`: its tokens with their alternatives, as far as `put` was given any."""
 
     def __init__(self, tokenizer: Any, emit: Callable[[str], object], max_tokens: int) -> None:
         self.left = False
         self.ended = False
         self.tokens = 0
+        self.told: list[Token] = []
+        self.alternatives: Mapping[str, float] = {}  # of the next token
         self._tokenizer = tokenizer
         self._emit = emit
         self._max_tokens = max_tokens
@@ -31,6 +37,8 @@ class RowStream:
 
     def put(self, token: int, ends: Collection[int]) -> None:
         self.tokens += 1
+        if self.alternatives:
+            self.told.append(Token("" if token in ends else self._decode([token]), self.alternatives))
         if token in ends:
             self.ended = True
         else:
@@ -74,3 +82,21 @@ class Streamer:
         import torch
 
         return torch.tensor([row.done for row in self._rows], device=input_ids.device)
+
+
+class Alternatives:
+    """A transformers logits processor: tells each row the `wanted[n]` likeliest of its next tokens."""
+
+    def __init__(self, rows: Sequence[RowStream], wanted: Sequence[int], tokenizer: Any) -> None:
+        self._wanted = [(n, row, k) for n, (row, k) in enumerate(zip(rows, wanted, strict=True)) if k]
+        self._tokenizer = tokenizer
+
+    def __call__(self, input_ids: torch.LongTensor, scores: torch.Tensor) -> torch.Tensor:
+        for n, row, k in self._wanted:
+            likeliest = scores[n].float().log_softmax(-1).topk(k)
+            told: dict[str, float] = {}
+            for logprob, token in zip(likeliest.values.tolist(), likeliest.indices.tolist(), strict=True):
+                if logprob > float("-inf"):
+                    told.setdefault(self._tokenizer.decode([token]), logprob)
+            row.alternatives = told
+        return scores

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,11 +13,11 @@ from typing import Any, Literal, NamedTuple
 
 from qttrag import devices, trace
 from qttrag.batching import Batcher
-from qttrag.errors import ConfigError, StageError
+from qttrag.errors import BrokenOff, ConfigError, StageError, StageUnavailable
 from qttrag.generators.schema import SchemaMasks
-from qttrag.generators.streaming import RowStream, Streamer
+from qttrag.generators.streaming import Alternatives, RowStream, Streamer
 from qttrag.loading import Lazy, LocatedModel, failed, locate, quiet
-from qttrag.types import Decoding, Message
+from qttrag.types import Completion, Decoding, Message
 
 _STAGE = "generator"
 
@@ -28,6 +29,11 @@ class _Request:
     ids: list[int]
     decoding: Decoding
     stream: RowStream
+
+
+class _Piece(NamedTuple):
+    text: str
+    row: RowStream
 
 
 class _Chat(NamedTuple):
@@ -46,7 +52,8 @@ class TransformersGenerator:
     """Generator kind `transformers`.
 
     `dtype` "auto" is the checkpoint's own on a GPU and float32 on a CPU. `context`: tokens for prompt and completion;
-    null for all the model has. A batch holds at most `batch_tokens` tokens of prompts, and `max_batch` prompts."""
+    null for all the model has. A batch holds at most `batch_tokens` tokens of prompts, and `max_batch` prompts; what
+    comes meanwhile waits for the next. `call_timeout`: seconds for a whole call, waiting included."""
 
     def __init__(
         self,
@@ -58,7 +65,10 @@ class TransformersGenerator:
         context: int | None = None,
         batch_tokens: int = 16_384,
         max_batch: int = 16,
+        call_timeout: float = 600.0,
     ) -> None:
+        if call_timeout <= 0:
+            raise ConfigError(f"generator kind 'transformers': `call_timeout: {call_timeout}` must be above 0")
         self._model = model
         self._revision = revision
         self._device = device
@@ -66,6 +76,7 @@ class TransformersGenerator:
         self._given_context = context
         self._batch_tokens = batch_tokens
         self._max_batch = max_batch
+        self._call_timeout = call_timeout
         self._lazy_chat = Lazy(lambda: self._chat)  # apart: counting tokens takes no weights
         self._lazy = Lazy(self._load)
 
@@ -107,6 +118,18 @@ class TransformersGenerator:
         return len((await self._lazy_chat.get()).prompt(messages))
 
     async def generate(self, messages: Sequence[Message], decoding: Decoding) -> AsyncIterator[str]:
+        async with aclosing(self._pieces(messages, decoding)) as pieces:
+            async for piece, _ in pieces:
+                if piece:
+                    yield piece
+
+    async def complete(self, messages: Sequence[Message], decoding: Decoding) -> Completion:
+        pieces = [each async for each in self._pieces(messages, decoding)]
+        row = pieces[-1].row
+        return Completion("".join(piece.text for piece in pieces), cut=not row.ended, tokens=tuple(row.told))
+
+    async def _pieces(self, messages: Sequence[Message], decoding: Decoding) -> AsyncGenerator[_Piece]:
+        """Yield the pieces as they come; the last one is empty."""
         batcher = await self._lazy.get()
         ids = self._chat.prompt(messages)
         if len(ids) + decoding.max_tokens > self.context:
@@ -124,15 +147,25 @@ class TransformersGenerator:
         )
         work = asyncio.ensure_future(batcher.map([_Request(ids, decoding, stream)]))
         work.add_done_callback(lambda _: pieces.put_nowait(None))
+        deadline = loop.time() + self._call_timeout
         try:
-            while (piece := await pieces.get()) is not None:
-                yield piece
+            while (piece := await self._next(pieces, deadline)) is not None:
+                yield _Piece(piece, stream)
             (tokens,) = await work
             trace.count("completion_tokens", tokens)
             trace.count("cut_at_max_tokens", int(not stream.ended))
+            yield _Piece("", stream)
         finally:
             stream.left = True
             work.cancel()
+
+    async def _next(self, pieces: asyncio.Queue[str | None], deadline: float) -> str | None:
+        try:
+            async with asyncio.timeout_at(deadline):
+                return await pieces.get()
+        except TimeoutError as error:
+            words = f"{self._model} was not done after {self._call_timeout:g} s; raise `call_timeout:` or ask for less"
+            raise StageUnavailable(_STAGE, words) from error
 
     def _load(self) -> Batcher[_Request, int]:
         import torch
@@ -159,7 +192,7 @@ class TransformersGenerator:
 
         def run(requests: list[_Request]) -> list[int]:
             try:
-                return _generate(model, masks, requests, ends=ends, pad=pad)
+                return _generate(model, tokenizer, masks, requests, ends=ends, pad=pad)
             except StageError:
                 raise
             except Exception as error:
@@ -180,13 +213,15 @@ class TransformersGenerator:
         )
 
 
-def _generate(model: Any, masks: SchemaMasks, requests: list[_Request], *, ends: list[int], pad: int) -> list[int]:
+def _generate(
+    model: Any, tokenizer: Any, masks: SchemaMasks, requests: list[_Request], *, ends: list[int], pad: int
+) -> list[int]:
     """Complete the prompts together, row by row into their streams; return how many tokens each was given."""
     import torch
     from transformers import LogitsProcessorList, StoppingCriteriaList
 
     if any(request.stream.tokens for request in requests):
-        raise StageError(_STAGE, "the model failed after the answer had begun; ask again")
+        raise BrokenOff(_STAGE, "the model failed after the answer had begun; ask again")
     longest = max(len(request.ids) for request in requests)
     rows = [[pad] * (longest - len(request.ids)) + request.ids for request in requests]
     attended = [[0] * (longest - len(request.ids)) + [1] * len(request.ids) for request in requests]
@@ -197,7 +232,10 @@ def _generate(model: Any, masks: SchemaMasks, requests: list[_Request], *, ends:
         else {"do_sample": False}
     )
     schemas = [request.decoding.schema for request in requests]
-    processors = [masks.processor(schemas, prompt_length=longest)] if any(schemas) else []
+    processors: list[Any] = [masks.processor(schemas, prompt_length=longest)] if any(schemas) else []
+    wanted = [request.decoding.alternatives for request in requests]
+    if any(wanted):
+        processors.append(Alternatives([request.stream for request in requests], wanted, tokenizer))
     streamer = Streamer([request.stream for request in requests], ends)
     with torch.inference_mode():
         model.generate(

@@ -27,7 +27,7 @@ async def hard_filter(
     while ranked and len(kept) < stages.top_k:
         wanted = stages.top_k - len(kept)
         batch, ranked = ranked[:wanted], ranked[wanted:]
-        scored = await stages.tag(await stages.translate(batch, query.lang), query.lang)
+        scored = await stages.translate_and_tag(batch, query.lang)
         kept += [passage for passage in scored if not _is_dropped(passage, drop, threshold)]
         with stages.trace.stage("filter"):
             trace.count("dropped", sum(_is_dropped(passage, drop, threshold) for passage in scored))

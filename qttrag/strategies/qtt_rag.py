@@ -8,7 +8,9 @@ async def qtt_rag(query: Query, stages: Stages, *, tags: bool = True) -> Answer:
     """Translate what is foreign, score each translation, read originals and scored translations.
 
     `tags` off is the ablation: the same prompt, the same translations, no scores."""
-    passages = await stages.translate(await stages.search(query), query.lang)
+    passages = await stages.search(query)
     if tags:
-        passages = await stages.tag(passages, query.lang)
+        passages = await stages.translate_and_tag(passages, query.lang)
+    else:
+        passages = await stages.translate(passages, query.lang)
     return await stages.answer(query, passages, style="tagged", show_scores=tags)

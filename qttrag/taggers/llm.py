@@ -9,21 +9,28 @@ from qttrag.concurrency import together
 from qttrag.errors import StageError
 from qttrag.prompts import Prompts, TagPrompt
 from qttrag.stages import Generator
-from qttrag.taggers.verdicts import SCHEMA, parse
-from qttrag.types import Decoding, Lang, Message, Verdict
+from qttrag.taggers.expectation import expected as expectation
+from qttrag.taggers.verdicts import SCHEMA, UNREADABLE, parse
+from qttrag.types import Completion, Decoding, Lang, Verdict
+
+_ALTERNATIVES = 20  # the most that OpenAI's interface allows; ten digits and what else a model may have in mind
 
 
 class LLMTagger:
     """Tagger kind `llm`.
 
-    Each translation is one greedy call under a JSON schema; a reply that cannot be read is asked for once more,
-    then the translation is unscored. `generator`: the deployment's own unless given.
-    Counts: scored, retried, unscored.<cause> with the causes empty, unreadable, range, unavailable."""
+    Each translation is one greedy call under a JSON schema; a reply that cannot be read, or was cut off, is asked
+    for once more, then the translation is unscored. `generator`: the deployment's own unless given.
+    `expected`: scores as expectations over the probabilities of the digits (for servers that tell them) instead of
+    as written; finer, and the same number of calls and tokens.
+    Counts: scored, retried, unscored.<cause> with the causes empty, unreadable, range, unavailable; as_written:
+    scores of which `expected` could not be told."""
 
-    def __init__(self, *, generator: Generator, prompts: Prompts, max_tokens: int = 64) -> None:
+    def __init__(self, *, generator: Generator, prompts: Prompts, max_tokens: int = 64, expected: bool = False) -> None:
         self._generator = generator
         self._prompts = prompts
-        self._decoding = Decoding(max_tokens=max_tokens, schema=SCHEMA)
+        self._expected = expected
+        self._decoding = Decoding(max_tokens=max_tokens, schema=SCHEMA, alternatives=_ALTERNATIVES if expected else 0)
 
     async def score(
         self, originals: Sequence[str], translations: Sequence[str], source: Sequence[Lang], target: Lang
@@ -42,15 +49,24 @@ class LLMTagger:
             return Verdict(None, "empty")
         messages = prompt.messages(original, translation, source)
         try:
-            reply = await self._reply(messages)
-            verdict = parse(reply, prompt.names)
+            completion = await self._generator.complete(messages, self._decoding)
+            verdict = self._read(completion, prompt)
             if verdict.scores is None:
                 trace.count("retried")
-                verdict = parse(await self._reply(prompt.retry_messages(messages, reply)), prompt.names)
+                again = prompt.retry_messages(messages, completion.text)
+                verdict = self._read(await self._generator.complete(again, self._decoding), prompt)
             return verdict
         except StageError as error:
             trace.note(f"translations are unscored: {error}")
-            return Verdict(None, "unavailable")
+            return Verdict(None, "unavailable", error)
 
-    async def _reply(self, messages: Sequence[Message]) -> str:
-        return "".join([piece async for piece in self._generator.generate(messages, self._decoding)])
+    def _read(self, completion: Completion, prompt: TagPrompt) -> Verdict:
+        verdict = UNREADABLE if completion.cut else parse(completion.text, prompt.names)
+        if verdict.scores is None or not self._expected:
+            return verdict
+        finer = expectation(verdict.scores, completion)
+        if finer is None:
+            trace.count("as_written")
+            trace.note("scores are as written: the tagger's model tells too little of its probabilities")
+            return verdict
+        return Verdict(finer)

@@ -10,8 +10,18 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 
-def chunk(content: str | None = None, finish: str | None = None, usage: dict[str, int] | None = None) -> bytes:
-    choices = [{"index": 0, "delta": {"content": content} if content else {}, "finish_reason": finish}]
+def chunk(
+    content: str | None = None,
+    finish: str | None = None,
+    usage: dict[str, int] | None = None,
+    likely: dict[str, float] | None = None,
+) -> bytes:
+    choice = {"index": 0, "delta": {"content": content} if content else {}, "finish_reason": finish}
+    if likely is not None:
+        others = [{"token": text, "logprob": value, "bytes": None} for text, value in likely.items()]
+        told = {"token": content, "logprob": likely[content or ""], "bytes": None, "top_logprobs": others}
+        choice["logprobs"] = {"content": [told]}
+    choices = [choice]
     body = {
         "id": "x", "object": "chat.completion.chunk", "created": 1, "model": "m",
         "choices": [] if usage else choices, "usage": usage,
@@ -47,10 +57,18 @@ def failure(status: int, message: str = "no", headers: dict[str, str] | None = N
     return Reply(body, status=status, kind="application/json", headers=headers)
 
 
-class Server:
-    """`replies` are given in turn, the last one for ever; `requests` are the bodies that came."""
+class _Listening(ThreadingHTTPServer):
+    request_queue_size = 128  # calls that come at once are not turned away
 
-    def __init__(self, *replies: Reply | Callable[[dict[str, Any]], Reply]) -> None:
+
+class Server:
+    """`replies` are given in turn, the last one for ever; `requests` are the bodies that came.
+
+    `metrics`: what is told under /metrics; None: there is no such page."""
+
+    def __init__(
+        self, *replies: Reply | Callable[[dict[str, Any]], Reply], port: int = 0, metrics: str | None = None
+    ) -> None:
         self.requests: list[dict[str, Any]] = []
         self.keys: list[str | None] = []
         self.gone = threading.Event()
@@ -61,8 +79,11 @@ class Server:
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 body = json.dumps({"object": "list", "data": [{"id": "served-model", "object": "model"}]}).encode()
-                self.send_response(200)
-                self.send_header("content-type", "application/json")
+                asks_metrics = self.path == "/metrics"
+                if asks_metrics:
+                    body = (metrics or "").encode()
+                self.send_response(404 if asks_metrics and metrics is None else 200)
+                self.send_header("content-type", "text/plain" if asks_metrics else "application/json")
                 self.send_header("content-length", str(len(body)))
                 self.end_headers()
                 self.wfile.write(body)
@@ -87,7 +108,7 @@ class Server:
             def log_message(self, *args: object) -> None:
                 """Say nothing."""
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server = _Listening(("127.0.0.1", port), Handler)
         self._server.daemon_threads = True
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
 
@@ -96,6 +117,10 @@ class Server:
             self.requests.append(body)
             reply = self._replies.pop(0) if len(self._replies) > 1 else self._replies[0]
         return reply if isinstance(reply, Reply) else reply(body)
+
+    @property
+    def port(self) -> int:
+        return int(self._server.server_port)
 
     @property
     def base_url(self) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from qttrag.caching import Cache
-from qttrag.errors import ConfigError, StageError
+from qttrag.errors import ConfigError, StageError, StageUnavailable
 from qttrag.generators.cached import CachedGenerator
 from qttrag.generators.transformers import TransformersGenerator
 from qttrag.stages import Generator
@@ -183,3 +183,13 @@ async def test_what_is_in_the_cache_takes_no_weights(tiny: Path, tmp_path: Path)
     assert await complete(again, QUESTIONS[0]) == first
     with pytest.raises(ConfigError, match="cannot be loaded"):
         await complete(again, QUESTIONS[1])
+
+
+async def test_a_call_that_takes_too_long_is_given_up_and_leaves_the_device(tiny: Path) -> None:
+    generator = TransformersGenerator(str(tiny / "llama"), device="cpu", call_timeout=0.3)
+    await generator.start()
+    messages: list[Message] = [{"role": "user", "content": "?"}]
+    with pytest.raises(StageUnavailable, match=r"not done after 0\.3 s; raise `call_timeout:`"):
+        await generator.complete(messages, Decoding(max_tokens=8000))
+    quick = TransformersGenerator(str(tiny / "llama"), device="cpu")
+    assert (await asyncio.wait_for(quick.complete(messages, Decoding(max_tokens=2)), 20)).cut

@@ -12,7 +12,8 @@ import pytest
 
 from qttrag.building import strategy_options
 from qttrag.errors import ConfigError, StageError
-from qttrag.pipeline import Event, Stages
+from qttrag.events import Event
+from qttrag.pipeline import Stages
 from qttrag.prompts import Prompts
 from qttrag.rerankers.none import NoReranker
 from qttrag.testing import FakeGenerator, FakeRetriever, FakeTagger, FakeTranslator

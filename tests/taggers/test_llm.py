@@ -5,6 +5,8 @@ from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from qttrag.errors import ConfigError, StageUnavailable
 from qttrag.generators.transformers import TransformersGenerator
@@ -13,7 +15,7 @@ from qttrag.stages import Generator
 from qttrag.taggers.llm import LLMTagger
 from qttrag.testing import FakeGenerator
 from qttrag.trace import Trace
-from qttrag.types import Decoding, Lang, Message, QualityScores, Verdict
+from qttrag.types import Completion, Decoding, Lang, Message, QualityScores, Verdict
 from tests.texts import sentences
 
 KO, EN, FI = Lang("ko"), Lang("en"), Lang("fi")
@@ -127,3 +129,48 @@ async def test_an_error_ends_the_other_calls_of_the_question_and_is_raised_as_it
     with pytest.raises(ConfigError, match="no such folder"):
         await score(Broken(), ["좋은 글", "나쁜 글"])
     assert left.is_set()
+
+
+async def test_a_verdict_that_was_cut_off_is_unreadable_whatever_it_says() -> None:
+    class Cut(FakeGenerator):
+        async def complete(self, messages: Sequence[Message], decoding: Decoding) -> Completion:
+            return Completion(GOOD, cut=True)
+
+    assert await score(Cut()) == [Verdict(None, "unreadable")]
+
+
+number = st.sampled_from(["4.5", "0", "-1", "1e999", "NaN", "-Infinity", "٤٫٥", "４.５", "四", "4,5", '"5"', "9" * 400])
+field = st.tuples(st.sampled_from(["semantic", "grammar", "fluency", "의미 동등성", "문법 정확성"]), number)
+flat = st.lists(field, max_size=4).map(lambda pairs: "{" + ", ".join(f'"{key}": {n}' for key, n in pairs) + "}")
+hostile = st.one_of(
+    flat,
+    flat.map(lambda text: f"```json\n{text}\n```"),
+    flat.map(lambda text: f'{{"scores": {text}}}'),
+    st.tuples(flat, flat).map(" ".join),
+    st.tuples(flat, st.integers(1, 40)).map(lambda cut: cut[0][: cut[1]]),
+    st.integers(1, 3000).map(lambda n: "[" * n),
+    st.integers(1, 3000).map(lambda n: GOOD + " " * n),
+    st.text(),
+)
+
+
+@settings(max_examples=1000, deadline=None)
+@given(hostile, st.booleans())
+def test_a_thousand_hostile_verdicts_raise_nothing_become_no_zero_and_are_all_counted(reply: str, cut: bool) -> None:
+    class Hostile(FakeGenerator):
+        async def complete(self, messages: Sequence[Message], decoding: Decoding) -> Completion:
+            return Completion(reply, cut=cut)
+
+    trace = Trace()
+
+    async def judged() -> Verdict:
+        with trace.stage("tag"):
+            (verdict,) = await score(Hostile())
+        return verdict
+
+    verdict = asyncio.run(judged())
+    assert (verdict.scores is None) == (verdict.cause in {"unreadable", "range"})
+    if verdict.scores is not None:
+        assert all(value > 0 or ": 0" in reply for value in verdict.scores.values())
+    counted = [trace.counts[f"tag.{name}"] for name in ("scored", "unscored.unreadable", "unscored.range")]
+    assert sum(counted) == 1

@@ -1,0 +1,291 @@
+"""Scoring and answering on a real vLLM (CPU build), tiny models: `python -m benchmarks.llm --help`.
+
+QTTRAG_VLLM names an environment with vLLM; `make test-vllm` makes one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import statistics
+import tempfile
+import time
+import urllib.request
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import typer
+
+from qttrag.application import Application
+from qttrag.cli.output import console, table
+from qttrag.errors import StageError
+from qttrag.generators.openai import OpenAIGenerator
+from qttrag.loading import quiet
+from qttrag.prompts import Prompts, TagPrompt
+from qttrag.stages import Generator
+from qttrag.taggers.verdicts import KEYS, SCHEMA, parse
+from qttrag.trace import Trace
+from qttrag.types import Answer, Decoding, Lang, Message
+from tests import deployment, tiny_models
+from tests.generators.test_servers import free_port
+from tests.texts import sentences
+from tests.vllm import serving
+
+T = TypeVar("T")
+R = TypeVar("R")
+app = typer.Typer(pretty_exceptions_enable=False, no_args_is_help=True, help=__doc__)
+_IN_FLIGHT = 64
+_LANGS = ("ko", "fi", "zh")
+
+
+@dataclass(frozen=True)
+class Served:
+    """A folder with tiny models, and one of them served."""
+
+    folder: Path
+    spec: dict[str, object]
+    bin_folder: Path
+
+    def generator(self, **more: Any) -> OpenAIGenerator:
+        return OpenAIGenerator(**{**{k: v for k, v in self.spec.items() if k != "kind"}, **more})
+
+    def metric(self, name: str) -> float:
+        root = str(self.spec["base_url"]).removesuffix("/v1")
+        with urllib.request.urlopen(f"{root}/metrics", timeout=30) as reply:
+            lines = reply.read().decode().splitlines()
+        return sum(float(line.split()[-1]) for line in lines if line.startswith(name + "{"))
+
+
+@contextmanager
+def served() -> Iterator[Served]:
+    bin_folder = Path(os.environ["QTTRAG_VLLM"]).resolve() / "bin"
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        os.environ |= {"QTTRAG_HOME": name, "HF_HUB_OFFLINE": "1"}
+        quiet()
+        for kind in ("encoder", "reranker", "nllb", "llama"):
+            getattr(tiny_models, f"make_{kind}")(folder / kind)
+        spec = serving.spec_of(folder / "llama", free_port())
+        start = time.perf_counter()
+        serving.start(spec, folder, bin_folder)
+        console().print(f"vLLM ready after {time.perf_counter() - start:.0f} s")
+        try:
+            yield Served(folder, spec, bin_folder)
+        finally:
+            serving.stop(folder)
+
+
+async def at_once(work: Callable[[T], Awaitable[R]], items: Sequence[T], in_flight: int) -> list[R]:
+    """Return the results in order, so many at a time."""
+    slots = asyncio.Semaphore(in_flight)
+
+    async def one(item: T) -> R:
+        async with slots:
+            return await work(item)
+
+    return await asyncio.gather(*(one(item) for item in items))
+
+
+# verdicts
+
+
+@dataclass(frozen=True)
+class _Keys:
+    """A way to ask for scores: the schema's keys, and the prompt that names them."""
+
+    name: str
+    schema: dict[str, object]
+    messages: list[list[Message]]
+    prompt: TagPrompt
+
+
+def _ways(lang: str, n: int) -> list[_Keys]:
+    """Return the prompts for `n` translations with ASCII keys and with the criteria's own names as the paper has."""
+    prompt = Prompts().tag(Lang(lang))
+    pairs = zip(sentences("en", n, seed=7), sentences(lang, n, seed=11), strict=True)  # hardly any pair comes twice
+    ascii_keys = [prompt.messages(original, translation, Lang("en")) for original, translation in pairs]
+
+    def localised(message: Message) -> Message:
+        content = message["content"]
+        for key, name in prompt.names.items():
+            content = content.replace(f" ({key})", "").replace(f'"{key}"', f'"{name}"')
+        return {"role": message["role"], "content": content}
+
+    names = list(prompt.names.values())
+    own = {**SCHEMA, "required": names, "properties": {name: SCHEMA["properties"][key] for key, name in  # type: ignore[index]
+                                                      zip(KEYS, names, strict=True)}}  # fmt: skip
+    return [
+        _Keys("ASCII", dict(SCHEMA), ascii_keys, prompt),
+        _Keys("the language's own", own, [list(map(localised, messages)) for messages in ascii_keys], prompt),
+    ]
+
+
+async def _score(generator: Generator, way: _Keys, in_flight: int) -> tuple[float, float, float]:
+    """Return the share that was read, tokens a verdict and verdicts a second."""
+    trace = Trace()
+    decoding = Decoding(max_tokens=128, schema=way.schema)
+
+    async def one(messages: list[Message]) -> bool:
+        with trace.counting("tag"):
+            completion = await generator.complete(messages, decoding)
+        return not completion.cut and parse(completion.text, way.prompt.names).scores is not None
+
+    start = time.perf_counter()
+    read = await at_once(one, way.messages, in_flight)
+    seconds = time.perf_counter() - start
+    return statistics.mean(read), trace.counts["tag.completion_tokens"] / len(read), len(read) / seconds
+
+
+@app.command()
+def verdicts(
+    n: int = typer.Option(2000, help="Scoring calls with the schema."),
+    few: int = typer.Option(200, help="Calls one at a time, and with the language's own keys."),
+    rounds: int = typer.Option(3, help="How often one at a time and 64 in flight are run in turn."),
+) -> None:
+    """Share of verdicts that can be read, tokens of each, and verdicts a second."""
+    rows: list[list[str]] = []
+
+    async def measure(server: Served) -> None:
+        generator = server.generator()
+        for lang in _LANGS:
+            for way in _ways(lang, -(-n // len(_LANGS))):
+                messages = way.messages if way.name == "ASCII" else way.messages[:few]
+                share, tokens, speed = await _score(
+                    generator, _Keys(way.name, way.schema, messages, way.prompt), _IN_FLIGHT
+                )
+                told = (f"{100 * share:.1f} %", f"{tokens:.1f}", f"{speed:.1f}")
+                rows.append([lang, way.name, str(len(messages)), *told])
+        ways = [_ways("ko", few)[0]] * rounds
+        speeds = [((await _score(generator, way, 1))[2], (await _score(generator, way, _IN_FLIGHT))[2]) for way in ways]
+        one, many = (statistics.median(each) for each in zip(*speeds, strict=True))
+        ratio = statistics.median(many / one for one, many in speeds)
+        console().print(f"verdicts/s one at a time {one:.1f}, {_IN_FLIGHT} in flight {many:.1f}: {ratio:.1f} times")
+        await generator.close()
+
+    with served() as server:
+        asyncio.run(measure(server))
+    console().print(table("prompt", "keys", "calls", "read", "tokens a verdict", "verdicts/s at 64", rows=rows))
+
+
+# questions
+
+
+def _application(server: Served, **generator: Any) -> Application:
+    deployment.build(server.folder, server.folder, n=400)
+    path = deployment.write_deployment(
+        server.folder, server.folder, generator={**server.spec, **generator}, cache={"enabled": False}
+    )
+    return Application.open(path)
+
+
+def _questions(n: int) -> list[str]:
+    return [f"{text}?" for lang in ("ko", "fi") for text in sentences(lang, n // 2, seed=9)]
+
+
+def _stages(answers: Sequence[Answer]) -> dict[str, float]:
+    total: Counter[str] = Counter()
+    for answer in answers:
+        total.update(answer.trace.seconds)
+    return {stage: seconds / len(answers) for stage, seconds in total.items()}
+
+
+@app.command()
+def questions(n: int = typer.Option(200, help="Questions.")) -> None:
+    """qtt_rag one question at a time against 64 in flight: seconds, time by stage, prefix-cache hit rate."""
+    with served() as server:
+        asyncio.run(_measure_questions(server, n))
+
+
+async def _measure_questions(server: Served, n: int) -> None:
+    asked = _questions(n)
+    names = ["vllm:prefix_cache_hits_total", "vllm:prefix_cache_queries_total"]
+    times: dict[str, float] = {}
+    stages: dict[str, dict[str, float]] = {}
+    async with _application(server) as application:
+        await application.start()
+        before = [server.metric(name) for name in names]
+        for way, in_flight in (("cold", _IN_FLIGHT), ("one at a time", 1), ("64 in flight", _IN_FLIGHT)):
+            start = time.perf_counter()
+            answers = await at_once(lambda text: application.ask(text, strategy="qtt_rag"), asked, in_flight)
+            times[way], stages[way] = time.perf_counter() - start, _stages(answers)
+            hits, queries = (server.metric(name) - value for name, value in zip(names, before, strict=True))
+            console().print(f"{way}: the server knew {hits:.0f} of {queries:.0f} prompt tokens ({hits / queries:.1%})")
+            before = [server.metric(name) for name in names]
+    rows = [[way, f"{times[way]:.1f}", *(f"{seconds:.3f}" for seconds in stages[way].values())] for way in times]
+    console().print(table("way", f"{n} questions, s", *stages["cold"], rows=rows))
+    console().print(f"64 in flight is {times['one at a time'] / times['64 in flight']:.1f} times as fast")
+
+
+# a server that dies
+
+
+@app.command()
+def outage(
+    n: int = typer.Option(200, help="Questions."),
+    down_s: float = typer.Option(20.0, help="Seconds until the server is started again."),
+    patience: float = typer.Option(180.0, help="The generator's `patience:`."),
+) -> None:
+    """Kill the server (kill -9) in the middle of the questions, start it again, and count what became of them."""
+    with served() as server:
+        asyncio.run(_measure_outage(server, n, down_s, patience))
+
+
+async def _measure_outage(server: Served, n: int, down_s: float, patience: float) -> None:
+    asked = _questions(n)
+    async with _application(server, patience=patience) as application:
+        await application.start()
+        done: list[float] = []
+
+        async def ask(text: str) -> Answer | StageError:
+            start = time.perf_counter()
+            try:
+                return await application.ask(text, strategy="qtt_rag")
+            except StageError as error:
+                return error
+            finally:
+                done.append(time.perf_counter() - start)
+
+        expected = await at_once(ask, asked, _IN_FLIGHT)
+        longest = max(done)
+        done.clear()
+        work = asyncio.ensure_future(at_once(ask, asked, _IN_FLIGHT))
+        while len(done) < n // 4:
+            await asyncio.sleep(0.05)
+        with_half = len(done)
+        home = server.folder
+        os.killpg(serving.start(server.spec, home, server.bin_folder).pid, signal.SIGKILL)
+        killed = time.perf_counter()
+        await asyncio.sleep(down_s)
+        serving.stop(home)  # forgets the dead one
+        await asyncio.to_thread(serving.start, server.spec, home, server.bin_folder)
+        console().print(f"killed after {with_half} answers, ready again {time.perf_counter() - killed:.0f} s later")
+        found = await work
+    answers = [each for each in found if isinstance(each, Answer)]
+    texts = {each.query.text: each.text for each in expected if isinstance(each, Answer)}
+    rows = [
+        ["lost (an error in place of an answer)", str(len(found) - len(answers))],
+        ["degraded", str(sum(bool(answer.degraded) for answer in answers))],
+        [f"late (longer than the longest without the outage, {longest:.1f} s)", str(sum(s > longest for s in done))],
+        ["longest, s", f"{max(done):.1f}"],
+        ["begun again (answers or verdicts)", str(sum(_count(answer, "begun_again") for answer in answers))],
+        ["asked again", str(sum(_count(answer, "retried") for answer in answers))],
+        ["unscored translations", str(sum(p.unscored is not None for a in answers for p in a.context))],
+        ["the same text as without the outage", str(sum(texts.get(a.query.text) == a.text for a in answers))],
+        ["error words in an answer", str(sum("Error" in a.text or "HTTP" in a.text for a in answers))],
+    ]
+    console().print(table(f"of {n} questions", "", rows=rows))
+    for error in {str(each) for each in found if not isinstance(each, Answer)}:
+        console().print(f"lost: {error}", markup=False)
+
+
+def _count(answer: Answer, what: str) -> int:
+    return sum(count for name, count in answer.trace.counts.items() if name.endswith(f".{what}"))
+
+
+if __name__ == "__main__":
+    app()

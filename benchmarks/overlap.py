@@ -1,0 +1,60 @@
+"""Scoring a passage as soon as it is translated, against all after all: `python -m benchmarks.overlap`."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import statistics
+import tempfile
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import typer
+
+from qttrag.application import Application
+from qttrag.cli.output import console, table
+from qttrag.loading import quiet
+from qttrag.trace import Trace
+from qttrag.types import Query
+from tests import deployment, tiny_models
+from tests.texts import sentences
+
+
+async def _measure(path: Path, n: int) -> tuple[float, float, float]:
+    """Return the median seconds of both ways for one question alone, and the median of their ratio."""
+    pairs = []
+    async with Application.open(path) as application:
+        await application.start()
+        for text in sentences("ko", n, seed=9):
+            stages = replace(application.stages, trace=Trace())
+            query = Query(text, await application.language_of(text, "ko"))
+            passages = await stages.search(query)
+            start = time.perf_counter()
+            await stages.tag(await stages.translate(passages, query.lang), query.lang)
+            between = time.perf_counter()
+            await stages.translate_and_tag(passages, query.lang)
+            pairs.append((between - start, time.perf_counter() - between))
+    apart, overlapped = (statistics.median(seconds) for seconds in zip(*pairs, strict=True))
+    return apart, overlapped, statistics.median(one / other for one, other in pairs)
+
+
+def main(n: int = typer.Option(40, help="Questions, each asked alone.")) -> None:
+    """Translate and score the passages of N questions both ways in turn, without a cache, models in process."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        os.environ |= {"QTTRAG_HOME": name, "HF_HUB_OFFLINE": "1"}
+        quiet()
+        for kind in ("encoder", "reranker", "nllb", "llama"):
+            getattr(tiny_models, f"make_{kind}")(folder / kind)
+        deployment.build(folder, folder)
+        path = deployment.write_deployment(folder, folder, cache={"enabled": False})
+        apart, overlapped, ratio = asyncio.run(_measure(path, n))
+    rows = [[f"{apart:.3f}", f"{overlapped:.3f}", f"{ratio:.2f}"]]
+    console().print(table("one after the other, s", "overlapped, s", "times faster", rows=rows))
+
+
+if __name__ == "__main__":
+    app = typer.Typer(pretty_exceptions_enable=False)
+    app.command()(main)
+    app()

@@ -1,0 +1,1 @@
+"""Starting and stopping vLLM for the models of a deployment."""

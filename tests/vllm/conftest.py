@@ -1,0 +1,65 @@
+"""Real servers of the suite marked `vllm`, once a session.
+
+QTTRAG_VLLM names the environment that they are run from (`make test-vllm` makes one and sets it)."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from tests.generators.test_servers import free_port
+from tests.vllm import serving
+
+
+@pytest.fixture(scope="session")
+def bin_folder() -> Path:
+    """Where `vllm` and `transformers` are."""
+    if not (value := os.environ.get("QTTRAG_VLLM")):
+        pytest.skip("QTTRAG_VLLM names no environment with vLLM; make test-vllm makes one")
+    return Path(value).resolve() / "bin"
+
+
+@pytest.fixture(scope="session")
+def generator(bin_folder: Path, tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, object]]:
+    """The settings of a generator that vLLM serves, started as `qttrag vllm up` starts it."""
+    home = tmp_path_factory.mktemp("vllm")
+    spec = serving.spec_of(tiny / "llama", free_port())
+    serving.start(spec, home, bin_folder)
+    yield spec
+    serving.stop(home)
+
+
+@pytest.fixture(scope="session")
+def other_generator(
+    bin_folder: Path, tiny: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[dict[str, object]]:
+    """The settings of the same generator behind `transformers serve`."""
+    model, port = tiny / "llama", free_port()
+    command = [str(bin_folder / "transformers"), "serve", str(model), "--port", str(port), "--device", "cpu"]
+    log = tmp_path_factory.mktemp("serve") / "log"
+    with log.open("wb") as output:
+        server = subprocess.Popen(command, stdout=output, stderr=output, env={**os.environ, **serving.ENVIRONMENT})
+        try:
+            _wait(server, f"http://127.0.0.1:{port}/health", log)
+            yield serving.spec_of(model, port)
+        finally:
+            server.terminate()
+            server.wait(20)
+
+
+def _wait(server: subprocess.Popen[bytes], url: str, log: Path) -> None:
+    deadline = time.monotonic() + 180
+    while time.monotonic() < deadline:
+        assert server.poll() is None, log.read_text(encoding="utf-8")
+        with suppress(OSError):
+            urllib.request.urlopen(url, timeout=2).close()
+            return
+        time.sleep(0.5)
+    pytest.fail(f"not ready: {log.read_text(encoding='utf-8')[-2000:]}")

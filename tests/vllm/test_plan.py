@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from qttrag import config
+from qttrag.errors import ConfigError
+from qttrag.vllm.plan import Planned, VllmSettings, load, plan
+
+LLAMA, QWEN = "meta-llama/Llama-3.1-8B-Instruct", "Qwen/Qwen2.5-7B-Instruct"
+PAPER = (
+    LLAMA, QWEN, "LGAI-EXAONE/EXAONE-3.5-2.4B-Instruct", "LGAI-EXAONE/EXAONE-3.5-7.8B-Instruct",
+    "CohereLabs/aya-expanse-8b", "microsoft/phi-4",
+)  # fmt: skip
+
+
+def planned(*gpus: int, **changes: Any) -> list[Planned]:
+    return plan(config.load("paper", changes), load(), gpus)
+
+
+def flag(each: Planned, name: str) -> str:
+    return each.command[each.command.index(f"--{name}") + 1]
+
+
+def test_the_papers_models_are_known_with_memory_and_licence() -> None:
+    models = load().models
+    assert set(PAPER) <= models.keys()
+    assert all(models[name].licence and models[name].kv_mib_per_1000_tokens for name in PAPER)
+
+
+def test_each_model_that_a_deployment_asks_here_has_a_server() -> None:
+    assert [(each.model, each.port) for each in planned(0, 1)] == [(LLAMA, 8001), (QWEN, 8000)]
+
+
+def test_models_on_one_gpu_share_its_memory_by_weight() -> None:
+    shares = [each.memory for each in planned(0)]
+    assert sum(filter(None, shares)) <= 0.9
+    assert [each.gpus for each in planned(0)] == [(0,), (0,)]
+
+
+def test_models_on_gpus_of_their_own_have_all_of_it() -> None:
+    assert [(each.gpus, each.memory) for each in planned(0, 1)] == [((0,), 0.9), ((1,), 0.9)]
+    assert dict(planned(3)[0].environment)["CUDA_VISIBLE_DEVICES"] == "3"
+
+
+def test_the_longest_prompt_is_the_generators_context() -> None:
+    generator = {"kind": "openai", "base_url": "http://127.0.0.1:8000/v1", "model": QWEN, "context": 4096}
+    assert flag(planned(0, generator=generator)[1], "max-model-len") == "4096"
+
+
+def test_flags_are_written_as_vllm_reads_them() -> None:
+    first = planned(0)[0]
+    assert "--enable-prefix-caching" in first.command
+    assert json.loads(flag(first, "structured-outputs-config"))["disable_any_whitespace"] is True
+    assert flag(first, "served-model-name") == first.command[2] == LLAMA
+
+
+def test_a_models_own_flags_go_over_those_of_all() -> None:
+    settings = VllmSettings.model_validate(
+        {"flags": {"seed": 1, "x": True}, "models": {QWEN: {"flags": {"seed": 2, "x": False}}}}
+    )
+    each = plan(config.load("paper"), settings, [])[1]
+    assert flag(each, "seed") == "2"
+    assert "--no-x" in each.command
+
+
+def test_without_a_gpu_there_is_no_share_of_one() -> None:
+    assert "--gpu-memory-utilization" not in planned()[0].command
+    assert "VLLM_CPU_KVCACHE_SPACE" in dict(planned()[0].environment)
+
+
+def test_a_key_is_in_the_environment_and_in_no_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sesame")
+    first = planned()[0]
+    assert dict(first.environment)["VLLM_API_KEY"] == "sesame"
+    assert "sesame" not in " ".join(first.command)
+
+
+def test_several_addresses_are_several_servers() -> None:
+    urls = ["http://127.0.0.1:8000/v1", "http://localhost:8002/v1", "http://elsewhere:8000/v1"]
+    made = planned(generator={"kind": "openai", "base_url": urls, "model": QWEN})
+    assert [each.port for each in made] == [8001, 8000, 8002]
+
+
+def test_two_models_at_one_address_are_refused() -> None:
+    generator = {"kind": "openai", "base_url": "http://127.0.0.1:8001/v1", "model": QWEN}
+    with pytest.raises(ConfigError, match=r"both .* are to be served here; change a port"):
+        planned(generator=generator)
+
+
+def test_a_deployment_without_servers_here_has_nothing_to_start() -> None:
+    with pytest.raises(ConfigError, match="nothing to start"):
+        plan(config.load("laptop"), load(), [])
+
+
+def test_an_unknown_key_is_named(tmp_path: Path) -> None:
+    (tmp_path / "v.yaml").write_text("comand: vllm\n", encoding="utf-8")
+    with pytest.raises(ConfigError, match="comand"):
+        load(str(tmp_path / "v.yaml"))

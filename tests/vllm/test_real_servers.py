@@ -1,0 +1,171 @@
+"""Generator and tagger against real servers: vLLM, and `transformers serve` to show that nothing hangs on vLLM."""
+
+from __future__ import annotations
+
+import asyncio
+import urllib.request
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from qttrag.application import Application
+from qttrag.errors import StageError
+from qttrag.generators.openai import OpenAIGenerator
+from qttrag.prompts import Prompts
+from qttrag.taggers.llm import LLMTagger
+from qttrag.taggers.verdicts import SCHEMA
+from qttrag.trace import Trace
+from qttrag.types import Decoding, Lang, Message
+from tests import deployment
+from tests.texts import sentences
+
+pytestmark = [pytest.mark.vllm, pytest.mark.timeout(600)]
+MESSAGES: list[Message] = [{"role": "user", "content": "핀란드의 수도는 어디인가?"}]
+KO, EN = Lang("ko"), Lang("en")
+
+
+def made(spec: dict[str, Any], **more: Any) -> OpenAIGenerator:
+    return OpenAIGenerator(**{**{name: value for name, value in spec.items() if name != "kind"}, **more})
+
+
+@pytest.fixture
+async def served(generator: dict[str, Any]) -> AsyncIterator[OpenAIGenerator]:
+    each = made(generator)
+    yield each
+    await each.close()
+
+
+@pytest.fixture
+async def otherwise_served(other_generator: dict[str, Any]) -> AsyncIterator[OpenAIGenerator]:
+    each = made(other_generator, timeout=120)
+    yield each
+    await each.close()
+
+
+def metric(spec: dict[str, Any], name: str) -> float:
+    root = str(spec["base_url"]).removesuffix("/v1")
+    with urllib.request.urlopen(f"{root}/metrics", timeout=10) as reply:
+        lines = reply.read().decode().splitlines()
+    return sum(float(line.split()[-1]) for line in lines if line.startswith(name + "{"))
+
+
+async def test_pieces_stream_and_make_up_the_completion(served: OpenAIGenerator) -> None:
+    pieces = [piece async for piece in served.generate(MESSAGES, Decoding(max_tokens=24))]
+    assert len(pieces) > 1
+    assert "".join(pieces) == (await served.complete(MESSAGES, Decoding(max_tokens=24))).text
+
+
+async def test_a_prompt_is_counted_as_the_server_counts_it(served: OpenAIGenerator) -> None:
+    trace = Trace()
+    with trace.stage("answer"):
+        await served.complete(MESSAGES, Decoding(max_tokens=4))
+    assert trace.counts["answer.prompt_tokens"] == await served.count_tokens(MESSAGES)
+    assert trace.counts["answer.completion_tokens"] == 4
+    assert trace.counts["answer.cut_at_max_tokens"] == 1
+
+
+async def test_a_completion_says_whether_it_was_cut(served: OpenAIGenerator) -> None:
+    assert (await served.complete(MESSAGES, Decoding(max_tokens=2))).cut
+    assert not (await served.complete(MESSAGES, Decoding(max_tokens=64, schema=SCHEMA))).cut
+
+
+async def test_verdicts_are_readable_under_the_schema(served: OpenAIGenerator) -> None:
+    trace = Trace()
+    with trace.stage("tag"):
+        tagger = LLMTagger(generator=served, prompts=Prompts())
+        verdicts = await tagger.score(sentences("en", 32), sentences("ko", 32), [EN] * 32, KO)
+    assert all(verdict.scores for verdict in verdicts)
+    assert trace.counts["tag.retried"] == 0
+
+
+async def test_expected_scores_come_from_the_servers_probabilities(served: OpenAIGenerator) -> None:
+    trace = Trace()
+    with trace.stage("tag"):
+        tagger = LLMTagger(generator=served, prompts=Prompts(), expected=True)
+        verdicts = await tagger.score(sentences("en", 8), sentences("ko", 8), [EN] * 8, KO)
+    scores = [value for verdict in verdicts if verdict.scores for value in verdict.scores.values()]
+    assert len(scores) == 24
+    assert trace.counts["tag.as_written"] == 0
+    assert any(round(value, 1) != value for value in scores)
+
+
+async def test_a_question_given_up_ends_its_calls_on_the_server(generator: dict[str, Any]) -> None:
+    each = made(generator)
+    calls = [asyncio.ensure_future(each.complete(MESSAGES, Decoding(max_tokens=3500))) for _ in range(4)]
+    await until(generator, lambda running: running >= 4)
+    for call in calls:
+        call.cancel()
+    await asyncio.gather(*calls, return_exceptions=True)
+    await until(generator, lambda running: running == 0)
+    await each.close()
+
+
+async def until(generator: dict[str, Any], enough: Any) -> None:
+    """Wait for a number of running requests; they take many times as long by themselves."""
+    for _ in range(30):
+        running = await asyncio.to_thread(metric, generator, "vllm:num_requests_running")
+        if enough(running):
+            return
+        await asyncio.sleep(0.1)
+    pytest.fail(f"{running} requests are running")
+
+
+async def test_translations_of_one_original_share_the_beginning_of_their_prompts(
+    served: OpenAIGenerator, generator: dict[str, Any]
+) -> None:
+    original = " ".join(sentences("en", 8))
+    prompts = [Prompts().tag(KO).messages(original, text, EN) for text in sentences("ko", 6, seed=4)]
+    names = [f"vllm:prefix_cache_{name}_total" for name in ("hits", "queries")]
+    before = [metric(generator, name) for name in names]
+    for messages in prompts:
+        await served.complete(messages, Decoding(max_tokens=1))
+    hits, queries = (metric(generator, name) - value for name, value in zip(names, before, strict=True))
+    assert hits / queries > 0.5
+
+
+async def test_a_prompt_that_does_not_fit_is_an_error_with_the_servers_words(served: OpenAIGenerator) -> None:
+    long: list[Message] = [{"role": "user", "content": "다리 " * 5000}]
+    with pytest.raises(StageError, match=r"refused the request \(HTTP 400\)"):
+        await served.complete(long, Decoding())
+
+
+async def test_an_unknown_model_is_told_with_what_is_served(generator: dict[str, Any], tiny: Path) -> None:
+    each = made(generator, model="another", tokenizer=None)
+    with pytest.raises(StageError, match=f"it serves: {tiny / 'llama'}"):
+        await each.complete(MESSAGES, Decoding())
+    await each.close()
+
+
+async def test_questions_are_answered_end_to_end(generator: dict[str, Any], tmp_path: Path, tiny: Path) -> None:
+    deployment.build(tmp_path, tiny)
+    path = deployment.write_deployment(tmp_path, tiny, generator=generator, question_timeout=120)
+    async with Application.open(path) as application:
+        asked = [application.ask(f"{text}?") for lang in ("ko", "fi") for text in sentences(lang, 4)]
+        answers = await asyncio.gather(*asked)
+    assert all(answer.text and not answer.degraded for answer in answers)
+    assert all(p.scores for answer in answers for p in answer.context if p.translation)
+
+
+# another server
+
+
+async def test_another_server_streams_the_same_completion(
+    otherwise_served: OpenAIGenerator, served: OpenAIGenerator
+) -> None:
+    decoding = Decoding(max_tokens=12)
+    there = "".join([piece async for piece in otherwise_served.generate(MESSAGES, decoding)])
+    assert there == (await served.complete(MESSAGES, decoding)).text
+
+
+async def test_another_server_cuts_and_says_so(otherwise_served: OpenAIGenerator) -> None:
+    assert (await otherwise_served.complete(MESSAGES, Decoding(max_tokens=2))).cut
+
+
+async def test_without_schema_support_what_an_untrained_model_says_is_no_score(
+    otherwise_served: OpenAIGenerator,
+) -> None:
+    tagger = LLMTagger(generator=otherwise_served, prompts=Prompts())
+    verdicts = await tagger.score(sentences("en", 2), sentences("ko", 2), [EN] * 2, KO)
+    assert [verdict.cause for verdict in verdicts] == ["unreadable", "unreadable"]
