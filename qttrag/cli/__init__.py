@@ -7,7 +7,7 @@ import sys
 
 import typer
 
-from qttrag.cli import ask, cache, doctor, index, listing, models, output, text
+from qttrag.cli import ask, cache, doctor, index, listing, models, output, serve, text
 from qttrag.errors import InputError, QttragError
 
 app = typer.Typer(
@@ -21,6 +21,7 @@ app = typer.Typer(
     "3 an index is missing or damaged · 4 a model or server failed · 130 interrupted",
 )
 app.command("ask")(ask.ask)
+app.command("serve")(serve.serve)
 app.command("translate")(text.translate)
 app.command("tag")(text.tag)
 app.add_typer(index.app, name="index")
