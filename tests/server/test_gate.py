@@ -24,7 +24,7 @@ def keyed(monkeypatch: pytest.MonkeyPatch) -> Iterator[Running]:
 
 @pytest.mark.parametrize("header", ["", "Bearer wrong", "Basic first", "Bearer first,", "Bearer é"])
 def test_without_a_valid_key_nothing_is_answered(keyed: Running, header: str) -> None:
-    answer = keyed.client.post("/v1/ask", json={"question": "hei"}, headers={"authorization": header.encode()})
+    answer = keyed.client.post("/v1/ask", json={"question": "hei"}, headers={b"authorization": header.encode()})
     assert answer.status_code == 401
     assert answer.json()["error"]["code"] == "invalid_api_key"
 

@@ -136,7 +136,7 @@ class Column {
   }
 
   time(seconds) {
-    const stages = Object.entries(seconds).filter(([, value]) => value > 0);
+    const stages = Object.entries(seconds).map(([name, value]) => [name, Math.max(0, value)]);
     const total = stages.reduce((sum, [, value]) => sum + value, 0);
     const bar = make("div", { className: "times", ariaHidden: "true" });
     for (const [name, value] of stages) {
