@@ -32,6 +32,7 @@ ERRORS: dict[int | str, dict[str, Any]] = {
         504: "Not done within the deadline; see `partial`",
     }.items()
 }
+STREAMED: dict[int | str, dict[str, Any]] = {200: {"content": {"text/event-stream": {}}}}
 router = APIRouter(prefix="/v1", responses=ERRORS)
 
 
@@ -40,7 +41,7 @@ def service_of(request: Request) -> Service:
     return service
 
 
-@router.post("/ask", response_model=schemas.AskResponse)
+@router.post("/ask", response_model=schemas.AskResponse, responses=STREAMED)
 async def ask(request: Request, body: schemas.AskRequest) -> Any:
     """Answer a question. With `stream`: server-sent events `ranked`, `translated`, `tagged`, `refined` (passages so
     far), `piece` (text of the answer), then `end` (all of it) or `error`."""

@@ -13,13 +13,14 @@ from pydantic import BaseModel, ConfigDict, Field
 from qttrag import registry
 from qttrag.errors import unknown
 from qttrag.pipeline import Event
-from qttrag.server.ask_routes import ERRORS, service_of, sse
+from qttrag.server.ask_routes import ERRORS, STREAMED, service_of, sse
 from qttrag.server.asking import Service, Wanted, answer_out, events, first_and_rest, while_there
-from qttrag.server.errors import Refusal
+from qttrag.server.errors import ErrorBody, Refusal
 from qttrag.server.problems import problem_of
+from qttrag.server.schemas import Positive, Whole
 from qttrag.types import Answer, Message
 
-router = APIRouter(prefix="/v1", responses=ERRORS)
+router = APIRouter(prefix="/v1", responses={**ERRORS, 404: {"model": ErrorBody, "description": "No such model"}})
 _STARTED = int(time.time())
 _UNSUPPORTED = ("tools", "functions", "tool_choice", "logprobs", "audio", "modalities", "prediction")
 
@@ -58,14 +59,14 @@ class StreamOptions(BaseModel):
 class ChatRequest(BaseModel):
     """As OpenAI has it. Sampling parameters are taken and not used: answers are decoded greedily."""
 
-    model_config = ConfigDict(extra="allow")
+    model_config = ConfigDict(extra="allow", strict=True)
     model: str = Field(examples=["qtt_rag"])
     messages: list[Turn] = Field(min_length=1)
     stream: bool = False
     stream_options: StreamOptions | None = None
-    max_tokens: int | None = Field(default=None, ge=1)
-    max_completion_tokens: int | None = Field(default=None, ge=1)
-    n: int | None = None
+    max_tokens: Positive | None = None
+    max_completion_tokens: Positive | None = None
+    n: Whole | None = None
     response_format: dict[str, Any] | None = None
 
 
@@ -92,7 +93,7 @@ def _check_model(name: str) -> None:
         raise Refusal(404, "model_not_found", unknown("model", name, known), param="model")
 
 
-@router.post("/chat/completions")
+@router.post("/chat/completions", responses=STREAMED)
 async def chat(request: Request, body: ChatRequest) -> Any:
     """Answer the last question of a chat; what came before it is used to understand it."""
     service = service_of(request)

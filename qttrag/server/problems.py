@@ -47,7 +47,8 @@ def install(app: FastAPI) -> None:
         first = error.errors()[0]
         not_json = first["type"] == "json_invalid"
         param = ".".join(str(part) for part in first["loc"] if part != "body")
-        message = "the body is not JSON" if not_json else f"`{param}`: {first['msg']}" if param else first["msg"]
+        words = first["msg"].removeprefix("Value error, ")
+        message = "the body is not JSON" if not_json else f"`{param}`: {words}" if param else words
         return respond(request, Refusal(400 if not_json else 422, "invalid_value", message, param=param or None))
 
     def http(request: Request, error: Exception) -> JSONResponse:

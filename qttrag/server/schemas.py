@@ -4,13 +4,46 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
-_TEXT = Annotated[str, Field(min_length=1)]
+from qttrag import registry
+from qttrag.errors import unknown
+from qttrag.languages import LANGUAGES
+
+_CODES = [str(code) for code in LANGUAGES]
+_STRATEGIES = sorted(registry.kinds("strategy"))
+
+
+def _known(what: str, known: list[str]) -> AfterValidator:
+    def check(value: str) -> str:
+        if value not in known:
+            raise ValueError(unknown(what, value, known))
+        return value
+
+    return AfterValidator(check)
+
+
+def _said(text: str) -> str:
+    if not text.strip():
+        raise ValueError("is empty")
+    return text
+
+
+def _number(value: object) -> object:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError(f"{value!r} is not a number")
+    return value
+
+
+_TEXT = Annotated[str, AfterValidator(_said), Field(json_schema_extra={"pattern": r"\S"})]
+Whole = Annotated[int, BeforeValidator(_number), Field(strict=False)]  # in JSON 2.0 is as whole as 2
+Positive = Annotated[Whole, Field(ge=1, json_schema_extra={"minimum": 1})]
+_LANG = Annotated[str, _known("language", _CODES), Field(json_schema_extra={"enum": list[Any](_CODES)})]
+_STRATEGY = Annotated[str, _known("strategy", _STRATEGIES), Field(json_schema_extra={"enum": list[Any](_STRATEGIES)})]
 
 
 class _Request(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", strict=True)
 
 
 class AskRequest(_Request):
@@ -19,12 +52,12 @@ class AskRequest(_Request):
     `deadline`: seconds after which the answer is of no use any more."""
 
     question: _TEXT = Field(examples=["핀란드의 통화는 무엇입니까?"])
-    lang: str | None = None
-    strategy: str | None = None
+    lang: _LANG | None = None
+    strategy: _STRATEGY | None = None
     options: dict[str, Any] = {}
-    depth: int | None = Field(default=None, ge=1)
-    top_k: int | None = Field(default=None, ge=1)
-    deadline: float | None = Field(default=None, gt=0)
+    depth: Positive | None = None
+    top_k: Positive | None = None
+    deadline: float | None = Field(default=None, ge=0.1)
     stream: bool = False
 
 
@@ -73,9 +106,9 @@ class AskResponse(BaseModel):
 
 class RetrieveRequest(_Request):
     question: _TEXT
-    lang: str | None = None
-    depth: int | None = Field(default=None, ge=1)
-    top_k: int | None = Field(default=None, ge=1)
+    lang: _LANG | None = None
+    depth: Positive | None = None
+    top_k: Positive | None = None
 
 
 class RetrieveResponse(BaseModel):
@@ -88,8 +121,8 @@ class TranslateRequest(_Request):
     """`source`: the language of the texts; detected one by one when null."""
 
     texts: list[_TEXT] = Field(min_length=1)
-    target: str
-    source: str | None = None
+    target: _LANG
+    source: _LANG | None = None
 
 
 class TranslationOut(BaseModel):
@@ -114,8 +147,8 @@ class TagRequest(_Request):
     """`target`: the language of the translations; `source`: that of the originals, detected when null."""
 
     pairs: list[TagPair] = Field(min_length=1)
-    target: str
-    source: str | None = None
+    target: _LANG
+    source: _LANG | None = None
 
 
 class VerdictOut(BaseModel):
@@ -131,10 +164,10 @@ class TagResponse(BaseModel):
 class RerankRequest(BaseModel):
     """As Cohere's and Jina's rerank endpoints take it; fields they have and qttrag does not need are ignored."""
 
-    model_config = ConfigDict(extra="ignore")
+    model_config = ConfigDict(extra="ignore", strict=True)
     query: _TEXT
     documents: list[str | dict[str, str]] = Field(min_length=1)
-    top_n: int | None = Field(default=None, ge=1)
+    top_n: Positive | None = None
     model: str | None = None
     return_documents: bool = False
 

@@ -189,7 +189,7 @@ def test_a_phone_shows_it_without_scrolling_sideways(browser: webdriver.Chrome, 
     try:
         page = Page(browser, service.url)
         page.ask(QUESTION, "base")
-        width = browser.execute_script("return [document.documentElement.scrollWidth, window.innerWidth]")  # type: ignore[no-untyped-call]
+        width = browser.execute_script("return [document.documentElement.scrollWidth, window.innerWidth]")
         assert width[0] <= width[1]
     finally:
         browser.set_window_size(1200, 1000)
