@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import multiprocessing
+import multiprocessing.process
 import resource
 import statistics
 import time
@@ -116,7 +117,7 @@ async def streams(console: Console, count: int) -> None:
     console.print(f"{count} streams at once: {whole} came to their end, in {time.perf_counter() - started:.1f} s")
 
 
-async def overload(console: Console, process: multiprocessing.Process, seconds: float) -> None:
+async def overload(console: Console, process: multiprocessing.process.BaseProcess, seconds: float) -> None:
     capacity = IN_FLIGHT / SlowGenerator.seconds
     async with client() as http:
         found, _ = await closed_loop(http, IN_FLIGHT, IN_FLIGHT * 30)
@@ -136,14 +137,14 @@ async def overload(console: Console, process: multiprocessing.Process, seconds: 
     told_when = sum(each.retry_after is not None for each in refused)
     slowest = quantile(admitted, 0.99)
     console.print(
-        f"asked {rate:.0f} times a second for {seconds:g} s, {rate / capacity:.1f} times what {IN_FLIGHT} in flight can "
+        f"asked {rate:.0f} times a second for {seconds:g} s, {rate / capacity:.1f} times what {IN_FLIGHT} at once can "
         f"serve: {dict(told)}; {told_when} of {len(refused)} refusals with Retry-After\n"
         f"p99 of the admitted {slowest:.3f} s, at capacity {at_capacity:.3f} s: {slowest / at_capacity:.1f} times; "
         f"memory {before:.0f} -> {memory(process):.0f} MiB"
     )
 
 
-def memory(process: multiprocessing.Process) -> float:
+def memory(process: multiprocessing.process.BaseProcess) -> float:
     """Return the resident memory of a process in MiB."""
     with open(f"/proc/{process.pid}/statm", encoding="ascii") as stream:  # noqa: PTH123
         return int(stream.read().split()[1]) * resource.getpagesize() / 2**20
