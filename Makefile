@@ -13,7 +13,7 @@ BIN = $(VENV)/bin
 $(VENV)/.ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --constraint constraints.txt torch
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[models,eval,dev]'
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[models,eval,server,dev]'
 	touch $@
 
 setup: $(VENV)/.ready

@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Any
 
 from qttrag import config
@@ -35,7 +35,8 @@ class Application:
     stages: Stages
     detector: LanguageDetector
     cache: Cache | None
-    _parts: Sequence[object]
+    parts: Sequence[tuple[str, object]]
+    """Every model and server, with the stage that it is of."""
 
     @classmethod
     def open(cls, deployment: config.Deployment | str | Path) -> Application:
@@ -78,11 +79,14 @@ class Application:
         options: Mapping[str, Any] | None = None,
         on_event: Callable[[Event], None] = ignore,
         query_id: str = "",
+        trace: Trace | None = None,
+        sizes: Mapping[str, int] = MappingProxyType({}),
     ) -> Answer:
         """Return the answer to one question.
 
         `lang`: the language to answer in, detected from the question when None. `options` go over those that
-        the deployment sets for the strategy.
+        the deployment sets for the strategy. `trace`: where to report, so that the caller has it even if there is no
+        answer. `sizes`: depth, top_k or answer_tokens other than the deployment's.
 
         Raises:
             InputError: the question is empty, too long, or of no telling language; the language is unknown.
@@ -90,14 +94,14 @@ class Application:
             StageError: a stage failed, or the question took longer than the deployment lets it."""
         name = strategy or self.deployment.strategy
         run, checked = strategy_options(name, {**self.deployment.strategies.get(name, {}), **(options or {})})
-        trace = Trace()
+        trace = Trace() if trace is None else trace
         text = self.check_question(question)
         with trace.stage("detect"):
             query = Query(text, await self.language_of(text, lang), query_id)
         limit = asyncio.timeout(self.deployment.question_timeout)
         try:
             async with limit:
-                answer: Answer = await run(query, replace(self.stages, trace=trace, emit=on_event), **checked)
+                answer: Answer = await run(query, self.stages_for(trace, on_event, sizes), **checked)
         except TimeoutError as error:
             if not limit.expired():
                 raise
@@ -106,6 +110,12 @@ class Application:
             words = f"took most of the {seconds:g} s that a question may take; raise `question_timeout:`"
             raise StageUnavailable(longest, words) from error
         return replace(answer, query=query)
+
+    def stages_for(
+        self, trace: Trace, on_event: Callable[[Event], None] = ignore, sizes: Mapping[str, int] = MappingProxyType({})
+    ) -> Stages:
+        """Return the stages as one question sees them; `sizes`: depth, top_k, answer_tokens."""
+        return replace(self.stages, trace=trace, emit=on_event, **sizes)  # type: ignore[arg-type]
 
     def check_question(self, question: str) -> str:
         """Return the question with its white space folded.
@@ -137,10 +147,10 @@ class Application:
 
     async def start(self) -> None:
         """Load every model now."""
-        await asyncio.gather(*(stage.start() for stage in self._parts if isinstance(stage, Startable)))
+        await asyncio.gather(*(stage.start() for _, stage in self.parts if isinstance(stage, Startable)))
 
     async def close(self) -> None:
-        for stage in self._parts:
+        for _, stage in self.parts:
             if isinstance(stage, Closable):
                 await stage.close()
         if self.cache is not None:

@@ -77,9 +77,9 @@ class Builder:
             return CachedGenerator(built, self._cache)
         return built
 
-    def built(self) -> list[object]:
-        """Return every object built so far."""
-        return list(self._built.values())
+    def built(self) -> list[tuple[str, object]]:
+        """Return every object built so far with the stage that it is of."""
+        return [(key.split("{", 1)[0], part) for key, part in self._built.items()]
 
 
 class Setting(NamedTuple):

@@ -19,6 +19,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from qttrag import resources
 from qttrag.errors import ConfigError, unknown
+from qttrag.server.settings import ServerSettings
 
 Spec = dict[str, Any]
 _ENVIRONMENT = "QTTRAG_"
@@ -68,6 +69,7 @@ class Deployment(BaseModel):
     citations: bool = False  # ask answers for the numbers of their passages
     language_guard: LanguageGuardMode = "report"
     cache: CacheSettings = CacheSettings()
+    server: ServerSettings = ServerSettings()
 
 
 def load(value: str | Path, flags: Mapping[str, Any] | None = None) -> Deployment:
@@ -80,8 +82,9 @@ def load(value: str | Path, flags: Mapping[str, Any] | None = None) -> Deploymen
     try:
         return Deployment.model_validate(data)
     except ValidationError as error:
-        in_cache = len(complaint(error)["loc"]) > 1
-        fields = CacheSettings.model_fields if in_cache else Deployment.model_fields
+        parts: dict[str, type[BaseModel]] = {"cache": CacheSettings, "server": ServerSettings}
+        where = complaint(error)["loc"]
+        fields = parts.get(str(where[0]), Deployment).model_fields if len(where) > 1 else Deployment.model_fields
         raise ConfigError(explain(error, str(path), fields)) from error
 
 

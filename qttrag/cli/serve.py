@@ -1,0 +1,95 @@
+"""`qttrag serve`: the service and its page."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from qttrag.cli import output
+from qttrag.errors import ConfigError
+from qttrag.resources import DEFAULT_DEPLOYMENT
+
+if TYPE_CHECKING:
+    from qttrag.server.settings import ServerSettings
+
+
+def serve(
+    config: output.Config = DEFAULT_DEPLOYMENT,
+    host: Annotated[str | None, typer.Option(help="Address to listen at (default: `server.host`).")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen at (default: `server.port`); 0: any.")] = None,
+    without_keys: Annotated[
+        bool, typer.Option("--without-keys", help="Let anybody ask, also at an address that others can reach.")
+    ] = False,
+    check: Annotated[bool, typer.Option("--check", help="Say whether the deployment is valid; load nothing.")] = False,
+    settings: output.Set = None,
+) -> None:
+    """Answer questions over HTTP, and show a page to ask them on.
+
+    Clients need one of the keys in QTTRAG_API_KEYS (separated by commas). Without keys only this machine is served.
+
+    Examples:
+
+      qttrag serve
+
+      qttrag serve -c server/paper.yaml --check
+
+      QTTRAG_API_KEYS=$(openssl rand -hex 16) qttrag serve --host 0.0.0.0 --port 80
+
+      curl -s http://127.0.0.1:8080/v1/ask -H 'content-type: application/json' -d '{"question": "Mikä on sauna?"}'
+    """
+    application = output.open_application(config, settings)
+    limits = application.deployment.server
+    address, number = host or limits.host, limits.port if port is None else port
+    _check_address(address, limits, without_keys=without_keys)
+    if check:
+        output.say(
+            f"{config}: valid; serves http://{address}:{number}/ with strategy {application.deployment.strategy}"
+        )
+        return
+    try:
+        import uvicorn
+
+        from qttrag.server import create_app
+    except ModuleNotFoundError as error:
+        raise ConfigError(f"qttrag serve needs the package '{error.name}'; pip install 'qttrag[server]'") from error
+    output.say(f"qttrag at http://{address}:{number}/ (models load now; /readyz says when they are there)")
+    uvicorn.run(
+        create_app(application=application),
+        host=address,
+        port=number,
+        log_config=_LOGGING,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=int(limits.drain),
+    )
+
+
+def _check_address(host: str, limits: ServerSettings, *, without_keys: bool) -> None:
+    if without_keys or os.environ.get(limits.api_keys_env, "").strip(" ,") or _is_loopback(host):
+        return
+    raise ConfigError(
+        f"address {host} can be reached by others and there are no keys; set {limits.api_keys_env}, or say that "
+        "anybody may ask with --without-keys"
+    )
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+_LOGGING: dict[str, Any] = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"json": {"()": "qttrag.server.middleware.JsonFormatter"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "json"}},
+    "loggers": {
+        "uvicorn": {"handlers": ["stderr"], "level": "INFO", "propagate": False},
+        "qttrag": {"handlers": ["stderr"], "level": "INFO", "propagate": False},
+    },
+}

@@ -1,0 +1,27 @@
+"""qttrag as a service: `create_app` makes the ASGI application, `qttrag serve` runs it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from fastapi import FastAPI
+
+    from qttrag.application import Application
+    from qttrag.config import Deployment
+
+
+def create_app(deployment: Deployment | str | Path = "laptop", *, application: Application | None = None) -> FastAPI:
+    """Return the service of a deployment, or of an open application; nothing is loaded before it runs.
+
+    Raises:
+        ConfigError: the deployment is not as it must be."""
+    from qttrag.server.app import create_app
+
+    return create_app(deployment, application=application)
+
+
+def __dir__() -> list[Any]:
+    return ["create_app"]

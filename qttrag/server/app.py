@@ -1,0 +1,72 @@
+"""The ASGI application: routes, what is around them, and the models' loading."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from fastapi import FastAPI
+from fastapi.middleware.cors import CORSMiddleware
+
+from qttrag import __version__, config
+from qttrag.application import Application
+from qttrag.config import Deployment
+from qttrag.errors import QttragError
+from qttrag.server import ask_routes, chat_routes, page, problems, status_routes
+from qttrag.server.admission import Admission, keys_and_rate
+from qttrag.server.asking import Service
+from qttrag.server.metrics import Metrics
+from qttrag.server.middleware import Gate
+from qttrag.stages import Startable
+
+
+def create_app(deployment: Deployment | str | Path, *, application: Application | None = None) -> FastAPI:
+    """Return the service; see `qttrag.server.create_app`."""
+    if application is None:
+        loaded = deployment if isinstance(deployment, Deployment) else config.load(deployment)
+        application = Application.open(loaded)
+    settings = application.deployment.server
+    admission = Admission(settings.in_flight, settings.queue)
+    service = Service(application, admission, Metrics(admission))
+    app = FastAPI(
+        title="qttrag",
+        version=__version__,
+        summary="Questions in one language, answered from evidence in another",
+        lifespan=_lifespan,
+        docs_url=None,
+        redoc_url=None,
+    )
+    app.state.service = service
+    for router in (ask_routes.router, chat_routes.router, status_routes.router, page.router):
+        app.include_router(router)
+    problems.install(app)
+    if settings.origins:
+        app.add_middleware(CORSMiddleware, allow_origins=settings.origins, allow_methods=["*"], allow_headers=["*"])
+    keys, rate = keys_and_rate(settings)
+    app.add_middleware(Gate, keys=keys, rate=rate, max_body_bytes=settings.max_body_bytes, metrics=service.metrics)
+    return app
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    service: Service = app.state.service
+    async with service.application, asyncio.TaskGroup() as loading:
+        stages: dict[str, list[Startable]] = {}
+        for name, part in service.application.parts:
+            if isinstance(part, Startable):
+                stages.setdefault(name, []).append(part)
+        service.starting = dict.fromkeys(stages, "loading")
+        tasks = [loading.create_task(_start(service, name, parts)) for name, parts in stages.items()]
+        yield
+        for task in tasks:
+            task.cancel()
+
+
+async def _start(service: Service, name: str, parts: list[Startable]) -> None:
+    try:
+        await asyncio.gather(*(part.start() for part in parts))
+        service.starting[name] = "ready"
+    except QttragError as error:
+        service.starting[name] = str(error)

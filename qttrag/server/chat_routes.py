@@ -1,0 +1,199 @@
+"""qttrag as a model for OpenAI's clients: `/v1/chat/completions` and `/v1/models`. Strategies are the models."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator
+from typing import Any, Literal
+
+from fastapi import APIRouter, Request
+from fastapi.responses import StreamingResponse
+from pydantic import BaseModel, ConfigDict, Field
+
+from qttrag import registry
+from qttrag.errors import unknown
+from qttrag.pipeline import Event
+from qttrag.server.ask_routes import ERRORS, STREAMED, service_of, sse
+from qttrag.server.asking import Service, Wanted, answer_out, events, first_and_rest, while_there
+from qttrag.server.errors import ErrorBody, Refusal
+from qttrag.server.problems import problem_of
+from qttrag.server.schemas import Positive, Whole
+from qttrag.types import Answer, Message
+
+router = APIRouter(prefix="/v1", responses={**ERRORS, 404: {"model": ErrorBody, "description": "No such model"}})
+_STARTED = int(time.time())
+_UNSUPPORTED = ("tools", "functions", "tool_choice", "logprobs", "audio", "modalities", "prediction")
+
+
+class Part(BaseModel):
+    """A part of a message; only text can be read."""
+
+    model_config = ConfigDict(extra="allow")
+    type: str
+    text: str = ""
+
+
+class Turn(BaseModel):
+    model_config = ConfigDict(extra="ignore")
+    role: Literal["system", "developer", "user", "assistant", "tool", "function"]
+    content: str | list[Part] | None = None
+
+    @property
+    def text(self) -> str:
+        """Return the text of the turn.
+
+        Raises:
+            Refusal: it has parts that are not text."""
+        if isinstance(self.content, list):
+            if strange := [part.type for part in self.content if part.type != "text"]:
+                raise Refusal(400, "unsupported", f"message parts of type '{strange[0]}' cannot be read; send text")
+            return "\n".join(part.text for part in self.content)
+        return self.content or ""
+
+
+class StreamOptions(BaseModel):
+    model_config = ConfigDict(extra="ignore")
+    include_usage: bool = False
+
+
+class ChatRequest(BaseModel):
+    """As OpenAI has it. Sampling parameters are taken and not used: answers are decoded greedily."""
+
+    model_config = ConfigDict(extra="allow", strict=True)
+    model: str = Field(examples=["qtt_rag"])
+    messages: list[Turn] = Field(min_length=1)
+    stream: bool = False
+    stream_options: StreamOptions | None = None
+    max_tokens: Positive | None = None
+    max_completion_tokens: Positive | None = None
+    n: Whole | None = None
+    response_format: dict[str, Any] | None = None
+
+
+@router.get("/models")
+async def models() -> dict[str, Any]:
+    """List the strategies as models."""
+    return {"object": "list", "data": [_model(name) for name in sorted(registry.kinds("strategy"))]}
+
+
+@router.get("/models/{name}")
+async def model(name: str) -> dict[str, Any]:
+    """Return one of them."""
+    _check_model(name)
+    return _model(name)
+
+
+def _model(name: str) -> dict[str, Any]:
+    return {"id": name, "object": "model", "created": _STARTED, "owned_by": "qttrag"}
+
+
+def _check_model(name: str) -> None:
+    known = registry.kinds("strategy")
+    if name not in known:
+        raise Refusal(404, "model_not_found", unknown("model", name, known), param="model")
+
+
+@router.post("/chat/completions", responses=STREAMED)
+async def chat(request: Request, body: ChatRequest) -> Any:
+    """Answer the last question of a chat; what came before it is used to understand it."""
+    service = service_of(request)
+    service.check_ready()
+    _check(service, body)
+    wanted = await while_there(request, _wanted(service, body))
+    request_id = request.state.request_id
+    if not body.stream:
+        answer = await while_there(request, service.ask(wanted))
+        return {
+            **_head(request_id, body.model, "chat.completion"),
+            "choices": [
+                {"index": 0, "message": {"role": "assistant", "content": answer.text}, "finish_reason": "stop"}
+            ],
+            "usage": _usage(answer),
+            "qttrag": answer_out(answer, wanted, request_id),
+        }
+    first, everything = await first_and_rest(events(request, service, wanted))
+    if isinstance(first, Exception):
+        raise first
+    return StreamingResponse(
+        _chunks(service, everything, body, wanted, request_id),
+        media_type="text/event-stream",
+        headers={"cache-control": "no-store", "x-accel-buffering": "no"},
+    )
+
+
+def _check(service: Service, body: ChatRequest) -> None:
+    _check_model(body.model)
+    given = body.model_extra or {}
+    for name in _UNSUPPORTED:
+        if given.get(name):
+            raise Refusal(400, "unsupported", f"`{name}` is not supported; leave it out", param=name)
+    if body.n not in (None, 1):
+        raise Refusal(400, "unsupported", f"`n: {body.n}` is not supported, there is one answer", param="n")
+    if body.response_format and body.response_format.get("type", "text") != "text":
+        raise Refusal(400, "unsupported", "only text is answered; leave `response_format` out", param="response_format")
+    most = service.settings.max_turns
+    if len(body.messages) > most:
+        raise Refusal(422, "too_many", f"{len(body.messages)} messages are more than the {most} that are allowed")
+    long = service.settings.max_text_chars
+    for turn in body.messages:
+        if len(turn.text) > long:
+            raise Refusal(422, "too_long", f"a message is longer than the {long} characters that are allowed")
+    if body.messages[-1].role != "user" or not body.messages[-1].text.strip():
+        raise Refusal(400, "no_question", "the last message must be the user's, with a question", param="messages")
+
+
+async def _wanted(service: Service, body: ChatRequest) -> Wanted:
+    question = body.messages[-1].text
+    lang = await service.application.language_of(service.application.check_question(question))
+    said: list[Message] = [
+        {"role": turn.role, "content": turn.text}
+        for turn in body.messages[:-1]
+        if turn.role in ("user", "assistant") and turn.text.strip()
+    ]
+    if said:
+        async with service.working() as trace:
+            question = await service.application.stages_for(trace).stand_alone(question, said, lang)
+        service.metrics.observe(body.model, trace)
+    tokens = body.max_completion_tokens or body.max_tokens
+    most = service.application.deployment.answer_tokens
+    sizes = {} if tokens is None else {"answer_tokens": min(tokens, most)}
+    return Wanted(question, lang, body.model, {}, sizes, service.settings.deadline)
+
+
+async def _chunks(
+    service: Service,
+    stream: AsyncIterator[Event | Answer | Exception],
+    body: ChatRequest,
+    wanted: Wanted,
+    request_id: str,
+) -> AsyncIterator[str]:
+    head = _head(request_id, body.model, "chat.completion.chunk")
+
+    def chunk(delta: dict[str, Any], finish: str | None = None, **more: Any) -> str:
+        return sse({**head, "choices": [{"index": 0, "delta": delta, "finish_reason": finish}], **more})
+
+    with service.metrics.streams.track_inprogress():
+        yield chunk({"role": "assistant", "content": ""})
+        async for item in stream:
+            match item:
+                case Event(kind="piece"):
+                    yield chunk({"content": item.text})
+                case Answer():
+                    yield chunk({}, "stop", qttrag=answer_out(item, wanted, request_id))
+                    if body.stream_options and body.stream_options.include_usage:
+                        yield sse({**head, "choices": [], "usage": _usage(item)})
+                    yield "data: [DONE]\n\n"
+                case Exception():
+                    yield sse(problem_of(item, request_id).body)
+
+
+def _head(request_id: str, name: str, kind: str) -> dict[str, Any]:
+    return {"id": f"chatcmpl-{request_id}", "object": kind, "created": int(time.time()), "model": name}
+
+
+def _usage(answer: Answer) -> dict[str, int]:
+    counts = answer.trace.counts
+    used = [
+        sum(n for name, n in counts.items() if name.endswith(f".{kind}_tokens")) for kind in ("prompt", "completion")
+    ]
+    return {"prompt_tokens": used[0], "completion_tokens": used[1], "total_tokens": sum(used)}

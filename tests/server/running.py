@@ -1,0 +1,113 @@
+"""A service that really runs, on loopback, over fakes that answer at once or as slowly as told."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import httpx2
+import uvicorn
+
+from qttrag.application import Application
+from qttrag.config import Deployment
+from qttrag.errors import StageError, StageUnavailable
+from qttrag.pipeline import Stages
+from qttrag.prompts import Prompts
+from qttrag.server import create_app
+from qttrag.testing import FakeDetector, FakeGenerator, FakeReranker, FakeRetriever, FakeTagger, FakeTranslator
+from qttrag.types import Decoding, Lang, Message, Passage
+
+PASSAGES = [
+    Passage("fi-1", "Helsinki on Suomen pääkaupunki.", Lang("fi"), "Helsinki"),
+    Passage("ko-1", "서울은 대한민국의 수도이다.", Lang("ko"), "서울"),
+    Passage("en-1", "<script>alert('x')</script> The capital is Turku.", Lang("en"), "<b>Turku</b>"),
+]
+
+
+class SlowGenerator(FakeGenerator):
+    """Waits before every word; notes whether it was given up."""
+
+    def __init__(self, pause: float, reply: Callable[[Sequence[Message]], str] = lambda messages: "yes it is") -> None:
+        super().__init__(reply)
+        self.pause = pause
+        self.given_up = threading.Event()
+
+    async def generate(self, messages: Sequence[Message], decoding: Decoding) -> AsyncIterator[str]:
+        try:
+            async for word in super().generate(messages, decoding):
+                await asyncio.sleep(self.pause)
+                yield word
+        except (asyncio.CancelledError, GeneratorExit):
+            self.given_up.set()
+            raise
+
+
+class BrokenGenerator(FakeGenerator):
+    """Says two words and then fails, or fails at once."""
+
+    def __init__(self, *, words: int, later: bool = False) -> None:
+        super().__init__()
+        self.words = words
+        self.error = StageUnavailable if later else StageError
+
+    async def generate(self, messages: Sequence[Message], decoding: Decoding) -> AsyncIterator[str]:
+        for _ in range(self.words):
+            yield "half "
+        raise self.error("generator", "http://127.0.0.1:9 went away")
+
+
+def application(generator: Any = None, **server: Any) -> Application:
+    """An application of fakes; `server`: its limits."""
+    deployment = Deployment(retriever={"kind": "fake"}, generator={"kind": "fake"}, server=server)  # type: ignore[arg-type]
+    stages = Stages(
+        retriever=FakeRetriever(PASSAGES),
+        reranker=FakeReranker(),
+        translator=FakeTranslator(),
+        tagger=FakeTagger(),
+        generator=generator or FakeGenerator(lambda messages: "It is Helsinki [1]."),
+        prompts=Prompts(),
+    )
+    return Application(deployment, stages, FakeDetector("fi"), None, [])
+
+
+class Running(NamedTuple):
+    url: str
+    client: httpx2.Client
+    server: uvicorn.Server
+
+    def ask(self, question: str = "Mikä on pääkaupunki?", **more: Any) -> httpx2.Response:
+        return self.client.post("/v1/ask", json={"question": question, **more})
+
+
+@contextmanager
+def running(served: Application) -> Iterator[Running]:
+    """Serve until the block ends."""
+    config = uvicorn.Config(create_app(application=served), port=0, log_level="warning", timeout_graceful_shutdown=3)
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    while not server.started:
+        assert thread.is_alive()
+        time.sleep(0.01)
+    port = server.servers[0].sockets[0].getsockname()[1]
+    url = f"http://127.0.0.1:{port}"
+    with httpx2.Client(base_url=url, timeout=20) as client:
+        yield Running(url, client, server)
+    server.should_exit = True
+    thread.join(10)
+
+
+def events(body: str) -> list[tuple[str, Any]]:
+    """The server-sent events in a body: their names and data."""
+    made = []
+    for block in body.strip().split("\n\n"):
+        fields = dict(line.split(": ", 1) for line in block.splitlines())
+        made.append(
+            (fields.get("event", ""), fields["data"] if fields["data"] == "[DONE]" else json.loads(fields["data"]))
+        )
+    return made

@@ -1,0 +1,148 @@
+"""`/v1/ask` over a real connection."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import httpx2
+import pytest
+
+from tests.server.running import BrokenGenerator, Running, SlowGenerator, application, events, running
+
+
+@pytest.fixture(scope="module")
+def service() -> Iterator[Running]:
+    with running(application()) as up:
+        yield up
+
+
+def test_an_answer_comes_with_passages_scores_and_trace(service: Running) -> None:
+    answer = service.ask(strategy="qtt_rag").json()
+    assert answer["answer"] == "It is Helsinki [1]."
+    assert answer["lang"] == "fi"
+    assert [passage["n"] for passage in answer["passages"]] == [1, 2, 3]
+    foreign = [passage for passage in answer["passages"] if passage["lang"] != "fi"]
+    assert all(passage["translation"] and passage["scores"]["semantic"] == 4.5 for passage in foreign)
+    assert {"retrieve", "rerank", "translate", "tag", "answer"} <= set(answer["trace"]["seconds"])
+    assert answer["request_id"]
+
+
+def test_a_stream_brings_passages_then_pieces_then_all_of_it(service: Running) -> None:
+    kinds = [kind for kind, _ in events(service.ask(stream=True).text)]
+    assert kinds[:3] == ["ranked", "translated", "tagged"]
+    assert kinds[-1] == "end"
+    assert set(kinds[3:-1]) == {"piece"}
+
+
+def test_the_pieces_of_a_stream_are_the_answer(service: Running) -> None:
+    told = events(service.ask(stream=True).text)
+    assert "".join(data["text"] for kind, data in told if kind == "piece") == told[-1][1]["answer"]
+
+
+def test_sizes_are_the_clients_within_the_limits(service: Running) -> None:
+    assert len(service.ask(top_k=2).json()["passages"]) == 2
+    refused = service.ask(top_k=21)
+    assert refused.status_code == 422
+    assert refused.json()["error"]["message"] == "`top_k: 21` is more than the 20 that are allowed"
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "word"),
+    [
+        ({"question": "  "}, 422, "empty"),
+        ({"question": "x" * 2001}, 422, "2001 characters"),
+        ({"question": "hei", "strategy": "qtt_rga"}, 422, "did you mean 'qtt_rag'"),
+        ({"question": "hei", "lang": "klingon"}, 422, "klingon"),
+        ({"question": "hei", "options": {"tags": "maybe"}}, 422, "tags"),
+        ({"question": "hei", "topk": 3}, 422, "topk"),
+        ({"question": 5}, 422, "question"),
+        ({}, 422, "question"),
+    ],
+)
+def test_a_value_that_cannot_be_worked_with_is_named(
+    service: Running, body: dict[str, object], status: int, word: str
+) -> None:
+    answer = service.client.post("/v1/ask", json=body)
+    assert answer.status_code == status
+    assert word in answer.json()["error"]["message"]
+
+
+def test_a_body_that_is_not_json_is_a_bad_request(service: Running) -> None:
+    answer = service.client.post("/v1/ask", content=b"{", headers={"content-type": "application/json"})
+    assert answer.status_code == 400
+    assert answer.json()["error"]["message"] == "the body is not JSON"
+
+
+@pytest.mark.parametrize("chunked", [True, False])
+def test_a_body_that_is_too_large_is_not_read_to_its_end(chunked: bool) -> None:
+    with running(application(max_body_bytes=1000)) as up:
+        text = b'{"question": "' + b"x" * 5000 + b'"}'
+        content = iter([text]) if chunked else text
+        answer = up.client.post("/v1/ask", content=content, headers={"content-type": "application/json"})
+    assert answer.status_code == 413
+    assert "1000 bytes" in answer.json()["error"]["message"]
+
+
+def test_what_is_done_when_the_time_is_up_is_told() -> None:
+    with running(application(SlowGenerator(5.0))) as up:
+        answer = up.ask(deadline=0.5)
+    assert answer.status_code == 504
+    told = answer.json()
+    assert told["error"]["code"] == "deadline"
+    assert len(told["partial"]["passages"]) == 3
+    assert "tag" in told["partial"]["trace"]["seconds"]
+
+
+def test_whoever_comes_on_top_of_the_queue_is_told_when_to_come_again() -> None:
+    with running(application(SlowGenerator(0.3), in_flight=1, queue=1)) as up, ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda n: up.ask(f"kysymys {n}"), range(8)))
+    assert sorted({answer.status_code for answer in answers}) == [200, 429]
+    refused = [answer for answer in answers if answer.status_code == 429]
+    assert len(refused) == 6
+    assert all(int(answer.headers["retry-after"]) >= 1 for answer in refused)
+
+
+def test_a_client_that_leaves_takes_its_question_along() -> None:
+    generator = SlowGenerator(0.2, lambda messages: "word " * 100)
+    with running(application(generator)) as up:
+        with pytest.raises(httpx2.TimeoutException):
+            up.client.post("/v1/ask", json={"question": "hei"}, timeout=0.5)
+        assert generator.given_up.wait(1.0)
+
+
+def test_a_client_that_leaves_a_stream_takes_its_question_along() -> None:
+    generator = SlowGenerator(0.2, lambda messages: "word " * 100)
+    with running(application(generator)) as up:
+        with up.client.stream("POST", "/v1/ask", json={"question": "hei", "stream": True}) as answer:
+            next(answer.iter_text())
+        assert generator.given_up.wait(1.0)
+
+
+def test_a_generator_that_dies_in_a_stream_is_an_error_event_not_an_answer() -> None:
+    with running(application(BrokenGenerator(words=2))) as up:
+        told = events(up.ask(stream=True).text)
+    assert told[-1][0] == "error"
+    assert told[-1][1]["error"]["stage"] == "generator"
+    assert "end" not in [kind for kind, _ in told]
+
+
+def test_a_stage_that_is_down_is_named(service: Running) -> None:
+    with running(application(BrokenGenerator(words=0, later=True))) as up:
+        answer = up.ask()
+    assert answer.status_code == 503
+    assert answer.json()["error"]["stage"] == "generator"
+    assert answer.headers["retry-after"] == "5"
+
+
+def test_requests_that_are_served_at_shutdown_are_served_to_their_end() -> None:
+    with running(application(SlowGenerator(0.2))) as up:
+        answers: list[httpx2.Response] = []
+        asking = threading.Thread(target=lambda: answers.append(up.ask()))
+        asking.start()
+        time.sleep(0.3)
+        up.server.should_exit = True
+        asking.join(10)
+    assert answers[0].json()["answer"] == "yes it is"

@@ -1,0 +1,110 @@
+"""qttrag as a model, asked with the real OpenAI client."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import openai
+import pytest
+from openai.types.chat import ChatCompletionMessageParam
+
+from qttrag.testing import FakeGenerator
+from tests.server.running import BrokenGenerator, Running, application, running
+
+ASKED: list[ChatCompletionMessageParam] = [{"role": "user", "content": "Mikä on pääkaupunki?"}]
+
+
+def client_of(up: Running) -> openai.OpenAI:
+    return openai.OpenAI(base_url=f"{up.url}/v1", api_key="none", max_retries=0)
+
+
+@pytest.fixture(scope="module")
+def client() -> Iterator[openai.OpenAI]:
+    with running(application()) as up:
+        yield client_of(up)
+
+
+def test_strategies_are_the_models(client: openai.OpenAI) -> None:
+    names = [model.id for model in client.models.list()]
+    assert {"qtt_rag", "base", "cross_rag"} <= set(names)
+    assert client.models.retrieve("base").id == "base"
+
+
+def test_an_answer_is_a_completion(client: openai.OpenAI) -> None:
+    made = client.chat.completions.create(model="qtt_rag", messages=ASKED)
+    assert made.choices[0].message.content == "It is Helsinki [1]."
+    assert made.choices[0].finish_reason == "stop"
+    assert made.model_extra is not None
+    assert made.model_extra["qttrag"]["passages"][0]["n"] == 1
+
+
+def test_a_stream_brings_the_answer_the_passages_and_usage(client: openai.OpenAI) -> None:
+    stream = client.chat.completions.create(
+        model="base", messages=ASKED, stream=True, stream_options={"include_usage": True}
+    )
+    chunks = list(stream)
+    assert "".join(c.choices[0].delta.content or "" for c in chunks if c.choices) == "It is Helsinki [1]."
+    assert chunks[-1].usage is not None
+    last = [c for c in chunks if c.choices][-1]
+    assert last.choices[0].finish_reason == "stop"
+    assert last.model_extra is not None
+    assert len(last.model_extra["qttrag"]["passages"]) == 3
+
+
+def test_earlier_turns_make_the_question_one_that_stands_alone() -> None:
+    generator = FakeGenerator(lambda messages: "Mikä on Suomen väkiluku?")
+    with running(application(generator)) as up:
+        made = client_of(up).chat.completions.create(
+            model="base",
+            messages=[
+                {"role": "system", "content": "Be brief."},
+                {"role": "user", "content": "Mikä on Suomen pääkaupunki?"},
+                {"role": "assistant", "content": "Helsinki"},
+                {"role": "user", "content": "Entä sen väkiluku?"},
+            ],
+        )
+    assert made.model_extra is not None
+    assert made.model_extra["qttrag"]["question"] == "Mikä on Suomen väkiluku?"
+    condensed = generator.seen[0][0][1]["content"]
+    assert "[Kysymys] Mikä on Suomen pääkaupunki?\n[Vastaus] Helsinki" in condensed
+    assert "Be brief" not in condensed
+
+
+def test_an_unknown_model_is_not_found(client: openai.OpenAI) -> None:
+    with pytest.raises(openai.NotFoundError, match="did you mean 'qtt_rag'"):
+        client.chat.completions.create(model="qtt-rag", messages=ASKED)
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"n": 2},
+        {"tools": [{"type": "function", "function": {"name": "f"}}]},
+        {"response_format": {"type": "json_object"}},
+        {"logprobs": True},
+    ],
+)
+def test_what_is_not_supported_is_refused_by_name(client: openai.OpenAI, more: dict[str, object]) -> None:
+    with pytest.raises(openai.BadRequestError, match=next(iter(more))):
+        client.chat.completions.create(model="base", messages=ASKED, **more)  # type: ignore[call-overload]
+
+
+def test_unknown_and_sampling_fields_are_ignored(client: openai.OpenAI) -> None:
+    made = client.chat.completions.create(
+        model="base", messages=ASKED, temperature=0.7, seed=1, extra_body={"some_new_field": 1}
+    )
+    assert made.choices[0].message.content
+
+
+def test_pictures_cannot_be_read(client: openai.OpenAI) -> None:
+    picture = {"type": "image_url", "image_url": {"url": "data:,"}}
+    with pytest.raises(openai.BadRequestError, match="image_url"):
+        client.chat.completions.create(model="base", messages=[{"role": "user", "content": [picture]}])  # type: ignore[list-item,misc]
+
+
+def test_a_generator_that_dies_is_an_error_in_both_ways() -> None:
+    with running(application(BrokenGenerator(words=1))) as up:
+        with pytest.raises(openai.InternalServerError, match="went away"):
+            client_of(up).chat.completions.create(model="base", messages=ASKED)
+        with pytest.raises(openai.APIError, match="went away"):
+            list(client_of(up).chat.completions.create(model="base", messages=ASKED, stream=True))
