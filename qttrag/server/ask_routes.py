@@ -11,8 +11,8 @@ from fastapi import APIRouter, Request
 from fastapi.responses import StreamingResponse
 
 from qttrag.errors import ConfigError
+from qttrag.events import Event
 from qttrag.languages import language
-from qttrag.pipeline import Event
 from qttrag.server import schemas
 from qttrag.server.asking import Service, Wanted, answer_out, events, first_and_rest, passage_out, while_there
 from qttrag.server.errors import ErrorBody, Refusal
@@ -44,7 +44,8 @@ def service_of(request: Request) -> Service:
 @router.post("/ask", response_model=schemas.AskResponse, responses=STREAMED)
 async def ask(request: Request, body: schemas.AskRequest) -> Any:
     """Answer a question. With `stream`: server-sent events `ranked`, `translated`, `tagged`, `refined` (passages so
-    far), `piece` (text of the answer), then `end` (all of it) or `error`."""
+    far), `piece` (text of the answer), `again` (forget the pieces: the answer begins anew), then `end` (all of it) or
+    `error`."""
     service = service_of(request)
     wanted = _wanted(service, body)
     request_id = request.state.request_id
@@ -68,6 +69,8 @@ async def _sent(
             match item:
                 case Event(kind="piece"):
                     yield sse({"text": item.text}, "piece")
+                case Event(kind="again"):
+                    yield sse({"reason": item.text}, "again")
                 case Event():
                     yield sse({"passages": [passage_out(n, p) for n, p in enumerate(item.passages, 1)]}, item.kind)
                 case Answer():

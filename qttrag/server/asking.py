@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from starlette.requests import Request
 
-from qttrag.pipeline import Event, ignore
+from qttrag.events import Event, ignore
 from qttrag.server.errors import Refusal
 from qttrag.trace import Trace
 from qttrag.types import Answer, TaggedPassage
@@ -113,6 +113,8 @@ class _Seen:
     def __call__(self, event: Event) -> None:
         if event.kind == "piece":
             self.text += event.text
+        elif event.kind == "again":
+            self.text = ""
         else:
             self.passages = [passage_out(n, passage) for n, passage in enumerate(event.passages, 1)]
         self._on_event(event)
@@ -193,6 +195,10 @@ def answer_out(answer: Answer, wanted: Wanted, request_id: str) -> dict[str, Any
         "lang": answer.lang,
         "strategy": wanted.strategy,
         "answer": answer.text,
+        "abstained": answer.abstained,
+        "citations": asdict(answer.citations),
+        "language_check": answer.language_check,
+        "degraded": answer.degraded,
         "passages": [passage_out(n, passage) for n, passage in enumerate(answer.context, 1)],
         "trace": answer.trace.as_dict(),
         "request_id": request_id,

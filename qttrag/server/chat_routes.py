@@ -11,8 +11,8 @@ from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 
 from qttrag import registry
-from qttrag.errors import unknown
-from qttrag.pipeline import Event
+from qttrag.errors import StageUnavailable, unknown
+from qttrag.events import Event
 from qttrag.server.ask_routes import ERRORS, STREAMED, service_of, sse
 from qttrag.server.asking import Service, Wanted, answer_out, events, first_and_rest, while_there
 from qttrag.server.errors import ErrorBody, Refusal
@@ -167,7 +167,10 @@ async def _chunks(
     wanted: Wanted,
     request_id: str,
 ) -> AsyncIterator[str]:
+    """Send the answer as it comes; whole at its end where it may be replaced, for what is sent cannot be taken back."""
     head = _head(request_id, body.model, "chat.completion.chunk")
+    guard, sent = service.application.stages.guard, False
+    held = guard is not None and guard.repairs
 
     def chunk(delta: dict[str, Any], finish: str | None = None, **more: Any) -> str:
         return sse({**head, "choices": [{"index": 0, "delta": delta, "finish_reason": finish}], **more})
@@ -176,9 +179,16 @@ async def _chunks(
         yield chunk({"role": "assistant", "content": ""})
         async for item in stream:
             match item:
-                case Event(kind="piece"):
+                case Event(kind="piece") if not held:
+                    sent = True
                     yield chunk({"content": item.text})
+                case Event(kind="again") if sent:
+                    broken = StageUnavailable("generator", "the answer broke off and cannot be taken back; ask again")
+                    yield sse(problem_of(broken, request_id).body)
+                    return
                 case Answer():
+                    if held:
+                        yield chunk({"content": item.text})
                     yield chunk({}, "stop", qttrag=answer_out(item, wanted, request_id))
                     if body.stream_options and body.stream_options.include_usage:
                         yield sse({**head, "choices": [], "usage": _usage(item)})

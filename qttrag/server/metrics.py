@@ -38,6 +38,7 @@ class Metrics:
             registry=self.registry,
         )
         self.notes = Counter("qttrag_answers_with_notes", "Answers with a note on their making", registry=self.registry)
+        self.degraded = Counter("qttrag_answers_degraded", "Answers made without a stage", registry=self.registry)
         waiting = Gauge("qttrag_requests_waiting", "Requests waiting for a slot", registry=self.registry)
         waiting.set_function(lambda: admission.waiting)
         working = Gauge("qttrag_requests_in_flight", "Requests being worked on", registry=self.registry)
@@ -51,8 +52,8 @@ class Metrics:
         for name, n in trace.counts.items():
             stage, _, event = name.partition(".")
             self.counts.labels(stage, event).inc(n)
-        if trace.notes:
-            self.notes.inc()
+        self.notes.inc(bool(trace.notes))
+        self.degraded.inc(bool(trace.degraded))
 
     def text(self) -> bytes:
         return generate_latest(self.registry)

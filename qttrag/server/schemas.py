@@ -92,13 +92,32 @@ class TraceOut(BaseModel):
     seconds: dict[str, float]
     counts: dict[str, int]
     notes: list[str]
+    degraded: list[str]
+
+
+class CitationsOut(BaseModel):
+    """Passages the answer rests on, by `n`. `how`: "marked" by the generator, "found" by its words, or null: none.
+
+    `unknown`: numbers the generator gave that name no passage."""
+
+    passages: list[int]
+    how: str | None
+    unknown: list[int]
 
 
 class AskResponse(BaseModel):
+    """`abstained`: it says that the passages do not hold the answer. `degraded`: what is missing as a stage was down.
+
+    `language_check`: off, right, cannot tell, wrong, asked again, translated."""
+
     question: str
     lang: str
     strategy: str
     answer: str
+    abstained: bool
+    citations: CitationsOut
+    language_check: str
+    degraded: list[str]
     passages: list[PassageOut]
     trace: TraceOut
     request_id: str

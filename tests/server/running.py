@@ -15,12 +15,12 @@ import uvicorn
 
 from qttrag.application import Application
 from qttrag.config import Deployment
-from qttrag.errors import StageError, StageUnavailable
+from qttrag.errors import BrokenOff, StageError, StageUnavailable
 from qttrag.pipeline import Stages
 from qttrag.prompts import Prompts
 from qttrag.server import create_app
 from qttrag.testing import FakeDetector, FakeGenerator, FakeReranker, FakeRetriever, FakeTagger, FakeTranslator
-from qttrag.types import Decoding, Lang, Message, Passage
+from qttrag.types import Decoding, Lang, Message, Passage, Translation
 
 PASSAGES = [
     Passage("fi-1", "Helsinki on Suomen pääkaupunki.", Lang("fi"), "Helsinki"),
@@ -61,13 +61,31 @@ class BrokenGenerator(FakeGenerator):
         raise self.error("generator", "http://127.0.0.1:9 went away")
 
 
-def application(generator: Any = None, **server: Any) -> Application:
+class BrokenOffOnce(FakeGenerator):
+    """Breaks off after a word, and says all of it when asked again."""
+
+    async def generate(self, messages: Sequence[Message], decoding: Decoding) -> AsyncIterator[str]:
+        self.seen.append((list(messages), decoding))
+        if len(self.seen) == 1:
+            yield "half"
+            raise BrokenOff("generator", "the stream stopped")
+        yield "all of it"
+
+
+class DownTranslator(FakeTranslator):
+    """Cannot be reached."""
+
+    async def translate(self, texts: Sequence[str], source: Sequence[Lang], target: Lang) -> list[Translation]:
+        raise StageUnavailable("translator", "cannot be reached")
+
+
+def application(generator: Any = None, translator: FakeTranslator | None = None, **server: Any) -> Application:
     """An application of fakes; `server`: its limits."""
     deployment = Deployment(retriever={"kind": "fake"}, generator={"kind": "fake"}, server=server)  # type: ignore[arg-type]
     stages = Stages(
         retriever=FakeRetriever(PASSAGES),
         reranker=FakeReranker(),
-        translator=FakeTranslator(),
+        translator=translator or FakeTranslator(),
         tagger=FakeTagger(),
         generator=generator or FakeGenerator(lambda messages: "It is Helsinki [1]."),
         prompts=Prompts(),

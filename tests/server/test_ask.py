@@ -10,7 +10,16 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx2
 import pytest
 
-from tests.server.running import BrokenGenerator, Running, SlowGenerator, application, events, running
+from tests.server.running import (
+    BrokenGenerator,
+    BrokenOffOnce,
+    DownTranslator,
+    Running,
+    SlowGenerator,
+    application,
+    events,
+    running,
+)
 
 
 @pytest.fixture(scope="module")
@@ -146,3 +155,21 @@ def test_requests_that_are_served_at_shutdown_are_served_to_their_end() -> None:
         up.server.should_exit = True
         asking.join(10)
     assert answers[0].json()["answer"] == "yes it is"
+
+
+def test_an_answer_that_begins_anew_says_so_in_the_stream() -> None:
+    with running(application(BrokenOffOnce())) as up:
+        told = events(up.ask(stream=True).text)
+    kinds = [kind for kind, _ in told]
+    assert "again" in kinds
+    said = [data["text"] for kind, data in told[kinds.index("again") :] if kind == "piece"]
+    assert "".join(said) == told[-1][1]["answer"] == "all of it"
+
+
+def test_a_translator_that_is_down_degrades_the_answer_and_it_says_so() -> None:
+    with running(application(translator=DownTranslator())) as up:
+        answer = up.ask(strategy="qtt_rag").json()
+        figures = up.client.get("/metrics").text
+    assert answer["answer"]
+    assert "translator" in answer["degraded"][0]
+    assert "qttrag_answers_degraded_total 1.0" in figures

@@ -9,7 +9,7 @@ import pytest
 from openai.types.chat import ChatCompletionMessageParam
 
 from qttrag.testing import FakeGenerator
-from tests.server.running import BrokenGenerator, Running, application, running
+from tests.server.running import BrokenGenerator, BrokenOffOnce, Running, application, running
 
 ASKED: list[ChatCompletionMessageParam] = [{"role": "user", "content": "Mikä on pääkaupunki?"}]
 
@@ -108,3 +108,8 @@ def test_a_generator_that_dies_is_an_error_in_both_ways() -> None:
             client_of(up).chat.completions.create(model="base", messages=ASKED)
         with pytest.raises(openai.APIError, match="went away"):
             list(client_of(up).chat.completions.create(model="base", messages=ASKED, stream=True))
+
+
+def test_a_stream_that_begins_anew_is_an_error_for_clients_that_cannot_take_back() -> None:
+    with running(application(BrokenOffOnce())) as up, pytest.raises(openai.APIError, match="ask again"):
+        list(client_of(up).chat.completions.create(model="base", messages=ASKED, stream=True))

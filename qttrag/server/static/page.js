@@ -68,6 +68,9 @@ class Column {
     if (kind === "piece") {
       this.text += data.text;
       this.answer.textContent = this.text;
+    } else if (kind === "again") {
+      this.text = "";
+      this.answer.textContent = "";
     } else if (kind === "error") {
       throw new Error(data.error.message);
     } else if (kind === "end") {
@@ -116,11 +119,15 @@ class Column {
       const n = Number(/^\[(\d+)\]$/.exec(part)?.[1]);
       return known.has(n) ? this.citation(n, part) : part;
     }));
+    const found = data.citations.how === "found" ? data.citations.passages : [];
+    for (const n of found) this.answer.append(" ", this.citation(n, `[${n}]`));
     if (!data.answer) this.answer.append(make("span", { className: "faint", textContent: "(no answer)" }));
-    this.notes.hidden = !data.trace.notes.length;
-    this.notes.replaceChildren(...data.trace.notes.map((note) => make("li", { textContent: note })));
+    const notes = [...(data.abstained ? ["the passages do not hold the answer"] : []), ...data.trace.notes];
+    this.notes.hidden = !notes.length;
+    this.notes.replaceChildren(...notes.map((note) => make("li", { textContent: note })));
+    if (data.degraded.length) this.element.dataset.state = "degraded";
     this.time(data.trace.seconds);
-    this.element.dataset.state = "done";
+    if (this.element.dataset.state === "working") this.element.dataset.state = "done";
   }
 
   citation(n, text) {
