@@ -137,7 +137,7 @@ def open_arms(folder: Path, passages: int, size: str, batch_tokens: int) -> Open
 
 
 def main(
-    passages: int = typer.Option(4096, help="About how many."),
+    passages: int = typer.Option(20_000, help="About how many; of fewer than some windows of 4,096 little overlaps."),
     size: str = typer.Option("tiny", help=f"The encoder's, of random weights: {', '.join(SIZES)}."),
     batch_tokens: int = typer.Option(16_384, help="Tokens in a batch, as in a recipe."),
     rounds: int = typer.Option(3, help="How often all ways are run, in turn."),
