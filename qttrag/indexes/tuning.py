@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 NEAR = 0.68  # median cosine of a question's best passage in BERGEN's published BGE-M3 run of XOR-TyDi Korean
 _DEPTHS = (2, 4, 8, 16, 32, 64)  # candidates for each hit
 _NODES = (64, 128, 256, 512, 1024, 2048)  # of a graph
+_LITTLE = 1e-3  # of a direction, at random
 _ENOUGH = 3  # efforts that reach the recall and are compared by their time
 _STANDSTILL = 0.0005  # of recall; doubling the effort for less leads nowhere
 
@@ -47,15 +48,18 @@ def own_passages(collection: Collection, n: int, *, seed: int = 0) -> Sample:
     """Return queries near passages of the index, as near as questions are to their best passages.
 
     As they are, passages would flatter the index: each would find itself, and its neighbours in its own list. So each
-    vector is turned by a random angle to a cosine of 0.68 with what it was, and its passage does not count as a hit."""
+    vector is turned to a cosine of 0.68 with what it was, and its passage does not count as a hit. It is turned towards
+    the difference of two other passages, for these lie in the directions in which passages differ; a random direction
+    is nearly at right angles to all of them and would flatter, too."""
     import numpy as np
 
     random = np.random.default_rng(seed)
     rows = np.sort(random.choice(len(collection.vectors), min(n, len(collection.vectors)), replace=False))
     passages = _unit(collection.vectors.take(rows))
-    noise = random.standard_normal(passages.shape, np.float32)
-    noise -= (noise * passages).sum(axis=1, keepdims=True) * passages
-    vectors = _unit(NEAR * passages + (1 - NEAR**2) ** 0.5 * _unit(noise))
+    one, other = (collection.vectors.take(random.integers(0, len(collection.vectors), len(rows))) for _ in range(2))
+    away = one - other + _LITTLE * random.standard_normal(passages.shape, np.float32)  # the two may be equal
+    away -= (away * passages).sum(axis=1, keepdims=True) * passages
+    vectors = _unit(NEAR * passages + (1 - NEAR**2) ** 0.5 * _unit(away))
     return Sample(vectors, rows, f"its own passages turned to a cosine of {NEAR} and left out of their results")
 
 
