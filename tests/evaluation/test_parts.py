@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from scipy import stats
 
+from qttrag import resources
 from qttrag.cli import main
 from qttrag.errors import InputError
 from qttrag.evaluation import tagging
@@ -132,3 +133,24 @@ def test_a_detector_is_measured_by_language(run: Any, tmp_path: Path) -> None:
     ]  # fmt: skip
     assert out["rows"][2]["same again %"].startswith("100.0")
     assert "texts a second" in out["title"]
+
+
+def test_run_answers_scores_and_writes_the_report(run: Any, tmp_path: Path, tiny: Path) -> None:
+    deployment.build(tmp_path, tiny)
+    path = suite.write_suite(tmp_path, tiny, n=2)
+    code, data, err = run("run", path, "--limit", "1", "--set", "strategies.base=null", "--json")
+    assert code == 0
+    assert {(cell["dataset"], cell["strategy"], cell["answered"]) for cell in data["cells"]} == {
+        (row, strategy, 1) for row in ("mine ko", "mine fi") for strategy in ("cross_rag", "qtt_rag")
+    }
+    assert "4 answered, 0 done before, 0 failed" in err
+    again = run("run", path, "--limit", "1", "--set", "strategies.base=null")
+    assert "0 answered, 4 done before, 0 failed" in again[2]
+    assert "2 left out: in another language" in again[1]
+    assert "<html" in (resources.results_folder() / "tiny" / "report.html").read_text("utf-8")
+
+
+def test_a_setting_that_a_suite_does_not_have_is_named(run: Any, tmp_path: Path, tiny: Path) -> None:
+    code, _, err = run("run", suite.write_suite(tmp_path, tiny, n=1), "--set", "datasets.mine.fil=x")
+    assert code == 2
+    assert "unknown key 'fil'; did you mean 'file'" in err
