@@ -1,7 +1,6 @@
 """Scoring and answering on a real vLLM (CPU build), tiny models: `python -m benchmarks.llm --help`.
 
-QTTRAG_VLLM names an environment with vLLM; `make test-vllm` makes one.
-"""
+QTTRAG_VLLM names an environment with vLLM; `make test-vllm` makes one."""
 
 from __future__ import annotations
 
@@ -15,7 +14,7 @@ import urllib.request
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -148,28 +147,25 @@ def verdicts(
     rounds: int = typer.Option(3, help="How often one at a time and 64 in flight are run in turn."),
 ) -> None:
     """Share of verdicts that can be read, tokens of each, and verdicts a second."""
-    rows: list[list[str]] = []
-
-    async def measure(server: Served) -> None:
-        generator = server.generator()
-        for lang in _LANGS:
-            for way in _ways(lang, -(-n // len(_LANGS))):
-                messages = way.messages if way.name == "ASCII" else way.messages[:few]
-                share, tokens, speed = await _score(
-                    generator, _Keys(way.name, way.schema, messages, way.prompt), _IN_FLIGHT
-                )
-                told = (f"{100 * share:.1f} %", f"{tokens:.1f}", f"{speed:.1f}")
-                rows.append([lang, way.name, str(len(messages)), *told])
-        ways = [_ways("ko", few)[0]] * rounds
-        speeds = [((await _score(generator, way, 1))[2], (await _score(generator, way, _IN_FLIGHT))[2]) for way in ways]
-        one, many = (statistics.median(each) for each in zip(*speeds, strict=True))
-        ratio = statistics.median(many / one for one, many in speeds)
-        console().print(f"verdicts/s one at a time {one:.1f}, {_IN_FLIGHT} in flight {many:.1f}: {ratio:.1f} times")
-        await generator.close()
-
     with served() as server:
-        asyncio.run(measure(server))
-    console().print(table("prompt", "keys", "calls", "read", "tokens a verdict", "verdicts/s at 64", rows=rows))
+        asyncio.run(_measure_verdicts(server, n, few, rounds))
+
+
+async def _measure_verdicts(server: Served, n: int, few: int, rounds: int) -> None:
+    generator = server.generator()
+    for lang in _LANGS:
+        for way in _ways(lang, -(-n // len(_LANGS))):
+            messages = way.messages if way.name == "ASCII" else way.messages[:few]
+            share, tokens, speed = await _score(generator, replace(way, messages=messages), _IN_FLIGHT)
+            told = f"{100 * share:.1f} % read, {tokens:.1f} tokens each, {speed:.1f} a second at {_IN_FLIGHT} in flight"
+            console().print(f"{lang}, keys in {way.name}: {len(messages)} calls, {told}")
+    ways = [_ways("ko", few)[0]] * rounds
+    speeds = [((await _score(generator, way, 1))[2], (await _score(generator, way, _IN_FLIGHT))[2]) for way in ways]
+    one, many = (statistics.median(each) for each in zip(*speeds, strict=True))
+    ratio = statistics.median(many / one for one, many in speeds)
+    told = f"{one:.1f} alone, {many:.1f} with {_IN_FLIGHT} in flight: {ratio:.1f} times"
+    console().print(f"verdicts a second: {told}")
+    await generator.close()
 
 
 # questions
@@ -256,14 +252,13 @@ async def _measure_outage(server: Served, n: int, down_s: float, patience: float
         work = asyncio.ensure_future(at_once(ask, asked, _IN_FLIGHT))
         while len(done) < n // 4:
             await asyncio.sleep(0.05)
-        with_half = len(done)
-        home = server.folder
+        already, home = len(done), server.folder
         os.killpg(serving.start(server.spec, home, server.bin_folder).pid, signal.SIGKILL)
         killed = time.perf_counter()
         await asyncio.sleep(down_s)
         serving.stop(home)  # forgets the dead one
         await asyncio.to_thread(serving.start, server.spec, home, server.bin_folder)
-        console().print(f"killed after {with_half} answers, ready again {time.perf_counter() - killed:.0f} s later")
+        console().print(f"killed after {already} answers, ready again {time.perf_counter() - killed:.0f} s later")
         found = await work
     answers = [each for each in found if isinstance(each, Answer)]
     texts = {each.query.text: each.text for each in expected if isinstance(each, Answer)}
@@ -285,6 +280,20 @@ async def _measure_outage(server: Served, n: int, down_s: float, patience: float
 
 def _count(answer: Answer, what: str) -> int:
     return sum(count for name, count in answer.trace.counts.items() if name.endswith(f".{what}"))
+
+
+@app.command("all")
+def everything(
+    n: int = typer.Option(2000, help="Scoring calls with the schema."),
+    few: int = typer.Option(60, help="Calls one at a time, and with the language's own keys."),
+    asked: int = typer.Option(200, help="Questions of the outage."),
+    timed: int = typer.Option(200, help="Questions one at a time against 64 in flight."),
+) -> None:
+    """Run all three on one server, one after another."""
+    with served() as server:
+        asyncio.run(_measure_verdicts(server, n, few, 3))
+        asyncio.run(_measure_outage(server, asked, 20.0, 300.0))
+        asyncio.run(_measure_questions(server, timed))
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ ENVIRONMENT = {
     "PYTHONPATH": "",
 }  # fmt: skip
 _FLAGS = {"dtype": "float32", "enforce-eager": True}  # a CPU has no graphs to capture, and a tiny model no time to lose
-_READY_S = 240.0
+_READY_S = 600.0  # the first start from a new environment, on a busy machine, takes minutes
 
 
 def spec_of(model: Path, port: int) -> dict[str, object]:

@@ -21,7 +21,7 @@ from qttrag.types import Decoding, Lang, Message
 from tests import deployment
 from tests.texts import sentences
 
-pytestmark = [pytest.mark.vllm, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.vllm, pytest.mark.timeout(900)]
 MESSAGES: list[Message] = [{"role": "user", "content": "핀란드의 수도는 어디인가?"}]
 KO, EN = Lang("ko"), Lang("en")
 
