@@ -8,6 +8,7 @@ from pathlib import Path
 
 from qttrag.errors import ConfigError, InputError, unknown
 
+_NOT_OFFERED = {"compose", "prometheus", "vllm"}  # in server/, and no deployments
 FOLDERS = ("prompts", "indexes", "server", "eval")
 DEFAULT_DEPLOYMENT = "laptop"
 _PACKAGE = Path(__file__).parent
@@ -65,7 +66,10 @@ def find(name: str, value: str, *, what: str) -> Path:
     if value in known:
         return known[value]
     looked_in = ", ".join(map(str, places))
-    raise ConfigError(unknown(what, value, known, way_out=f"or give the path of a YAML file; names are of {looked_in}"))
+    offered = known.keys() - _NOT_OFFERED
+    raise ConfigError(
+        unknown(what, value, offered, way_out=f"or give the path of a YAML file; names are of {looked_in}")
+    )
 
 
 def built_folder() -> Path:

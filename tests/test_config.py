@@ -198,7 +198,5 @@ def test_a_name_is_looked_for_in_one_place_after_another(tmp_path: Path, monkeyp
         (tmp_path / "server" / f"{name}.yaml").write_text(MINIMAL)
     assert resources.find("server", "laptop", what="deployment").parent == tmp_path / "server"
     assert resources.find("server", "paper", what="deployment").parent != tmp_path / "server"
-    with pytest.raises(
-        ConfigError, match=rf"laptop, mine, paper, vllm\).*names are of {tmp_path}/server, .*_resources"
-    ):
+    with pytest.raises(ConfigError, match=rf"laptop, mine, paper\).*names are of {tmp_path}/server, .*_resources"):
         resources.find("server", "nothing", what="deployment")
