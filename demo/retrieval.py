@@ -33,7 +33,7 @@ TERRITORIES, _SECTIONS = 24, 2  # in a batch, and of each
 _NAMES, _HALVES = 160, 20  # in a batch, and the names they are put together from
 _NAMES_SHARE = 0.35  # of the batches
 _SPLICED = 0.5  # of the names: halves of two put together in every language, so that spelling is learned
-RERANKER_STEPS, RERANKER_RATE, RERANKER_WARM_UP = 2400, 7e-4, 100
+RERANKER_STEPS, RERANKER_RATE, RERANKER_WARM_UP = 8000, 7e-4, 100
 CANDIDATES = 8  # passages for a question, the right one first
 _SHORT = 0.7  # of the steps: passages of one sentence, so that matching is learned from many
 _QUESTIONS, _QUESTIONS_SHORT = 6, 16  # in a batch
@@ -209,7 +209,8 @@ def _candidates(choose: random.Random, *, short: bool) -> tuple[str, Sequence[st
 
     `short`: passages of one sentence."""
 
-    def written_of(territory: Territory, section: str, lang: str, wanted: str = "") -> str:
+    def written_of(territory: Territory, section: str, wanted: str = "") -> str:
+        lang = choose.choice([asked, "en"])  # of right ones as often as of wrong ones, so that it tells nothing
         if not short:
             return passage_of(choose, territory, section, lang)
         fields = stated(section, territory.facts)
@@ -217,18 +218,18 @@ def _candidates(choose: random.Random, *, short: bool) -> tuple[str, Sequence[st
         text = statement(field, choose.randrange(VARIANTS), lang, territory.name, territory.facts)
         return _content(territory, lang, text)
 
-    asked, written = languages(choose)
+    asked = choose.choice(LANGS)
     owner = invent(choose, spliced=_SPLICED)
     sections = [s for s in SECTIONS if stated(s, owner.facts)]
     relation = choose.choice([r for r, where in RELATIONS.items() if where in sections and r in owner.facts])
     section, field = RELATIONS[relation], "main_language" if relation == "share" else relation
     others = [s for s in sections if s != section]
-    candidates = [written_of(owner, section, written, field), written_of(owner, choose.choice(others), written)]
+    candidates = [written_of(owner, section, field), written_of(owner, choose.choice(others))]
     while len(candidates) < CANDIDATES:
         other = invent(choose, spliced=_SPLICED)
         if choose.random() < 0.4:  # a name that begins like the right one's
             other = other._replace(name={each: splice(owner.name[each], other.name[each]) for each in LANGS})
         where = section if choose.random() < 0.8 else choose.choice(others)
         if stated(where, other.facts) and other.name["en"] != owner.name["en"]:
-            candidates.append(written_of(other, where, choose.choice([written, asked]), field))
+            candidates.append(written_of(other, where, field))
     return question_text(relation, choose.randrange(VARIANTS), asked, owner.name), candidates
