@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 import random
-import statistics
 import tempfile
 import time
 from collections import Counter
@@ -76,23 +75,34 @@ class Broken(NamedTuple):
     other_files: int
 
 
-def broken_build(home: Path, path: Path, whole: Path, draw: random.Random, seconds: float, most: int) -> Broken:
+class Whole(NamedTuple):
+    """An index whose build was not killed, and its answers to queries."""
+
+    folder: Path
+    queries: np.ndarray[Any, np.dtype[np.float32]]
+    answers: Answers
+
+
+def broken_build(home: Path, path: Path, whole: Whole, draw: random.Random, seconds: float, most: int) -> Broken:
     """Build, killed at random moments until it is done or was killed `most` times, and compare with `whole`."""
     home.mkdir()
     kills = 0
     while kills < most and not (home / BUILT / "manifest.json").exists():
+        before = processes.batches(home)
         process = processes.start(home, path)
+        if draw.random() < 0.8:  # else it is killed as likely while it starts
+            while process.exitcode is None and processes.batches(home) == before:
+                time.sleep(0.005)
         process.join(draw.uniform(0.0, seconds))
         kills += process.exitcode is None
         process.kill()
         process.join()
     said = processes.finish(home, path)
     assert said == "" or "is there already" in said, said
-    broken, expected, found = home / BUILT, passage_ids(whole), passage_ids(home / BUILT)
+    broken, expected, found = home / BUILT, passage_ids(whole.folder), passage_ids(home / BUILT)
     assert search.verify(str(broken)) == []
-    queries = near(whole, 1000)
-    pairs = zip(answers(whole, queries), answers(broken, queries), strict=True)
-    mine, theirs = sums(broken), sums(whole)
+    pairs = zip(whole.answers, answers(broken, whole.queries), strict=True)
+    mine, theirs = sums(broken), sums(whole.folder)
     return Broken(
         kills,
         processes.encoded(home) - found.total(),
@@ -116,14 +126,16 @@ def kills(
         quiet()
         folder, draw, builds = Path(name), random.Random(seed), list[Broken]()
         path = write_recipe(folder, passages, shard_rows)
-        for whole in (folder / "first", folder / "whole"):  # the first starts what all are forked from
-            whole.mkdir()
+        for home in (folder / "first", folder / "whole"):  # the first starts what all are forked from
+            home.mkdir()
             start = time.monotonic()
-            assert processes.finish(whole, path) == ""
+            assert processes.finish(home, path) == ""
             seconds = time.monotonic() - start
+        queries = near(home / BUILT, 1000)
+        whole = Whole(home / BUILT, queries, answers(home / BUILT, queries))
         while (left := n - sum(build.kills for build in builds)) > 0:
             home = folder / f"broken-{len(builds)}"
-            builds.append(broken_build(home, path, whole / BUILT, draw, seconds / 2, left))
+            builds.append(broken_build(home, path, whole, draw, seconds / 6, left))
     totals = Broken(*map(sum, zip(*builds, strict=True)))
     per_kill = totals.redone / max(1, totals.kills)
     rows = [
@@ -165,17 +177,22 @@ def damaged(folder: Path, damage: Damage) -> Iterator[None]:
         os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
 
 
-def _open(sent: Connection, folder: Path, file: str, queries: Any, expected: Answers) -> None:
-    try:
-        sent.send("same answers" if answers(folder, queries) == expected else "OTHER ANSWERS")
-    except CollectionError as error:
-        sent.send("refused by name" if file in str(error) else "refused")
-
-
 def outcome(folder: Path, file: str, queries: Any, expected: Answers) -> str:
-    """Open and search an index in a process of its own, which a damaged one may crash."""
+    """Open and search an index."""
+    try:
+        return "same answers" if answers(folder, queries) == expected else "OTHER ANSWERS"
+    except CollectionError as error:
+        return "refused by name" if file in str(error) else "refused"
+
+
+def _send(sent: Connection, *arguments: Any) -> None:
+    sent.send(outcome(*arguments))
+
+
+def outcome_apart(*arguments: Any) -> str:
+    """Return the same, found out in a process of its own, which a damaged index may crash."""
     here, there = processes.FORKS.Pipe(duplex=False)
-    process = processes.FORKS.Process(target=_open, args=(there, folder, file, queries, expected), daemon=True)
+    process = processes.FORKS.Process(target=_send, args=(there, *arguments), daemon=True)
     process.start()
     there.close()
     process.join(60)
@@ -194,7 +211,8 @@ def drawn(folder: Path, draw: random.Random, *, silent: bool) -> Damage:
 
 @app.command()
 def damage(
-    n: int = typer.Option(100, help="How many times a file is damaged, of each kind of damage."),
+    n: int = typer.Option(100, help="How many times a file is damaged as a program writes."),
+    silently: int = typer.Option(100, help="How many times it is damaged as a bad disk does."),
     passages: int = typer.Option(300, help="Passages of the index."),
     seed: int = typer.Option(4, help="Of files and places."),
 ) -> None:
@@ -211,20 +229,18 @@ def damage(
         removal.remove("mixed", {"en-0", "ko-1"})
         queries = near(folder / BUILT, 50)
         expected, rows = answers(folder / BUILT, queries), []
-        for silent in (False, True):
-            outcomes, verified, times = Counter[str](), 0, list[float]()
-            for _ in range(n):
+        for silent, times in ((False, n), (True, silently)):
+            outcomes, verified = Counter[str](), 0
+            for _ in range(times):
                 what = drawn(folder / BUILT, draw, silent=silent)
                 with damaged(folder / BUILT, what):
-                    start = time.monotonic()
-                    outcomes[outcome(folder / BUILT, what.file, queries, expected)] += 1
-                    times.append(time.monotonic() - start)
+                    found = (outcome_apart if silent else outcome)(folder / BUILT, what.file, queries, expected)
+                    outcomes[found] += 1
                     verified += _verify(folder / BUILT, what.file)
             words = ", ".join(f"{each} {count}" for each, count in outcomes.most_common())
-            seconds = f"{statistics.median(times):.2f}"
-            rows.append(["silent" if silent else "written", str(n), words, f"{verified} of {n}", seconds])
+            rows.append(["silent" if silent else "written", str(times), words, f"{verified} of {times}"])
         assert answers(folder / BUILT, queries) == expected
-    console().print(table("damage", "times", "opening and 50 queries", "verify names the file", "s each", rows=rows))
+    console().print(table("damage", "times", "opening and 50 queries", "verify names the file", rows=rows))
 
 
 def _verify(folder: Path, file: str) -> bool:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from qttrag import devices
-from qttrag.errors import ConfigError
+from qttrag.errors import ConfigError, StageError
 from qttrag.loading import failed, locate, quiet
 
 if TYPE_CHECKING:
@@ -112,6 +112,8 @@ class Encoder:
                 features = batch_to_device(dict(prepared.features), torch.device(self.device))
                 found = self._model(features)["sentence_embedding"][:, : self.dim]
                 vectors: NDArray[np.float32] = torch.nn.functional.normalize(found.float(), dim=1).cpu().numpy()
+        except torch.OutOfMemoryError as error:
+            raise StageError(_STAGE, f"{self.device} has no room for a batch; lower `batch_tokens:`") from error
         except Exception as error:
             raise failed(_STAGE, error) from error
         return vectors

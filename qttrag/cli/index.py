@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True, help="Build, check and search collections.")
 Name = Annotated[str, typer.Argument(help="A built index, or the path of its folder.")]
 _BEGINNING = 160
+_TELL_SECONDS = 60.0
 _STEPS = {"encode": "encoding", "copy": "copying", "train": "training", "add": "adding"}
 
 
@@ -148,22 +149,27 @@ async def _search(name: str, text: str, k: int, lang: str | None, encoder: dict[
 
 @contextmanager
 def shown_progress(name: str) -> Iterator[Callable[[Progress], None]]:
-    """Draw a bar with passages a second and the time left, both of this run alone."""
+    """Draw a bar with passages a second and the time left, both of this run alone; in a log, write a line a minute."""
     import time
 
     from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn
     from rich.progress import Progress as Bars
 
     begun: dict[str, tuple[float, Progress]] = {}
+    told = time.monotonic()
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
     with Bars(*columns, console=output.console(stderr=True), transient=True) as bars:
         task = bars.add_task(f"loading the encoder of {name}", total=None)
 
         def show(now: Progress) -> None:
+            nonlocal told
             since, first = begun.setdefault(now.step, (time.monotonic(), now))
             words = f"{_STEPS[now.step]} {name}: {now.passages:,} passages{_pace(first, now, time.monotonic() - since)}"
             total = None if now.share is None else 1.0
             bars.update(task, description=words, total=total, completed=now.share or 0.0)
+            if not bars.console.is_terminal and time.monotonic() - told >= _TELL_SECONDS:
+                told = time.monotonic()
+                bars.console.print(words)
 
         yield show
 

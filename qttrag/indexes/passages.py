@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+from qttrag.errors import CollectionError
 from qttrag.types import Lang, Passage
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ class Passages:
         import pyarrow as pa
 
         self.removed = np.empty(0, np.int64) if removed is None else removed
+        self._folder = folder
         paths = [folder / _FIRST, *sorted(folder.glob("passages-*.arrow"))]
         self._table: Any = pa.concat_tables([pa.ipc.open_file(pa.memory_map(str(path))).read_all() for path in paths])
 
@@ -59,7 +61,17 @@ class Passages:
         return int(self._table.num_rows)
 
     def __getitem__(self, row: int) -> Passage:
-        cells = {name: self._table.column(name)[row].as_py() for name in _COLUMNS}
+        """Return the passage of a row.
+
+        Raises:
+            CollectionError: it is no text, so its file was damaged in a way that opening cannot see."""
+        try:
+            cells = {name: self._table.column(name)[row].as_py() for name in _COLUMNS}
+        except UnicodeDecodeError as error:
+            raise CollectionError(
+                f"the passage of row {row} in {self._folder} is damaged ({error}); qttrag index verify "
+                f"{self._folder.name} names the file"
+            ) from error
         return Passage(cells["passage_id"], cells["text"], Lang(cells["lang"]), cells["title"])
 
     def take(self, rows: NDArray[np.int64]) -> list[Passage]:

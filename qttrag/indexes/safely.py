@@ -9,7 +9,7 @@ from pathlib import Path
 
 import filelock
 
-from qttrag.errors import CollectionError, ConfigError
+from qttrag.errors import CollectionError, ConfigError, StageError
 from qttrag.indexes.journal import Workshop
 
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS}
@@ -55,10 +55,10 @@ def alone(target: Path) -> Iterator[None]:
 
 @contextmanager
 def keeping(workshop: Workshop) -> Iterator[None]:
-    """Leave only recorded shards behind when the block fails, and say of a full disk what to do.
+    """Leave only recorded shards behind when the block fails, and say of a full disk or an encoder what to do.
 
     Raises:
-        CollectionError: the index cannot be written."""
+        CollectionError: the index cannot be written. StageError: the encoder failed."""
     try:
         yield
     except BaseException as error:
@@ -67,6 +67,11 @@ def keeping(workshop: Workshop) -> Iterator[None]:
             raise CollectionError(
                 f"index '{workshop.target.name}': {workshop.folder} cannot be written ({error.strerror}); {rows:,} "
                 "passages are done and kept: make room, or let it be written, and run the same command again"
+            ) from error
+        if isinstance(error, StageError) and rows:
+            words = str(error).removeprefix(f"{error.stage}: ")
+            raise type(error)(
+                error.stage, f"{words}. {rows:,} passages are done and kept; run the same command again"
             ) from error
         raise
 

@@ -99,7 +99,7 @@ def _load(folder: Path, manifest: Manifest, *, threads: int | None) -> Collectio
         passages = Passages(folder, tombstones.read(folder, manifest.files, manifest.rows))
         vectors = Vectors(folder)
         index = faiss.read_index(str(folder / FAISS_FILE), faiss.IO_FLAG_MMAP_IFC)
-    except (OSError, ValueError, RuntimeError) as error:
+    except Exception as error:  # of damaged files readers raise whatever their parsers do
         words = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise CollectionError(f"index '{manifest.name}' in {folder} is damaged ({words}); {again(folder)}") from error
     counts = {len(passages), len(vectors), index.ntotal, manifest.rows}

@@ -21,7 +21,7 @@ def read(folder: Path, files: Mapping[str, FileSum], of: int) -> NDArray[np.int6
     """Return the rows of an index of `of` passages that are out, ascending.
 
     Raises:
-        OSError: there is no such file. ValueError: it holds something else."""
+        OSError: there is no such file. ValueError: it holds something else. Whatever numpy raises of a bad header."""
     import numpy as np
 
     found: Any = np.empty(0, np.int64)

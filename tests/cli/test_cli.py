@@ -282,6 +282,13 @@ def test_a_passage_cannot_steer_the_terminal(run: Any, tmp_path: Path, tiny: Pat
     assert "[red]T" in shown.out
 
 
+def test_a_log_is_told_how_far_a_build_is(
+    run: Any, tmp_path: Path, tiny: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("qttrag.cli.index._TELL_SECONDS", 0.0)
+    assert "encoding mixed: 40 passages" in run("index", "build", deployment.write_recipe(tmp_path, tiny)).err
+
+
 def test_an_error_cannot_steer_the_terminal(run: Any, tmp_path: Path, tiny: Path) -> None:
     recipe = deployment.write_recipe(tmp_path, tiny)
     record = {"id": "\u001b]0;owned\u0007", "text": "x", "lang": "en"}

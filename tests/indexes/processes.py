@@ -46,6 +46,12 @@ def encoded(home: Path) -> int:
     return sum(counts)
 
 
+def batches(home: Path) -> int:
+    """Return how many batches were encoded by all builds in `home`."""
+    done = home / _DONE
+    return done.read_bytes().count(b"\n") if done.exists() else 0
+
+
 def _build(
     home: Path, recipe: Path, *, file_bytes: int | None = None, obey_modes: bool = False, **options: Any
 ) -> None:

@@ -245,6 +245,29 @@ def test_a_damaged_list_of_what_is_removed_is_named(path: Path) -> None:
         search.open_index("mixed")
 
 
+@pytest.mark.parametrize(
+    ("name", "before", "after"),
+    [
+        ("removed-000000001.npy", b"), }", b"(, }"),
+        ("vectors-00000.npy", b"), }", b"(, }"),
+        ("passages.arrow", "투르쿠".encode(), b"\xff" * 9),
+    ],
+)
+def test_damage_that_moves_no_time_is_an_error_of_the_index(
+    path: Path, tiny: Path, name: str, before: bytes, after: bytes
+) -> None:
+    """As a bad disk does it; opening does not read every byte."""
+    removal.remove("mixed", {"en-0"})
+    file = resources.built_folder() / "mixed" / name
+    stat, content = file.stat(), file.read_bytes()
+    assert before in content
+    file.write_bytes(content.replace(before, after))
+    os.utime(file, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    with pytest.raises(CollectionError, match="damaged"):
+        ids(tiny)
+    assert any(name in problem for problem in search.verify("mixed"))
+
+
 def test_a_compacted_index_answers_as_before_without_what_was_removed(path: Path, tiny: Path, tmp_path: Path) -> None:
     append(
         write(tmp_path / "new.jsonl", [*records(0, 40), {"id": "ko-1", "text": "새 글.", "lang": "ko"}]), replace=True

@@ -223,6 +223,15 @@ def test_a_build_killed_after_it_replaced_an_index_is_only_cleared_up(path: Path
     assert names() == [".mixed.lock", "mixed"]
 
 
+def test_an_index_that_a_killed_build_had_moved_aside_is_put_back(path: Path) -> None:
+    """Where a system cannot exchange two folders in one step, one is moved aside for a moment."""
+    building.build(load(path))
+    workshop().target.rename(workshop().target.with_name(".mixed.old"))
+    with pytest.raises(CollectionError, match="'mixed' is there already"):
+        building.build(load(path))
+    assert search.verify("mixed") == []
+
+
 def test_a_finished_index_that_could_not_be_put_in_its_place_is_not_made_again(tmp_path: Path, path: Path) -> None:
     home = tmp_path / "home"
     home.mkdir()
