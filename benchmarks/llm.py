@@ -90,9 +90,6 @@ async def at_once(work: Callable[[T], Awaitable[R]], items: Sequence[T], in_flig
     return await asyncio.gather(*(one(item) for item in items))
 
 
-# verdicts
-
-
 @dataclass(frozen=True)
 class _Keys:
     """A way to ask for scores: the schema's keys, and the prompt that names them."""
@@ -172,7 +169,8 @@ async def _measure_verdicts(server: Served, n: int, few: int, rounds: int) -> No
 
 
 def _application(server: Served, **generator: Any) -> Application:
-    deployment.build(server.folder, server.folder, n=400)
+    if not (server.folder / "indexes").exists():
+        deployment.build(server.folder, server.folder, n=400)
     path = deployment.write_deployment(
         server.folder, server.folder, generator={**server.spec, **generator}, cache={"enabled": False}
     )
