@@ -47,7 +47,9 @@ async def test_the_gold_passage_is_among_the_first_five() -> None:
     async with Application.open("demo") as application:
         retrieve = application.stages.retriever.retrieve
         found = await asyncio.gather(*(retrieve(Query(q.text, Lang(q.lang), ""), 5) for q in asked))
-    hit = [any(h.passage.passage_id.split("#")[0] in q.gold for h in hits) for q, hits in zip(asked, found, strict=True)]
+    hit = [
+        any(h.passage.passage_id.split("#")[0] in q.gold for h in hits) for q, hits in zip(asked, found, strict=True)
+    ]
     assert statistics.fmean(hit) >= 0.95
 
 
