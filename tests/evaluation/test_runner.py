@@ -137,7 +137,7 @@ async def test_a_server_that_is_down_ends_the_run_instead_of_failing_it_through(
     down = {"kind": "openai", "model": "m", "base_url": "http://127.0.0.1:9/v1", "retries": 0, "context": 4096}
     path = suite.write_suite(ready, tiny, n=40, generators={"down": down}, strategies={"base": {}, "cross_rag": {}},
                              headline={"of": "cross_rag", "over": "base"})  # fmt: skip
-    with pytest.raises(StageError, match=r"50 questions failed one after another.*cannot be reached"):
+    with pytest.raises(StageError, match=r"50 questions failed one after another.*(cannot be reached|left alone)"):
         await answer(ready, path)
     assert 50 <= lines(ready / "out") < 160
 
