@@ -17,9 +17,13 @@ QUESTIONS = (
 """About territories that no model was trained on; only English has their articles."""
 
 _NEXT = """
+The models are small: they show how it works, and are right about one time in three (demo/README.md has the figures).
+
 How to go on:
   qttrag ask -c demo "우간다의 공용어는 무엇입니까?"          # ask something else about a territory
   qttrag ask -c demo "Mikä on Gabonin valuutta?" -s base   # another strategy: qttrag strategies
+  qttrag serve -c demo                                     # the same on a page, strategies side by side
+  qttrag eval run demo --sample 40                         # questions with answers, every strategy, a report
   qttrag config show server/laptop.yaml                    # the same with models of real size
   demo/README.md                                           # what these models are, and what they cannot do
 """
