@@ -12,6 +12,7 @@ from qttrag import registry
 from qttrag.application import Application
 from qttrag.errors import ConfigError, InputError, StageUnavailable
 from qttrag.generators.openai import OpenAIGenerator
+from qttrag.types import Answer
 from tests import deployment
 from tests.generators.server import Reply, Server, chunk
 
@@ -30,10 +31,15 @@ async def application(path: Path) -> AsyncIterator[Application]:
         yield opened
 
 
+def _is_answered(answer: Answer) -> bool:
+    """Whether there is an answer, or word that there is none: an untrained generator may end at once."""
+    return bool(answer.text) or "the generator's answer is empty" in answer.trace.notes
+
+
 @pytest.mark.parametrize("strategy", sorted(registry.KINDS["strategy"]))
 async def test_every_strategy_answers_from_real_stages(application: Application, strategy: str) -> None:
     answer = await application.ask(QUESTION, strategy=strategy)
-    assert answer.text or "the generator's answer is empty" in answer.trace.notes  # it is an untrained one's
+    assert _is_answered(answer)
     assert answer.lang == "ko"
     assert answer.query.text == QUESTION
     assert answer.context or strategy == "hard_filter"
@@ -94,7 +100,7 @@ async def test_all_models_can_be_loaded_at_once(path: Path) -> None:
     async with Application.open(path) as application:
         await application.start()
         answer = await application.ask(QUESTION)
-    assert answer.text
+    assert _is_answered(answer)
     assert answer.trace.seconds.get("load", 0.0) == 0.0
 
 
@@ -116,7 +122,7 @@ async def test_the_tagger_can_have_a_model_of_its_own(tmp_path: Path, tiny: Path
     changed = deployment.write_deployment(tmp_path, tiny, tagger={"kind": "llm", "generator": judge})
     async with Application.open(changed) as application:
         answer = await application.ask(QUESTION)
-    assert answer.text
+    assert _is_answered(answer)
     assert {p.unscored for p in answer.context if p.translation} == {"unavailable"}
     assert any("127.0.0.1:9" in told for told in answer.degraded)
 

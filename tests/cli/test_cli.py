@@ -67,7 +67,7 @@ def test_ask_shows_answer_passages_scores_and_times(run: Any, config: Path) -> N
 def test_ask_as_json_is_one_object_with_everything(run: Any, config: Path) -> None:
     answer = run("ask", QUESTION, "-c", config, "--json").json
     assert (answer["lang"], answer["strategy"], answer["question"]) == ("ko", "qtt_rag", QUESTION)
-    assert answer["answer"]
+    assert isinstance(answer["answer"], str)
     assert len(answer["passages"]) == 5
     translated = [passage for passage in answer["passages"] if passage["translation"]]
     assert translated
