@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import statistics
-import tempfile
 import time
 from pathlib import Path
 
 import typer
 
+from benchmarks.suites import prepared
 from qttrag.application import Application
 from qttrag.cli.output import console, table
-from qttrag.loading import quiet
-from tests import deployment, tiny_models
+from tests import deployment
 from tests.texts import LANGS, sentences
 
 
@@ -55,13 +53,7 @@ def main(
     strategies: list[str] = typer.Option(["base", "qtt_rag"], "--strategy", help="Repeatable."),  # noqa: B008
 ) -> None:
     """Ask N questions both ways, without a cache, and print the ratio of the times."""
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        os.environ |= {"QTTRAG_HOME": name, "HF_HUB_OFFLINE": "1"}
-        quiet()
-        for kind in ("encoder", "reranker", "nllb", "llama"):
-            getattr(tiny_models, f"make_{kind}")(folder / kind)
-        deployment.build(folder, folder)
+    with prepared() as folder:
         path = deployment.write_deployment(folder, folder, cache={"enabled": False})
         rows = asyncio.run(_measure(path, strategies, n, rounds))
     console().print(table("strategy", "one after another, s", "at once, s", "times faster", rows=rows))

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import statistics
-import tempfile
 import time
 from dataclasses import replace
 from pathlib import Path
 
 import typer
 
+from benchmarks.suites import prepared
 from qttrag.application import Application
 from qttrag.cli.output import console, table
-from qttrag.loading import quiet
 from qttrag.trace import Trace
 from qttrag.types import Query
-from tests import deployment, tiny_models
+from tests import deployment
 from tests.texts import sentences
 
 
@@ -41,13 +39,7 @@ async def _measure(path: Path, n: int) -> tuple[float, float, float]:
 
 def main(n: int = typer.Option(40, help="Questions, each asked alone.")) -> None:
     """Translate and score the passages of N questions both ways in turn, without a cache, models in process."""
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        os.environ |= {"QTTRAG_HOME": name, "HF_HUB_OFFLINE": "1"}
-        quiet()
-        for kind in ("encoder", "reranker", "nllb", "llama"):
-            getattr(tiny_models, f"make_{kind}")(folder / kind)
-        deployment.build(folder, folder)
+    with prepared() as folder:
         path = deployment.write_deployment(folder, folder, cache={"enabled": False})
         apart, overlapped, ratio = asyncio.run(_measure(path, n))
     rows = [[f"{apart:.3f}", f"{overlapped:.3f}", f"{ratio:.2f}"]]

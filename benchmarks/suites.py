@@ -1,4 +1,4 @@
-"""A folder with tiny models, a collection and a suite on them, for the benchmarks of the evaluation harness."""
+"""A folder with tiny models and a collection, for the benchmarks that ask questions."""
 
 from __future__ import annotations
 

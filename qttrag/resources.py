@@ -74,24 +74,23 @@ def find(name: str, value: str, *, what: str) -> Path:
 
 def built_folder() -> Path:
     """Return where built indexes are: $QTTRAG_HOME/indexes/built, the checkout's, or the user's data folder."""
-    if home := os.environ.get("QTTRAG_HOME"):
-        return Path(home).expanduser() / "indexes" / _BUILT
-    if (_PACKAGE.parent / "pyproject.toml").is_file():
-        return _PACKAGE.parent / "indexes" / _BUILT
-    import platformdirs
-
-    return Path(platformdirs.user_data_dir("qttrag")) / "indexes" / _BUILT
+    return _written("indexes") / _BUILT
 
 
 def results_folder() -> Path:
     """Return where runs of suites are: $QTTRAG_HOME/eval/results, the checkout's, or the user's data folder."""
+    return _written("eval") / _RESULTS
+
+
+def _written(name: str) -> Path:
+    """Return the folder `name` that may be written in."""
     if home := os.environ.get("QTTRAG_HOME"):
-        return Path(home).expanduser() / "eval" / _RESULTS
+        return Path(home).expanduser() / name
     if (_PACKAGE.parent / "pyproject.toml").is_file():
-        return _PACKAGE.parent / "eval" / _RESULTS
+        return _PACKAGE.parent / name
     import platformdirs
 
-    return Path(platformdirs.user_data_dir("qttrag")) / "eval" / _RESULTS
+    return Path(platformdirs.user_data_dir("qttrag")) / name
 
 
 def cache_folder() -> Path:
