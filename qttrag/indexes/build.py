@@ -52,6 +52,21 @@ def build(
             is half built on other terms, or there is no room for it.
         InputError: a record is bad and `on_error` is "stop"; or no passage is left.
         ConfigError: the source, encoder or FAISS factory string is not as it must be; a library is not installed."""
+    return made_aside(
+        recipe,
+        lambda workshop: _work(recipe, workshop, on_error, progress),
+        overwrite=overwrite,
+        restart=restart,
+    )
+
+
+def made_aside(recipe: Recipe, work: Callable[[Workshop], Manifest], *, overwrite: bool, restart: bool) -> Manifest:
+    """Return the manifest that `work` makes beside an index of the recipe's name, which nobody else builds meanwhile.
+
+    What it leaves undone when it fails is kept, unless `restart`.
+
+    Raises:
+        CollectionError: the index is there already and `overwrite` is off, or another process is building it."""
     target = resources.built_folder() / recipe.name
     safely.folder(target.parent)
     with safely.alone(target):
@@ -64,7 +79,7 @@ def build(
         if target.exists() and not overwrite:
             raise CollectionError(f"index '{recipe.name}' is there already ({target}); replace it with --overwrite")
         with safely.keeping(workshop):
-            return _work(recipe, workshop, on_error, progress)
+            return work(workshop)
 
 
 def _work(recipe: Recipe, workshop: Workshop, on_error: OnError, progress: Callable[[Progress], None]) -> Manifest:

@@ -6,11 +6,8 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from qttrag import resources
-from qttrag.errors import CollectionError
 from qttrag.indexes import build as building
-from qttrag.indexes import manifest as manifests
-from qttrag.indexes import safely, training
+from qttrag.indexes import training
 from qttrag.indexes.build import Progress
 from qttrag.indexes.journal import Journal, Workshop
 from qttrag.indexes.manifest import Manifest
@@ -63,24 +60,16 @@ def build(
         CollectionError: the index is there already and `overwrite` is off, or another process is building it, or it
             is half built on other terms, or there is no room for it.
         ConfigError: FAISS cannot make such an index."""
-    target = resources.built_folder() / recipe.name
-    safely.folder(target.parent)
-    with safely.alone(target):
-        workshop = Workshop(target)
-        placed = workshop.tidy()
-        if restart:
-            workshop.remove()
-        elif placed and (done := manifests.read(target)).recipe_digest == recipe.digest:
-            return done
-        if target.exists() and not overwrite:
-            raise CollectionError(f"index '{recipe.name}' is there already ({target}); replace it with --overwrite")
-        with safely.keeping(workshop):
-            training.check(recipe, maker.dim)
-            journal = workshop.begin({**recipe.model_dump(mode="json", exclude=building.FREE), **terms})
-            if (made := building.finished(recipe, workshop)) is None:
-                made = _write(recipe, maker, journal, workshop, pieces, progress)
-            workshop.place(journal)
-            return made
+
+    def work(workshop: Workshop) -> Manifest:
+        training.check(recipe, maker.dim)
+        journal = workshop.begin({**recipe.model_dump(mode="json", exclude=building.FREE), **terms})
+        if (made := building.finished(recipe, workshop)) is None:
+            made = _write(recipe, maker, journal, workshop, pieces, progress)
+        workshop.place(journal)
+        return made
+
+    return building.made_aside(recipe, work, overwrite=overwrite, restart=restart)
 
 
 def _write(
