@@ -21,7 +21,7 @@ from demo.language_model import CONTEXT, END, HEADS, INNER, KV_HEADS, LAYERS, PA
 from demo.tasks import Turn, lesson
 from demo.training import fit, padded
 
-STEPS, RATE, WARM_UP = 16_000, 1.5e-3, 200
+STEPS, RATE, WARM_UP = 23_000, 1.5e-3, 200
 ROW_TOKENS = 2048  # of a batch, padding counted
 _READ_SHARE, _READ_WEIGHT = 0.25, 0.5
 _DRILLED = 0.045  # this share of the steps drills copying alone

@@ -95,16 +95,17 @@ def _context(choose: random.Random, lang: str, manner: str, size: int) -> list[_
     spliced = 0.0 if manner == "foreign" else choose.choice([0.0, 0.3, 1.0])
     first = invent(choose, spliced=spliced)
     owners = [first]
+    alike = choose.random() < 0.5  # as a search finds them: the same subject of many territories
     plan: list[tuple[Territory, str]] = []
     while len(plan) < size:
-        if choose.random() < 0.45:
+        if choose.random() < (0.15 if alike else 0.45):
             owner = choose.choice(owners)
         else:
             owner = invent(choose, spliced=spliced)
             if choose.random() < 0.3:  # a name that begins like the first one's
                 owner = owner._replace(name={each: splice(first.name[each], owner.name[each]) for each in LANGS})
             owners.append(owner)
-        section = choose.choice(list(SECTIONS))
+        section = plan[0][1] if alike and plan and choose.random() < 0.8 else choose.choice(list(SECTIONS))
         if (owner, section) not in plan and stated(section, owner.facts):
             plan.append((owner, section))
     told = [_tell(choose, lang, manner, owner, section) for owner, section in plan]
