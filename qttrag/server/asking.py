@@ -25,12 +25,15 @@ T = TypeVar("T")
 
 
 class Wanted(NamedTuple):
-    """A question as it is asked, checked against the limits. `sizes`: depth, top_k, answer_tokens where given."""
+    """A question as it is asked, checked against the limits. `sizes`: depth, top_k, answer_tokens where given.
+
+    `collections`: those to search; None: all."""
 
     question: str
     lang: str | None
     strategy: str
     options: dict[str, Any]
+    collections: tuple[str, ...] | None
     sizes: dict[str, int]
     deadline: float
 
@@ -78,6 +81,7 @@ class Service:
                         lang=wanted.lang,
                         strategy=wanted.strategy,
                         options=wanted.options,
+                        collections=wanted.collections,
                         on_event=seen,
                         trace=trace,
                         sizes=wanted.sizes,
@@ -194,6 +198,7 @@ def answer_out(answer: Answer, wanted: Wanted, request_id: str) -> dict[str, Any
         "question": answer.query.text,
         "lang": answer.lang,
         "strategy": wanted.strategy,
+        "collections": answer.query.collections,
         "answer": answer.text,
         "abstained": answer.abstained,
         "citations": asdict(answer.citations),

@@ -17,7 +17,7 @@ from qttrag.server.ask_routes import ERRORS, STREAMED, service_of, sse
 from qttrag.server.asking import Service, Wanted, answer_out, events, first_and_rest, while_there
 from qttrag.server.errors import ErrorBody, Refusal
 from qttrag.server.problems import problem_of
-from qttrag.server.schemas import Positive, Whole
+from qttrag.server.schemas import Collections, Positive, Whole
 from qttrag.types import Answer, Message
 
 router = APIRouter(prefix="/v1", responses={**ERRORS, 404: {"model": ErrorBody, "description": "No such model"}})
@@ -57,7 +57,9 @@ class StreamOptions(BaseModel):
 
 
 class ChatRequest(BaseModel):
-    """As OpenAI has it. Sampling parameters are taken and not used: answers are decoded greedily."""
+    """As OpenAI has it. Sampling parameters are taken and not used: answers are decoded greedily.
+
+    `collections` is our own: search only these of the deployment's, by their names; all of them when null."""
 
     model_config = ConfigDict(extra="allow", strict=True)
     model: str = Field(examples=["qtt_rag"])
@@ -68,6 +70,7 @@ class ChatRequest(BaseModel):
     max_completion_tokens: Positive | None = None
     n: Whole | None = None
     response_format: dict[str, Any] | None = None
+    collections: Collections | None = None
 
 
 @router.get("/models")
@@ -144,6 +147,7 @@ def _check(service: Service, body: ChatRequest) -> None:
 
 async def _wanted(service: Service, body: ChatRequest) -> Wanted:
     question = body.messages[-1].text
+    chosen = service.application.check_collections(body.collections)
     lang = await service.application.language_of(service.application.check_question(question))
     said: list[Message] = [
         {"role": turn.role, "content": turn.text}
@@ -157,7 +161,7 @@ async def _wanted(service: Service, body: ChatRequest) -> Wanted:
     tokens = body.max_completion_tokens or body.max_tokens
     most = service.application.deployment.answer_tokens
     sizes = {} if tokens is None else {"answer_tokens": min(tokens, most)}
-    return Wanted(question, lang, body.model, {}, sizes, service.settings.deadline)
+    return Wanted(question, lang, body.model, {}, chosen, sizes, service.settings.deadline)
 
 
 async def _chunks(
