@@ -18,6 +18,7 @@ from qttrag.errors import QttragError
 from qttrag.server import ask_routes, chat_routes, page, problems, status_routes
 from qttrag.server.admission import Admission, keys_and_rate
 from qttrag.server.asking import Service
+from qttrag.server.describing import describe
 from qttrag.server.metrics import Metrics
 from qttrag.server.middleware import Gate
 from qttrag.server.tracing import Tracing
@@ -50,6 +51,7 @@ def create_app(deployment: Deployment | str | Path, *, application: Application 
     for router in (ask_routes.router, chat_routes.router, status_routes.router, page.router):
         app.include_router(router)
     problems.install(app)
+    describe(app.openapi(), application)
     if settings.origins:
         app.add_middleware(CORSMiddleware, allow_origins=settings.origins, allow_methods=["*"], allow_headers=["*"])
     keys, rate = keys_and_rate(settings)

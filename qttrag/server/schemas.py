@@ -24,7 +24,7 @@ def _known(what: str, known: list[str]) -> AfterValidator:
 
 
 def _said(text: str) -> str:
-    if not text.strip():
+    if not text.replace("\ufeff", "").strip():
         raise ValueError("is empty")
     return text
 
@@ -35,14 +35,16 @@ def _number(value: object) -> object:
     return value
 
 
-_TEXT = Annotated[str, AfterValidator(_said), Field(json_schema_extra={"pattern": r"\S"})]
+# Separators of data are white space to Python and not to ECMA's \s, the byte order mark the other way round.
+SAYS_SOMETHING = r"[^\s\u001c-\u001f\u0085]"
+_TEXT = Annotated[str, AfterValidator(_said), Field(json_schema_extra={"pattern": SAYS_SOMETHING})]
 Whole = Annotated[int, BeforeValidator(_number), Field(strict=False)]  # in JSON 2.0 is as whole as 2
 Positive = Annotated[Whole, Field(ge=1, json_schema_extra={"minimum": 1})]
 _LANG = Annotated[str, _known("language", _CODES), Field(json_schema_extra={"enum": list[Any](_CODES)})]
 _STRATEGY = Annotated[str, _known("strategy", _STRATEGIES), Field(json_schema_extra={"enum": list[Any](_STRATEGIES)})]
 
 
-Collections = Annotated[list[str], Field(min_length=1, examples=[["wiki-en", "wiki-ko"]])]
+Collections = Annotated[list[str], Field(min_length=1)]
 
 
 class _Request(BaseModel):

@@ -63,6 +63,7 @@ def test_sizes_are_the_clients_within_the_limits(service: Running) -> None:
     ("body", "status", "word"),
     [
         ({"question": "  "}, 422, "empty"),
+        ({"question": "\x1d\ufeff"}, 422, "empty"),
         ({"question": "x" * 2001}, 422, "2001 characters"),
         ({"question": "hei", "strategy": "qtt_rga"}, 422, "did you mean 'qtt_rag'"),
         ({"question": "hei", "lang": "klingon"}, 422, "klingon"),

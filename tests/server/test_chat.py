@@ -124,3 +124,23 @@ def test_a_chat_may_name_collections() -> None:
         assert [passage["lang"] for passage in made.model_extra["qttrag"]["passages"]] == ["ko"]
         with pytest.raises(openai.UnprocessableEntityError, match="unknown collection 'nowhere'"):
             client.chat.completions.create(model="base", messages=ASKED, extra_body={"collections": ["nowhere"]})
+
+
+def test_the_last_question_of_the_user_is_answered_whatever_comes_after_it() -> None:
+    generator = FakeGenerator(lambda messages: "Helsinki")
+    turns: list[ChatCompletionMessageParam] = [
+        *ASKED,
+        {"role": "assistant", "content": "Turku"},
+        {"role": "system", "content": "Be brief."},
+        {"role": "user", "content": " "},
+    ]
+    with running(application(generator)) as up:
+        made = client_of(up).chat.completions.create(model="base", messages=turns)
+    assert made.model_extra is not None
+    assert made.model_extra["qttrag"]["question"] == ASKED[0]["content"]
+    assert len(generator.seen) == 1
+
+
+def test_a_chat_without_a_question_is_refused(client: openai.OpenAI) -> None:
+    with pytest.raises(openai.BadRequestError, match="with a question"):
+        client.chat.completions.create(model="base", messages=[{"role": "assistant", "content": "Turku"}])
