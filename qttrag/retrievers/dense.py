@@ -73,7 +73,7 @@ class DenseRetriever:
 
     @property
     def collections(self) -> list[str]:
-        return [pool.name(collection) for collection in self._collections]
+        return pool.names(self._collections)
 
     async def start(self) -> None:
         await self._lazy.get()

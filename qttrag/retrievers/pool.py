@@ -27,11 +27,13 @@ def langs(languages: Sequence[str] | None, query: Query) -> tuple[Lang, ...] | L
     return tuple(sorted({query.lang if name == OWN else Lang(name) for name in languages}))
 
 
-def name(collection: str) -> str:
-    """Return what a collection of a deployment is called: its name, or its folder's where it is given by a path."""
-    return PurePath(collection).name
+def names(collections: Sequence[str]) -> list[str]:
+    """Return what the collections of a deployment are called: their names, or their folders' where given by paths.
+
+    Two of the same name are one for whoever chooses."""
+    return list(dict.fromkeys(PurePath(collection).name for collection in collections))
 
 
 def includes(chosen: Sequence[str] | None, collection: str) -> bool:
     """Return whether a collection is among those chosen by their names; None: all are."""
-    return chosen is None or name(collection) in chosen
+    return chosen is None or PurePath(collection).name in chosen

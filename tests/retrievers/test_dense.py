@@ -62,7 +62,7 @@ async def test_a_question_is_searched_in_the_collections_it_names(tmp_path: Path
 
 
 def test_a_collection_given_by_its_path_is_called_as_its_folder_is(tiny: Path) -> None:
-    assert retriever(tiny, "one", "/srv/indexes/two").collections == ["one", "two"]
+    assert retriever(tiny, "one", "/srv/indexes/two", "./two").collections == ["one", "two"]
 
 
 async def test_the_pool_can_be_english_and_the_language_of_the_question(tmp_path: Path, tiny: Path) -> None:
