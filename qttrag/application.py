@@ -16,13 +16,13 @@ from typing import Any
 from qttrag import config
 from qttrag.building import Builder, strategy_options
 from qttrag.caching import Cache
-from qttrag.errors import InputError, StageUnavailable
+from qttrag.errors import InputError, StageUnavailable, unknown
 from qttrag.events import Event, ignore
 from qttrag.guard import LanguageGuard
 from qttrag.languages import language
 from qttrag.pipeline import Stages
 from qttrag.prompts import Prompts
-from qttrag.stages import Closable, LanguageDetector, Startable
+from qttrag.stages import Closable, LanguageDetector, Selectable, Startable
 from qttrag.trace import Trace
 from qttrag.types import UNDETERMINED, Answer, Lang, Query
 
@@ -77,6 +77,7 @@ class Application:
         lang: str | None = None,
         strategy: str | None = None,
         options: Mapping[str, Any] | None = None,
+        collections: Sequence[str] | None = None,
         on_event: Callable[[Event], None] = ignore,
         query_id: str = "",
         trace: Trace | None = None,
@@ -85,19 +86,21 @@ class Application:
         """Return the answer to one question.
 
         `lang`: the language to answer in, detected from the question when None. `options` go over those that
-        the deployment sets for the strategy. `trace`: where to report, so that the caller has it even if there is no
-        answer. `sizes`: depth, top_k or answer_tokens other than the deployment's.
+        the deployment sets for the strategy. `collections`: search only these of the deployment's; None: all.
+        `trace`: where to report, so that the caller has it even if there is no answer. `sizes`: depth, top_k or
+        answer_tokens other than the deployment's.
 
         Raises:
-            InputError: the question is empty, too long, or of no telling language; the language is unknown.
+            InputError: the question is empty, too long, or of no telling language; the language or a collection is
+                unknown.
             ConfigError: the strategy or an option is unknown, or needs a stage the deployment lacks.
             StageError: a stage failed, or the question took longer than the deployment lets it."""
         name = strategy or self.deployment.strategy
         run, checked = strategy_options(name, {**self.deployment.strategies.get(name, {}), **(options or {})})
         trace = Trace() if trace is None else trace
-        text = self.check_question(question)
+        text, chosen = self.check_question(question), self.check_collections(collections)
         with trace.stage("detect"):
-            query = Query(text, await self.language_of(text, lang), query_id)
+            query = Query(text, await self.language_of(text, lang), query_id, chosen)
         limit = asyncio.timeout(self.deployment.question_timeout)
         try:
             async with limit:
@@ -132,6 +135,29 @@ class Application:
                 "shorten it or raise `max_question_chars:`"
             )
         return text
+
+    @property
+    def collections(self) -> list[str]:
+        """Return the names of the collections that a question may be searched in; empty: there is no choice."""
+        retriever = self.stages.retriever
+        return retriever.collections if isinstance(retriever, Selectable) else []
+
+    def check_collections(self, names: Sequence[str] | None) -> tuple[str, ...] | None:
+        """Return the names as a query has them.
+
+        Raises:
+            InputError: there are none, or the deployment does not have one of them."""
+        if names is None:
+            return None
+        known = self.collections
+        if not known:
+            raise InputError("this deployment's retriever does not let a question choose `collections`; leave them out")
+        if not names:
+            raise InputError(f"`collections` is empty; name some of {', '.join(known)}, or leave it out to search all")
+        for name in names:
+            if name not in known:
+                raise InputError(unknown("collection", name, known))
+        return tuple(sorted(set(names)))
 
     async def language_of(self, text: str, given: str | None = None) -> Lang:
         """Return the language `given`, or the one the detector finds.

@@ -19,6 +19,16 @@ class Retriever(Protocol):
         ...
 
 
+@runtime_checkable
+class Selectable(Protocol):
+    """A retriever that heeds `Query.collections`. Of one that is not, nobody can choose collections."""
+
+    @property
+    def collections(self) -> list[str]:
+        """Return the names of the collections that it searches, in the deployment's order."""
+        ...
+
+
 class Reranker(Protocol):
     async def rerank(self, query: Query, hits: Sequence[Hit]) -> list[Hit]:
         """Return all the hits, best first, with the reranker's scores; ties by passage id."""

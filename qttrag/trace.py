@@ -9,9 +9,22 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from typing import Protocol
+
+
+class Spans(Protocol):
+    """Whoever else follows the stages of a question, as they run."""
+
+    def stage(self, trace: Trace, name: str) -> AbstractContextManager[None]:
+        """Follow the block as the stage `name`; what it counts is in `trace` at its end."""
+        ...
+
+    def headers(self) -> dict[str, str]:
+        """Return what calls to servers carry, so that their work can be put with that of the stage."""
+        ...
 
 
 @dataclass
@@ -19,12 +32,13 @@ class Trace:
     """`seconds` by stage in the order of first use; `counts` as "stage.what"; `notes` for people, each once.
 
     A note says what was degraded, skipped, cut or answered from something other than what was asked for.
-    `degraded`: of the notes, those on what is missing because a stage was down."""
+    `degraded`: of the notes, those on what is missing because a stage was down. `spans`: is told of stages, too."""
 
     seconds: dict[str, float] = field(default_factory=dict)
     counts: Counter[str] = field(default_factory=Counter)
     notes: list[str] = field(default_factory=list)
     degraded: list[str] = field(default_factory=list)
+    spans: Spans | None = field(default=None, repr=False, compare=False)
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
@@ -32,7 +46,8 @@ class Trace:
         token = _current.set((self, name))
         start = time.perf_counter()
         try:
-            yield
+            with self.spans.stage(self, name) if self.spans else nullcontext():
+                yield
         finally:
             self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - start
             _current.reset(token)
@@ -64,6 +79,12 @@ def count(what: str, n: int = 1) -> None:
     if current and n:
         trace, stage = current
         trace.counts[f"{stage}.{what}"] += n
+
+
+def headers() -> dict[str, str]:
+    """Return what a call to a server carries for the question this task works for."""
+    current = _current.get()
+    return current[0].spans.headers() if current and current[0].spans else {}
 
 
 def elsewhere(stage: str, seconds: float) -> None:

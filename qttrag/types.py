@@ -28,11 +28,14 @@ class Message(TypedDict):
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """A question. `lang` is the language to answer in; `text` may be a translation of what was asked."""
+    """A question. `lang` is the language to answer in; `text` may be a translation of what was asked.
+
+    `collections`: only these are searched, sorted names; None: all that the retriever has."""
 
     text: str
     lang: Lang
     query_id: str = ""
+    collections: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,13 +22,13 @@ def write_source(path: Path, *, n: int = 40) -> Path:
     return path
 
 
-def write_recipe(folder: Path, tiny: Path, *, n: int = 40) -> Path:
-    write_source(folder / "mixed.jsonl", n=n)
+def write_recipe(folder: Path, tiny: Path, *, n: int = 40, name: str = RECIPE) -> Path:
+    write_source(folder / f"{name}.jsonl", n=n)
     recipe = {
-        "source": {"kind": "jsonl", "path": "./mixed.jsonl"},
+        "source": {"kind": "jsonl", "path": f"./{name}.jsonl"},
         "encoder": {"model": str(tiny / "encoder"), "device": "cpu"},
     }
-    path = folder / f"{RECIPE}.yaml"
+    path = folder / f"{name}.yaml"
     path.write_text(yaml.safe_dump(recipe), encoding="utf-8")
     return path
 
@@ -49,9 +49,9 @@ def write_deployment(folder: Path, tiny: Path, **changes: object) -> Path:
     return path
 
 
-def build(folder: Path, tiny: Path, *, n: int = 40) -> None:
-    """Build the collection under $QTTRAG_HOME."""
+def build(folder: Path, tiny: Path, *, n: int = 40, name: str = RECIPE) -> None:
+    """Build a collection under $QTTRAG_HOME."""
     from qttrag.indexes import recipe
     from qttrag.indexes.build import build as build_index
 
-    build_index(recipe.load(write_recipe(folder, tiny, n=n)))
+    build_index(recipe.load(write_recipe(folder, tiny, n=n, name=name)))

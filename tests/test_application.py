@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from qttrag.types import Answer
 from tests import deployment
 from tests.generators.server import Reply, Server, chunk
 
+WORDS = "Turku Helsinki Busan 1903 1917"
 QUESTION = "서울 시에서 가장 오래된 다리는 언제 개통되었는가?"
 
 
@@ -229,3 +231,43 @@ def test_a_server_s_generator_is_built_without_asking_it(tmp_path: Path, tiny: P
     )
     generator = Application.open(path).stages.generator
     assert isinstance(getattr(generator, "inner", None), OpenAIGenerator)
+
+
+@pytest.fixture
+async def two(tmp_path: Path, tiny: Path) -> AsyncIterator[Application]:
+    """Two collections; passages of "other" have ids of their own."""
+    for name, n in (("mixed", 40), ("other", 16)):
+        deployment.build(tmp_path, tiny, n=n, name=name)
+    retriever = {"kind": "bm25", "collections": ["mixed", "other"]}
+    async with Application.open(deployment.write_deployment(tmp_path, tiny, retriever=retriever)) as opened:
+        yield opened
+
+
+async def test_a_question_is_answered_from_the_collections_it_names(two: Application) -> None:
+    assert two.collections == ["mixed", "other"]
+    chosen = await two.ask(WORDS, collections=["other"], sizes={"top_k": 100, "depth": 100}, strategy="base")
+    everything = await two.ask(WORDS, sizes={"top_k": 100, "depth": 100}, strategy="base")
+    assert chosen.query.collections == ("other",)
+    assert 0 < len(chosen.context) < len(everything.context)
+
+
+async def test_answers_of_different_collections_are_not_mixed_by_the_cache(two: Application) -> None:
+    sizes = {"top_k": 20, "depth": 20}
+    asked = [["mixed"], ["other"], ["mixed"]]
+    answers = [await two.ask(WORDS, collections=names, sizes=sizes, strategy="base") for names in asked]
+    assert answers[0].context != answers[1].context
+    assert answers[1].trace.counts["answer.computed"] == 1
+    assert answers[2].context == answers[0].context
+    assert answers[2].trace.counts["answer.cached"] == 1
+
+
+@pytest.mark.parametrize(
+    ("names", "words"),
+    [
+        (["othre"], "unknown collection 'othre'; did you mean 'other'? (known: mixed, other)"),
+        ([], "`collections` is empty; name some of mixed, other"),
+    ],
+)
+async def test_collections_that_there_are_not_are_named(two: Application, names: list[str], words: str) -> None:
+    with pytest.raises(InputError, match=re.escape(words)):
+        await two.ask(WORDS, collections=names)

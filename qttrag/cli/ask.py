@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -31,6 +31,9 @@ def ask(
     option: Annotated[
         list[str] | None, typer.Option("--option", "-o", help="A strategy's option, e.g. -o tags=false. Repeatable.")
     ] = None,
+    collection: Annotated[
+        list[str] | None, typer.Option("--collection", help="Search only this one of the deployment's. Repeatable.")
+    ] = None,
     depth: Annotated[int | None, typer.Option(help="Passages to retrieve and rerank.")] = None,
     top_k: Annotated[int | None, typer.Option(help="Passages to read.")] = None,
     settings: output.Set = None,
@@ -44,34 +47,28 @@ def ask(
 
       qttrag ask "Milloin Hangul julkaistiin?" --strategy hard_filter -o drop=any
 
+      qttrag ask "서울의 인구는?" --collection wiki-ko --collection wiki-en
+
       qttrag ask "大运河有多长？" --config server/paper.yaml --json
     """
     application = output.open_application(config, settings, depth=depth, top_k=top_k)
     chosen = strategy or application.deployment.strategy
-    answer = output.run(_ask(application, question, lang, chosen, output.pairs(option, "--option"), quiet=as_json))
+    options = output.pairs(option, "--option")
+    wanted = {"lang": lang, "strategy": chosen, "options": options, "collections": collection}
+    answer = output.run(_ask(application, question, wanted, quiet=as_json))
     if as_json:
         output.say_json(output.answer_as_dict(answer, chosen))
     else:
         _show(answer)
 
 
-async def _ask(
-    application: Application,
-    question: str,
-    lang: str | None,
-    strategy: str,
-    options: dict[str, object],
-    *,
-    quiet: bool,
-) -> Answer:
+async def _ask(application: Application, question: str, wanted: dict[str, Any], *, quiet: bool) -> Answer:
     status = output.console(stderr=True).status("retrieving")
     async with application:
         if quiet:
-            return await application.ask(question, lang=lang, strategy=strategy, options=options)
+            return await application.ask(question, **wanted)
         with status:
-            answer = await application.ask(
-                question, lang=lang, strategy=strategy, options=options, on_event=_Progress(status)
-            )
+            answer = await application.ask(question, **wanted, on_event=_Progress(status))
         output.say("")
         return answer
 

@@ -120,6 +120,7 @@ def answer_as_dict(answer: Answer, strategy: str) -> dict[str, Any]:
         "question": answer.query.text,
         "lang": answer.lang,
         "strategy": strategy,
+        "collections": answer.query.collections,
         "answer": answer.text,
         "abstained": answer.abstained,
         "citations": asdict(answer.citations),

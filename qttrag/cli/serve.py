@@ -11,6 +11,7 @@ import typer
 from qttrag.cli import output
 from qttrag.errors import ConfigError
 from qttrag.resources import DEFAULT_DEPLOYMENT
+from qttrag.server import tracing
 
 if TYPE_CHECKING:
     from qttrag.server.settings import ServerSettings
@@ -29,6 +30,7 @@ def serve(
     """Answer questions over HTTP, and show a page to ask them on.
 
     Clients need one of the keys in QTTRAG_API_KEYS (separated by commas). Without keys only this machine is served.
+    Traces go to OTEL_EXPORTER_OTLP_ENDPOINT, if it is set.
 
     Examples:
 
@@ -38,15 +40,19 @@ def serve(
 
       QTTRAG_API_KEYS=$(openssl rand -hex 16) qttrag serve --host 0.0.0.0 --port 80
 
+      OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:4318 qttrag serve
+
       curl -s http://127.0.0.1:8080/v1/ask -H 'content-type: application/json' -d '{"question": "Mikä on sauna?"}'
     """
     application = output.open_application(config, settings)
     limits = application.deployment.server
     address, number = host or limits.host, limits.port if port is None else port
     _check_address(address, limits, without_keys=without_keys)
+    traced = tracing.configured()
     if check:
         output.say(
             f"{config}: valid; serves http://{address}:{number}/ with strategy {application.deployment.strategy}"
+            + (" and sends traces" if traced else "")
         )
         return
     try:
@@ -91,5 +97,6 @@ _LOGGING: dict[str, Any] = {
     "loggers": {
         "uvicorn": {"handlers": ["stderr"], "level": "INFO", "propagate": False},
         "qttrag": {"handlers": ["stderr"], "level": "INFO", "propagate": False},
+        "opentelemetry": {"handlers": ["stderr"], "level": "WARNING", "propagate": False},
     },
 }

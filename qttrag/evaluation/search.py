@@ -94,7 +94,8 @@ class KeptSearch:
 
 
 def _key(query: Query, **more: object) -> bytes:
-    return content_key({"text": query.text, "lang": query.lang, **more})
+    chosen = {} if query.collections is None else {"collections": query.collections}
+    return content_key({"text": query.text, "lang": query.lang, **chosen, **more})
 
 
 def _write(hits: Sequence[Hit]) -> str:

@@ -175,6 +175,8 @@ class OpenAIGenerator:
             "stream_options": {"include_usage": True},
             "extra_body": dict(self._extra_body),
         }
+        if headers := trace.headers():
+            request["extra_headers"] = headers
         if decoding.repetition_penalty != 1.0:
             request["extra_body"]["repetition_penalty"] = decoding.repetition_penalty
         if decoding.schema is not None and schema:

@@ -45,6 +45,7 @@ def tokenise(text: str) -> list[str]:
 
 
 class _Row(NamedTuple):
+    name: str
     collection: Collection
     row: int
 
@@ -53,7 +54,8 @@ class BM25Retriever:
     """Retriever kind `bm25`.
 
     The term index is made in memory when the retriever loads: seconds for 100,000 passages. `languages`: as for
-    `dense`. `k1`, `b`: BM25's parameters."""
+    `dense`. `k1`, `b`: BM25's parameters. How rare a term is, is counted over all collections and languages,
+    whichever a question is searched in."""
 
     def __init__(
         self, *, collections: list[str], languages: list[str] | None = None, k1: float = 1.5, b: float = 0.75
@@ -65,6 +67,10 @@ class BM25Retriever:
         self._k1 = k1
         self._b = b
         self._lazy = Lazy(self._load)
+
+    @property
+    def collections(self) -> list[str]:
+        return pool.names(self._collections)
 
     async def start(self) -> None:
         await self._lazy.get()
@@ -80,8 +86,8 @@ class BM25Retriever:
         from qttrag.indexes.search import open_index
 
         rows = [
-            _Row(collection, row)
-            for collection in map(open_index, self._collections)
+            _Row(name, collection, row)
+            for name, collection in zip(self._collections, map(open_index, self._collections), strict=True)
             for row in collection.passages.living().tolist()
         ]
         index = bm25s.BM25(k1=self._k1, b=self._b)
@@ -105,6 +111,8 @@ class BM25Retriever:
         for n in order:
             if scores[n] <= 0 or (len(hits) >= k and scores[n] < hits[-1].score):
                 break
+            if not pool.includes(query.collections, rows[n].name):
+                continue
             passage = rows[n].collection.passages[rows[n].row]
             if langs == "all" or passage.lang in langs:
                 hits.append(Hit(passage, float(scores[n])))

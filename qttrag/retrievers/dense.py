@@ -23,6 +23,7 @@ class _Request(NamedTuple):
     k: int
     langs: tuple[Lang, ...] | Literal["all"]
     lang: Lang
+    chosen: tuple[str, ...] | None
 
 
 class _Loaded(NamedTuple):
@@ -70,13 +71,18 @@ class DenseRetriever:
         self._batch_tokens = batch_tokens
         self._lazy = Lazy(self._load)
 
+    @property
+    def collections(self) -> list[str]:
+        return pool.names(self._collections)
+
     async def start(self) -> None:
         await self._lazy.get()
 
     async def retrieve(self, query: Query, k: int) -> list[Hit]:
         encoder, batcher = await self._lazy.get()
         tokens = min(encoder.lengths([query.text])[0], self._max_tokens)
-        request = _Request(query.text, tokens, k, pool.langs(self._languages, query), query.lang)
+        langs = pool.langs(self._languages, query)
+        request = _Request(query.text, tokens, k, langs, query.lang, query.collections)
         (merged,) = await batcher.map([request])
         merging.report(merged, query.lang)
         return merged.hits
@@ -96,10 +102,11 @@ class DenseRetriever:
 
         def run(requests: list[_Request]) -> list[Merged]:
             vectors = encoder.encode([prefix + request.text for request in requests])
-            _, _, k, langs, lang = requests[0]
+            _, _, k, langs, lang, chosen = requests[0]
             found = [
                 collection.search(vectors, k, group)
-                for collection in collections
+                for name, collection in zip(self._collections, collections, strict=True)
+                if pool.includes(chosen, name)
                 for group in merging.groups(collection, langs, self._merging.apart(lang))
             ]
             return [merging.merge([hits[n] for hits in found], k, lang, self._merging) for n in range(len(requests))]
@@ -109,7 +116,12 @@ class DenseRetriever:
             executor=devices.executor(encoder.device),
             length=lambda request: request.tokens,
             max_length=self._batch_tokens,
-            key=lambda request: (request.k, request.langs, request.lang if self._merging.any else None),
+            key=lambda request: (
+                request.k,
+                request.langs,
+                request.lang if self._merging.any else None,
+                request.chosen,
+            ),
         )
         return _Loaded(encoder, batcher)
 

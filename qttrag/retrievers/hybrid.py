@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 
-from qttrag.stages import Retriever
+from qttrag.stages import Retriever, Selectable
 from qttrag.types import Hit, Passage, Query
 
 RRF_K = 60  # Cormack, Clarke and Büttcher, SIGIR 2009
@@ -17,6 +17,12 @@ class HybridRetriever:
     def __init__(self, *, first: Retriever, second: Retriever, rrf_k: int = RRF_K) -> None:
         self._retrievers = (first, second)
         self._rrf_k = rrf_k
+
+    @property
+    def collections(self) -> list[str]:
+        """Return those of both; none where one of the two cannot be told which to search."""
+        each = [r.collections if isinstance(r, Selectable) else [] for r in self._retrievers]
+        return list(dict.fromkeys(name for names in each for name in names)) if all(each) else []
 
     async def retrieve(self, query: Query, k: int) -> list[Hit]:
         scores: dict[Passage, float] = defaultdict(float)

@@ -1,8 +1,9 @@
-"""Which languages of the collections a question is searched in."""
+"""Which collections, and which languages of them, a question is searched in."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import PurePath
 from typing import Literal
 
 from qttrag.languages import language
@@ -24,3 +25,15 @@ def langs(languages: Sequence[str] | None, query: Query) -> tuple[Lang, ...] | L
     if languages is None:
         return "all"
     return tuple(sorted({query.lang if name == OWN else Lang(name) for name in languages}))
+
+
+def names(collections: Sequence[str]) -> list[str]:
+    """Return what the collections of a deployment are called: their names, or their folders' where given by paths.
+
+    Two of the same name are one for whoever chooses."""
+    return list(dict.fromkeys(PurePath(collection).name for collection in collections))
+
+
+def includes(chosen: Sequence[str] | None, collection: str) -> bool:
+    """Return whether a collection is among those chosen by their names; None: all are."""
+    return chosen is None or PurePath(collection).name in chosen

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
@@ -17,9 +18,16 @@ from qttrag.errors import QttragError
 from qttrag.server import ask_routes, chat_routes, page, problems, status_routes
 from qttrag.server.admission import Admission, keys_and_rate
 from qttrag.server.asking import Service
+from qttrag.server.describing import describe
 from qttrag.server.metrics import Metrics
 from qttrag.server.middleware import Gate
+from qttrag.server.tracing import Tracing
 from qttrag.stages import Startable
+
+if TYPE_CHECKING:
+    from fastapi.telemetry import TelemetryConfig
+
+_OURS: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False}  # FastAPI's own would tell query strings
 
 
 def create_app(deployment: Deployment | str | Path, *, application: Application | None = None) -> FastAPI:
@@ -29,7 +37,7 @@ def create_app(deployment: Deployment | str | Path, *, application: Application 
         application = Application.open(loaded)
     settings = application.deployment.server
     admission = Admission(settings.in_flight, settings.queue)
-    service = Service(application, admission, Metrics(admission))
+    service = Service(application, admission, Metrics(admission), Tracing())
     app = FastAPI(
         title="qttrag",
         version=__version__,
@@ -37,21 +45,40 @@ def create_app(deployment: Deployment | str | Path, *, application: Application 
         lifespan=_lifespan,
         docs_url=None,
         redoc_url=None,
+        telemetry=_OURS,
     )
     app.state.service = service
     for router in (ask_routes.router, chat_routes.router, status_routes.router, page.router):
         app.include_router(router)
     problems.install(app)
+    describe(app.openapi(), application)
     if settings.origins:
         app.add_middleware(CORSMiddleware, allow_origins=settings.origins, allow_methods=["*"], allow_headers=["*"])
     keys, rate = keys_and_rate(settings)
-    app.add_middleware(Gate, keys=keys, rate=rate, max_body_bytes=settings.max_body_bytes, metrics=service.metrics)
+    app.add_middleware(
+        Gate,
+        keys=keys,
+        rate=rate,
+        max_body_bytes=settings.max_body_bytes,
+        metrics=service.metrics,
+        tracing=service.tracing,
+    )
     return app
 
 
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     service: Service = app.state.service
+    service.tracing.start()
+    try:
+        async with _loading(service):
+            yield
+    finally:
+        await asyncio.to_thread(service.tracing.close)
+
+
+@asynccontextmanager
+async def _loading(service: Service) -> AsyncIterator[None]:
     async with service.application, asyncio.TaskGroup() as loading:
         stages: dict[str, list[Startable]] = {}
         for name, part in service.application.parts:

@@ -89,8 +89,9 @@ def _wanted(service: Service, body: schemas.AskRequest) -> Wanted:
     settings = service.settings
     longest = settings.deadline if body.deadline is None else min(body.deadline, settings.deadline)
     strategy = body.strategy or service.application.deployment.strategy
+    chosen = service.application.check_collections(body.collections)
     sizes = _sizes(service, body.depth, body.top_k)
-    return Wanted(body.question, body.lang, strategy, body.options, sizes, longest)
+    return Wanted(body.question, body.lang, strategy, body.options, chosen, sizes, longest)
 
 
 def _sizes(service: Service, depth: int | None, top_k: int | None) -> dict[str, int]:
@@ -109,13 +110,15 @@ async def retrieve(request: Request, body: schemas.RetrieveRequest) -> Any:
     """Return the passages that an answer would be made from, retrieved and reranked."""
     service = service_of(request)
     application = service.application
+    chosen = application.check_collections(body.collections)
     sizes = _sizes(service, body.depth, body.top_k)
 
     async def found() -> dict[str, Any]:
         async with service.working() as trace:
             text = application.check_question(body.question)
             lang = await application.language_of(text, body.lang)
-            passages = await application.stages_for(trace, sizes=sizes).search(Query(text, lang))
+            query = Query(text, lang, collections=chosen)
+            passages = await application.stages_for(trace, sizes=sizes).search(query)
         shown = [passage_out(n, passage) for n, passage in enumerate(passages, 1)]
         return {"lang": lang, "passages": shown, "trace": trace.as_dict()}
 

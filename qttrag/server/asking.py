@@ -20,17 +20,21 @@ if TYPE_CHECKING:
     from qttrag.server.admission import Admission
     from qttrag.server.metrics import Metrics
     from qttrag.server.settings import ServerSettings
+    from qttrag.server.tracing import Tracing
 
 T = TypeVar("T")
 
 
 class Wanted(NamedTuple):
-    """A question as it is asked, checked against the limits. `sizes`: depth, top_k, answer_tokens where given."""
+    """A question as it is asked, checked against the limits. `sizes`: depth, top_k, answer_tokens where given.
+
+    `collections`: those to search; None: all."""
 
     question: str
     lang: str | None
     strategy: str
     options: dict[str, Any]
+    collections: tuple[str, ...] | None
     sizes: dict[str, int]
     deadline: float
 
@@ -46,10 +50,11 @@ class OutOfTime(Exception):
 class Service:
     """What the routes share: the open application, its limits, and what is counted."""
 
-    def __init__(self, application: Application, admission: Admission, metrics: Metrics) -> None:
+    def __init__(self, application: Application, admission: Admission, metrics: Metrics, tracing: Tracing) -> None:
         self.application = application
         self.admission = admission
         self.metrics = metrics
+        self.tracing = tracing
         self.starting: dict[str, str] = {}  # by stage: "loading", "ready", or what is wrong
 
     @property
@@ -69,7 +74,7 @@ class Service:
             Refusal: there is no room for it, or the service is not ready.
             OutOfTime: it was not there in time."""
         self.check_ready()
-        trace, seen = Trace(), _Seen(on_event)
+        trace, seen = Trace(spans=self.tracing), _Seen(on_event)
         async with self.admission.slot():
             try:
                 async with asyncio.timeout(wanted.deadline):
@@ -78,6 +83,7 @@ class Service:
                         lang=wanted.lang,
                         strategy=wanted.strategy,
                         options=wanted.options,
+                        collections=wanted.collections,
                         on_event=seen,
                         trace=trace,
                         sizes=wanted.sizes,
@@ -92,7 +98,7 @@ class Service:
     async def working(self) -> AsyncIterator[Trace]:
         """Hold a slot for work on single stages; yields the trace to report it in."""
         self.check_ready()
-        trace = Trace()
+        trace = Trace(spans=self.tracing)
         async with self.admission.slot():
             seconds = self.settings.deadline
             try:
@@ -194,6 +200,7 @@ def answer_out(answer: Answer, wanted: Wanted, request_id: str) -> dict[str, Any
         "question": answer.query.text,
         "lang": answer.lang,
         "strategy": wanted.strategy,
+        "collections": answer.query.collections,
         "answer": answer.text,
         "abstained": answer.abstained,
         "citations": asdict(answer.citations),

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Path, Request
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -17,7 +17,7 @@ from qttrag.server.ask_routes import ERRORS, STREAMED, service_of, sse
 from qttrag.server.asking import Service, Wanted, answer_out, events, first_and_rest, while_there
 from qttrag.server.errors import ErrorBody, Refusal
 from qttrag.server.problems import problem_of
-from qttrag.server.schemas import Positive, Whole
+from qttrag.server.schemas import SAYS_SOMETHING, Collections, Positive, Whole
 from qttrag.types import Answer, Message
 
 router = APIRouter(prefix="/v1", responses={**ERRORS, 404: {"model": ErrorBody, "description": "No such model"}})
@@ -29,7 +29,7 @@ class Part(BaseModel):
     """A part of a message; only text can be read."""
 
     model_config = ConfigDict(extra="allow")
-    type: str
+    type: str = Field(json_schema_extra={"const": "text"})
     text: str = ""
 
 
@@ -52,22 +52,36 @@ class Turn(BaseModel):
 
 
 class StreamOptions(BaseModel):
-    model_config = ConfigDict(extra="ignore")
+    model_config = ConfigDict(extra="ignore", strict=True)
     include_usage: bool = False
 
 
+_TEXT: dict[str, Any] = {"type": "string", "pattern": SAYS_SOMETHING}
+_PARTS: dict[str, Any] = {"type": "array", "contains": {"properties": {"text": _TEXT}, "required": ["text"]}}
+_A_QUESTION: dict[str, Any] = {
+    "properties": {"role": {"const": "user"}, "content": {"anyOf": [_TEXT, _PARTS]}},
+    "required": ["role", "content"],
+}
+_NAMES = list[Any](sorted(registry.kinds("strategy")))
+
+
 class ChatRequest(BaseModel):
-    """As OpenAI has it. Sampling parameters are taken and not used: answers are decoded greedily."""
+    """As OpenAI has it. Sampling parameters are taken and not used: answers are decoded greedily.
+
+    `collections` is our own: search only these of the deployment's, by their names; all of them when null."""
 
     model_config = ConfigDict(extra="allow", strict=True)
-    model: str = Field(examples=["qtt_rag"])
-    messages: list[Turn] = Field(min_length=1)
+    model: str = Field(examples=["qtt_rag"], json_schema_extra={"enum": _NAMES})
+    messages: list[Turn] = Field(min_length=1, json_schema_extra={"contains": _A_QUESTION})
     stream: bool = False
     stream_options: StreamOptions | None = None
     max_tokens: Positive | None = None
     max_completion_tokens: Positive | None = None
-    n: Whole | None = None
-    response_format: dict[str, Any] | None = None
+    n: Whole | None = Field(default=None, json_schema_extra={"enum": [1, None]})
+    response_format: dict[str, Any] | None = Field(
+        default=None, json_schema_extra={"properties": {"type": {"const": "text"}}}
+    )
+    collections: Collections | None = None
 
 
 @router.get("/models")
@@ -77,7 +91,7 @@ async def models() -> dict[str, Any]:
 
 
 @router.get("/models/{name}")
-async def model(name: str) -> dict[str, Any]:
+async def model(name: Annotated[str, Path(json_schema_extra={"enum": _NAMES})]) -> dict[str, Any]:
     """Return one of them."""
     _check_model(name)
     return _model(name)
@@ -95,7 +109,8 @@ def _check_model(name: str) -> None:
 
 @router.post("/chat/completions", responses=STREAMED)
 async def chat(request: Request, body: ChatRequest) -> Any:
-    """Answer the last question of a chat; what came before it is used to understand it."""
+    """Answer the user's last question in a chat. Turns before it are used to understand it; those after it are not
+    used."""
     service = service_of(request)
     service.check_ready()
     _check(service, body)
@@ -138,16 +153,28 @@ def _check(service: Service, body: ChatRequest) -> None:
     for turn in body.messages:
         if len(turn.text) > long:
             raise Refusal(422, "too_long", f"a message is longer than the {long} characters that are allowed")
-    if body.messages[-1].role != "user" or not body.messages[-1].text.strip():
-        raise Refusal(400, "no_question", "the last message must be the user's, with a question", param="messages")
+    _asked(body)
+
+
+def _asked(body: ChatRequest) -> int:
+    """Return the place of the question: of the user's turns the last that says something.
+
+    Raises:
+        Refusal: there is none."""
+    said = [n for n, turn in enumerate(body.messages) if turn.role == "user" and turn.text.strip()]
+    if not said:
+        raise Refusal(400, "no_question", "one of the messages must be the user's, with a question", param="messages")
+    return said[-1]
 
 
 async def _wanted(service: Service, body: ChatRequest) -> Wanted:
-    question = body.messages[-1].text
+    place = _asked(body)
+    question = body.messages[place].text
+    chosen = service.application.check_collections(body.collections)
     lang = await service.application.language_of(service.application.check_question(question))
     said: list[Message] = [
         {"role": turn.role, "content": turn.text}
-        for turn in body.messages[:-1]
+        for turn in body.messages[:place]
         if turn.role in ("user", "assistant") and turn.text.strip()
     ]
     if said:
@@ -157,7 +184,7 @@ async def _wanted(service: Service, body: ChatRequest) -> Wanted:
     tokens = body.max_completion_tokens or body.max_tokens
     most = service.application.deployment.answer_tokens
     sizes = {} if tokens is None else {"answer_tokens": min(tokens, most)}
-    return Wanted(question, lang, body.model, {}, sizes, service.settings.deadline)
+    return Wanted(question, lang, body.model, {}, chosen, sizes, service.settings.deadline)
 
 
 async def _chunks(

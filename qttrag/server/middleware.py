@@ -15,6 +15,7 @@ from qttrag.server.errors import ErrorBody, Refusal, told
 if TYPE_CHECKING:
     from qttrag.server.admission import Keys, Rate
     from qttrag.server.metrics import Metrics
+    from qttrag.server.tracing import Tracing
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -36,16 +37,19 @@ _HEADERS = [
 
 
 class Gate:
-    """ASGI middleware: request id, keys, rate, size of the body, metrics, one line of log a request.
+    """ASGI middleware: request id, keys, rate, size of the body, metrics, a line of log and a span a request.
 
-    Nothing of a question, passage or key is logged."""
+    Nothing of a question, passage or key is logged. Probes have no spans."""
 
-    def __init__(self, app: Any, *, keys: Keys, rate: Rate, max_body_bytes: int, metrics: Metrics) -> None:
+    def __init__(
+        self, app: Any, *, keys: Keys, rate: Rate, max_body_bytes: int, metrics: Metrics, tracing: Tracing
+    ) -> None:
         self._app = app
         self._keys = keys
         self._rate = rate
         self._max_body_bytes = max_body_bytes
         self._metrics = metrics
+        self._tracing = tracing
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -55,6 +59,21 @@ class Gate:
         given = headers.get(b"x-request-id", b"").decode("latin-1")
         request_id = given if _ID.fullmatch(given) else uuid.uuid4().hex
         scope.setdefault("state", {})["request_id"] = request_id
+        if scope["path"] in _OPEN:
+            await self._serve(scope, receive, send, headers, request_id)
+            return
+        with self._tracing.request(scope["method"], headers) as about:
+            about["request_id"] = request_id
+            about["status"] = 500
+            try:
+                about["status"] = await self._serve(scope, receive, send, headers, request_id)
+            finally:
+                about["route"] = _route(scope)
+
+    async def _serve(
+        self, scope: Scope, receive: Receive, send: Send, headers: dict[bytes, bytes], request_id: str
+    ) -> int:
+        """Answer the request and return its status."""
         started, status = time.perf_counter(), 500
 
         async def answer(message: MutableMapping[str, Any]) -> None:
@@ -71,7 +90,7 @@ class Gate:
             await refuse(refusal, request_id, answer)
         finally:
             seconds = time.perf_counter() - started
-            route = getattr(scope.get("route"), "path", "unknown")
+            route = _route(scope) or "unknown"
             self._metrics.requests.labels(route, str(status)).inc()
             self._metrics.request_seconds.labels(route).observe(seconds)
             _LOG.info(
@@ -84,6 +103,7 @@ class Gate:
                     "seconds": round(seconds, 4),
                 },
             )
+        return status
 
     def _check(self, scope: Scope, headers: dict[bytes, bytes]) -> None:
         path = scope["path"]
@@ -96,6 +116,11 @@ class Gate:
         length = headers.get(b"content-length", b"0")
         if length.isdigit() and int(length) > self._max_body_bytes:
             raise _too_large(self._max_body_bytes)
+
+
+def _route(scope: Scope) -> str | None:
+    """Return the template that the path was matched to, "/v1/models/{name}"; None: to none."""
+    return getattr(scope.get("route"), "path", None)
 
 
 def _too_large(limit: int) -> Refusal:

@@ -38,5 +38,6 @@ async def choices(request: Request) -> dict[str, Any]:
     return {
         "strategies": sorted(registry.kinds("strategy")),
         "strategy": service.application.deployment.strategy,
+        "collections": service.application.collections,
         "languages": [{"code": each.code, "name": each.name} for each in LANGUAGES.values()],
     }

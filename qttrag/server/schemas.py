@@ -24,7 +24,7 @@ def _known(what: str, known: list[str]) -> AfterValidator:
 
 
 def _said(text: str) -> str:
-    if not text.strip():
+    if not text.replace("\ufeff", "").strip():
         raise ValueError("is empty")
     return text
 
@@ -35,11 +35,16 @@ def _number(value: object) -> object:
     return value
 
 
-_TEXT = Annotated[str, AfterValidator(_said), Field(json_schema_extra={"pattern": r"\S"})]
+# Separators of data are white space to Python and not to ECMA's \s, the byte order mark the other way round.
+SAYS_SOMETHING = r"[^\s\u001c-\u001f\u0085]"
+_TEXT = Annotated[str, AfterValidator(_said), Field(json_schema_extra={"pattern": SAYS_SOMETHING})]
 Whole = Annotated[int, BeforeValidator(_number), Field(strict=False)]  # in JSON 2.0 is as whole as 2
 Positive = Annotated[Whole, Field(ge=1, json_schema_extra={"minimum": 1})]
 _LANG = Annotated[str, _known("language", _CODES), Field(json_schema_extra={"enum": list[Any](_CODES)})]
 _STRATEGY = Annotated[str, _known("strategy", _STRATEGIES), Field(json_schema_extra={"enum": list[Any](_STRATEGIES)})]
+
+
+Collections = Annotated[list[str], Field(min_length=1)]
 
 
 class _Request(BaseModel):
@@ -49,12 +54,14 @@ class _Request(BaseModel):
 class AskRequest(_Request):
     """`lang`: the language to answer in; detected from the question when null. `options`: of the strategy.
 
+    `collections`: search only these of the deployment's, by their names; all of them when null.
     `deadline`: seconds after which the answer is of no use any more."""
 
     question: _TEXT = Field(examples=["핀란드의 통화는 무엇입니까?"])
     lang: _LANG | None = None
     strategy: _STRATEGY | None = None
     options: dict[str, Any] = {}
+    collections: Collections | None = None
     depth: Positive | None = None
     top_k: Positive | None = None
     deadline: float | None = Field(default=None, ge=0.1)
@@ -108,11 +115,13 @@ class CitationsOut(BaseModel):
 class AskResponse(BaseModel):
     """`abstained`: it says that the passages do not hold the answer. `degraded`: what is missing as a stage was down.
 
+    `collections`: those that were searched; null: all.
     `language_check`: off, right, cannot tell, wrong, asked again, translated."""
 
     question: str
     lang: str
     strategy: str
+    collections: list[str] | None
     answer: str
     abstained: bool
     citations: CitationsOut
@@ -124,8 +133,11 @@ class AskResponse(BaseModel):
 
 
 class RetrieveRequest(_Request):
+    """`collections`: search only these of the deployment's, by their names; all of them when null."""
+
     question: _TEXT
     lang: _LANG | None = None
+    collections: Collections | None = None
     depth: Positive | None = None
     top_k: Positive | None = None
 

@@ -75,6 +75,14 @@ def test_ask_as_json_is_one_object_with_everything(run: Any, config: Path) -> No
     assert answer["trace"]["seconds"]["retrieve"] >= 0
 
 
+def test_ask_searches_the_collections_it_is_told(run: Any, config: Path) -> None:
+    words = ["ask", QUESTION, "-c", config, "-s", "base", "--json"]
+    assert run(*words, "--collection", "mixed").json["collections"] == ["mixed"]
+    wrong = run(*words, "--collection", "mixed", "--collection", "wiki-ko")
+    assert wrong.code == 2
+    assert "unknown collection 'wiki-ko' (known: mixed)" in wrong.json["error"]["message"]
+
+
 def test_ask_takes_strategy_options_and_settings(run: Any, config: Path) -> None:
     words = ["ask", QUESTION, "-c", config, "-s", "qtt_rag", "-o", "tags=false", "--top-k", "2", "--json"]
     answer = run(*words, "--set", "answer_tokens=4").json

@@ -62,7 +62,8 @@ class _Listening(ThreadingHTTPServer):
 
 
 class Server:
-    """`replies` are given in turn, the last one for ever; `requests` are the bodies that came.
+    """`replies` are given in turn, the last one for ever; `requests` are the bodies that came, `traceparents` what
+    came with them.
 
     `metrics`: what is told under /metrics; None: there is no such page."""
 
@@ -71,6 +72,7 @@ class Server:
     ) -> None:
         self.requests: list[dict[str, Any]] = []
         self.keys: list[str | None] = []
+        self.traceparents: list[str | None] = []
         self.gone = threading.Event()
         self._replies = list(replies)
         self._lock = threading.Lock()
@@ -91,6 +93,7 @@ class Server:
             def do_POST(self) -> None:
                 body = json.loads(self.rfile.read(int(self.headers["content-length"])))
                 outer.keys.append(self.headers["authorization"])
+                outer.traceparents.append(self.headers["traceparent"])
                 reply = outer._next(body)
                 self.send_response(reply.status)
                 self.send_header("content-type", reply.kind)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -61,6 +62,18 @@ async def test_bm25_searches_only_the_pool(tmp_path: Path, tiny: Path) -> None:
     assert {hit.passage.lang for hit in hits} == {"fi"}
 
 
+async def test_terms_are_looked_for_in_the_collections_that_a_question_names(tmp_path: Path, tiny: Path) -> None:
+    deployment.build(tmp_path, tiny, n=40)
+    deployment.build(tmp_path, tiny, n=12, name="few")
+    made = BM25Retriever(collections=["mixed", "few"])
+    query = Query("Turku Helsinki Busan 1903 1917", Lang("en"))
+    few = await made.retrieve(replace(query, collections=("few",)), 100)
+    mixed = await made.retrieve(replace(query, collections=("mixed",)), 100)
+    assert few
+    assert all(int(hit.passage.passage_id.split("-")[1].split("#")[0]) < 12 for hit in few)
+    assert len(await made.retrieve(query, 100)) == len(few) + len(mixed)
+
+
 def passage(name: str) -> Passage:
     return Passage(name, name, Lang("en"))
 
@@ -91,3 +104,9 @@ async def test_a_dense_and_a_lexical_retriever_are_fused(tmp_path: Path, tiny: P
     found = {hit.passage for r in (dense, lexical) for hit in await r.retrieve(query, 10)}
     assert len(fused) == 10
     assert {hit.passage for hit in fused} <= found
+
+
+def test_of_two_retrievers_collections_can_be_chosen_if_both_let_one_choose() -> None:
+    first, second = BM25Retriever(collections=["a", "b"]), BM25Retriever(collections=["b", "c"])
+    assert HybridRetriever(first=first, second=second).collections == ["a", "b", "c"]
+    assert HybridRetriever(first=first, second=FakeRetriever([])).collections == []

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from qttrag.errors import CollectionError, ConfigError, InputError
 from qttrag.indexes import build as building
 from qttrag.indexes.recipe import load
 from qttrag.retrievers.dense import DenseRetriever
-from qttrag.types import Lang, Query
+from qttrag.types import Hit, Lang, Query
 from tests import deployment, tiny_models
 from tests.texts import LANGS, paragraph, sentences
 
@@ -28,6 +29,10 @@ def retriever(tiny: Path, *collections: str, languages: list[str] | None = None)
     return DenseRetriever(str(tiny / "encoder"), collections=list(collections), languages=languages, device="cpu")
 
 
+def _ids(hits: list[Hit]) -> list[str]:
+    return [hit.passage.passage_id for hit in hits]
+
+
 async def test_hits_come_best_first_with_ties_by_id(tmp_path: Path, tiny: Path) -> None:
     build(tmp_path, tiny, "one")
     hits = await retriever(tiny, "one").retrieve(Query("서울의 다리", KO), 20)
@@ -43,6 +48,21 @@ async def test_several_collections_are_merged_by_score(tmp_path: Path, tiny: Pat
     together = await retriever(tiny, "one", "two").retrieve(query, 10)
     expected = sorted(apart[0] + apart[1], key=lambda hit: (-hit.score, hit.passage.passage_id))[:10]
     assert together == expected
+
+
+async def test_a_question_is_searched_in_the_collections_it_names(tmp_path: Path, tiny: Path) -> None:
+    build(tmp_path, tiny, "one", 40)
+    build(tmp_path / "b", tiny, "two", 12)
+    both, query = retriever(tiny, "one", "two"), Query("서울의 다리", KO)
+    asked = [replace(query, collections=chosen) for chosen in (("two",), ("one",), ("one", "two"), None)]
+    found = await asyncio.gather(*(both.retrieve(each, 10) for each in asked))
+    alone = [await retriever(tiny, name).retrieve(query, 10) for name in ("two", "one")]
+    assert [_ids(hits) for hits in found[:2]] == [_ids(hits) for hits in alone]
+    assert _ids(found[2]) == _ids(found[3])
+
+
+def test_a_collection_given_by_its_path_is_called_as_its_folder_is(tiny: Path) -> None:
+    assert retriever(tiny, "one", "/srv/indexes/two", "./two").collections == ["one", "two"]
 
 
 async def test_the_pool_can_be_english_and_the_language_of_the_question(tmp_path: Path, tiny: Path) -> None:

@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import httpx2
 import uvicorn
@@ -20,13 +20,23 @@ from qttrag.pipeline import Stages
 from qttrag.prompts import Prompts
 from qttrag.server import create_app
 from qttrag.testing import FakeDetector, FakeGenerator, FakeReranker, FakeRetriever, FakeTagger, FakeTranslator
-from qttrag.types import Decoding, Lang, Message, Passage, Translation
+from qttrag.types import Decoding, Hit, Lang, Message, Passage, Query, Translation
 
 PASSAGES = [
     Passage("fi-1", "Helsinki on Suomen pääkaupunki.", Lang("fi"), "Helsinki"),
     Passage("ko-1", "서울은 대한민국의 수도이다.", Lang("ko"), "서울"),
     Passage("en-1", "<script>alert('x')</script> The capital is Turku.", Lang("en"), "<b>Turku</b>"),
 ]
+
+
+class DividedRetriever(FakeRetriever):
+    """Three collections, each with the passages of one language."""
+
+    collections: ClassVar[list[str]] = ["wiki-fi", "wiki-ko", "wiki-en"]
+
+    async def retrieve(self, query: Query, k: int) -> list[Hit]:
+        hits = await super().retrieve(query, k)
+        return [hit for hit in hits if query.collections is None or f"wiki-{hit.passage.lang}" in query.collections]
 
 
 class SlowGenerator(FakeGenerator):
@@ -79,11 +89,16 @@ class DownTranslator(FakeTranslator):
         raise StageUnavailable("translator", "cannot be reached")
 
 
-def application(generator: Any = None, translator: FakeTranslator | None = None, **server: Any) -> Application:
+def application(
+    generator: Any = None,
+    translator: FakeTranslator | None = None,
+    retriever: type[FakeRetriever] = FakeRetriever,
+    **server: Any,
+) -> Application:
     """An application of fakes; `server`: its limits."""
     deployment = Deployment(retriever={"kind": "fake"}, generator={"kind": "fake"}, server=server)  # type: ignore[arg-type]
     stages = Stages(
-        retriever=FakeRetriever(PASSAGES),
+        retriever=retriever(PASSAGES),
         reranker=FakeReranker(),
         translator=translator or FakeTranslator(),
         tagger=FakeTagger(),

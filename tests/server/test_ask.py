@@ -13,6 +13,7 @@ import pytest
 from tests.server.running import (
     BrokenGenerator,
     BrokenOffOnce,
+    DividedRetriever,
     DownTranslator,
     Running,
     SlowGenerator,
@@ -62,6 +63,7 @@ def test_sizes_are_the_clients_within_the_limits(service: Running) -> None:
     ("body", "status", "word"),
     [
         ({"question": "  "}, 422, "empty"),
+        ({"question": "\x1d\ufeff"}, 422, "empty"),
         ({"question": "x" * 2001}, 422, "2001 characters"),
         ({"question": "hei", "strategy": "qtt_rga"}, 422, "did you mean 'qtt_rag'"),
         ({"question": "hei", "lang": "klingon"}, 422, "klingon"),
@@ -173,3 +175,48 @@ def test_a_translator_that_is_down_degrades_the_answer_and_it_says_so() -> None:
     assert answer["answer"]
     assert "translator" in answer["degraded"][0]
     assert "qttrag_answers_degraded_total 1.0" in figures
+
+
+@pytest.fixture(scope="module")
+def divided() -> Iterator[Running]:
+    with running(application(retriever=DividedRetriever)) as up:
+        yield up
+
+
+@pytest.mark.parametrize("path", ["ask", "retrieve"])
+def test_only_the_collections_that_a_request_names_are_searched(divided: Running, path: str) -> None:
+    body = {"question": "hei", "collections": ["wiki-ko", "wiki-fi"]}
+    found = divided.client.post(f"/v1/{path}", json=body).json()
+    assert {passage["lang"] for passage in found["passages"]} == {"fi", "ko"}
+
+
+def test_an_answer_tells_the_collections_that_were_searched(divided: Running) -> None:
+    assert divided.ask(collections=["wiki-ko", "wiki-fi"]).json()["collections"] == ["wiki-fi", "wiki-ko"]
+    assert divided.ask().json()["collections"] is None
+
+
+@pytest.mark.parametrize("path", ["ask", "retrieve"])
+@pytest.mark.parametrize(
+    ("names", "words"),
+    [
+        (
+            ["wiki-fi", "wiki-kr"],
+            "unknown collection 'wiki-kr'; did you mean 'wiki-ko'? (known: wiki-en, wiki-fi,",
+        ),
+        ([], "`collections`: List should have at least 1 item"),
+    ],
+)
+def test_collections_that_there_are_not_are_refused(divided: Running, path: str, names: list[str], words: str) -> None:
+    answer = divided.client.post(f"/v1/{path}", json={"question": "hei", "collections": names})
+    assert answer.status_code == 422
+    assert words in answer.json()["error"]["message"]
+
+
+def test_a_deployment_without_a_choice_of_collections_says_so(service: Running) -> None:
+    answer = service.ask(collections=["wiki-fi"])
+    assert answer.status_code == 422
+    assert "does not let a question choose `collections`" in answer.json()["error"]["message"]
+
+
+def test_the_page_learns_what_collections_there_are(divided: Running) -> None:
+    assert divided.client.get("/v1/choices").json()["collections"] == ["wiki-fi", "wiki-ko", "wiki-en"]

@@ -9,7 +9,7 @@ import pytest
 from openai.types.chat import ChatCompletionMessageParam
 
 from qttrag.testing import FakeGenerator
-from tests.server.running import BrokenGenerator, BrokenOffOnce, Running, application, running
+from tests.server.running import BrokenGenerator, BrokenOffOnce, DividedRetriever, Running, application, running
 
 ASKED: list[ChatCompletionMessageParam] = [{"role": "user", "content": "Mikä on pääkaupunki?"}]
 
@@ -113,3 +113,34 @@ def test_a_generator_that_dies_is_an_error_in_both_ways() -> None:
 def test_a_stream_that_begins_anew_is_an_error_for_clients_that_cannot_take_back() -> None:
     with running(application(BrokenOffOnce())) as up, pytest.raises(openai.APIError, match="ask again"):
         list(client_of(up).chat.completions.create(model="base", messages=ASKED, stream=True))
+
+
+def test_a_chat_may_name_collections() -> None:
+    with running(application(retriever=DividedRetriever)) as up:
+        client = client_of(up)
+        named = {"collections": ["wiki-ko"]}
+        made = client.chat.completions.create(model="base", messages=ASKED, extra_body=named)
+        assert made.model_extra is not None
+        assert [passage["lang"] for passage in made.model_extra["qttrag"]["passages"]] == ["ko"]
+        with pytest.raises(openai.UnprocessableEntityError, match="unknown collection 'nowhere'"):
+            client.chat.completions.create(model="base", messages=ASKED, extra_body={"collections": ["nowhere"]})
+
+
+def test_the_last_question_of_the_user_is_answered_whatever_comes_after_it() -> None:
+    generator = FakeGenerator(lambda messages: "Helsinki")
+    turns: list[ChatCompletionMessageParam] = [
+        *ASKED,
+        {"role": "assistant", "content": "Turku"},
+        {"role": "system", "content": "Be brief."},
+        {"role": "user", "content": " "},
+    ]
+    with running(application(generator)) as up:
+        made = client_of(up).chat.completions.create(model="base", messages=turns)
+    assert made.model_extra is not None
+    assert made.model_extra["qttrag"]["question"] == ASKED[0]["content"]
+    assert len(generator.seen) == 1
+
+
+def test_a_chat_without_a_question_is_refused(client: openai.OpenAI) -> None:
+    with pytest.raises(openai.BadRequestError, match="with a question"):
+        client.chat.completions.create(model="base", messages=[{"role": "assistant", "content": "Turku"}])

@@ -15,7 +15,7 @@ from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.wait import WebDriverWait
 
 from qttrag.testing import FakeGenerator
-from tests.server.running import BrokenGenerator, Running, SlowGenerator, application, running
+from tests.server.running import BrokenGenerator, DividedRetriever, Running, SlowGenerator, application, running
 
 pytestmark = pytest.mark.skipif(
     not shutil.which("chromium") or not shutil.which("chromedriver"),
@@ -114,6 +114,58 @@ def test_a_link_reproduces_a_question(browser: webdriver.Chrome, service: Runnin
     again.until(lambda: again.one("#status").text == "Done.")
     assert again.one("#question").get_attribute("value") == QUESTION
     assert len(again.all("article")) == 2
+
+
+@pytest.fixture(scope="module")
+def divided() -> Iterator[Running]:
+    with running(application(retriever=DividedRetriever)) as up:
+        yield up
+
+
+def _langs(page: Page) -> list[str]:
+    return [card.text.split(" · ")[0] for card in page.all(".passages h3 small")]
+
+
+def test_collections_are_chosen_by_keyboard_and_kept_in_the_link(browser: webdriver.Chrome, divided: Running) -> None:
+    page = Page(browser, divided.url)
+    boxes = page.all("#collections input")
+    assert [box.accessible_name for box in boxes] == ["wiki-fi", "wiki-ko", "wiki-en"]
+    assert [box.is_selected() for box in boxes] == [True] * 3
+    assert page.one("#which").accessible_name == "Collections (only these are searched)"
+    boxes[0].send_keys(Keys.SPACE)
+    boxes[2].send_keys(Keys.SPACE)
+    page.ask()
+    assert _langs(page) == ["ko"]
+    again = Page(browser, divided.url, browser.current_url.removeprefix(divided.url))
+    again.until(lambda: again.one("#status").text == "Done.")
+    assert [box.is_selected() for box in again.all("#collections input")] == [False, True, False]
+    assert _langs(again) == ["ko"]
+
+
+def test_with_all_collections_chosen_the_link_names_none(browser: webdriver.Chrome, divided: Running) -> None:
+    page = Page(browser, divided.url)
+    page.ask()
+    assert len(_langs(page)) == 3
+    assert "c=" not in browser.current_url
+
+
+def test_without_a_collection_nothing_is_asked(browser: webdriver.Chrome, divided: Running) -> None:
+    page = Page(browser, divided.url)
+    for box in page.all("#collections input"):
+        box.click()
+    page.one("#question").send_keys(QUESTION, Keys.CONTROL, Keys.ENTER)
+    assert page.one("#status").text == "Choose at least one collection."
+    assert not page.all("article")
+
+
+def test_a_link_that_names_a_collection_which_is_not_here_says_so(browser: webdriver.Chrome, divided: Running) -> None:
+    page = Page(browser, divided.url, "/#q=hei&s=base&c=wiki-ko&c=gone")
+    page.until(lambda: page.one("#status").text == "The link names collections that are not here: gone.")
+    assert not page.all("article")
+
+
+def test_where_there_is_no_choice_of_collections_none_is_shown(browser: webdriver.Chrome, service: Running) -> None:
+    assert not Page(browser, service.url).one("#which").is_displayed()
 
 
 def test_earlier_questions_are_kept_in_the_browser_and_can_be_forgotten(

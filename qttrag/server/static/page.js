@@ -52,9 +52,9 @@ class Column {
       make("h2", { textContent: strategy }), this.answer, this.notes, this.times, this.passages);
   }
 
-  async ask(question, lang, signal) {
+  async ask(wanted, signal) {
     try {
-      const body = JSON.stringify({ question, strategy: this.strategy, stream: true, ...(lang ? { lang } : {}) });
+      const body = JSON.stringify({ ...wanted, strategy: this.strategy, stream: true });
       const response = await fetch("/v1/ask", { method: "POST", headers: headers(), body, signal });
       if (!response.ok) throw await problem(response);
       for await (const { kind, data } of events(response)) this.take(kind, data);
@@ -161,23 +161,33 @@ class Column {
   }
 }
 
+const boxes = (id) => [...byId(id).querySelectorAll("input")];
+const checked = (id) => boxes(id).filter((box) => box.checked).map((box) => box.value);
+
+function fill(id, names, isChecked) {
+  byId(id).replaceChildren(...names.map((name) =>
+    make("label", {}, make("input", { type: "checkbox", value: name, checked: isChecked(name) }), ` ${name}`)));
+}
+
 async function ask() {
   const question = byId("question").value.trim();
-  const chosen = [...byId("strategies").querySelectorAll("input:checked")].map((box) => box.value);
+  const chosen = checked("strategies"), collections = checked("collections");
   if (!question || running) return;
-  if (!chosen.length) {
-    byId("status").textContent = "Choose at least one strategy.";
+  if (!chosen.length || (boxes("collections").length && !collections.length)) {
+    byId("status").textContent = `Choose at least one ${chosen.length ? "collection" : "strategy"}.`;
     return;
   }
-  const lang = byId("lang").value;
+  const lang = byId("lang").value, some = collections.length < boxes("collections").length;
+  const wanted = { question, ...(lang ? { lang } : {}), ...(some ? { collections } : {}) };
   const link = new URLSearchParams({ q: question, s: chosen.join(","), ...(lang ? { l: lang } : {}) });
+  if (some) for (const name of collections) link.append("c", name);
   history.replaceState(null, "", `#${link}`);
   remember(question, String(link));
   const columns = chosen.map((strategy) => new Column(strategy));
   byId("answers").replaceChildren(...columns.map((column) => column.element));
   running = new AbortController();
   working(true);
-  await Promise.all(columns.map((column) => column.ask(question, lang, running.signal)));
+  await Promise.all(columns.map((column) => column.ask(wanted, running.signal)));
   running = null;
   working(false);
 }
@@ -210,9 +220,13 @@ function fromLink() {
   if (!link.has("q")) return false;
   byId("question").value = link.get("q");
   byId("lang").value = link.get("l") ?? "";
-  const wanted = new Set((link.get("s") ?? "").split(","));
-  for (const box of byId("strategies").querySelectorAll("input")) box.checked = wanted.has(box.value);
-  return true;
+  const wanted = new Set((link.get("s") ?? "").split(",")), named = new Set(link.getAll("c"));
+  for (const box of boxes("strategies")) box.checked = wanted.has(box.value);
+  const here = new Set(boxes("collections").map((box) => box.value));
+  const missing = [...named].filter((name) => !here.has(name));
+  for (const box of boxes("collections")) box.checked = !named.size || missing.length > 0 || named.has(box.value);
+  if (missing.length) byId("status").textContent = `The link names collections that are not here: ${missing.join(", ")}.`;
+  return !missing.length;
 }
 
 async function choices() {
@@ -221,11 +235,10 @@ async function choices() {
     byId("status").textContent = (await problem(response)).message;
     return false;
   }
-  const { strategies, strategy, languages } = await response.json();
-  byId("strategies").replaceChildren(...strategies.map((name) => {
-    const box = make("input", { type: "checkbox", value: name, checked: name === strategy });
-    return make("label", {}, box, ` ${name}`);
-  }));
+  const { strategies, strategy, collections, languages } = await response.json();
+  fill("strategies", strategies, (name) => name === strategy);
+  byId("which").hidden = collections.length < 2;
+  fill("collections", collections, () => true);
   for (const { code, name } of languages) byId("lang").append(make("option", { value: code, textContent: `${name} (${code})` }));
   return true;
 }
