@@ -8,7 +8,6 @@ import asyncio
 import os
 import signal
 import statistics
-import tempfile
 import time
 import urllib.request
 from collections import Counter
@@ -20,17 +19,17 @@ from typing import Any, TypeVar
 
 import typer
 
+from benchmarks.suites import prepared
 from qttrag.application import Application
 from qttrag.cli.output import console, table
 from qttrag.errors import StageError
 from qttrag.generators.openai import OpenAIGenerator
-from qttrag.loading import quiet
 from qttrag.prompts import Prompts, TagPrompt
 from qttrag.stages import Generator
 from qttrag.taggers.verdicts import KEYS, SCHEMA, parse
 from qttrag.trace import Trace
 from qttrag.types import Answer, Decoding, Lang, Message
-from tests import deployment, tiny_models
+from tests import deployment
 from tests.generators.test_servers import free_port
 from tests.texts import sentences
 from tests.vllm import serving
@@ -63,12 +62,7 @@ class Served:
 @contextmanager
 def served() -> Iterator[Served]:
     bin_folder = Path(os.environ["QTTRAG_VLLM"]).resolve() / "bin"
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        os.environ |= {"QTTRAG_HOME": name, "HF_HUB_OFFLINE": "1"}
-        quiet()
-        for kind in ("encoder", "reranker", "nllb", "llama"):
-            getattr(tiny_models, f"make_{kind}")(folder / kind)
+    with prepared(passages=400) as folder:
         spec = serving.spec_of(folder / "llama", free_port())
         start = time.perf_counter()
         serving.start(spec, folder, bin_folder)
@@ -169,8 +163,6 @@ async def _measure_verdicts(server: Served, n: int, few: int, rounds: int) -> No
 
 
 def _application(server: Served, **generator: Any) -> Application:
-    if not (server.folder / "indexes").exists():
-        deployment.build(server.folder, server.folder, n=400)
     path = deployment.write_deployment(
         server.folder, server.folder, generator={**server.spec, **generator}, cache={"enabled": False}
     )

@@ -13,13 +13,12 @@ from tests import deployment, tiny_models
 
 
 @contextmanager
-def prepared() -> Iterator[Path]:
-    """Yield a folder that is QTTRAG_HOME, with the models and the built collection in it."""
+def prepared(*, passages: int = 40) -> Iterator[Path]:
+    """Yield a folder that is QTTRAG_HOME, with the models and the built collection of so many passages in it."""
     with TemporaryDirectory() as name:
         folder = Path(name)
         os.environ |= {"QTTRAG_HOME": name, "HF_HUB_OFFLINE": "1"}
         quiet()
-        for kind in ("encoder", "reranker", "nllb", "llama"):
-            getattr(tiny_models, f"make_{kind}")(folder / kind)
-        deployment.build(folder, folder)
+        tiny_models.make_all(folder)
+        deployment.build(folder, folder, n=passages)
         yield folder

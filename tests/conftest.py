@@ -17,10 +17,7 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from tests import tiny_models
 
     root = tmp_path_factory.mktemp("tiny")
-    tiny_models.make_encoder(root / "encoder")
-    tiny_models.make_reranker(root / "reranker")
-    tiny_models.make_nllb(root / "nllb")
-    tiny_models.make_llama(root / "llama")
+    tiny_models.make_all(root)
     return root
 
 

@@ -34,7 +34,7 @@ def write_suite(folder: Path, tiny: Path, *, n: int = 4, **changes: Any) -> Path
         "datasets": {"mine": {"kind": "jsonl", "file": "./questions.jsonl", "langs": ["ko", "fi"]}},
         "strategies": {name: {} for name in STRATEGIES},
         "headline": {"of": "qtt_rag", "over": "cross_rag"},
-        "in_flight": 1,  # an untrained model's words hang on the last bit, and that on what shares a batch
+        "in_flight": 1,  # an untrained translator does not end, and where it is cut hangs on what shares its batch
         **changes,
     }
     path = folder / "tiny.yaml"

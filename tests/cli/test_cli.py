@@ -60,14 +60,14 @@ def test_ask_shows_answer_passages_scores_and_times(run: Any, config: Path) -> N
     shown = run("ask", QUESTION, "-c", config)
     assert shown.code == 0
     assert re.search(r"sem +gram +flu +title", shown.out)
-    assert re.search(r"(en|fi|zh)→ +-?\d+\.\d{3} +(\d\.\d +\d\.\d +\d\.\d|none)", shown.out)  # the tagger is untrained
+    assert re.search(r"(en|fi|zh)→ +-?\d+\.\d{3} +\d\.\d +\d\.\d +\d\.\d", shown.out)
     assert re.search(r"\d+\.\d\d s: .*retrieve \d.*translate \d.*tag \d.*answer \d", shown.out.replace("\n", " "))
 
 
 def test_ask_as_json_is_one_object_with_everything(run: Any, config: Path) -> None:
     answer = run("ask", QUESTION, "-c", config, "--json").json
     assert (answer["lang"], answer["strategy"], answer["question"]) == ("ko", "qtt_rag", QUESTION)
-    assert isinstance(answer["answer"], str)
+    assert answer["answer"]
     assert len(answer["passages"]) == 5
     translated = [passage for passage in answer["passages"] if passage["translation"]]
     assert translated

@@ -11,7 +11,6 @@ import pytest
 from scipy import stats
 
 from qttrag import resources
-from qttrag.cli import main
 from qttrag.errors import InputError
 from qttrag.evaluation import tagging
 from qttrag.evaluation.trec import read_run
@@ -19,24 +18,6 @@ from qttrag.types import QualityScores, Verdict
 from tests import deployment, suite
 
 RUNS = Path(__file__).parents[3] / "shared" / "data" / "runs"
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Any:
-    """Run `qttrag eval` with the given words; return the exit code and what was printed, read as JSON if it is."""
-    monkeypatch.setenv("COLUMNS", "250")
-
-    def call(*words: str | Path) -> tuple[int, Any, str]:
-        monkeypatch.setattr("sys.argv", ["qttrag", "eval", *map(str, words)])
-        code = 0
-        try:
-            main()
-        except SystemExit as end:
-            code = int(end.code or 0)
-        out, err = capsys.readouterr()
-        return code, json.loads(out) if "--json" in words and not code else out, err
-
-    return call
 
 
 @pytest.mark.skipif(not RUNS.exists(), reason="the published runs are not here")

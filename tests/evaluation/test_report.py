@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 
-from qttrag.cli import main
 from qttrag.errors import ConfigError
 from qttrag.evaluation import charts, report, runs, scoring
 from qttrag.evaluation.measures import MEASURES, Answered, measure
@@ -241,22 +240,6 @@ def test_reported_figures_with_a_hole_are_refused(tmp_path: Path) -> None:
         report.reported(str(tmp_path / "r.yaml"))
 
 
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Any:
-    monkeypatch.setenv("COLUMNS", "200")
-
-    def call(*words: str | Path) -> tuple[int, str, str]:
-        monkeypatch.setattr("sys.argv", ["qttrag", "eval", *map(str, words)])
-        code = 0
-        try:
-            main()
-        except SystemExit as end:
-            code = int(end.code or 0)
-        return code, *capsys.readouterr()
-
-    return call
-
-
 def test_score_prints_the_tables_and_what_they_leave_out(run: Any, made: runs.Run) -> None:
     code, out, _ = run("score", made.folder)
     assert code == 0
@@ -269,7 +252,7 @@ def test_score_prints_the_tables_and_what_they_leave_out(run: Any, made: runs.Ru
 
 def test_score_as_json_is_what_scores_json_holds(run: Any, made: runs.Run) -> None:
     _, out, _ = run("score", made.folder, "--json")
-    assert json.loads(out) == json.loads((made.folder / "scores.json").read_text("utf-8"))
+    assert out == json.loads((made.folder / "scores.json").read_text("utf-8"))
 
 
 def test_compare_says_how_two_runs_differ(run: Any, made: runs.Run, tmp_path: Path) -> None:
@@ -286,7 +269,7 @@ def test_show_tells_all_about_one_question(run: Any, made: runs.Run) -> None:
     assert "references: 서울특별시" in out
     assert "failed: StageError" in out
     assert "made ko · own · qtt_rag" in out
-    assert json.loads(run("show", made.folder, "-q", "1", "--json")[1])["made ko"]["answers"][1]["text"] == "서울특별시"
+    assert run("show", made.folder, "-q", "1", "--json")[1]["made ko"]["answers"][1]["text"] == "서울특별시"
 
 
 def test_what_is_not_there_is_named(run: Any, made: runs.Run) -> None:
