@@ -1,20 +1,22 @@
 """What the service costs beside the models, and what it does when asked more than it can answer.
 
-python benchmarks/service.py                  overhead at 1, 64, 256 requests in flight, models that answer at once
-python benchmarks/service.py --overload 180   four times the load it can serve, for 180 s
+python -m benchmarks.service                  overhead at 1, 64, 256 requests in flight, models that answer at once
+python -m benchmarks.service --overload 180   four times the load it can serve, for 180 s
+python -m benchmarks.service --batching       questions a second at 1, 8, 64 in flight, the demo's models (`make demo`)
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import itertools
 import multiprocessing
 import multiprocessing.process
 import resource
 import statistics
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import httpx2
@@ -22,6 +24,8 @@ import uvicorn
 from rich.console import Console
 from rich.table import Table
 
+from demo.corpus import questions
+from qttrag import config
 from qttrag.application import Application
 from qttrag.config import Deployment
 from qttrag.pipeline import Stages
@@ -35,6 +39,7 @@ PORT = 8977
 URL = f"http://127.0.0.1:{PORT}"
 PASSAGES = [Passage(f"en-{n}", f"Passage number {n} of a made-up collection.", Lang("en"), "T") for n in range(5)]
 IN_FLIGHT = 16
+QUESTION = "Mikä on sauna?"
 
 
 class SlowGenerator(FakeGenerator):
@@ -53,8 +58,15 @@ def serve(generator: Generator, queue: int) -> None:
     stages = Stages(
         FakeRetriever(PASSAGES), FakeReranker(), FakeTranslator(), FakeTagger(), generator, prompts=Prompts()
     )
-    served = create_app(application=Application(deployment, stages, FakeDetector("fi"), None, []))
-    uvicorn.run(served, port=PORT, log_level="critical", backlog=4096)
+    run(Application(deployment, stages, FakeDetector("fi"), None, []))
+
+
+def serve_demo() -> None:
+    run(Application.open(config.load("demo", {"cache": {"enabled": False}, "server": {"in_flight": 64}})))
+
+
+def run(application: Application) -> None:
+    uvicorn.run(create_app(application=application), port=PORT, log_level="critical", backlog=4096)
 
 
 class Served(NamedTuple):
@@ -63,18 +75,18 @@ class Served(NamedTuple):
     retry_after: str | None
 
 
-async def ask(client: httpx2.AsyncClient) -> Served:
+async def ask(client: httpx2.AsyncClient, question: str = QUESTION) -> Served:
     started = time.perf_counter()
-    answer = await client.post("/v1/ask", json={"question": "Mikä on sauna?"})
+    answer = await client.post("/v1/ask", json={"question": question})
     return Served(answer.status_code, time.perf_counter() - started, answer.headers.get("retry-after"))
 
 
-async def closed_loop(client: httpx2.AsyncClient, clients: int, requests: int) -> tuple[list[Served], float]:
-    """Ask `requests` times from `clients` that each wait for their answer; return what came and the seconds in all."""
-    left = iter(range(requests))
+async def closed_loop(client: httpx2.AsyncClient, clients: int, asked: Iterable[str]) -> tuple[list[Served], float]:
+    """Ask from `clients` that each wait for their answer; return what came and the seconds in all."""
+    left = iter(asked)
 
     async def one() -> list[Served]:
-        return [await ask(client) for _ in left]
+        return [await ask(client, question) for question in left]
 
     started = time.perf_counter()
     found = await asyncio.gather(*(one() for _ in range(clients)))
@@ -90,11 +102,11 @@ async def overhead(console: Console, rounds: int) -> None:
         "in flight", "p50 ms", "p99 ms", "requests/s", title=f"models that answer at once, median of {rounds}"
     )
     async with client() as http:
-        await closed_loop(http, 8, 200)
+        await closed_loop(http, 8, [QUESTION] * 200)
         for clients in (1, 64, 256):
             rows = []
             for _ in range(rounds):
-                found, seconds = await closed_loop(http, clients, max(300, clients * 8))
+                found, seconds = await closed_loop(http, clients, [QUESTION] * max(300, clients * 8))
                 assert all(each.status == 200 for each in found)
                 times = [each.seconds for each in found]
                 rows.append((1e3 * quantile(times, 0.5), 1e3 * quantile(times, 0.99), len(found) / seconds))
@@ -117,10 +129,28 @@ async def streams(console: Console, count: int) -> None:
     console.print(f"{count} streams at once: {whole} came to their end, in {time.perf_counter() - started:.1f} s")
 
 
+async def batching(console: Console, rounds: int) -> None:
+    """Ask the same questions one, eight and all at a time, in turn."""
+    asked = [question.text for question in itertools.islice(questions("test"), 64)]
+    rates: dict[int, list[float]] = {1: [], 8: [], 64: []}
+    async with client() as http:
+        await closed_loop(http, 8, asked[:8])
+        for _ in range(rounds):
+            for clients, found in rates.items():
+                served, seconds = await closed_loop(http, clients, asked)
+                assert all(each.status == 200 for each in served)
+                found.append(len(served) / seconds)
+    table = Table("in flight", "questions/s", "times one", title=f"the demo's models, median of {rounds}")
+    for clients, found in rates.items():
+        times = statistics.median(each / alone for each, alone in zip(found, rates[1], strict=True))
+        table.add_row(str(clients), f"{statistics.median(found):.1f}", f"{times:.1f}")
+    console.print(table)
+
+
 async def overload(console: Console, process: multiprocessing.process.BaseProcess, seconds: float) -> None:
     capacity = IN_FLIGHT / SlowGenerator.seconds
     async with client() as http:
-        found, _ = await closed_loop(http, IN_FLIGHT, IN_FLIGHT * 30)
+        found, _ = await closed_loop(http, IN_FLIGHT, [QUESTION] * (IN_FLIGHT * 30))
         at_capacity = quantile([each.seconds for each in found], 0.99)
         before, tasks, started = memory(process), set[asyncio.Task[Served]](), time.perf_counter()
         served: list[Served] = []
@@ -160,31 +190,38 @@ async def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--streams", type=int, default=300)
     parser.add_argument("--overload", type=float, metavar="SECONDS", help="instead, ask more than can be served")
+    parser.add_argument("--batching", action="store_true", help="instead, ask the demo's models")
     given = parser.parse_args()
     console = Console()
     slow = given.overload is not None
     arguments = (SlowGenerator(), IN_FLIGHT // 2) if slow else (FakeGenerator(), 1024)
-    process = multiprocessing.get_context("fork").Process(target=serve, args=arguments, daemon=True)
+    start = multiprocessing.get_context("spawn").Process
+    process = start(target=serve_demo) if given.batching else start(target=serve, args=arguments)
+    process.daemon = True
     process.start()
     try:
         await up()
-        if slow:
+        if given.batching:
+            await batching(console, given.rounds)
+        elif slow:
             await overload(console, process, given.overload)
         else:
             await overhead(console, given.rounds)
             await streams(console, given.streams)
     finally:
         process.terminate()
+        process.join()
 
 
 async def up() -> None:
     async with client() as http:
-        for _ in range(200):
+        for _ in range(1200):
             try:
-                await http.get("/livez")
-                return
+                if (await http.get("/readyz")).status_code == 200:
+                    return
             except httpx2.TransportError:
-                await asyncio.sleep(0.05)
+                pass
+            await asyncio.sleep(0.05)
     raise SystemExit("the service did not come up")
 
 
