@@ -17,7 +17,7 @@ BLOCK = 12_288  # vectors made at once
 _PAGE = 6
 _FIELDS = 200
 _PER_TOPIC = 200
-_TOPICS = 20_000
+_TOPICS = 200_000
 _SHARES = {"all": 0.40, "field": 0.16, "topic": 0.24, "page": 0.08, "own": 0.12}  # of the squared length
 _NEAR = (0.60, 0.76)  # cosines of a question with the passage it is made of
 

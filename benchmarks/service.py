@@ -1,6 +1,6 @@
 """What the service costs beside the models, and what it does when asked more than it can answer.
 
-python -m benchmarks.service                  overhead at 1, 64, 256 requests in flight, models that answer at once
+python -m benchmarks.service                  overhead at 1, 64, 256 requests in flight; open streams
 python -m benchmarks.service --overload 180   four times the load it can serve, for 180 s
 python -m benchmarks.service --batching       questions a second at 1, 8, 64 in flight, the demo's models (`make demo`)
 """
@@ -11,12 +11,13 @@ import argparse
 import asyncio
 import itertools
 import multiprocessing
-import multiprocessing.process
 import resource
 import statistics
 import time
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager
+from multiprocessing.process import BaseProcess
 from typing import NamedTuple
 
 import httpx2
@@ -31,29 +32,30 @@ from qttrag.config import Deployment
 from qttrag.pipeline import Stages
 from qttrag.prompts import Prompts
 from qttrag.server import create_app
-from qttrag.stages import Generator
 from qttrag.testing import FakeDetector, FakeGenerator, FakeReranker, FakeRetriever, FakeTagger, FakeTranslator
 from qttrag.types import Decoding, Lang, Message, Passage
 
 PORT = 8977
 URL = f"http://127.0.0.1:{PORT}"
 PASSAGES = [Passage(f"en-{n}", f"Passage number {n} of a made-up collection.", Lang("en"), "T") for n in range(5)]
-IN_FLIGHT = 16
+IN_FLIGHT, SECONDS = 16, 0.1  # of what is asked more than it can serve
 QUESTION = "Mikä on sauna?"
 
 
 class SlowGenerator(FakeGenerator):
     """Answers after `seconds`."""
 
-    seconds = 0.1
+    seconds: float
 
     async def generate(self, messages: Sequence[Message], decoding: Decoding):  # type: ignore[no-untyped-def]
         await asyncio.sleep(self.seconds)
         yield "42"
 
 
-def serve(generator: Generator, queue: int) -> None:
-    limits = {"in_flight": IN_FLIGHT, "queue": queue}
+def serve(seconds: float, in_flight: int, queue: int) -> None:
+    generator = SlowGenerator()
+    generator.seconds = seconds
+    limits = {"in_flight": in_flight, "queue": queue}
     deployment = Deployment(retriever={"kind": "fake"}, generator={"kind": "fake"}, server=limits)  # type: ignore[arg-type]
     stages = Stages(
         FakeRetriever(PASSAGES), FakeReranker(), FakeTranslator(), FakeTagger(), generator, prompts=Prompts()
@@ -81,15 +83,20 @@ async def ask(client: httpx2.AsyncClient, question: str = QUESTION) -> Served:
     return Served(answer.status_code, time.perf_counter() - started, answer.headers.get("retry-after"))
 
 
-async def closed_loop(client: httpx2.AsyncClient, clients: int, asked: Iterable[str]) -> tuple[list[Served], float]:
-    """Ask from `clients` that each wait for their answer; return what came and the seconds in all."""
+async def closed_loop(
+    client: httpx2.AsyncClient, clients: int, asked: Iterable[str], *, within: float = 0.0
+) -> tuple[list[Served], float]:
+    """Ask from `clients` that each wait for their answer; return what came and the seconds in all.
+
+    They begin one after another `within` so many seconds, so that they do not all ask at the same moment."""
     left = iter(asked)
 
-    async def one() -> list[Served]:
+    async def one(number: int) -> list[Served]:
+        await asyncio.sleep(within * number / clients)
         return [await ask(client, question) for question in left]
 
     started = time.perf_counter()
-    found = await asyncio.gather(*(one() for _ in range(clients)))
+    found = await asyncio.gather(*map(one, range(clients)))
     return [each for some in found for each in some], time.perf_counter() - started
 
 
@@ -97,18 +104,19 @@ def quantile(seconds: Sequence[float], share: float) -> float:
     return sorted(seconds)[min(len(seconds) - 1, int(share * len(seconds)))]
 
 
-async def overhead(console: Console, rounds: int) -> None:
-    table = Table(
-        "in flight", "p50 ms", "p99 ms", "requests/s", title=f"models that answer at once, median of {rounds}"
-    )
+async def overhead(console: Console, rounds: int, models: float) -> None:
+    """Say how much longer than the models' own seconds an answer takes."""
+    title = f"beside models that take {models:g} s, median of {rounds}"
+    table = Table("in flight", "p50 ms", "p99 ms", "requests/s", title=title)
     async with client() as http:
-        await closed_loop(http, 8, [QUESTION] * 200)
+        await closed_loop(http, 64, [QUESTION] * 256)
         for clients in (1, 64, 256):
             rows = []
             for _ in range(rounds):
-                found, seconds = await closed_loop(http, clients, [QUESTION] * max(300, clients * 8))
+                asked = [QUESTION] * (clients * 8 if models else max(300, clients * 8))
+                found, seconds = await closed_loop(http, clients, asked, within=models)
                 assert all(each.status == 200 for each in found)
-                times = [each.seconds for each in found]
+                times = [each.seconds - models for each in found]
                 rows.append((1e3 * quantile(times, 0.5), 1e3 * quantile(times, 0.99), len(found) / seconds))
             table.add_row(str(clients), *(f"{statistics.median(column):.1f}" for column in zip(*rows, strict=True)))
     console.print(table)
@@ -147,18 +155,20 @@ async def batching(console: Console, rounds: int) -> None:
     console.print(table)
 
 
-async def overload(console: Console, process: multiprocessing.process.BaseProcess, seconds: float) -> None:
-    capacity = IN_FLIGHT / SlowGenerator.seconds
+async def overload(console: Console, process: BaseProcess, seconds: float) -> None:
+    capacity = IN_FLIGHT / SECONDS
     async with client() as http:
         found, _ = await closed_loop(http, IN_FLIGHT, [QUESTION] * (IN_FLIGHT * 30))
         at_capacity = quantile([each.seconds for each in found], 0.99)
-        before, tasks, started = memory(process), set[asyncio.Task[Served]](), time.perf_counter()
+        held, tasks, started = [memory(process)], set[asyncio.Task[Served]](), time.perf_counter()
         served: list[Served] = []
         while (now := time.perf_counter() - started) < seconds:
             while len(served) + len(tasks) < 4 * capacity * now:
                 tasks.add(asyncio.create_task(ask(http)))
             done, tasks = await asyncio.wait(tasks, timeout=0.01) if tasks else (set(), tasks)
             served += [task.result() for task in done]
+            if now > seconds * len(held) / 6:
+                held.append(memory(process))
         served += await asyncio.gather(*tasks)
     admitted = [each.seconds for each in served if each.status == 200]
     told = Counter(each.status for each in served)
@@ -170,11 +180,11 @@ async def overload(console: Console, process: multiprocessing.process.BaseProces
         f"asked {rate:.0f} times a second for {seconds:g} s, {rate / capacity:.1f} times what {IN_FLIGHT} at once can "
         f"serve: {dict(told)}; {told_when} of {len(refused)} refusals with Retry-After\n"
         f"p99 of the admitted {slowest:.3f} s, at capacity {at_capacity:.3f} s: {slowest / at_capacity:.1f} times; "
-        f"memory {before:.0f} -> {memory(process):.0f} MiB"
+        f"MiB of memory, six times: " + " ".join(f"{each:.0f}" for each in [*held, memory(process)])
     )
 
 
-def memory(process: multiprocessing.process.BaseProcess) -> float:
+def memory(process: BaseProcess) -> float:
     """Return the resident memory of a process in MiB."""
     with open(f"/proc/{process.pid}/statm", encoding="ascii") as stream:  # noqa: PTH123
         return int(stream.read().split()[1]) * resource.getpagesize() / 2**20
@@ -193,21 +203,28 @@ async def main() -> None:
     parser.add_argument("--batching", action="store_true", help="instead, ask the demo's models")
     given = parser.parse_args()
     console = Console()
-    slow = given.overload is not None
-    arguments = (SlowGenerator(), IN_FLIGHT // 2) if slow else (FakeGenerator(), 1024)
-    start = multiprocessing.get_context("spawn").Process
-    process = start(target=serve_demo) if given.batching else start(target=serve, args=arguments)
-    process.daemon = True
+    if given.batching:
+        async with running(serve_demo):
+            await batching(console, given.rounds)
+    elif given.overload is not None:
+        async with running(serve, SECONDS, IN_FLIGHT, IN_FLIGHT // 2) as process:
+            await overload(console, process, given.overload)
+    else:
+        async with running(serve, 0.0, 256, 1024):
+            await overhead(console, given.rounds, 0.0)
+            await streams(console, given.streams)
+        async with running(serve, 0.5, 256, 1024):
+            await overhead(console, given.rounds, 0.5)
+
+
+@asynccontextmanager
+async def running(target: Callable[..., None], *arguments: object) -> AsyncIterator[BaseProcess]:
+    """Serve in a process of its own."""
+    process = multiprocessing.get_context("spawn").Process(target=target, args=arguments, daemon=True)
     process.start()
     try:
         await up()
-        if given.batching:
-            await batching(console, given.rounds)
-        elif slow:
-            await overload(console, process, given.overload)
-        else:
-            await overhead(console, given.rounds)
-            await streams(console, given.streams)
+        yield process
     finally:
         process.terminate()
         process.join()
