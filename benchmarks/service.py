@@ -14,7 +14,7 @@ import multiprocessing
 import resource
 import statistics
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from multiprocessing.process import BaseProcess
@@ -57,9 +57,9 @@ def serve(seconds: float, in_flight: int, queue: int) -> None:
     generator.seconds = seconds
     limits = {"in_flight": in_flight, "queue": queue}
     deployment = Deployment(retriever={"kind": "fake"}, generator={"kind": "fake"}, server=limits)  # type: ignore[arg-type]
-    stages = Stages(
-        FakeRetriever(PASSAGES), FakeReranker(), FakeTranslator(), FakeTagger(), generator, prompts=Prompts()
-    )
+    translator, tagger = FakeTranslator(), FakeTagger()
+    translator.seen, tagger.seen = deque(maxlen=0), deque(maxlen=0)  # type: ignore[assignment]  they remember nothing
+    stages = Stages(FakeRetriever(PASSAGES), FakeReranker(), translator, tagger, generator, prompts=Prompts())
     run(Application(deployment, stages, FakeDetector("fi"), None, []))
 
 
