@@ -58,7 +58,8 @@ def serve(seconds: float, in_flight: int, queue: int) -> None:
     limits = {"in_flight": in_flight, "queue": queue}
     deployment = Deployment(retriever={"kind": "fake"}, generator={"kind": "fake"}, server=limits)  # type: ignore[arg-type]
     translator, tagger = FakeTranslator(), FakeTagger()
-    translator.seen, tagger.seen = deque(maxlen=0), deque(maxlen=0)  # type: ignore[assignment]  they remember nothing
+    for model in (translator, tagger):
+        model.seen = deque(maxlen=0)  # type: ignore[assignment]  # else they remember all they are given
     stages = Stages(FakeRetriever(PASSAGES), FakeReranker(), translator, tagger, generator, prompts=Prompts())
     run(Application(deployment, stages, FakeDetector("fi"), None, []))
 
