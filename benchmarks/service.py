@@ -80,7 +80,10 @@ class Served(NamedTuple):
 
 async def ask(client: httpx2.AsyncClient, question: str = QUESTION) -> Served:
     started = time.perf_counter()
-    answer = await client.post("/v1/ask", json={"question": question})
+    try:
+        answer = await client.post("/v1/ask", json={"question": question})
+    except httpx2.TransportError:
+        return Served(0, time.perf_counter() - started, None)  # nobody answered
     return Served(answer.status_code, time.perf_counter() - started, answer.headers.get("retry-after"))
 
 
