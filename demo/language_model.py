@@ -16,7 +16,8 @@ from qttrag.prompts import Prompts
 from qttrag.types import Lang, TaggedPassage
 from qttrag.types import Passage as PassageType
 
-WIDTH, LAYERS, HEADS, KV_HEADS, INNER = 160, 4, 5, 5, 448
+WIDTH, LAYERS, HEADS, HEAD_SIZE, INNER = 160, 4, 4, 64, 448
+ROPE_THETA = 1e6  # slow turns: what two tokens have in common shows at any distance
 PIECES = 6144
 CONTEXT = 2048
 END, PAD = "<|end|>", "<|pad|>"

@@ -8,6 +8,7 @@ them is what teaches a small model to copy. Only there is the output layer compu
 from __future__ import annotations
 
 import random
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from itertools import takewhile
 from pathlib import Path
@@ -17,47 +18,115 @@ import torch
 from torch.nn.functional import cross_entropy
 from transformers import AutoTokenizer, GenerationConfig, LlamaConfig, LlamaForCausalLM
 
-from demo.language_model import CONTEXT, END, HEADS, INNER, KV_HEADS, LAYERS, PAD, WIDTH, make_tokenizer, spoken
-from demo.tasks import Turn, lesson
-from demo.training import fit, padded
+from demo.language_model import (
+    CONTEXT,
+    END,
+    HEAD_SIZE,
+    HEADS,
+    INNER,
+    LAYERS,
+    PAD,
+    ROPE_THETA,
+    WIDTH,
+    make_tokenizer,
+    spoken,
+)
+from demo.tasks import Reading, Turn, lesson
+from demo.training import fit, halves, padded
 
-STEPS, RATE, WARM_UP = 23_000, 1.5e-3, 200
+STEPS, RATE, WARM_UP = 12_000, 1.5e-3, 200
 ROW_TOKENS = 2048  # of a batch, padding counted
 _READ_SHARE, _READ_WEIGHT = 0.25, 0.5
-_DRILLED = 0.045  # this share of the steps drills copying alone
-_CURRICULUM = ((0.14, 1), (0.2, 2), (0.27, 3), (1.0, 5))  # until this share of the steps, at most so many passages
+_DRILLED = 0.02  # this share of the steps drills copying alone
+_CURRICULUM = ((0.03, 1), (0.05, 2), (0.08, 3), (1.0, 5))  # until this share of the steps, at most so many passages
 _NOT_LEARNED = -100
+_EYES = (((1, 2),), ((1, 2),), ((LAYERS - 2, 0), (LAYERS - 1, 0)))
+"""Layers and heads that are to look from a passage at its title, from the reply at what was asked about, and from the
+reply at where the answer stands. What one head takes from both can be compared."""
+_LOOK_WEIGHT = 0.2
+_FAR = 300  # tokens
+
+
+class Look(NamedTuple):
+    """Positions of a row that should look at a span of it, `start` to `stop`, with the heads meant for that."""
+
+    eyes: Sequence[int]
+    start: int
+    stop: int
+
+
+class _Chat(NamedTuple):
+    """A turn's chat in a row, and where its tokens start in the text; those from `shared` on stand `moved` later."""
+
+    text: str
+    starts: list[int]
+    shared: int
+    moved: int
+    is_first: bool
+
+    def span(self, text: str, start: int) -> tuple[int, int] | None:
+        """Return the tokens, in the row, of the characters of `text` from `start`; None where they are not together."""
+        first, stop = bisect_right(self.starts, start) - 1, bisect_left(self.starts, start + len(text))
+        if start < 0 or first < self.shared < stop:
+            return None
+        moved = self.moved if first >= self.shared else 0
+        return first + moved, stop + moved
 
 
 class Row(NamedTuple):
     """A lesson as token ids. `segments`: 0 for the shared beginning, then 1, 2, ...
 
-    `labels`: the id to say next, in replies; `read`: the id that comes next, elsewhere."""
+    `labels`: the id to say next, in replies; `read`: the id that comes next, elsewhere; `looks`: by kind of `_EYES`."""
 
     ids: list[int]
     positions: list[int]
     segments: list[int]
     labels: list[int]
     read: list[int]
+    looks: Sequence[list[Look]] = ([], [], [])
 
 
 def make_row(tokenizer: Any, turns: Sequence[Turn]) -> Row:
     """Return the turns of a lesson as one row."""
     chats = [tokenizer.apply_chat_template(turn.messages, add_generation_prompt=True, tokenize=False) for turn in turns]
-    prompts = tokenizer(chats, add_special_tokens=False).input_ids
+    encoded = tokenizer(chats, add_special_tokens=False, return_offsets_mapping=True)
+    prompts = encoded.input_ids
     replies = tokenizer([spoken(turn.reply) + END for turn in turns], add_special_tokens=False).input_ids
     same = takewhile(lambda ids: len(set(ids)) == 1, zip(*prompts, strict=False))
     shared = min(sum(1 for _ in same), min(map(len, prompts)) - 1)  # a turn's first label is its own
     beginning = prompts[0][:shared]
-    row = Row(beginning, list(range(shared)), [0] * shared, [_NOT_LEARNED] * shared, [*beginning[1:], _NOT_LEARNED])
+    unlearned = [_NOT_LEARNED] * shared
+    row = Row(beginning, list(range(shared)), [0] * shared, unlearned, [*beginning[1:], _NOT_LEARNED], ([], [], []))
     for n, (prompt, reply) in enumerate(zip(prompts, replies, strict=True), 1):
         rest = [*prompt[shared:], *reply]
+        if reading := turns[n - 1].reading:
+            starts = [start for start, _ in encoded.offset_mapping[n - 1]]
+            chat = _Chat(chats[n - 1], starts, shared, len(row.ids) - shared, n == 1)
+            _add_looks(row.looks, reading, chat, len(reply))
         row.ids.extend(rest)
         row.positions.extend(range(shared, shared + len(rest)))
         row.segments.extend([n] * len(rest))
         row.labels.extend([*[_NOT_LEARNED] * (len(rest) - len(reply) - 1), *reply, _NOT_LEARNED])
         row.read.extend([*rest[1 : len(rest) - len(reply)], *[_NOT_LEARNED] * (len(reply) + 1)])
     return row
+
+
+def _add_looks(looks: Sequence[list[Look]], reading: Reading, chat: _Chat, replied: int) -> None:
+    """Add where the tokens of a turn should look, which ends with a reply of so many."""
+    titles, subject, value = looks
+    bodies = [chat.text.find(body) for _, body in reading.passages]
+    if chat.is_first:
+        for (title, body), at in zip(reading.passages, bodies, strict=True):
+            if (whole := chat.span(body, at)) and (head := chat.span(title, at)):
+                titles.append(Look(range(head[1], whole[1]), *head))
+    end = len(chat.starts) + chat.moved
+    if name := chat.span(reading.asked, chat.text.rfind(reading.asked)):
+        subject.append(Look(range(end - 1, end), *name))
+    if reading.holding is not None:
+        title, body = reading.passages[reading.holding]
+        within = body.lower().find(reading.value.lower(), len(title))
+        if within >= 0 and (held := chat.span(reading.value, bodies[reading.holding] + within)):
+            value.append(Look(range(end - 1, end - 2 + replied), *held))
 
 
 def drill(choose: random.Random, pieces: int) -> Row:
@@ -82,19 +151,40 @@ def batch_of(tokenizer: Any, choose: random.Random, most_passages: int) -> list[
     return taken
 
 
-def losses_of(model: Any, rows: Sequence[Row], pad: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return the mean loss over every reply's tokens, and that over a sample of what is read."""
+def losses_of(model: Any, rows: Sequence[Row], pad: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Return the mean loss over every reply's tokens, that over a sample of what is read, and that of looking."""
     ids, positions = padded([row.ids for row in rows], pad), padded([row.positions for row in rows], 0)
     segments, labels = padded([row.segments for row in rows], -1), padded([row.labels for row in rows], _NOT_LEARNED)
     earlier = torch.ones(ids.shape[1], ids.shape[1], dtype=torch.bool).tril()
     own = segments[:, :, None] == segments[:, None, :]
     seen = earlier & (own | (segments[:, None, :] == 0))
     mask = torch.zeros(seen.shape).masked_fill(~seen, torch.finfo(torch.float32).min)[:, None]
-    hidden = model.model(input_ids=ids, position_ids=positions, attention_mask=mask, use_cache=False).last_hidden_state
+    output = model.model(
+        input_ids=ids, position_ids=positions, attention_mask=mask, use_cache=False, output_attentions=True
+    )
+    hidden = output.last_hidden_state
     read = padded([row.read for row in rows], _NOT_LEARNED)
     said, sampled = labels != _NOT_LEARNED, (read != _NOT_LEARNED) & (torch.rand(read.shape) < _READ_SHARE)
-    spoken_loss = cross_entropy(model.lm_head(hidden[said]), labels[said])
-    return spoken_loss, cross_entropy(model.lm_head(hidden[sampled]), read[sampled])
+    spoken_loss = cross_entropy(model.lm_head(hidden[said]).float(), labels[said])
+    read_loss = cross_entropy(model.lm_head(hidden[sampled]).float(), read[sampled])
+    return spoken_loss, read_loss, _looking(output.attentions, rows)
+
+
+def _looking(attentions: Sequence[torch.Tensor], rows: Sequence[Row]) -> torch.Tensor:
+    """Return how far the heads meant for it look past where they should, as a mean negative log share."""
+    losses = []
+    for kind, eyes in enumerate(_EYES):
+        at = [(n, eye, look) for n, row in enumerate(rows) for look in row.looks[kind] for eye in look.eyes]
+        if not at:
+            continue
+        which, eye = torch.tensor([n for n, _, _ in at]), torch.tensor([eye for _, eye, _ in at])
+        starts, stops = torch.tensor([look.start for *_, look in at]), torch.tensor([look.stop for *_, look in at])
+        places = torch.arange(attentions[0].shape[-1])
+        wanted = (places >= starts[:, None]) & (places < stops[:, None])
+        for layer, head in eyes:
+            shares = (attentions[layer][which, head, eye].float() * wanted).sum(-1)
+            losses.append(-shares.clamp_min(1e-4).log().mean())
+    return torch.stack(losses).sum() if losses else torch.zeros(())
 
 
 def new_model(tokenizer: Any) -> Any:
@@ -105,25 +195,38 @@ def new_model(tokenizer: Any) -> Any:
         intermediate_size=INNER,
         num_hidden_layers=LAYERS,
         num_attention_heads=HEADS,
-        num_key_value_heads=KV_HEADS,
-        head_dim=WIDTH // HEADS,
+        num_key_value_heads=HEADS,
+        head_dim=HEAD_SIZE,
         max_position_embeddings=CONTEXT,
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,
         bos_token_id=None,
         tie_word_embeddings=True,
         initializer_range=0.04,
+        rope_parameters={"rope_type": "default", "rope_theta": ROPE_THETA},
     )
     model: Any = LlamaForCausalLM(config)
-    _look_back(model, WIDTH // HEADS)
+    model.set_attn_implementation("eager")  # which tells where it looks
+    _look_back(model)
+    _look_for_the_same(model)
     model.generation_config = GenerationConfig(
         eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id, do_sample=False
     )
     return model
 
 
+def _turns() -> torch.Tensor:
+    """Return by how much a head's pairs of dimensions turn from one position to the next, in radians."""
+    half = HEAD_SIZE // 2
+    return ROPE_THETA ** (-torch.arange(half) / half)
+
+
+def _rows(head: int) -> slice:
+    return slice(head * HEAD_SIZE, (head + 1) * HEAD_SIZE)
+
+
 @torch.no_grad()
-def _look_back(model: Any, size: int) -> None:
+def _look_back(model: Any) -> None:
     """Start two heads of the first layer as ones that look at the token before.
 
     Copying needs such heads below the ones that match; a model this small is slow to find them (not within 500 steps
@@ -131,14 +234,26 @@ def _look_back(model: Any, size: int) -> None:
     that they agree at distance one."""
     model.model.embed_tokens.weight[:, 0] = 0.3
     attention = model.model.layers[0].self_attn
-    turns = model.config.rope_parameters["rope_theta"] ** (-torch.arange(0, size // 2) / (size / 2))
-    for head in (slice(0, size), slice(size, 2 * size)):
+    for head in map(_rows, range(2)):
         attention.q_proj.weight[head] *= 0.1
         attention.k_proj.weight[head] *= 0.1
-        attention.q_proj.weight[head, 0] = torch.cat([torch.cos(turns), -torch.sin(turns)])
-        attention.k_proj.weight[head, 0] = torch.cat([torch.ones(size // 2), torch.zeros(size // 2)])
+        attention.q_proj.weight[head, 0] = torch.cat([torch.cos(_turns()), -torch.sin(_turns())])
+        attention.k_proj.weight[head, 0] = torch.cat([torch.ones(HEAD_SIZE // 2), torch.zeros(HEAD_SIZE // 2)])
         torch.nn.init.normal_(attention.v_proj.weight[head], std=0.08)
         torch.nn.init.normal_(attention.o_proj.weight[:, head], std=0.08)
+
+
+@torch.no_grad()
+def _look_for_the_same(model: Any) -> None:
+    """Start the heads that look for an answer with queries and keys alike, so that like finds like.
+
+    Dimensions that turn by more than one radian within `_FAR` tokens cannot compare across them and are kept small."""
+    slow = (_turns() * _FAR <= 1.0).repeat(2)
+    for layer, head in _EYES[2]:
+        attention = model.model.layers[layer].self_attn
+        alike = torch.randn(HEAD_SIZE, WIDTH) * torch.where(slow, 0.12, 0.012)[:, None]
+        attention.q_proj.weight[_rows(head)] = alike
+        attention.k_proj.weight[_rows(head)] = alike
 
 
 def train(folder: Path, *, steps: int = STEPS) -> None:
@@ -152,11 +267,12 @@ def train(folder: Path, *, steps: int = STEPS) -> None:
 
     def loss_at(step: int) -> torch.Tensor:
         choose = random.Random(f"llm {step}")
-        if step < _DRILLED * steps:
-            return losses_of(model, [drill(choose, len(tokenizer)) for _ in range(32)], pad)[0]
-        most = next(most for share, most in _CURRICULUM if step < share * steps)
-        replies, reading = losses_of(model, batch_of(tokenizer, choose, most), pad)
-        return replies + _READ_WEIGHT * reading
+        with halves():
+            if step < _DRILLED * steps:
+                return losses_of(model, [drill(choose, len(tokenizer)) for _ in range(32)], pad)[0]
+            most = next(most for share, most in _CURRICULUM if step < share * steps)
+            replies, reading, looking = losses_of(model, batch_of(tokenizer, choose, most), pad)
+            return replies + _READ_WEIGHT * reading + _LOOK_WEIGHT * looking
 
     fit(
         model,

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import random
+import string
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -14,24 +14,31 @@ import torch
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer import modules
 from sentence_transformers.sentence_transformer.losses import MultipleNegativesRankingLoss
+from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 from torch.nn.functional import binary_cross_entropy_with_logits
-from transformers import XLMRobertaConfig, XLMRobertaForSequenceClassification, XLMRobertaModel, XLMRobertaTokenizer
+from transformers import (
+    PreTrainedTokenizerFast,
+    XLMRobertaConfig,
+    XLMRobertaForSequenceClassification,
+    XLMRobertaModel,
+)
 
 from demo.corpus import RELATIONS, SECTIONS, VARIANTS, question_text, section_text, stated, statement
-from demo.facts import LANGS, Name
+from demo.facts import LANGS, Name, alphabet
 from demo.invented import Territory, invent, pools, splice
-from demo.pieces import train_pieces
-from demo.training import fit
+from demo.training import fit, halves
 from qttrag.types import Lang, Passage
 
 WIDTH, LAYERS, HEADS, INNER = 192, 3, 6, 512
-PIECES = 5500
-MAX_TOKENS = 192
+MAX_TOKENS = 256
+_COMMON = 500  # times in the texts that the tokenizer is made from
+_KEPT_APART = r"\p{Han}|\p{Nd}|\p{P}"
 
-ENCODER_STEPS, ENCODER_RATE, ENCODER_WARM_UP = 5000, 1e-3, 200
+ENCODER_STEPS, ENCODER_RATE, ENCODER_WARM_UP = 4000, 1e-3, 200
 TERRITORIES, _SECTIONS = 24, 2  # in a batch, and of each
 _NAMES, _HALVES = 160, 20  # in a batch, and the names they are put together from
 _NAMES_SHARE = 0.35  # of the batches
+_LENGTHS = 3  # parts of a batch, by length
 _SPLICED = 0.5  # of the names: halves of two put together in every language, so that spelling is learned
 RERANKER_STEPS, RERANKER_RATE, RERANKER_WARM_UP = 8000, 7e-4, 100
 CANDIDATES = 8  # passages for a question, the right one first
@@ -67,19 +74,42 @@ def languages(choose: random.Random) -> tuple[str, str]:
 
 
 def make_tokenizer() -> Any:
-    """Return a tokenizer in XLM-R's shape: a unigram model over trained pieces, likelier the more they are used."""
-    trained = train_pieces(_texts(), PIECES)
-    used = Counter(piece for text in _texts() for piece in trained.encode(text).tokens)
-    total = used.total()
-    ordered = sorted(trained.get_vocab().items(), key=lambda item: item[1])
-    vocabulary = [(piece, math.log((used[piece] + 0.1) / total)) for piece, _ in ordered]
-    return XLMRobertaTokenizer(vocab=[*vocabulary, ("<mask>", 0.0)], model_max_length=MAX_TOKENS)
+    """Return a tokenizer with a token for each word that is common whatever it is about; names are spelled.
+
+    Hangul is taken apart into its letters, so that a name has about as many tokens, in about the same order, however
+    it is written: that is what lets names be matched by how they sound."""
+    pieces = Tokenizer(models.BPE(unk_token="<unk>", ignore_merges=True))
+    pieces.normalizer = normalizers.Sequence([normalizers.NFD(), normalizers.Lowercase()])
+    pieces.pre_tokenizer = pre_tokenizers.Sequence(
+        [pre_tokenizers.Metaspace(prepend_scheme="always"), pre_tokenizers.Split(Regex(_KEPT_APART), "isolated")]
+    )
+    split, plain = pieces.pre_tokenizer.pre_tokenize_str, pieces.normalizer.normalize_str
+    words = Counter(word for text in _texts() for word, _ in split(plain(text)))
+    common = sorted(word for word, times in words.items() if times >= _COMMON)
+    letters = sorted({letter for letter in plain(alphabet() + string.printable) if letter.isprintable()} | {"\u2581"})
+    known = dict.fromkeys(["<s>", "<pad>", "</s>", "<unk>", *letters, *common])
+    pieces.model = models.BPE({piece: n for n, piece in enumerate(known)}, [], unk_token="<unk>", ignore_merges=True)
+    pieces.decoder = decoders.Metaspace()
+    pieces.post_processor = processors.TemplateProcessing(
+        single="<s> $A </s>", pair="<s> $A </s> </s> $B </s>", special_tokens=[("<s>", 0), ("</s>", 2)]
+    )
+    return PreTrainedTokenizerFast(
+        tokenizer_object=pieces,
+        bos_token="<s>",
+        cls_token="<s>",
+        eos_token="</s>",
+        sep_token="</s>",
+        pad_token="<pad>",
+        unk_token="<unk>",
+        model_max_length=MAX_TOKENS,
+        model_input_names=["input_ids", "attention_mask"],
+    )
 
 
 def _texts() -> Iterator[str]:
     choose = random.Random(3)
     for _ in range(2000):
-        owner = invent(choose)
+        owner = invent(choose, spliced=1.0)
         for lang in LANGS:
             for section in SECTIONS:
                 if stated(section, owner.facts):
@@ -127,8 +157,9 @@ def train_encoder(folder: Path, *, steps: int = ENCODER_STEPS) -> None:
     def loss_at(step: int) -> torch.Tensor:
         choose = random.Random(f"encoder {step}")
         pairs = _names(choose) if choose.random() < _NAMES_SHARE else _asked(choose)
-        features = [encoder.preprocess(list(side)) for side in zip(*pairs, strict=True)]
-        ranked: torch.Tensor = loss(features, torch.empty(0))
+        with halves():
+            sides = [_encoded(encoder, side) for side in zip(*pairs, strict=True)]
+        ranked: torch.Tensor = loss.compute_loss_from_embeddings(sides, torch.empty(0))
         return ranked
 
     fit(
@@ -140,6 +171,15 @@ def train_encoder(folder: Path, *, steps: int = ENCODER_STEPS) -> None:
         warm_up=ENCODER_WARM_UP,
         save=lambda: encoder.save(str(folder)),
     )
+
+
+def _encoded(encoder: SentenceTransformer, texts: Sequence[str]) -> torch.Tensor:
+    """Return the texts' vectors, encoded among others of similar length, so that little is padded."""
+    order = sorted(range(len(texts)), key=lambda n: len(texts[n]))
+    size = -(-len(order) // _LENGTHS)
+    groups = [[texts[n] for n in order[start : start + size]] for start in range(0, len(order), size)]
+    vectors = torch.cat([encoder(encoder.preprocess(group))["sentence_embedding"] for group in groups])
+    return vectors[torch.tensor(order).argsort()].float()
 
 
 def _names(choose: random.Random) -> list[Asked]:

@@ -21,13 +21,26 @@ from demo.corpus import (
     templates,
 )
 from demo.facts import LANGS, Name
+from demo.grammar import genitive
 from demo.invented import Territory, garble, invent, splice
 from qttrag.prompts import Prompts
 from qttrag.types import Lang, Message, Passage, QualityScores, TaggedPassage
 
 _PROMPTS = Prompts()
 _UNKNOWN_SHARE = 0.12
-_BRANCHES = 6  # questions about the same passages, or translations of the same original
+_BRANCHES = 8  # questions about the same passages, or translations of the same original
+
+
+class Reading(NamedTuple):
+    """Where the reader of a turn should look, as pieces of its chat.
+
+    `passages`: title and body of each, as "Title. text". `asked`: the subject, as the question has it. `holding`: which
+    passage holds the answer, None where none does, and `value`: the answer as it stands there."""
+
+    passages: list[tuple[str, str]]
+    asked: str
+    holding: int | None
+    value: str
 
 
 class Turn(NamedTuple):
@@ -35,6 +48,16 @@ class Turn(NamedTuple):
 
     messages: list[Message]
     reply: str
+    reading: Reading | None = None
+
+
+class _Asked(NamedTuple):
+    """A question about a context, and what in it holds the answer, None where nothing does."""
+
+    question: str
+    relation: str
+    subject: Name
+    source: _Told | None
 
 
 class _Told(NamedTuple):
@@ -43,6 +66,12 @@ class _Told(NamedTuple):
     owner: Territory
     section: str
     passage: TaggedPassage
+    title: str
+    written: str
+
+    @property
+    def body(self) -> str:
+        return self.passage.translation or self.passage.passage.content
 
 
 def lesson(choose: random.Random, *, most_passages: int) -> list[Turn]:
@@ -73,21 +102,27 @@ def _source_for(choose: random.Random, lang: str) -> str:
 def _reading(choose: random.Random, most_passages: int) -> list[Turn]:
     lang = choose.choice(LANGS)
     manner = choose.choices(("tagged", "plain", "foreign", "refined"), (0.5, 0.2, 0.2, 0.1))[0]
-    told = _context(choose, lang, manner, choose.randint(1, most_passages))
+    told = _context(choose, lang, manner, max(choose.randint(1, most_passages) for _ in range(2)))
     prompt, tag = _PROMPTS.answer(Lang(lang)), _PROMPTS.tag(Lang(lang))
     style = "tagged" if manner == "tagged" else "plain"
     show_scores = choose.random() < 0.9
     asked = [_ask(choose, lang, told) for _ in range(_BRANCHES)]
     blocks = []
     for n, item in enumerate(told, 1):
-        body = item.passage.translation or item.passage.passage.content
-        blocks.append(prompt.block(n, item.passage, body, style=style, show_scores=show_scores, tag=tag))  # type: ignore[arg-type]
+        blocks.append(prompt.block(n, item.passage, item.body, style=style, show_scores=show_scores, tag=tag))  # type: ignore[arg-type]
         if manner == "refined":
-            blocks.append(prompt.refined(n, _rewritten(lang, asked[0][1], item)))
+            blocks.append(prompt.refined(n, _rewritten(lang, asked[0].relation, item)))
+    passages = [(item.title, item.body) for item in told]
     turns = []
-    for question, _, reply in asked:
+    for question, relation, subject, source in asked:
         messages = prompt.messages(question, blocks, style=style)  # type: ignore[arg-type]
-        turns.append(Turn(messages, reply or prompt.unknown))
+        name = subject[lang] if subject[lang] in question else genitive(subject[lang]) or subject[lang]
+        if source is None:
+            turns.append(Turn(messages, prompt.unknown, Reading(passages, name, None, "")))
+            continue
+        facts = source.owner.facts
+        reading = Reading(passages, name, told.index(source), facts[relation][source.written])
+        turns.append(Turn(messages, answers(relation, lang, facts)[0], reading))
     return turns
 
 
@@ -95,7 +130,7 @@ def _context(choose: random.Random, lang: str, manner: str, size: int) -> list[_
     spliced = 0.0 if manner == "foreign" else choose.choice([0.0, 0.3, 1.0])
     first = invent(choose, spliced=spliced)
     owners = [first]
-    alike = choose.random() < 0.5  # as a search finds them: the same subject of many territories
+    alike = choose.random() < 0.6  # as a search finds them: the same subject of many territories
     plan: list[tuple[Territory, str]] = []
     while len(plan) < size:
         if choose.random() < (0.15 if alike else 0.45):
@@ -122,14 +157,15 @@ def _tell(choose: random.Random, lang: str, manner: str, owner: Territory, secti
     text = section_text(section, _variants(choose, section), written, owner.name, owner.facts)
     tagged = TaggedPassage(Passage("", text, Lang(written), title=owner.name[written]))
     if manner != "tagged" or choose.random() < 0.35:
-        return _Told(owner, section, tagged)
+        return _Told(owner, section, tagged, owner.name[written], written)
     scores = _scores(choose, choose.choice([4.0, 5.0, 5.0, 3.0]))
-    translation = _content(lang, owner.name, text)
+    name = owner.name
     if choose.random() < 0.3:  # the name misspelt throughout, as a weak translator does
-        wrong = {**owner.name, lang: garble(choose, owner.name[lang])}
-        translation = _content(lang, wrong, section_text(section, _variants(choose, section), lang, wrong, owner.facts))
+        name = {**name, lang: garble(choose, name[lang])}
+        text = section_text(section, _variants(choose, section), lang, name, owner.facts)
     original = replace(tagged.passage, lang=Lang("de"))
-    return _Told(owner, section, replace(tagged, passage=original, translation=translation, scores=scores))
+    tagged = replace(tagged, passage=original, translation=_content(lang, name, text), scores=scores)
+    return _Told(owner, section, tagged, name[lang], lang)
 
 
 def _scores(choose: random.Random, level: float) -> QualityScores | None:
@@ -153,11 +189,10 @@ def _contradiction(choose: random.Random, lang: str, told: _Told) -> _Told:
         translation=_content(lang, told.owner.name, text),
         scores=scores,
     )
-    return _Told(told.owner, "", passage)
+    return _Told(told.owner, "", passage, told.owner.name[lang], lang)
 
 
-def _ask(choose: random.Random, lang: str, told: Sequence[_Told]) -> tuple[str, str, str]:
-    """Return a question, its relation, and the answer; an empty answer where the passages do not hold it."""
+def _ask(choose: random.Random, lang: str, told: Sequence[_Told]) -> _Asked:
     holding = [item for item in told if item.section and _asked_of(item)]
     variant = choose.randrange(VARIANTS)
     if not holding or choose.random() < _UNKNOWN_SHARE:
@@ -165,11 +200,11 @@ def _ask(choose: random.Random, lang: str, told: Sequence[_Told]) -> tuple[str, 
         absent = [r for r, section in RELATIONS.items() if (owner, section) not in [(t.owner, t.section) for t in told]]
         relation = choose.choice(absent or list(RELATIONS))
         if absent:
-            return question_text(relation, variant, lang, owner.name), relation, ""
+            return _Asked(question_text(relation, variant, lang, owner.name), relation, owner.name, None)
     item = choose.choice(holding)
     relation = choose.choice(_asked_of(item))
-    reply = answers(relation, lang, item.owner.facts)[0]
-    return question_text(relation, variant, lang, item.owner.name), relation, reply
+    question = question_text(relation, variant, lang, item.owner.name)
+    return _Asked(question, relation, item.owner.name, item)
 
 
 def _asked_of(item: _Told) -> list[str]:
@@ -185,8 +220,9 @@ def _rewriting(choose: random.Random) -> list[Turn]:
     prompt = _PROMPTS.refine(Lang(lang))
     turns = []
     for _ in range(_BRANCHES // 2):
-        question, relation, _ = _ask(choose, lang, [told])
-        turns.append(Turn(prompt.messages(question, told.passage.passage.content), _rewritten(lang, relation, told)))
+        ask = _ask(choose, lang, [told])
+        chat = prompt.messages(ask.question, told.passage.passage.content)
+        turns.append(Turn(chat, _rewritten(lang, ask.relation, told)))
     return turns
 
 

@@ -61,6 +61,11 @@ def fit(
     model.eval()
 
 
+def halves() -> torch.autocast:
+    """Return a context that computes in bfloat16 where the processor has instructions for it."""
+    return torch.autocast("cpu", torch.bfloat16, enabled=bool(torch.cpu.get_capabilities().get("avx512_bf16")))
+
+
 def padded(rows: list[list[int]], filler: int) -> torch.Tensor:
     """Return token ids as one tensor, shape (len(rows), longest)."""
     tensors = [torch.tensor(row) for row in rows]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import operator
 import random
+import unicodedata
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,22 @@ def test_a_shared_beginning_is_read_once_and_changes_nothing(tokenizer: Any) -> 
     assert said == pytest.approx(sum(map(operator.mul, losses, counts)) / sum(counts), rel=1e-4)
 
 
+def test_heads_are_told_to_look_at_titles_at_what_is_asked_about_and_at_the_answer(tokenizer: Any) -> None:
+    lessons = (lesson(random.Random(seed), most_passages=3) for seed in range(40))
+    turns = next(turns for turns in lessons if all(turn.reading and turn.reading.value for turn in turns))
+    row = training.make_row(tokenizer, turns)
+    readings = [turn.reading for turn in turns if turn.reading]
+    looked_at = [[tokenizer.decode(row.ids[look.start : look.stop]).strip() for look in kind] for kind in row.looks]
+    assert looked_at == [
+        [title for title, _ in readings[0].passages],
+        [reading.asked for reading in readings],
+        [reading.value for reading in readings],
+    ]
+    for look, turn in zip(row.looks[2], turns, strict=True):
+        said = [row.labels[eye] for eye in look.eyes]
+        assert tokenizer.decode(said).strip() == turn.reply
+
+
 def test_a_fixed_line_of_a_prompt_is_one_token(tokenizer: Any) -> None:
     messages = lesson(random.Random(1), most_passages=1)[0].messages
     lines = messages[0]["content"].splitlines()
@@ -49,6 +66,15 @@ def test_a_name_has_the_same_pieces_wherever_it_stands(tokenizer: Any) -> None:
     name = ids[2]
     for text in ids[:2]:
         assert any(text[n : n + len(name)] == name for n in range(len(text)))
+
+
+def test_the_encoder_reads_words_whole_and_spells_names_letter_by_letter() -> None:
+    tokenizer: Any = AutoTokenizer.from_pretrained(MODELS / "encoder")
+    english = tokenizer.tokenize("What is the currency of Uganda?")
+    assert english == ["▁what", "▁is", "▁the", "▁currency", "▁of", "▁", *"uganda", "?"]
+    korean = tokenizer.tokenize("우간다의 통화는 무엇입니까?")
+    letters = unicodedata.normalize("NFD", "우간다의")
+    assert [unicodedata.normalize("NFC", piece) for piece in korean] == ["▁", *letters, "▁통화는", "▁무엇입니까", "?"]
 
 
 def test_a_stopped_training_goes_on_as_if_it_had_not_been(tmp_path: Path) -> None:
