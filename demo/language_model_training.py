@@ -62,7 +62,6 @@ class _Chat(NamedTuple):
     starts: list[int]
     shared: int
     moved: int
-    is_first: bool
 
     def span(self, text: str, start: int) -> tuple[int, int] | None:
         """Return the tokens, in the row, of the characters of `text` from `start`; None where they are not together."""
@@ -83,7 +82,7 @@ class Row(NamedTuple):
     segments: list[int]
     labels: list[int]
     read: list[int]
-    looks: Sequence[list[Look]] = ([], [], [])
+    looks: Sequence[Sequence[Look]] = ((), (), ())
 
 
 def make_row(tokenizer: Any, turns: Sequence[Turn]) -> Row:
@@ -96,13 +95,14 @@ def make_row(tokenizer: Any, turns: Sequence[Turn]) -> Row:
     shared = min(sum(1 for _ in same), min(map(len, prompts)) - 1)  # a turn's first label is its own
     beginning = prompts[0][:shared]
     unlearned = [_NOT_LEARNED] * shared
-    row = Row(beginning, list(range(shared)), [0] * shared, unlearned, [*beginning[1:], _NOT_LEARNED], ([], [], []))
+    looks: tuple[list[Look], ...] = ([], [], [])
+    row = Row(beginning, list(range(shared)), [0] * shared, unlearned, [*beginning[1:], _NOT_LEARNED], looks)
     for n, (prompt, reply) in enumerate(zip(prompts, replies, strict=True), 1):
         rest = [*prompt[shared:], *reply]
         if reading := turns[n - 1].reading:
             starts = [start for start, _ in encoded.offset_mapping[n - 1]]
-            chat = _Chat(chats[n - 1], starts, shared, len(row.ids) - shared, n == 1)
-            _add_looks(row.looks, reading, chat, len(reply))
+            chat = _Chat(chats[n - 1], starts, shared, len(row.ids) - shared)
+            _add_looks(looks, reading, chat, len(reply))
         row.ids.extend(rest)
         row.positions.extend(range(shared, shared + len(rest)))
         row.segments.extend([n] * len(rest))
@@ -115,7 +115,7 @@ def _add_looks(looks: Sequence[list[Look]], reading: Reading, chat: _Chat, repli
     """Add where the tokens of a turn should look, which ends with a reply of so many."""
     titles, subject, value = looks
     bodies = [chat.text.find(body) for _, body in reading.passages]
-    if chat.is_first:
+    if not chat.moved:  # the first turn
         for (title, body), at in zip(reading.passages, bodies, strict=True):
             if (whole := chat.span(body, at)) and (head := chat.span(title, at)):
                 titles.append(Look(range(head[1], whole[1]), *head))
@@ -233,12 +233,12 @@ def _look_back(model: Any) -> None:
     of drills, with them within 400). Every embedding gets a constant part, whose query and key the positions turn so
     that they agree at distance one."""
     model.model.embed_tokens.weight[:, 0] = 0.3
-    attention = model.model.layers[0].self_attn
+    attention, turns, half = model.model.layers[0].self_attn, _turns(), HEAD_SIZE // 2
     for head in map(_rows, range(2)):
         attention.q_proj.weight[head] *= 0.1
         attention.k_proj.weight[head] *= 0.1
-        attention.q_proj.weight[head, 0] = torch.cat([torch.cos(_turns()), -torch.sin(_turns())])
-        attention.k_proj.weight[head, 0] = torch.cat([torch.ones(HEAD_SIZE // 2), torch.zeros(HEAD_SIZE // 2)])
+        attention.q_proj.weight[head, 0] = torch.cat([torch.cos(turns), -torch.sin(turns)])
+        attention.k_proj.weight[head, 0] = torch.cat([torch.ones(half), torch.zeros(half)])
         torch.nn.init.normal_(attention.v_proj.weight[head], std=0.08)
         torch.nn.init.normal_(attention.o_proj.weight[:, head], std=0.08)
 

@@ -14,7 +14,7 @@ import torch
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer import modules
 from sentence_transformers.sentence_transformer.losses import MultipleNegativesRankingLoss
-from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
+from tokenizers import Tokenizer, decoders, models, normalizers, processors
 from torch.nn.functional import binary_cross_entropy_with_logits
 from transformers import (
     PreTrainedTokenizerFast,
@@ -26,6 +26,7 @@ from transformers import (
 from demo.corpus import RELATIONS, SECTIONS, VARIANTS, question_text, section_text, stated, statement
 from demo.facts import LANGS, Name, alphabet
 from demo.invented import Territory, invent, pools, splice
+from demo.pieces import SPECIAL, words
 from demo.training import fit, halves
 from qttrag.types import Lang, Passage
 
@@ -78,16 +79,14 @@ def make_tokenizer() -> Any:
 
     Hangul is taken apart into its letters, so that a name has about as many tokens, in about the same order, however
     it is written: that is what lets names be matched by how they sound."""
-    pieces = Tokenizer(models.BPE(unk_token="<unk>", ignore_merges=True))
+    pieces = Tokenizer(models.BPE())
     pieces.normalizer = normalizers.Sequence([normalizers.NFD(), normalizers.Lowercase()])
-    pieces.pre_tokenizer = pre_tokenizers.Sequence(
-        [pre_tokenizers.Metaspace(prepend_scheme="always"), pre_tokenizers.Split(Regex(_KEPT_APART), "isolated")]
-    )
+    pieces.pre_tokenizer = words(_KEPT_APART)
     split, plain = pieces.pre_tokenizer.pre_tokenize_str, pieces.normalizer.normalize_str
-    words = Counter(word for text in _texts() for word, _ in split(plain(text)))
-    common = sorted(word for word, times in words.items() if times >= _COMMON)
+    counted = Counter(word for text in _texts() for word, _ in split(plain(text)))
+    common = sorted(word for word, times in counted.items() if times >= _COMMON)
     letters = sorted({letter for letter in plain(alphabet() + string.printable) if letter.isprintable()} | {"\u2581"})
-    known = dict.fromkeys(["<s>", "<pad>", "</s>", "<unk>", *letters, *common])
+    known = dict.fromkeys([*SPECIAL, *letters, *common])
     pieces.model = models.BPE({piece: n for n, piece in enumerate(known)}, [], unk_token="<unk>", ignore_merges=True)
     pieces.decoder = decoders.Metaspace()
     pieces.post_processor = processors.TemplateProcessing(
