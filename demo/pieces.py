@@ -1,30 +1,41 @@
-"""Pieces of words for the encoder, the cross-encoder and the translator."""
+"""Tokens of the encoder, the cross-encoder and the translator: common words whole, names letter by letter."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import string
+from collections import Counter
+from collections.abc import Iterable, Sequence
 
-from tokenizers import Regex, Tokenizer, models, pre_tokenizers, trainers
+from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers
 
 from demo.facts import alphabet
 
-_KEPT_APART = r"\p{Han}|\p{Hangul}|\p{Nd}|\p{P}"
-SPECIAL = ["<s>", "<pad>", "</s>", "<unk>"]
+SPECIAL = ("<s>", "<pad>", "</s>", "<unk>")
+"""The first ids, as XLM-R and NLLB have them."""
+_KEPT_APART = r"\p{Han}|\p{Nd}|\p{P}"
 
 
-def words(kept_apart: str) -> pre_tokenizers.PreTokenizer:
-    """Return what cuts a text into words, each character that `kept_apart` matches on its own."""
-    return pre_tokenizers.Sequence(
-        [pre_tokenizers.Metaspace(prepend_scheme="always"), pre_tokenizers.Split(Regex(kept_apart), "isolated")]
+def spelled(texts: Sequence[str], *, common: int, lower: bool = False) -> Tokenizer:
+    """Return a tokenizer with a token for each word that `texts` have `common` times or more; it spells the rest.
+
+    Hangul is taken apart into its letters, so that a name has about as many tokens, in about the same order, however it
+    is written: that is what lets names be matched, and written, by how they sound."""
+    pieces = Tokenizer(models.BPE())
+    pieces.normalizer = normalizers.Sequence([normalizers.NFD(), *([normalizers.Lowercase()] if lower else [])])
+    pieces.pre_tokenizer = pre_tokenizers.Sequence(
+        [pre_tokenizers.Metaspace(prepend_scheme="always"), pre_tokenizers.Split(Regex(_KEPT_APART), "isolated")]
     )
+    pieces.decoder = decoders.Metaspace(prepend_scheme="always")
+    words = Counter(_words(pieces, texts))
+    letters = {letter for word in _words(pieces, [alphabet(), string.printable]) for letter in word}
+    whole = sorted(word for word, times in words.items() if times >= common)
+    vocabulary = dict.fromkeys([*SPECIAL, *sorted(filter(str.isprintable, letters)), *whole])
+    ids = {piece: n for n, piece in enumerate(vocabulary)}
+    pieces.model = models.BPE(ids, [], unk_token="<unk>", ignore_merges=True)
+    return pieces
 
 
-def train_pieces(texts: Iterable[str], size: int) -> Tokenizer:
-    """Return byte-pair pieces in the id layout of XLM-R and NLLB: Han, Hangul and digits one by one, else words."""
-    trained = Tokenizer(models.BPE(unk_token="<unk>", fuse_unk=True))
-    trained.pre_tokenizer = words(_KEPT_APART)
-    trainer = trainers.BpeTrainer(
-        vocab_size=size, special_tokens=SPECIAL, initial_alphabet=list(alphabet()), show_progress=False
-    )
-    trained.train_from_iterator(texts, trainer)
-    return trained
+def _words(pieces: Tokenizer, texts: Iterable[str]) -> Iterable[str]:
+    for text in texts:
+        for word, _ in pieces.pre_tokenizer.pre_tokenize_str(pieces.normalizer.normalize_str(text)):
+            yield word

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import random
-import string
 import tempfile
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,7 +12,7 @@ import torch
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer import modules
 from sentence_transformers.sentence_transformer.losses import MultipleNegativesRankingLoss
-from tokenizers import Tokenizer, decoders, models, normalizers, processors
+from tokenizers import processors
 from torch.nn.functional import binary_cross_entropy_with_logits
 from transformers import (
     PreTrainedTokenizerFast,
@@ -24,16 +22,15 @@ from transformers import (
 )
 
 from demo.corpus import RELATIONS, SECTIONS, VARIANTS, question_text, section_text, stated, statement
-from demo.facts import LANGS, Name, alphabet
+from demo.facts import LANGS, Name
 from demo.invented import Territory, invent, pools, splice
-from demo.pieces import SPECIAL, words
+from demo.pieces import spelled
 from demo.training import fit, halves
 from qttrag.types import Lang, Passage
 
 WIDTH, LAYERS, HEADS, INNER = 192, 3, 6, 512
 MAX_TOKENS = 256
 _COMMON = 500  # times in the texts that the tokenizer is made from
-_KEPT_APART = r"\p{Han}|\p{Nd}|\p{P}"
 
 ENCODER_STEPS, ENCODER_RATE, ENCODER_WARM_UP = 4000, 1e-3, 200
 TERRITORIES, _SECTIONS = 24, 2  # in a batch, and of each
@@ -75,20 +72,8 @@ def languages(choose: random.Random) -> tuple[str, str]:
 
 
 def make_tokenizer() -> Any:
-    """Return a tokenizer with a token for each word that is common whatever it is about; names are spelled.
-
-    Hangul is taken apart into its letters, so that a name has about as many tokens, in about the same order, however
-    it is written: that is what lets names be matched by how they sound."""
-    pieces = Tokenizer(models.BPE())
-    pieces.normalizer = normalizers.Sequence([normalizers.NFD(), normalizers.Lowercase()])
-    pieces.pre_tokenizer = words(_KEPT_APART)
-    split, plain = pieces.pre_tokenizer.pre_tokenize_str, pieces.normalizer.normalize_str
-    counted = Counter(word for text in _texts() for word, _ in split(plain(text)))
-    common = sorted(word for word, times in counted.items() if times >= _COMMON)
-    letters = sorted({letter for letter in plain(alphabet() + string.printable) if letter.isprintable()} | {"\u2581"})
-    known = dict.fromkeys([*SPECIAL, *letters, *common])
-    pieces.model = models.BPE({piece: n for n, piece in enumerate(known)}, [], unk_token="<unk>", ignore_merges=True)
-    pieces.decoder = decoders.Metaspace()
+    """Return a tokenizer that spells names, with the special tokens of XLM-R's."""
+    pieces = spelled(list(_texts()), common=_COMMON, lower=True)
     pieces.post_processor = processors.TemplateProcessing(
         single="<s> $A </s>", pair="<s> $A </s> </s> $B </s>", special_tokens=[("<s>", 0), ("</s>", 2)]
     )

@@ -113,7 +113,7 @@ class Pieces:
 
     def decode(self, tokens: Sequence[str]) -> str:
         text: str = self._tokenizer.decode(self.ids(tokens), skip_special_tokens=True)
-        return text.strip()
+        return unicodedata.normalize("NFC", text.strip())
 
     def ids(self, tokens: Sequence[str]) -> list[int]:
         ids: list[int] = self._tokenizer.convert_tokens_to_ids(list(tokens))
