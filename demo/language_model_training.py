@@ -34,7 +34,7 @@ from demo.language_model import (
 from demo.tasks import Reading, Turn, lesson
 from demo.training import fit, halves, padded
 
-STEPS, RATE, WARM_UP = 12_000, 1.5e-3, 200
+STEPS, RATE, WARM_UP = 24_000, 1.5e-3, 200
 ROW_TOKENS = 2048  # of a batch, padding counted
 _READ_SHARE, _READ_WEIGHT = 0.25, 0.5
 _DRILLED = 0.02  # this share of the steps drills copying alone
