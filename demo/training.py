@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from transformers import PreTrainedModel
 
 _STATE = "training.pt"
 _FLOOR = 0.02  # of the learning rate, at the end
@@ -35,6 +36,9 @@ def fit(
         model.load_state_dict(saved["model"])
         optimizer.load_state_dict(saved["optimizer"])
         done = int(saved["steps"])
+    for module in model.modules():
+        if isinstance(module, PreTrainedModel):
+            module.set_attn_implementation("eager")  # back through torch's fused one, a step takes twice as long
     model.train()
     started, losses = time.monotonic(), []
     for step in range(done, steps):

@@ -112,7 +112,6 @@ def train(folder: Path, *, steps: int = STEPS) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     tokenizer = make_tokenizer()
     model = new_model(len(tokenizer))
-    model.set_attn_implementation("eager")  # going back through torch's fused one takes half of a step on a processor
 
     def ids(texts: list[str], langs: list[str]) -> list[list[int]]:
         rows = tokenizer(texts, add_special_tokens=False).input_ids
@@ -139,8 +138,8 @@ def train(folder: Path, *, steps: int = STEPS) -> None:
         choose = random.Random(f"translator {step}")
         pairs = sorted((pair(choose) for _ in range(PAIRS)), key=lambda p: len(p.source_text) + len(p.target_text))
         size = PAIRS // PARTS
-        losses, tokens = zip(*(loss_of(pairs[n : n + size]) for n in range(0, PAIRS, size)), strict=True)
-        return torch.stack(losses).sum() / sum(tokens)
+        parts = [loss_of(pairs[n : n + size]) for n in range(0, PAIRS, size)]
+        return torch.stack([loss for loss, _ in parts]).sum() / sum(tokens for _, tokens in parts)
 
     def save() -> None:
         model.save_pretrained(folder)
