@@ -3,7 +3,7 @@
 All vectors are made, added to the FAISS index and compared with all questions; then they are made again, and those that
 are candidates of a question are written where they belong. The rest of the files are holes, which take no room. A
 search then reads the same bytes at the same places as if all were there. What is not measured so: writing the shards,
-and reading candidates past the 1,600 a question or in more lists than are tried here, which count as not found."""
+and reading candidates past those kept for a question (`_KEPT`), which count as not found."""
 
 from __future__ import annotations
 
@@ -21,14 +21,15 @@ from benchmarks.clusters import BLOCK, Clusters, Floats
 from qttrag import __version__, resources
 
 if TYPE_CHECKING:
+    from qttrag.indexes.first_stage import FirstStage
     from qttrag.indexes.manifest import Tuned
     from qttrag.indexes.search import Collection
     from qttrag.indexes.tuning import Trial
     from qttrag.indexes.vectors import Vectors
 
 _SHARD = BLOCK * 81  # about a million vectors
-_DEPTH = 1600
-_LISTS = (16, 32, 64, 128, 256, 512)
+_KEPT = {**dict.fromkeys((16, 32, 64, 128, 256, 512), 1600), **dict.fromkeys((1024, 2048, 4096), 800)}
+"""How many candidates of a question are kept, by the number of lists searched."""
 
 
 class _Stream:
@@ -70,7 +71,7 @@ def build(home: Path, rows: int, dim: int, faiss_string: str, questions: int, tu
     folder.mkdir(parents=True)
     faiss.write_index(index, str(folder / training.FAISS_FILE))
     stage = FirstStage(index)
-    kept = _candidates(stage, asked, min(_DEPTH, rows))
+    kept = _candidates(stage, asked)
     _write(folder, clusters, kept, factory)
     np.savez(home / "tuning.npz", asked=asked[questions:], scores=scores[questions:])
     size = (folder / training.FAISS_FILE).stat().st_size
@@ -98,13 +99,14 @@ def tune(home: Path, collection: Collection, recall: float, k: int) -> tuple[Tun
     return tuning.tune(collection, sample, wanted=recall, k=k, best=best)
 
 
-def _candidates(stage: Any, asked: Floats, depth: int) -> NDArray[np.int64]:
+def _candidates(stage: FirstStage, asked: Floats) -> NDArray[np.int64]:
     from qttrag.indexes.first_stage import Effort
 
-    found = [np.zeros(0, np.int64)]
-    for lists in _LISTS:
-        found.append(np.unique(np.concatenate([each.rows for each in stage.find(asked, depth, Effort(lists))])))
-    return np.unique(np.concatenate(found))
+    found = np.zeros(0, np.int64)
+    for lists, depth in _KEPT.items():
+        rows = [each.rows for each in stage.find(asked, depth, Effort(lists))]
+        found = np.union1d(found, np.concatenate(rows))
+    return found
 
 
 def _write(folder: Path, clusters: Clusters, kept: NDArray[np.int64], factory: str) -> None:
