@@ -107,10 +107,13 @@ def inverted(index: Any) -> Any | None:
     return None if found is None else _downcast(found)
 
 
-def widen(quantizer: Any, nodes: int) -> None:
-    """Have a graph over lists look at so many nodes to find a vector's list; without a graph do nothing."""
+def widen(quantizer: Any, linked: int, found: int) -> None:
+    """Have a graph over lists look at so many nodes to link a list to the nearest, and to find a vector's list.
+
+    Without a graph do nothing."""
     if _is_graph(quantizer):
-        _inmost(quantizer).hnsw.efSearch = nodes
+        graph = _inmost(quantizer).hnsw
+        graph.efConstruction, graph.efSearch = linked, found
 
 
 def _of_lists(index: Any, effort: Effort, selector: Any) -> Any:

@@ -29,7 +29,8 @@ _TOGETHER = 16_384  # vectors added at once: 64 MB of 1024 dimensions, and as mu
 _EXACT_ROWS = 100_000  # an exact scan of these takes some ten milliseconds
 _ROWS_PER_LIST = 600
 _MOST_LISTS = 65_536
-_GRAPH_NODES = 40  # of a graph over lists, looked at to find the list of a vector; FAISS has 16
+_NODES_LINKED = 200  # of a graph over lists, looked at to link a list; of 65,536, FAISS's 40 lose one vector in five
+_NODES_FOUND = 40  # and to find the list of a vector; FAISS has 16
 
 
 def resolve(faiss: str, rows: int, dim: int) -> str:
@@ -43,7 +44,7 @@ def resolve(faiss: str, rows: int, dim: int) -> str:
         return "Flat"
     about = max(4 * rows**0.5, rows / _ROWS_PER_LIST)
     count = min(1 << round(math.log2(about)), _MOST_LISTS)
-    return f"RR{dim},IVF{count}{'_HNSW32' if count >= lists.MANY else ''},RaBitQ"
+    return f"RR{dim},IVF{count}{'_HNSW64' if count >= lists.MANY else ''},RaBitQ"
 
 
 def check(recipe: Recipe, dim: int) -> None:
@@ -138,7 +139,7 @@ def train(
     inverted = first_stage.inverted(index)
     if inverted is not None:
         inverted.nprobe = min(inverted.nlist, max(8, inverted.nlist // 64))  # until it is tuned; FAISS has 1
-        first_stage.widen(inverted.quantizer, _GRAPH_NODES)
+        first_stage.widen(inverted.quantizer, _NODES_LINKED, _NODES_FOUND)
     if inverted is not None and lists.many(index) and rows >= inverted.nlist:
         progress(min(rows, lists.sampled(inverted.nlist)))
         lists.train(index, sample)

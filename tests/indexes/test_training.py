@@ -25,10 +25,10 @@ def sample(n: int) -> Iterator[synthetic.Floats]:
     ("rows", "factory"),
     [
         (100_000, "Flat"),
-        (1_000_000, "RR1024,IVF4096_HNSW32,RaBitQ"),
-        (10_000_000, "RR1024,IVF16384_HNSW32,RaBitQ"),
-        (39_000_000, "RR1024,IVF65536_HNSW32,RaBitQ"),
-        (400_000_000, "RR1024,IVF65536_HNSW32,RaBitQ"),
+        (1_000_000, "RR1024,IVF4096_HNSW64,RaBitQ"),
+        (10_000_000, "RR1024,IVF16384_HNSW64,RaBitQ"),
+        (39_000_000, "RR1024,IVF65536_HNSW64,RaBitQ"),
+        (400_000_000, "RR1024,IVF65536_HNSW64,RaBitQ"),
     ],
 )
 def test_auto_is_by_the_number_of_vectors(rows: int, factory: str) -> None:
@@ -49,6 +49,15 @@ def test_many_lists_are_trained_in_two_levels(factory: str) -> None:
     sizes = [inverted.invlists.list_size(n) for n in range(4096)]
     assert sum(sizes) == len(VECTORS)
     assert max(sizes) < 60
+
+
+def test_a_graph_over_lists_finds_the_nearest() -> None:
+    vectors = synthetic.vectors(9000, 128, clusters=700)
+    index = faiss.index_factory(128, "IVF4096_HNSW4,RaBitQ", faiss.METRIC_INNER_PRODUCT)
+    training.train(index, lambda n: iter(np.split(vectors, 9)), len(vectors))
+    quantizer = first_stage.inverted(index).quantizer  # type: ignore[union-attr]
+    nearest = np.argmax(vectors @ quantizer.reconstruct_n(0, 4096).T, axis=1)
+    assert np.mean(quantizer.assign(vectors, 1)[:, 0] == nearest) > 0.98
 
 
 def test_few_lists_are_left_to_faiss() -> None:
