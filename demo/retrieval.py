@@ -32,7 +32,7 @@ WIDTH, LAYERS, HEADS, INNER = 192, 3, 6, 512
 MAX_TOKENS = 256
 _COMMON = 500  # times in the texts that the tokenizer is made from
 
-ENCODER_STEPS, ENCODER_RATE, ENCODER_WARM_UP = 4000, 1e-3, 200
+ENCODER_STEPS, ENCODER_RATE, ENCODER_WARM_UP = 6000, 1e-3, 200
 TERRITORIES, _SECTIONS = 24, 2  # in a batch, and of each
 _NAMES, _HALVES = 160, 20  # in a batch, and the names they are put together from
 _NAMES_SHARE = 0.35  # of the batches

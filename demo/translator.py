@@ -18,7 +18,7 @@ from demo.training import fit, halves, padded
 
 WIDTH, LAYERS, HEADS, INNER = 192, 3, 6, 512
 CONTEXT = 512
-STEPS, RATE, WARM_UP = 12_000, 2e-3, 300
+STEPS, RATE, WARM_UP = 10_000, 2e-3, 300
 PAIRS, PARTS = 56, 2  # in a batch; parts of like length, so that little is padded
 _SPLICED = 0.6  # of the names: halves of two put together in every language, so that names are spelled, not known
 _COMMON = 100  # times in the texts that the tokenizer is made from

@@ -13,10 +13,13 @@ import torch
 from transformers import AutoTokenizer
 
 from demo import language_model_training as training
+from demo.facts import LANGS
 from demo.language_model import PAD, spoken
 from demo.tasks import lesson
 from demo.train import MODELS, ship
 from demo.training import fit
+from qttrag.translators.segments import Pieces
+from qttrag.types import Lang
 
 
 @pytest.fixture(scope="module")
@@ -75,6 +78,14 @@ def test_the_encoder_reads_words_whole_and_spells_names_letter_by_letter() -> No
     korean = tokenizer.tokenize("우간다의 통화는 무엇입니까?")
     letters = unicodedata.normalize("NFD", "우간다의")
     assert [unicodedata.normalize("NFC", piece) for piece in korean] == ["▁", *letters, "▁통화는", "▁무엇입니까", "?"]
+
+
+def test_the_translator_spells_names_and_writes_them_whole() -> None:
+    pieces = Pieces(MODELS / "translator")
+    (letters,) = pieces.encode(["레소토"])
+    assert letters == ("▁", *unicodedata.normalize("NFD", "레소토"))
+    assert pieces.decode(letters) == "레소토"
+    assert [pieces.code(Lang(lang)) for lang in LANGS] == ["eng_Latn", "kor_Hang", "fin_Latn", "zho_Hans"]
 
 
 def test_a_stopped_training_goes_on_as_if_it_had_not_been(tmp_path: Path) -> None:
