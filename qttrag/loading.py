@@ -38,15 +38,15 @@ class Lazy(Generic[M]):
         if self._model is None:
             async with self._lock:
                 if self._model is None:
-                    model, seconds = await asyncio.to_thread(self._load_alone)
+                    model, start, end = await asyncio.to_thread(self._load_alone)
                     self._model = model
-                    trace.elsewhere("load", seconds)  # once, however many wait
+                    trace.elsewhere("load", start, end)  # once, however many wait
         return self._model
 
-    def _load_alone(self) -> tuple[M, float]:
+    def _load_alone(self) -> tuple[M, float, float]:
         with _ONE_AT_A_TIME, needing_packages():
             start = time.perf_counter()
-            return self._load(), time.perf_counter() - start
+            return self._load(), start, time.perf_counter()
 
 
 @contextmanager

@@ -6,6 +6,7 @@ carries a trace. Outside a question, reports go nowhere.
 
 from __future__ import annotations
 
+import math
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -28,6 +29,13 @@ class Spans(Protocol):
 
 
 @dataclass
+class _Ran:
+    name: str
+    start: float
+    end: float = math.inf
+
+
+@dataclass
 class Trace:
     """`seconds` by stage in the order of first use; `counts` as "stage.what"; `notes` for people, each once.
 
@@ -39,17 +47,20 @@ class Trace:
     notes: list[str] = field(default_factory=list)
     degraded: list[str] = field(default_factory=list)
     spans: Spans | None = field(default=None, repr=False, compare=False)
+    _ran: list[_Ran] = field(default_factory=list, repr=False, compare=False)
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
         """Time the block as `name` and let `count` inside it report to this trace under that name."""
         token = _current.set((self, name))
-        start = time.perf_counter()
+        ran = _Ran(name, time.perf_counter())
+        self._ran.append(ran)
         try:
             with self.spans.stage(self, name) if self.spans else nullcontext():
                 yield
         finally:
-            self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - start
+            ran.end = time.perf_counter()
+            self.seconds[name] = self.seconds.get(name, 0.0) + ran.end - ran.start
             _current.reset(token)
 
     @contextmanager
@@ -87,13 +98,15 @@ def headers() -> dict[str, str]:
     return current[0].spans.headers() if current and current[0].spans else {}
 
 
-def elsewhere(stage: str, seconds: float) -> None:
-    """Say that of the time of the current stage, `seconds` belong to `stage`."""
+def elsewhere(stage: str, start: float, end: float) -> None:
+    """Say that the time from `start` to `end`, by `time.perf_counter`, belongs to `stage` and not to those that ran."""
     current = _current.get()
     if current:
-        trace, here = current
-        trace.seconds[stage] = trace.seconds.get(stage, 0.0) + seconds
-        trace.seconds[here] = trace.seconds.get(here, 0.0) - seconds
+        seconds = current[0].seconds
+        for ran in current[0]._ran:
+            if (shared := min(ran.end, end) - max(ran.start, start)) > 0.0:
+                seconds[stage] = seconds.get(stage, 0.0) + shared
+                seconds[ran.name] = seconds.get(ran.name, 0.0) - shared
 
 
 def note(text: str) -> None:

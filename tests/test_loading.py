@@ -44,3 +44,20 @@ async def test_models_that_wait_for_each_other_are_counted_for_their_own_time() 
         await asyncio.gather(Lazy(slow).get(), Lazy(slow).get())
     assert 0.4 <= trace.seconds["load"] < 0.6
     assert trace.seconds["retrieve"] >= 0
+
+
+async def test_a_load_that_a_stage_shares_with_the_next_is_taken_from_both() -> None:
+    trace = Trace()
+
+    async def tagged() -> None:
+        with trace.counting("tag"):
+            await Lazy(slow).get()
+
+    with trace.stage("translate"):
+        tagging = asyncio.create_task(tagged())
+        await asyncio.sleep(0.1)
+    with trace.stage("tag"):
+        await tagging
+    assert 0.15 <= trace.seconds["load"] < 0.4
+    assert 0 <= trace.seconds["translate"] < 0.1
+    assert 0 <= trace.seconds["tag"] < 0.1
