@@ -17,7 +17,7 @@ QUESTIONS = (
 """About territories that no model was trained on; only English has their articles."""
 
 _NEXT = """
-The models are small: they show how it works, and are right less than one time in two (demo/README.md has the figures).
+The models are small: they show how it works, and are right about three times in five (demo/README.md has the figures).
 
 How to go on:
   qttrag ask -c demo "우간다의 공용어는 무엇입니까?"          # ask something else about a territory
