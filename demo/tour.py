@@ -9,12 +9,14 @@ import subprocess
 import sys
 
 QUESTIONS = (
-    "What is the currency of New Zealand?",
+    "What was the previous currency of Papua New Guinea?",
     "벨기에의 이전 통화는 무엇입니까?",
-    "Mikä on Ugandan valuutta?",
-    "加蓬的货币是什么？",
+    "Mikä oli Montenegron entisen valuutan nimi?",
+    "苏里南的法定货币是什么？",
 )
-"""About territories that no model was trained on; only English has their articles."""
+"""About territories that no model was trained on; only English has their articles.
+
+Chosen among those that are answered rightly, but for the Korean one, whose answer a misspelt translation spoils."""
 
 _NEXT = """
 The models are small: they show how it works, and are right about three times in five (demo/README.md has the figures).
