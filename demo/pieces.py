@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import string
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers
+from transformers import PreTrainedTokenizerFast
 
 from demo.facts import alphabet
 
-SPECIAL = ("<s>", "<pad>", "</s>", "<unk>")
-"""The first ids, as XLM-R and NLLB have them."""
+_SPECIAL = ("<s>", "<pad>", "</s>", "<unk>")  # the first ids, as XLM-R and NLLB have them
 _KEPT_APART = r"\p{Han}|\p{Nd}|\p{P}"
 
 
-def spelled(texts: Sequence[str], *, common: int, lower: bool = False) -> Tokenizer:
+def spelled(texts: Iterable[str], *, common: int, lower: bool = False) -> Tokenizer:
     """Return a tokenizer with a token for each word that `texts` have `common` times or more; it spells the rest.
 
     Hangul is taken apart into its letters, so that a name has about as many tokens, in about the same order, however it
@@ -29,13 +30,28 @@ def spelled(texts: Sequence[str], *, common: int, lower: bool = False) -> Tokeni
     words = Counter(_words(pieces, texts))
     letters = {letter for word in _words(pieces, [alphabet(), string.printable]) for letter in word}
     whole = sorted(word for word, times in words.items() if times >= common)
-    vocabulary = dict.fromkeys([*SPECIAL, *sorted(filter(str.isprintable, letters)), *whole])
+    vocabulary = dict.fromkeys([*_SPECIAL, *sorted(filter(str.isprintable, letters)), *whole])
     ids = {piece: n for n, piece in enumerate(vocabulary)}
     pieces.model = models.BPE(ids, [], unk_token="<unk>", ignore_merges=True)
     return pieces
 
 
-def _words(pieces: Tokenizer, texts: Iterable[str]) -> Iterable[str]:
+def for_transformers(pieces: Tokenizer, max_tokens: int, **more: str) -> Any:
+    """Return the tokenizer as transformers saves and loads it. `more`: special tokens beside the first four."""
+    begin, pad, end, unknown = _SPECIAL
+    return PreTrainedTokenizerFast(
+        tokenizer_object=pieces,
+        bos_token=begin,
+        eos_token=end,
+        pad_token=pad,
+        unk_token=unknown,
+        model_max_length=max_tokens,
+        model_input_names=["input_ids", "attention_mask"],
+        **more,
+    )
+
+
+def _words(pieces: Tokenizer, texts: Iterable[str]) -> Iterator[str]:
     for text in texts:
         for word, _ in pieces.pre_tokenizer.pre_tokenize_str(pieces.normalizer.normalize_str(text)):
             yield word

@@ -15,7 +15,6 @@ from sentence_transformers.sentence_transformer.losses import MultipleNegativesR
 from tokenizers import processors
 from torch.nn.functional import binary_cross_entropy_with_logits
 from transformers import (
-    PreTrainedTokenizerFast,
     XLMRobertaConfig,
     XLMRobertaForSequenceClassification,
     XLMRobertaModel,
@@ -24,7 +23,7 @@ from transformers import (
 from demo.corpus import RELATIONS, SECTIONS, VARIANTS, question_text, section_text, stated, statement
 from demo.facts import LANGS, Name
 from demo.invented import Territory, invent, pools, splice
-from demo.pieces import spelled
+from demo.pieces import for_transformers, spelled
 from demo.training import fit, halves
 from qttrag.types import Lang, Passage
 
@@ -73,21 +72,11 @@ def languages(choose: random.Random) -> tuple[str, str]:
 
 def make_tokenizer() -> Any:
     """Return a tokenizer that spells names, with the special tokens of XLM-R's."""
-    pieces = spelled(list(_texts()), common=_COMMON, lower=True)
+    pieces = spelled(_texts(), common=_COMMON, lower=True)
     pieces.post_processor = processors.TemplateProcessing(
         single="<s> $A </s>", pair="<s> $A </s> </s> $B </s>", special_tokens=[("<s>", 0), ("</s>", 2)]
     )
-    return PreTrainedTokenizerFast(
-        tokenizer_object=pieces,
-        bos_token="<s>",
-        cls_token="<s>",
-        eos_token="</s>",
-        sep_token="</s>",
-        pad_token="<pad>",
-        unk_token="<unk>",
-        model_max_length=MAX_TOKENS,
-        model_input_names=["input_ids", "attention_mask"],
-    )
+    return for_transformers(pieces, MAX_TOKENS, cls_token="<s>", sep_token="</s>")
 
 
 def _texts() -> Iterator[str]:

@@ -8,12 +8,12 @@ from typing import Any, NamedTuple
 
 import torch
 from torch.nn.functional import cross_entropy
-from transformers import GenerationConfig, M2M100Config, M2M100ForConditionalGeneration, PreTrainedTokenizerFast
+from transformers import GenerationConfig, M2M100Config, M2M100ForConditionalGeneration
 
 from demo.corpus import RELATIONS, SECTIONS, VARIANTS, question_text, stated, statement
 from demo.facts import LANGS
 from demo.invented import invent, pick
-from demo.pieces import spelled
+from demo.pieces import for_transformers, spelled
 from demo.training import fit, halves, padded
 
 WIDTH, LAYERS, HEADS, INNER = 192, 3, 6, 512
@@ -62,18 +62,10 @@ def code(lang: str) -> str:
 def make_tokenizer() -> Any:
     """Return a tokenizer that spells names, with NLLB's special tokens and its codes of the demo's languages."""
     choose = random.Random(2)
-    texts = [text for _ in range(20_000) for text in pair(choose)[2:]]
+    texts = (text for _ in range(20_000) for text in pair(choose)[2:])
     pieces = spelled(texts, common=_COMMON)
     pieces.add_special_tokens([code(lang) for lang in LANGS])
-    return PreTrainedTokenizerFast(
-        tokenizer_object=pieces,
-        bos_token="<s>",
-        eos_token="</s>",
-        pad_token="<pad>",
-        unk_token="<unk>",
-        model_max_length=CONTEXT,
-        model_input_names=["input_ids", "attention_mask"],
-    )
+    return for_transformers(pieces, CONTEXT)
 
 
 def new_model(pieces: int) -> Any:
