@@ -23,6 +23,7 @@ from qttrag import __version__, resources
 if TYPE_CHECKING:
     from qttrag.indexes.first_stage import FirstStage
     from qttrag.indexes.manifest import Tuned
+    from qttrag.indexes.parts import Parts
     from qttrag.indexes.search import Collection
     from qttrag.indexes.tuning import Trial
     from qttrag.indexes.vectors import Vectors
@@ -33,18 +34,22 @@ _KEPT = {**dict.fromkeys((16, 32, 64, 128, 256, 512), 1600), **dict.fromkeys((10
 
 
 class _Stream:
-    """Vectors that are made as they are asked for and, on the way, added to a FAISS index."""
+    """Vectors that are made as they are asked for and, on the way, added to a FAISS index, as a build adds them."""
 
-    def __init__(self, clusters: Clusters, index: Any) -> None:
-        self._clusters, self._index = clusters, index
+    def __init__(self, clusters: Clusters, index: Any, aside: Parts) -> None:
+        self._clusters, self._index, self._aside = clusters, index, aside
         self.making = self.adding = 0.0
 
     def blocks(self, size: int) -> Iterator[tuple[int, Floats]]:
+        from qttrag.indexes import parts
+
         for number in range(self._clusters.blocks):
             start = time.perf_counter()
             block = self._clusters.block(number)
             made = time.perf_counter()
             self._index.add(block)
+            if self._index.ntotal - self._aside.rows >= parts.ROWS:
+                self._aside.put_aside()
             self.making += made - start
             self.adding += time.perf_counter() - made
             yield number * BLOCK, block
@@ -55,7 +60,7 @@ def build(home: Path, rows: int, dim: int, faiss_string: str, questions: int, tu
     import faiss
 
     from benchmarks.index import keep_truth
-    from qttrag.indexes import exact, training
+    from qttrag.indexes import exact, parts, training
     from qttrag.indexes.first_stage import FirstStage
 
     clusters, begun = Clusters(rows, dim), time.perf_counter()
@@ -64,8 +69,12 @@ def build(home: Path, rows: int, dim: int, faiss_string: str, questions: int, tu
     training.train(index, clusters.sample, rows)
     trained = time.perf_counter()
     asked = np.concatenate([clusters.questions(questions), clusters.questions(tuned_on, seed=2)])
-    stream = _Stream(clusters, index)
+    aside = parts.Parts(index, home / "lists", ())
+    stream = _Stream(clusters, index, aside)
     best = exact.scan(cast("Vectors", stream), asked, k)
+    aside.join()
+    for path in parts.found(home / "lists"):
+        path.unlink()
     scores = np.stack([each.scores for each in best])
     folder = resources.built_folder() / "benchmark"
     folder.mkdir(parents=True)

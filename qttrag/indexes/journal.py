@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from qttrag.errors import CollectionError
-from qttrag.indexes import durable
+from qttrag.indexes import durable, parts
 from qttrag.indexes import manifest as manifests
 from qttrag.indexes.manifest import FileSum
 from qttrag.indexes.sources import Position
@@ -71,6 +71,7 @@ class Workshop:
         self.index = self.folder / "index"
         self.fetched = self.folder / "fetched"
         self.faiss = self.folder / "faiss.partial"
+        self.parts = self.folder / "lists"
         self._old = target.with_name(f".{target.name}.old")
 
     def tidy(self) -> Journal | None:
@@ -114,6 +115,11 @@ class Workshop:
         self._keep_whole_shards(journal)
         return journal
 
+    def forget_faiss(self) -> None:
+        """Remove what there is of the FAISS index."""
+        for path in (self.faiss, *parts.found(self.parts)):
+            path.unlink(missing_ok=True)
+
     def record(self, journal: Journal) -> None:
         durable.write_text(self.folder / _FILE, journal.model_dump_json(indent=1))
 
@@ -133,7 +139,8 @@ class Workshop:
         if journal.made:
             return
         kept = {name for shard in journal.shards for name in shard.files}
-        kept_beside = {_FILE, self.faiss.name, *(self.ids(n).name for n in range(len(journal.shards)))}
+        ids = [self.ids(number) for number in range(len(journal.shards))]
+        kept_beside = {_FILE, *(path.name for path in (self.faiss, *parts.found(self.parts), *ids))}
         for folder, names in ((self.index, kept), (self.folder, kept_beside)):
             for path in folder.iterdir():
                 if path.is_file() and path.name not in names:
@@ -169,7 +176,7 @@ class Workshop:
             bad = manifests.differences(self.index, shard.files, full=False)
             if bad or manifests.differences(self.folder, {self.ids(number).name: shard.ids}, full=False):
                 del journal.shards[number:]
-                self.faiss.unlink(missing_ok=True)
+                self.forget_faiss()
                 self.record(journal)
                 return
 

@@ -8,8 +8,8 @@ import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from qttrag.errors import CollectionError, ConfigError
-from qttrag.indexes import durable, first_stage, lists
+from qttrag.errors import ConfigError
+from qttrag.indexes import first_stage, lists, parts
 from qttrag.indexes.journal import Journal, Workshop
 from qttrag.indexes.recipe import Recipe
 from qttrag.indexes.vectors import Vectors
@@ -56,15 +56,15 @@ def check(recipe: Recipe, dim: int) -> None:
 def write(recipe: Recipe, journal: Journal, workshop: Workshop, progress: Callable[[str, int], None]) -> str:
     """Write the FAISS index of all shards and return its factory string. Broken off, it goes on from its last save.
 
-    `progress` is told the step, train or add, and the vectors done. In memory are the index, one shard and, while it
-    is trained, the sample.
+    `progress` is told the step, train or add, and the vectors done. In memory are the index, a part of it, one shard
+    and, while it is trained, the sample.
 
     Raises:
         ConfigError: FAISS cannot make such an index of these vectors, or not search it by language."""
     vectors = Vectors(workshop.index)
     factory = resolve(recipe.faiss, len(vectors), vectors.dim)
     if journal.faiss != factory:
-        workshop.faiss.unlink(missing_ok=True)
+        workshop.forget_faiss()
         journal.faiss = factory
         workshop.record(journal)
     index = _saved(workshop.faiss, [0, *_ends(journal)])
@@ -88,14 +88,23 @@ def extend(base: Path, folder: Path, shards: range, progress: Callable[[int], No
         CollectionError: there is no room for it. ConfigError: FAISS cannot add to such an index."""
     import faiss
 
-    index, vectors = faiss.read_index(str(base)), Vectors(folder)
-    try:
-        for number in shards:
-            index.add(vectors.shard(number))
+    index, vectors = faiss.read_index(str(base), faiss.IO_FLAG_MMAP_IFC), Vectors(folder)
+
+    def blocks() -> Iterator[NDArray[np.float32]]:
+        for _, block in vectors.blocks(_TOGETHER, shards):
+            yield block
             progress(index.ntotal)
+
+    try:
+        if parts.possible(index):
+            parts.extend(index, blocks())
+        else:
+            index = faiss.read_index(str(base))
+            for block in blocks():
+                index.add(block)
     except RuntimeError as error:
         raise ConfigError(
-            f"{base}: FAISS cannot add to such an index ({_words(error)}); build it again from all sources"
+            f"{base}: FAISS cannot add to such an index ({first_stage.words(error)}); build it again from all sources"
         ) from error
     _save(index, folder / FAISS_FILE)
 
@@ -117,6 +126,7 @@ def _ends(journal: Journal) -> list[int]:
 def _trained(
     recipe: Recipe, factory: str, vectors: Vectors, workshop: Workshop, progress: Callable[[str, int], None]
 ) -> Any:
+    workshop.forget_faiss()
     index = _made(recipe, factory, vectors.dim, f"{len(vectors)} vectors")
     if not index.is_trained:
         train(index, lambda n: _sample(vectors, n), len(vectors), lambda n: progress("train", n))
@@ -160,6 +170,7 @@ def _sample(vectors: Vectors, n: int) -> Iterator[NDArray[np.float32]]:
 def _add(
     index: Any, vectors: Vectors, journal: Journal, workshop: Workshop, progress: Callable[[str, int], None]
 ) -> None:
+    aside = parts.Parts(index, workshop.parts, _ends(journal)) if parts.possible(index) else None
     saved = time.monotonic()
     for number, end in enumerate(_ends(journal)):
         if end <= index.ntotal:
@@ -167,9 +178,15 @@ def _add(
         for _, block in vectors.blocks(_TOGETHER, range(number, number + 1)):
             index.add(block)
             progress("add", index.ntotal)
-        if time.monotonic() - saved > _SAVE_SECONDS:
-            _save(index, workshop.faiss)
+        full = aside is not None and index.ntotal - aside.rows >= parts.ROWS
+        if full or time.monotonic() - saved > _SAVE_SECONDS:
+            if aside is not None:
+                aside.put_aside()
+            else:
+                _save(index, workshop.faiss)
             saved = time.monotonic()
+    if aside is not None:
+        aside.join()
 
 
 def _made(recipe: Recipe, factory: str, dim: int, of: str) -> Any:
@@ -183,8 +200,8 @@ def _made(recipe: Recipe, factory: str, dim: int, of: str) -> Any:
 
 def _refused(recipe: Recipe, factory: str, of: str, error: Exception) -> ConfigError:
     return ConfigError(
-        f"recipe '{recipe.name}': FAISS cannot make '{factory}' of {of} ({_words(error)}); `faiss: Flat` always works, "
-        "and what is encoded is kept when `faiss:` changes"
+        f"recipe '{recipe.name}': FAISS cannot make '{factory}' of {of} ({first_stage.words(error)}); `faiss: Flat` "
+        "always works, and what is encoded is kept when `faiss:` changes"
     )
 
 
@@ -197,13 +214,13 @@ def _check_filter(recipe: Recipe, factory: str, index: Any, query: NDArray[np.fl
     except RuntimeError as error:
         raise ConfigError(
             f"recipe '{recipe.name}': FAISS cannot search '{factory}' in some languages only "
-            f"({_words(error)}), and the source has several; choose one that can (Flat, SQ8, HNSW32, "
+            f"({first_stage.words(error)}), and the source has several; choose one that can (Flat, SQ8, HNSW32, "
             "whatever begins with IVF; what is encoded is kept), or make a collection of each language"
         ) from error
 
 
 def _saved(path: Path, ends: list[int]) -> Any | None:
-    """Return the index that was saved, if it is whole and holds whole shards."""
+    """Return the index that was saved, if it is whole and holds whole shards; one that is filled in parts, none."""
     import faiss
 
     if not path.exists():
@@ -212,21 +229,11 @@ def _saved(path: Path, ends: list[int]) -> Any | None:
         index = faiss.read_index(str(path))
     except RuntimeError:
         return None
-    return index if index.ntotal in ends else None
+    return index if index.ntotal in ([0] if parts.possible(index) else ends) else None
 
 
 def _save(index: Any, path: Path) -> None:
     import faiss
 
-    try:
-        faiss.write_index(index, str(durable.aside(path)))
-    except RuntimeError as error:
-        raise CollectionError(
-            f"{path} cannot be written ({_words(error)}); what is encoded is kept: make room and run the same command "
-            "again"
-        ) from error
-    durable.settle(path)
-
-
-def _words(error: Any) -> str:
-    return str(error).rsplit("\n", 1)[-1].rsplit(": ", 1)[-1].strip() or "no reason given"
+    with parts.saving(path) as aside:
+        faiss.write_index(index, aside)
