@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from qttrag.cli import output
+from qttrag.cli.searching import recall_words
 from qttrag.errors import InputError
 
 if TYPE_CHECKING:
@@ -221,8 +222,8 @@ def _search_words(manifest: Manifest) -> str:
         return "not tuned: qttrag index tune"
     effort = "".join(f"{n:,} {what}, " for n, what in ((tuned.nprobe, "lists"), (tuned.ef_search, "nodes")) if n)
     return (
-        f"{effort}{tuned.depth:,} candidates: recall@{tuned.k} {tuned.recall:.4f} over {tuned.queries} queries "
-        f"({tuned.sample}), {tuned.ms:.1f} ms"
+        f"{effort}{tuned.depth:,} candidates: recall@{tuned.k} {recall_words(tuned.recall, tuned.error)} over "
+        f"{tuned.queries} queries ({tuned.sample}), {tuned.ms:.1f} ms"
     )
 
 

@@ -30,7 +30,8 @@ def tune(
     """Choose how an index is searched: the fastest way that finds what an exact search finds, measured and kept.
 
     Its vectors are read once for the exact search of all queries; then lists or graph nodes to look at, and candidates
-    to score with the stored vectors, are tried. What is chosen is written into its manifest with the recall it had.
+    to score with the stored vectors, are tried. A way will do if its recall less the standard error is what was asked
+    for. What is chosen is written into its manifest with the recall it had.
 
     Examples:
 
@@ -51,13 +52,19 @@ def tune(
     rows = [_row(trial, tuned) for trial in trials]
     output.console().print(output.table("", "lists", "nodes", "candidates", "recall", "ms a query", rows=rows))
     output.say(f"recall@{k} over {tuned.queries} queries: {tuned.sample}; each searched alone, on one thread")
-    if tuned.recall < recall:
+    had = recall_words(tuned.recall, tuned.error)
+    if not any(trial.reaches(recall) for trial in trials):
         output.say(
-            f"{name}: a recall of {recall:g} cannot be reached with '{collection.factory}'; the best, "
-            f"{tuned.recall:.4f}, is kept. Build it with more bits a dimension (RaBitQ4, SQ8) or Flat"
+            f"{name}: a recall of {recall:g} cannot be reached with '{collection.factory}'; the best, {had}, is kept. "
+            "Build it with more bits a dimension (RaBitQ4, SQ8) or Flat"
         )
     else:
-        output.say(f"{name}: kept in its manifest, with a recall of {tuned.recall:.4f}")
+        output.say(f"{name}: kept in its manifest, with a recall of {had}")
+
+
+def recall_words(recall: float, error: float | None) -> str:
+    """Return a recall with its standard error, if that is known."""
+    return f"{recall:.4f}" if error is None else f"{recall:.4f} ± {error:.4f}"
 
 
 def _tuned(collection: Collection, sample: Sample, recall: float, k: int) -> tuple[Tuned, list[Trial]]:
@@ -81,11 +88,19 @@ def _row(trial: Trial, tuned: Tuned) -> list[str]:
     effort, depth = trial.plan
     chosen = (effort.nprobe, effort.ef_search, depth) == (tuned.nprobe, tuned.ef_search, tuned.depth)
     lists, nodes = (("–" if value is None else f"{value:,}") for value in effort)
-    return ["→" if chosen else "", lists, nodes, f"{depth:,}", f"{trial.recall:.4f}", f"{trial.ms:.2f}"]
+    return [
+        "→" if chosen else "",
+        lists,
+        nodes,
+        f"{depth:,}",
+        recall_words(trial.recall, trial.error),
+        f"{trial.ms:.2f}",
+    ]
 
 
 def _trial_facts(trial: Trial) -> dict[str, Any]:
-    return {**trial.plan.effort._asdict(), "depth": trial.plan.depth, "recall": trial.recall, "ms": trial.ms}
+    measured = {"recall": trial.recall, "error": trial.error, "ms": trial.ms}
+    return {**trial.plan.effort._asdict(), "depth": trial.plan.depth, **measured}
 
 
 def import_bergen(

@@ -34,8 +34,9 @@ class Tuned(BaseModel):
 
     `nprobe`: lists looked at; `ef_search`: nodes of a graph; None where the index has none. `depth`: candidates scored
     with the stored vectors for `k` hits. `recall`: the share of the exact best `k` that was found, a mean over
-    `queries`, which are what `sample` says; `wanted`: what was asked for; `ms`: a query, alone, on one thread,
-    its candidates in memory; `rows`: in the index when it was measured."""
+    `queries`, which are what `sample` says; `error`: its standard error, None where it was not kept; `wanted`: what was
+    asked for; `ms`: a query, alone, on one thread, its candidates in memory; `rows`: in the index when it was
+    measured."""
 
     model_config = ConfigDict(extra="forbid")
     nprobe: int | None = None
@@ -43,6 +44,7 @@ class Tuned(BaseModel):
     depth: int = Field(ge=1)
     k: int = Field(ge=1)
     recall: float
+    error: float | None = None
     wanted: float
     queries: int
     sample: str

@@ -43,16 +43,17 @@ class Parts:
 
     def __init__(self, index: Any, files: Path, ends: Container[int]) -> None:
         self._index, self._files = index, files
-        self._inverted: Any = first_stage.inverted(index)
-        self._lengths = _lengths(self._inverted)
+        inverted: Any = first_stage.inverted(index)
+        self._inverted = inverted
+        self._lengths = _lengths(inverted)
         self.rows = self._number = 0
         for path in found(files):
             if self._is_next(path, ends):
                 self._count()
             else:
                 path.unlink()
-        _own(self._inverted, _emptied(self._inverted))
-        self._inverted.ntotal = index.ntotal = self.rows
+        _own(inverted, _emptied(inverted))
+        inverted.ntotal = index.ntotal = self.rows
 
     def put_aside(self) -> None:
         """Write what was added since into a part of its own.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
@@ -37,11 +38,17 @@ class Sample(NamedTuple):
 
 
 class Trial(NamedTuple):
-    """A plan, the recall it had, and the milliseconds of the median query, searched alone."""
+    """A plan, the mean recall it had and its standard error, and the milliseconds of the median query, searched
+    alone."""
 
     plan: Plan
     recall: float
+    error: float
     ms: float
+
+    def reaches(self, wanted: float) -> bool:
+        """Say whether the recall is reached by more than its standard error: other queries are to reach it, too."""
+        return self.recall - self.error >= wanted
 
 
 def own_passages(collection: Collection, n: int, *, seed: int = 0) -> Sample:
@@ -100,7 +107,8 @@ def tune(
     scanned: Callable[[int], None] = lambda rows: None,
     tried: Callable[[Trial], None] = lambda trial: None,
 ) -> tuple[Tuned, list[Trial]]:
-    """Return the fastest plan of those tried that finds `wanted` of the exact best `k`, or the best if none does.
+    """Return the fastest plan of those tried that reaches the recall `wanted` of the exact best `k`, or the best if
+    none does.
 
     Effort is doubled from the least; for each that can reach the recall, the least depth is sought that does. `best`:
     the exact best, where they are known already.
@@ -118,7 +126,7 @@ def tune(
     for trial in _trials(collection, sample, best, wanted, k):
         trials.append(trial)
         tried(trial)
-    reached = [trial for trial in trials if trial.recall >= wanted]
+    reached = [trial for trial in trials if trial.reaches(wanted)]
     chosen = min(reached, key=lambda t: t.ms) if reached else max(trials, key=lambda t: (t.recall, -t.ms))
     tuned = Tuned(
         nprobe=chosen.plan.effort.nprobe,
@@ -126,6 +134,7 @@ def tune(
         depth=chosen.plan.depth,
         k=k,
         recall=round(chosen.recall, 5),
+        error=round(chosen.error, 5),
         wanted=wanted,
         queries=len(sample.vectors),
         sample=sample.words,
@@ -159,11 +168,11 @@ def _trials(
     for effort in _efforts(collection):
         most = _measured(collection, sample, best, Plan(effort, depths[-1]), k)
         yield most
-        if most.recall >= wanted:
+        if most.reaches(wanted):
             for depth in depths[:-1]:
                 trial = _measured(collection, sample, best, Plan(effort, depth), k)
                 yield trial
-                if trial.recall >= wanted:
+                if trial.reaches(wanted):
                     break
             reached += 1
         if reached == _ENOUGH or (before > 0 and most.recall - before < _STANDSTILL):
@@ -187,7 +196,9 @@ def _measured(collection: Collection, sample: Sample, best: Sequence[Candidates]
     if sample.own is not None:
         found = [exact.without(each, own, len(each.rows)) for each, own in zip(found, sample.own, strict=True)]
     shares = [exact.recall(each, of) for each, of in zip(found, best, strict=True)]
-    return Trial(plan, sum(shares) / len(shares), sorted(seconds)[len(seconds) // 2] * 1000)
+    mean = statistics.fmean(shares)
+    error = (statistics.pvariance(shares, mean) / len(shares)) ** 0.5
+    return Trial(plan, mean, error, sorted(seconds)[len(seconds) // 2] * 1000)
 
 
 def _unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
