@@ -82,7 +82,8 @@ def write(recipe: Recipe, journal: Journal, workshop: Workshop, progress: Callab
 def extend(base: Path, folder: Path, shards: range, progress: Callable[[int], None]) -> None:
     """Write into `folder` the FAISS index `base` with the vectors of further shards, which are there.
 
-    In memory is what is written; lists of `base` are mapped from its file while they are copied. `progress` is told the vectors in it.
+    In memory is what is written; lists of `base` are mapped from its file while they are copied. `progress` is told the
+    vectors in it.
 
     Raises:
         CollectionError: there is no room for it. ConfigError: FAISS cannot add to such an index."""
