@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import ctypes
+import importlib
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 PART = ".part"  # of a file's name while it is written
 _HERE, _EXCHANGE = -100, 2  # AT_FDCWD and RENAME_EXCHANGE of Linux
@@ -36,6 +39,17 @@ def settle(*paths: Path) -> None:
 
 def write_text(path: Path, text: str) -> None:
     aside(path).write_text(text, encoding="utf-8")
+    settle(path)
+
+
+def write_faiss(write: Callable[[Any, Any], None], what: Any, path: Path) -> None:
+    """Have a function of FAISS write an index, or lists.
+
+    Given a path, it would take a file for whole whose last bytes did not fit on the disk: how closing it went, it does
+    not look."""
+    faiss: Any = importlib.import_module("faiss")  # its stubs lack what SWIG makes
+    with aside(path).open("wb") as file:
+        write(what, faiss.PyCallbackIOWriter(file.write))
     settle(path)
 
 

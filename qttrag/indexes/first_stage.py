@@ -107,11 +107,6 @@ def inverted(index: Any) -> Any | None:
     return None if found is None else _downcast(found)
 
 
-def words(error: Any) -> str:
-    """Return what FAISS says in an error, without where in its source it says so."""
-    return str(error).rsplit("\n", 1)[-1].rsplit(": ", 1)[-1].strip() or "no reason given"
-
-
 def widen(quantizer: Any, linked: int, found: int) -> None:
     """Have a graph over lists look at so many nodes to link a list to the nearest, and to find a vector's list.
 

@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Container, Iterable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qttrag.errors import CollectionError
 from qttrag.indexes import durable, first_stage
 
 if TYPE_CHECKING:
@@ -59,11 +57,8 @@ class Parts:
         """Write what was added since into a part of its own.
 
         Raises:
-            CollectionError: there is no room for it."""
-        with saving(_path(self._files, self._number)) as path:
-            writer = _faiss().FileIOWriter(path)
-            _faiss().write_InvertedLists(self._inverted.invlists, writer)
-            del writer  # the rest is written when it is closed
+            OSError: there is no room for it."""
+        durable.write_faiss(_faiss().write_InvertedLists, self._inverted.invlists, _path(self._files, self._number))
         self._count()
         _own(self._inverted, _emptied(self._inverted))
 
@@ -71,7 +66,7 @@ class Parts:
         """Make the index hold all that was added.
 
         Raises:
-            CollectionError: there is no room for it."""
+            OSError: there is no room for it."""
         if self._number == 0:
             return
         if self._index.ntotal > self.rows:
@@ -97,22 +92,6 @@ class Parts:
         self._lengths = self._lengths + lengths
         self.rows += int(lengths.sum())
         self._number += 1
-
-
-@contextmanager
-def saving(path: Path) -> Iterator[str]:
-    """Give where FAISS is to write what then becomes `path`.
-
-    Raises:
-        CollectionError: it cannot be written."""
-    try:
-        yield str(durable.aside(path))
-    except RuntimeError as error:
-        raise CollectionError(
-            f"{path} cannot be written ({first_stage.words(error)}); what is encoded is kept: make room and run the "
-            "same command again"
-        ) from error
-    durable.settle(path)
 
 
 def found(files: Path) -> list[Path]:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from qttrag.errors import ConfigError
-from qttrag.indexes import first_stage, lists, parts
+from qttrag.indexes import durable, first_stage, lists, parts
 from qttrag.indexes.journal import Journal, Workshop
 from qttrag.indexes.recipe import Recipe
 from qttrag.indexes.vectors import Vectors
@@ -60,7 +60,8 @@ def write(recipe: Recipe, journal: Journal, workshop: Workshop, progress: Callab
     and, while it is trained, the sample.
 
     Raises:
-        ConfigError: FAISS cannot make such an index of these vectors, or not search it by language."""
+        ConfigError: FAISS cannot make such an index of these vectors, or not search it by language. OSError: there is
+        no room for it."""
     vectors = Vectors(workshop.index)
     factory = resolve(recipe.faiss, len(vectors), vectors.dim)
     if journal.faiss != factory:
@@ -86,7 +87,7 @@ def extend(base: Path, folder: Path, shards: range, progress: Callable[[int], No
     vectors in it.
 
     Raises:
-        CollectionError: there is no room for it. ConfigError: FAISS cannot add to such an index."""
+        OSError: there is no room for it. ConfigError: FAISS cannot add to such an index."""
     import faiss
 
     index, vectors = faiss.read_index(str(base), faiss.IO_FLAG_MMAP_IFC), Vectors(folder)
@@ -105,7 +106,7 @@ def extend(base: Path, folder: Path, shards: range, progress: Callable[[int], No
                 index.add(block)
     except RuntimeError as error:
         raise ConfigError(
-            f"{base}: FAISS cannot add to such an index ({first_stage.words(error)}); build it again from all sources"
+            f"{base}: FAISS cannot add to such an index ({_words(error)}); build it again from all sources"
         ) from error
     _save(index, folder / FAISS_FILE)
 
@@ -201,7 +202,7 @@ def _made(recipe: Recipe, factory: str, dim: int, of: str) -> Any:
 
 def _refused(recipe: Recipe, factory: str, of: str, error: Exception) -> ConfigError:
     return ConfigError(
-        f"recipe '{recipe.name}': FAISS cannot make '{factory}' of {of} ({first_stage.words(error)}); `faiss: Flat` "
+        f"recipe '{recipe.name}': FAISS cannot make '{factory}' of {of} ({_words(error)}); `faiss: Flat` "
         "always works, and what is encoded is kept when `faiss:` changes"
     )
 
@@ -215,7 +216,7 @@ def _check_filter(recipe: Recipe, factory: str, index: Any, query: NDArray[np.fl
     except RuntimeError as error:
         raise ConfigError(
             f"recipe '{recipe.name}': FAISS cannot search '{factory}' in some languages only "
-            f"({first_stage.words(error)}), and the source has several; choose one that can (Flat, SQ8, HNSW32, "
+            f"({_words(error)}), and the source has several; choose one that can (Flat, SQ8, HNSW32, "
             "whatever begins with IVF; what is encoded is kept), or make a collection of each language"
         ) from error
 
@@ -236,5 +237,8 @@ def _saved(path: Path, ends: list[int]) -> Any | None:
 def _save(index: Any, path: Path) -> None:
     import faiss
 
-    with parts.saving(path) as aside:
-        faiss.write_index(index, aside)
+    durable.write_faiss(faiss.write_index, index, path)
+
+
+def _words(error: Exception) -> str:
+    return str(error).rsplit("\n", 1)[-1].rsplit(": ", 1)[-1].strip() or "no reason given"

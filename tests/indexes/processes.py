@@ -14,10 +14,11 @@ FORKS = multiprocessing.get_context("forkserver")
 FORKS.set_forkserver_preload(["sentence_transformers", "faiss", "pyarrow.parquet", "tests.indexes.processes"])
 _SAID = "said.txt"
 _DONE = "done.txt"
+_PART_ROWS = 60
 
 
 def start(home: Path, recipe: Path, **settings: Any) -> ForkServerProcess:
-    """Start `qttrag index build RECIPE` with $QTTRAG_HOME as `home`.
+    """Start `qttrag index build RECIPE` with $QTTRAG_HOME as `home`, its inverted file filled in parts.
 
     `file_bytes`: no file may become larger. `obey_modes`: root may not write everywhere."""
     process = FORKS.Process(target=_build, args=(home, recipe), kwargs=settings, daemon=True)
@@ -59,8 +60,10 @@ def _build(
 
     from qttrag.errors import QttragError
     from qttrag.indexes import build as building
+    from qttrag.indexes import parts
     from qttrag.indexes.recipe import load
 
+    parts.ROWS = _PART_ROWS
     os.environ["QTTRAG_HOME"] = str(home)
     torch.set_num_threads(1)
     last: int | None = None

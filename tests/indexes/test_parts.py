@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,6 @@ import pytest
 import yaml
 
 from qttrag import resources
-from qttrag.errors import CollectionError
 from qttrag.indexes import build as building
 from qttrag.indexes import parts, search
 from qttrag.indexes.build import Progress
@@ -107,13 +107,25 @@ def test_what_has_more_than_lists_is_not_filled_in_parts(factory: str) -> None:
     assert not parts.possible(faiss.index_factory(32, factory))
 
 
-def test_a_part_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+def test_a_part_whose_last_bytes_do_not_fit_is_not_taken_for_whole(tmp_path: Path) -> None:
     index = trained(FACTORIES[0])
     aside = parts.Parts(index, tmp_path / "lists", ENDS)
     fill(index)
-    (tmp_path / "lists-00000.part").mkdir()
-    with pytest.raises(CollectionError, match=r"lists-00000 cannot be written .*make room and run the same command"):
-        aside.put_aside()
+    aside.put_aside()
+    size, files = parts.found(tmp_path / "lists")[0].stat().st_size, resource.getrlimit(resource.RLIMIT_FSIZE)
+    again = trained(FACTORIES[0])
+    aside = parts.Parts(again, tmp_path / "others", ENDS)
+    fill(again)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size - 1, files[1]))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            aside.put_aside()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, files)
+    assert parts.found(tmp_path / "others") == []
+    aside.put_aside()
+    aside.join()
+    assert written(again) == whole(FACTORIES[0])
 
 
 @pytest.fixture
