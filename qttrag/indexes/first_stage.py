@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 _QUERY_BITS = 8  # of a query's dimension where RaBitQ compares bits; 4 costs recall, floats a hundred times the time
 _PER_LIST_FOUND = 2  # lists that a graph over lists looks at for each that it gives
+_LISTS_TOGETHER = 128  # searched in one go: more of one query are shared among the threads
 
 
 class Effort(NamedTuple):
@@ -35,8 +36,9 @@ class Candidates(NamedTuple):
 class FirstStage:
     """Searches a FAISS index on up to `threads` threads; None: as many as there are cores.
 
-    A query finds the same whatever else is searched at the same time: each is searched alone, on one thread, for
-    FAISS multiplies the matrices of several in another order. Only an exact index takes several together."""
+    A query finds the same whatever else is searched at the same time: each is searched alone, for FAISS multiplies the
+    matrices of several in another order, and its lists are shared among threads in the same way. Only an exact index
+    takes several together."""
 
     def __init__(self, index: Any, *, threads: int | None = None) -> None:
         self.index = index
@@ -75,11 +77,51 @@ class FirstStage:
             RuntimeError: an index of the composition cannot leave out rows (plain PQ, NSG)."""
         import numpy as np
 
+        if has_plain_lists(self.index):
+            return self._in_lists(queries, n, effort, selector)
         given = parameters(self.index, effort, selector, n)
         parts = np.array_split(queries, min(len(queries), self.threads if self.exact else len(queries)) or 1)
         found = self._pool.map(lambda part: self.index.search(part, n, params=given), parts)
         pairs = [pair for scores, rows in found for pair in zip(rows, scores, strict=True)]
         return [Candidates(rows[rows >= 0], scores[rows >= 0]) for rows, scores in pairs]
+
+    def _in_lists(self, queries: NDArray[np.float32], n: int, effort: Effort, selector: Any) -> list[Candidates]:
+        import numpy as np
+
+        found: Any = inverted(self.index)
+        nprobe = self.probed(effort)
+        given = _of_graph(found, nprobe)
+
+        def nearest(query: NDArray[np.float32]) -> tuple[NDArray[np.float32], Any, Any]:
+            changed = _changed(self.index, query[None])
+            return changed, *found.quantizer.search(changed, nprobe, params=given)
+
+        def search(part: tuple[NDArray[np.float32], Any, Any]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+            query, near, lists = map(np.ascontiguousarray, part)
+            scores, rows = np.empty(n, np.float32), np.empty(n, np.int64)
+            params = _of_lists(found, Effort(lists.shape[1]), selector)
+            pointers = map(_faiss().swig_ptr, (lists, near, scores, rows))
+            found.search_preassigned_c(1, _faiss().swig_ptr(query), n, *pointers, False, params)
+            return scores, rows
+
+        starts = range(0, nprobe, _LISTS_TOGETHER)
+        parts = [
+            (query, scores[:, start : start + _LISTS_TOGETHER], lists[:, start : start + _LISTS_TOGETHER])
+            for query, scores, lists in self._pool.map(nearest, queries)
+            for start in starts
+        ]
+        pairs = list(self._pool.map(search, parts))
+        return [_best(pairs[first : first + len(starts)], n) for first in range(0, len(pairs), len(starts))]
+
+
+def _best(pairs: list[tuple[NDArray[np.float32], NDArray[np.int64]]], n: int) -> Candidates:
+    """Return the best `n` of what was found in parts, equally good ones by their rows."""
+    import numpy as np
+
+    scores, rows = (np.concatenate(each) for each in zip(*pairs, strict=True))
+    order = np.lexsort((rows, -scores))
+    order = order[rows[order] >= 0][:n]
+    return Candidates(rows[order], scores[order])
 
 
 def parameters(index: Any, effort: Effort, selector: Any, candidates: int) -> Any:
@@ -107,6 +149,16 @@ def inverted(index: Any) -> Any | None:
     return None if found is None else _downcast(found)
 
 
+def has_plain_lists(index: Any) -> bool:
+    """Say whether an index is an inverted file, perhaps behind a change of its vectors, with a code for each vector.
+
+    Those for FAISS's fast scan, which hold vectors in blocks, are not."""
+    faiss, inner = _faiss(), _inmost(index)
+    return isinstance(inner, faiss.IndexIVF) and isinstance(
+        faiss.downcast_InvertedLists(inner.invlists), faiss.ArrayInvertedLists
+    )
+
+
 def widen(quantizer: Any, linked: int, found: int) -> None:
     """Have a graph over lists look at so many nodes to link a list to the nearest, and to find a vector's list.
 
@@ -120,13 +172,29 @@ def _of_lists(index: Any, effort: Effort, selector: Any) -> Any:
     faiss = _faiss()
     nprobe = min(effort.nprobe or index.nprobe, index.nlist)
     given = {"nprobe": nprobe, **_selecting(selector)}
-    if _is_graph(index.quantizer):
-        graph = _inmost(index.quantizer)
-        wanted = max(graph.hnsw.efSearch, _PER_LIST_FOUND * nprobe)
-        given["quantizer_params"] = faiss.SearchParametersHNSW(efSearch=wanted)
+    if graph := _of_graph(index, nprobe):
+        given["quantizer_params"] = graph
     if isinstance(index, faiss.IndexIVFRaBitQ):
         return faiss.IVFRaBitQSearchParameters(qb=_QUERY_BITS, centered=False, **given)
     return faiss.SearchParametersIVF(**given)
+
+
+def _of_graph(lists: Any, nprobe: int) -> Any:
+    """Return the parameters with which the graph over lists is searched, None where there is no graph."""
+    if not _is_graph(lists.quantizer):
+        return None
+    wanted = max(_inmost(lists.quantizer).hnsw.efSearch, _PER_LIST_FOUND * nprobe)
+    return _faiss().SearchParametersHNSW(efSearch=wanted)
+
+
+def _changed(index: Any, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return vectors as the inmost index is given them."""
+    index = _downcast(index)
+    while isinstance(index, _faiss().IndexPreTransform):
+        for n in range(index.chain.size()):
+            vectors = _faiss().downcast_VectorTransform(index.chain.at(n)).apply(vectors)
+        index = _downcast(index.index)
+    return vectors
 
 
 def _selecting(selector: Any) -> dict[str, Any]:

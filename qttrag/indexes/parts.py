@@ -20,21 +20,8 @@ if TYPE_CHECKING:
 ROWS = 2_000_000  # of a part, from which on it is written aside: 0.3 GB of 1024 bits
 
 
-def possible(index: Any) -> bool:
-    """Say whether an index is an inverted file, perhaps behind a change of its vectors, whose lists can be joined.
-
-    Those for FAISS's fast scan, which hold vectors in blocks, cannot."""
-    faiss = _faiss()
-    inner = faiss.downcast_index(index)
-    if isinstance(inner, faiss.IndexPreTransform):
-        inner = faiss.downcast_index(inner.index)
-    return isinstance(inner, faiss.IndexIVF) and isinstance(
-        faiss.downcast_InvertedLists(inner.invlists), faiss.ArrayInvertedLists
-    )
-
-
 class Parts:
-    """Files beside an empty, trained index, for which `possible` is true. Vectors are added to the index itself.
+    """Files beside an empty, trained index, with plain lists. Vectors are added to the index itself.
 
     Parts that are there already count as added, from the first on, as long as each is whole and ends at one of `ends`;
     the others are removed. `files`: their path but for the number."""
@@ -100,7 +87,7 @@ def found(files: Path) -> list[Path]:
 
 
 def extend(index: Any, blocks: Iterable[NDArray[np.float32]]) -> None:
-    """Add vectors to an index for which `possible` is true and whose own lists may be mapped from its file."""
+    """Add vectors to an index with plain lists and whose own lists may be mapped from its file."""
     inverted: Any = first_stage.inverted(index)
     old, new = inverted.invlists, _emptied(inverted)
     inverted.own_invlists = False

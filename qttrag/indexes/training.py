@@ -98,7 +98,7 @@ def extend(base: Path, folder: Path, shards: range, progress: Callable[[int], No
             progress(index.ntotal)
 
     try:
-        if parts.possible(index):
+        if first_stage.has_plain_lists(index):
             parts.extend(index, blocks())
         else:
             index = faiss.read_index(str(base))
@@ -172,7 +172,7 @@ def _sample(vectors: Vectors, n: int) -> Iterator[NDArray[np.float32]]:
 def _add(
     index: Any, vectors: Vectors, journal: Journal, workshop: Workshop, progress: Callable[[str, int], None]
 ) -> None:
-    aside = parts.Parts(index, workshop.parts, _ends(journal)) if parts.possible(index) else None
+    aside = parts.Parts(index, workshop.parts, _ends(journal)) if first_stage.has_plain_lists(index) else None
     saved = time.monotonic()
     for number, end in enumerate(_ends(journal)):
         if end <= index.ntotal:
@@ -231,7 +231,7 @@ def _saved(path: Path, ends: list[int]) -> Any | None:
         index = faiss.read_index(str(path))
     except RuntimeError:
         return None
-    return index if index.ntotal in ([0] if parts.possible(index) else ends) else None
+    return index if index.ntotal in ([0] if first_stage.has_plain_lists(index) else ends) else None
 
 
 def _save(index: Any, path: Path) -> None:

@@ -13,7 +13,7 @@ import yaml
 
 from qttrag import resources
 from qttrag.indexes import build as building
-from qttrag.indexes import parts, search
+from qttrag.indexes import first_stage, parts, search
 from qttrag.indexes.build import Progress
 from qttrag.indexes.journal import Workshop
 from qttrag.indexes.recipe import Recipe, load
@@ -104,7 +104,7 @@ def test_an_index_is_extended_to_what_it_were_if_all_had_been_there(factory: str
     "factory", ["Flat", "HNSW8", "IVF16,PQ8x4fs", "IVF16,SQ8,RFlat", "IDMap,IVF16,SQ8", "RR32,RaBitQ"]
 )
 def test_what_has_more_than_lists_is_not_filled_in_parts(factory: str) -> None:
-    assert not parts.possible(faiss.index_factory(32, factory))
+    assert not first_stage.has_plain_lists(faiss.index_factory(32, factory))
 
 
 def test_a_part_whose_last_bytes_do_not_fit_is_not_taken_for_whole(tmp_path: Path) -> None:

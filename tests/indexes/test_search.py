@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from qttrag.indexes import search
+from qttrag.indexes import first_stage, search
 from qttrag.indexes.first_stage import Candidates, Effort, inverted
 from qttrag.indexes.rescoring import best, rescored
 from qttrag.indexes.search import Collection, Plan
@@ -181,3 +181,24 @@ def test_a_file_that_holds_no_vectors_is_refused(tmp_path: Path) -> None:
     np.save(tmp_path / "vectors-00000.npy", np.zeros((3, 4), np.float32))
     with pytest.raises(ValueError, match=r"vectors-00000\.npy: not float16 vectors"):
         Vectors(tmp_path)
+
+
+@pytest.mark.parametrize("faiss", ["RR64,IVF64,RaBitQ", "IVF64_HNSW8,SQ8", "OPQ8_64,IVF64,PQ8", "IVF64,Flat"])
+@pytest.mark.parametrize("selected", [False, True])
+def test_lists_shared_among_threads_hold_what_faiss_finds_in_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, faiss: str, selected: bool
+) -> None:
+    import faiss as library
+
+    monkeypatch.setenv("QTTRAG_HOME", str(tmp_path))
+    monkeypatch.setattr(first_stage, "_LISTS_TOGETHER", 5)
+    stage = synthetic.index(VECTORS, faiss).first_stage
+    queries, effort = synthetic.near(VECTORS, 20), Effort(nprobe=32)
+    selector = library.IDSelectorRange(100, 700) if selected else None
+    given = first_stage.parameters(stage.index, effort, selector, 40)
+    found = stage.find(queries, 40, effort, selector)
+    for query, candidates in zip(queries, found, strict=True):
+        scores, rows = stage.index.search(query[None], 40, params=given)
+        assert candidates.scores == pytest.approx(scores[0], abs=1e-5)
+        assert len(set(candidates.rows) & set(rows[0])) >= 39  # the last may have an equal
+        assert (np.diff(candidates.scores) <= 0).all()
