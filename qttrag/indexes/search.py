@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 SPARE = 32  # candidates beyond k at least, so that ties at the edge are broken by id and not by position
 _UNTUNED = 10  # candidates for each hit where nobody has measured how many it takes: RaBitQ's bits want most
+_READ_TOGETHER = 1 << 24  # bytes
 _FILES_BESIDE = 128  # that a process may open beside those of an index
 _WIDER = 4  # times as many candidates or lists, where they were too few
 
@@ -89,6 +90,26 @@ def open_index(name: str, *, threads: int | None = None) -> Collection:
     if found := manifests.problems(folder, manifest, full=False):
         raise CollectionError(f"index '{manifest.name}': {'; '.join(found)}; {again(folder)}")
     return _load(folder, manifest, threads=threads)
+
+
+def read_ahead(name: str) -> int:
+    """Read the FAISS index of a built index once, so that the system has it in memory; return the bytes read.
+
+    None where less memory is to be had: it would drive out what is needed more."""
+    path = find(name).folder / FAISS_FILE
+    if path.stat().st_size > _memory():
+        return 0
+    with path.open("rb", buffering=0) as file:
+        return sum(iter(lambda: len(file.read(_READ_TOGETHER)), 0))
+
+
+def _memory() -> int:
+    """Return the bytes of memory that the system says can be had without swapping; 0 if it does not say so."""
+    with suppress(OSError):
+        for line in Path("/proc/meminfo").read_text().splitlines():
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) * 1024
+    return 0
 
 
 def _load(folder: Path, manifest: Manifest, *, threads: int | None) -> Collection:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from contextlib import suppress
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from qttrag import devices
@@ -77,6 +79,15 @@ class DenseRetriever:
 
     async def start(self) -> None:
         await self._lazy.get()
+        threading.Thread(target=self._read_ahead, daemon=True).start()
+
+    def _read_ahead(self) -> None:
+        """Spare the first questions, of which each touches other lists, waiting for the disk."""
+        from qttrag.indexes.search import read_ahead
+
+        for name in self._collections:
+            with suppress(OSError, CollectionError):  # removed since, which a search tells
+                read_ahead(name)
 
     async def retrieve(self, query: Query, k: int) -> list[Hit]:
         encoder, batcher = await self._lazy.get()

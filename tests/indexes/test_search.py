@@ -202,3 +202,13 @@ def test_lists_shared_among_threads_hold_what_faiss_finds_in_all(
         assert candidates.scores == pytest.approx(scores[0], abs=1e-5)
         assert len(set(candidates.rows) & set(rows[0])) >= 39  # the last may have an equal
         assert (np.diff(candidates.scores) <= 0).all()
+
+
+def test_an_index_is_read_ahead_where_there_is_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("QTTRAG_HOME", str(tmp_path))
+    synthetic.index(VECTORS, "IVF64,SQ8")
+    size = (search.find("synthetic").folder / "faiss.index").stat().st_size
+    monkeypatch.setattr(search, "_memory", lambda: size)
+    assert search.read_ahead("synthetic") == size
+    monkeypatch.setattr(search, "_memory", lambda: size - 1)
+    assert search.read_ahead("synthetic") == 0

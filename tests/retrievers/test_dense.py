@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import asyncio
+import queue
+import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,6 +11,7 @@ import pytest
 from qttrag.encoders import Encoder
 from qttrag.errors import CollectionError, ConfigError, InputError
 from qttrag.indexes import build as building
+from qttrag.indexes import search
 from qttrag.indexes.recipe import load
 from qttrag.retrievers.dense import DenseRetriever
 from qttrag.types import Hit, Lang, Query
@@ -119,3 +122,23 @@ async def test_lengths_counted_while_the_encoder_works_do_not_disturb_it(tiny: P
         await asyncio.sleep(0)
     for vectors in await working:
         assert abs(vectors - alone).max() < 1e-4
+
+
+async def test_started_it_has_its_indexes_read_ahead_and_does_not_wait_for_that(
+    tmp_path: Path, tiny: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build(tmp_path, tiny, "one", 40)
+    build(tmp_path / "b", tiny, "two", 12)
+    go_on, read = threading.Event(), queue.Queue[str]()
+
+    def slow(name: str) -> int:
+        go_on.wait()
+        read.put(name)
+        raise CollectionError(f"index '{name}' is gone")
+
+    monkeypatch.setattr(search, "read_ahead", slow)
+    both = retriever(tiny, "one", "two")
+    await both.start()
+    assert await both.retrieve(Query("서울의 다리", KO), 10)
+    go_on.set()
+    assert [read.get(timeout=10), read.get(timeout=10)] == ["one", "two"]
