@@ -152,11 +152,11 @@ def inverted(index: Any) -> Any | None:
 def has_plain_lists(index: Any) -> bool:
     """Say whether an index is an inverted file, perhaps behind a change of its vectors, with a code for each vector.
 
-    Those for FAISS's fast scan, which hold vectors in blocks, are not."""
+    Others hold vectors in blocks (for FAISS's fast scan, Panorama) or equal ones once."""
     faiss, inner = _faiss(), _inmost(index)
-    return isinstance(inner, faiss.IndexIVF) and isinstance(
-        faiss.downcast_InvertedLists(inner.invlists), faiss.ArrayInvertedLists
-    )
+    if not isinstance(inner, faiss.IndexIVF) or isinstance(inner, faiss.IndexIVFFlatDedup):
+        return False
+    return type(faiss.downcast_InvertedLists(inner.invlists)) is faiss.ArrayInvertedLists
 
 
 def widen(quantizer: Any, linked: int, found: int) -> None:

@@ -101,7 +101,11 @@ def test_an_index_is_extended_to_what_it_were_if_all_had_been_there(factory: str
 
 
 @pytest.mark.parametrize(
-    "factory", ["Flat", "HNSW8", "IVF16,PQ8x4fs", "IVF16,SQ8,RFlat", "IDMap,IVF16,SQ8", "RR32,RaBitQ"]
+    "factory",
+    [
+        *("Flat", "HNSW8", "RR32,RaBitQ", "IVF16,PQ8x4fs", "IVF16,FlatPanorama8", "IVF16,FlatDedup"),
+        *("IVF16,SQ8,RFlat", "IDMap,IVF16,SQ8"),
+    ],
 )
 def test_what_has_more_than_lists_is_not_filled_in_parts(factory: str) -> None:
     assert not first_stage.has_plain_lists(faiss.index_factory(32, factory))
