@@ -95,7 +95,7 @@ def open_index(name: str, *, threads: int | None = None) -> Collection:
 def read_ahead(name: str) -> int:
     """Read the FAISS index of a built index once, so that the system has it in memory; return the bytes read.
 
-    None where less memory is to be had: it would drive out what is needed more."""
+    Where it is larger than the memory to be had, leave it: it would drive out what is needed more."""
     path = find(name).folder / FAISS_FILE
     if path.stat().st_size > _memory():
         return 0
