@@ -48,8 +48,12 @@ def write_faiss(write: Callable[[Any, Any], None], what: Any, path: Path) -> Non
     Given a path, it would take a file for whole whose last bytes did not fit on the disk: how closing it went, it does
     not look."""
     faiss: Any = importlib.import_module("faiss")  # its stubs lack what SWIG makes
-    with aside(path).open("wb") as file:
-        write(what, faiss.PyCallbackIOWriter(file.write))
+    try:
+        with aside(path).open("wb") as file:
+            write(what, faiss.PyCallbackIOWriter(file.write))
+    except OSError as error:  # of a write it does not name the file
+        error.filename = str(path)
+        raise
     settle(path)
 
 

@@ -65,8 +65,9 @@ def keeping(workshop: Workshop) -> Iterator[None]:
         rows = _leave_whole_shards(workshop)
         if isinstance(error, OSError) and _is_of(error, workshop):
             raise CollectionError(
-                f"index '{workshop.target.name}': {workshop.folder} cannot be written ({error.strerror}); {rows:,} "
-                "passages are done and kept: make room, or let it be written, and run the same command again"
+                f"index '{workshop.target.name}': {error.filename or workshop.folder} cannot be written "
+                f"({error.strerror}); {rows:,} passages are done and kept: make room, or let it be written, and run "
+                "the same command again"
             ) from error
         if isinstance(error, StageError) and rows:
             words = str(error).removeprefix(f"{error.stage}: ")

@@ -255,6 +255,7 @@ def test_a_full_disk_is_told_and_costs_nothing_that_is_done(tmp_path: Path, path
     home.mkdir()
     said = processes.finish(home, path, file_bytes=20_000)
     assert said.startswith("CollectionError: ")
+    assert "faiss" in said
     assert "200 passages are done and kept: make room, or let it be written, and run the same command again" in said
     assert processes.finish(home, path) == ""
     assert processes.encoded(home) == ROWS
