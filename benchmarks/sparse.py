@@ -41,14 +41,12 @@ class _Stream:
         self.making = self.adding = 0.0
 
     def blocks(self, size: int) -> Iterator[tuple[int, Floats]]:
-        from qttrag.indexes import parts
-
         for number in range(self._clusters.blocks):
             start = time.perf_counter()
             block = self._clusters.block(number)
             made = time.perf_counter()
             self._index.add(block)
-            if self._index.ntotal - self._aside.rows >= parts.ROWS:
+            if self._aside.full:
                 self._aside.put_aside()
             self.making += made - start
             self.adding += time.perf_counter() - made

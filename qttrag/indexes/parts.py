@@ -40,6 +40,11 @@ class Parts:
         _own(inverted, _emptied(inverted))
         inverted.ntotal = index.ntotal = self.rows
 
+    @property
+    def full(self) -> bool:
+        """Say whether enough was added since for a part."""
+        return bool(self._index.ntotal - self.rows >= ROWS)
+
     def put_aside(self) -> None:
         """Write what was added since into a part of its own.
 

@@ -180,8 +180,7 @@ def _add(
         for _, block in vectors.blocks(_TOGETHER, range(number, number + 1)):
             index.add(block)
             progress("add", index.ntotal)
-        full = aside is not None and index.ntotal - aside.rows >= parts.ROWS
-        if full or time.monotonic() - saved > _SAVE_SECONDS:
+        if (aside is not None and aside.full) or time.monotonic() - saved > _SAVE_SECONDS:
             if aside is not None:
                 aside.put_aside()
             else:
