@@ -10,7 +10,7 @@ from pathlib import Path
 import typer
 
 from benchmarks.suites import prepared
-from qttrag.application import Application
+from qttrag.application.application import Application
 from qttrag.cli.output import console, table
 from tests import deployment
 from tests.texts import LANGS, sentences

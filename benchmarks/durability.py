@@ -20,10 +20,11 @@ import yaml
 
 from qttrag.cli.output import console, table
 from qttrag.errors import CollectionError
-from qttrag.indexes import build as building
-from qttrag.indexes import removal, search
+from qttrag.indexes import collection as search
+from qttrag.indexes.jobs import build as building
+from qttrag.indexes.jobs import remove as removal
 from qttrag.indexes.recipe import load
-from qttrag.loading import quiet
+from qttrag.models.loading import quiet
 from tests import deployment, tiny_models
 from tests.indexes import processes
 

@@ -18,13 +18,14 @@ import typer
 from numpy.typing import NDArray
 
 from qttrag.cli.output import console, table
-from qttrag.encoders import Encoder, Prepared
-from qttrag.indexes import encoding, listing
-from qttrag.indexes.journal import Workshop
+from qttrag.encoders.sentence_transformers import Encoder, Prepared
+from qttrag.indexes.jobs import encoding
+from qttrag.indexes.jobs.workers import Workers
 from qttrag.indexes.recipe import Recipe
-from qttrag.indexes.sources import Reader
-from qttrag.indexes.workers import Workers
-from qttrag.loading import quiet
+from qttrag.indexes.sources import listing
+from qttrag.indexes.sources.records import Reader
+from qttrag.indexes.storage.journal import Workshop
+from qttrag.models.loading import quiet
 from tests import tiny_models
 from tests.texts import LANGS, sentences
 

@@ -144,12 +144,12 @@ def _held(what: str) -> int:
 
 
 def _build(rows: int, faiss: str) -> dict[str, Any]:
-    from qttrag.indexes import ready
-    from qttrag.indexes.build import Progress
-    from qttrag.indexes.journal import Journal, Workshop
+    from qttrag.indexes.collection import find
+    from qttrag.indexes.jobs import precomputed as ready
+    from qttrag.indexes.jobs.build import Progress
     from qttrag.indexes.recipe import EncoderSettings, Recipe, Source
-    from qttrag.indexes.search import find
-    from qttrag.indexes.sources import Position
+    from qttrag.indexes.sources.records import Position
+    from qttrag.indexes.storage.journal import Journal, Workshop
     from qttrag.types import Lang, Passage
 
     clusters, making = Clusters(rows, _DIM), 0.0
@@ -198,9 +198,9 @@ def _build(rows: int, faiss: str) -> dict[str, Any]:
 
 
 def _exact(home: Path, rows: int, questions: int) -> dict[str, Any]:
-    from qttrag.indexes import exact
-    from qttrag.indexes.search import find
-    from qttrag.indexes.vectors import Vectors
+    from qttrag.indexes.ann import exact
+    from qttrag.indexes.collection import find
+    from qttrag.indexes.storage.vectors import Vectors
 
     asked = Clusters(rows, _DIM).questions(questions)
     best = exact.scan(Vectors(find(_NAME).folder), asked, K)
@@ -214,7 +214,8 @@ def keep_truth(home: Path, asked: Floats, scores: Floats) -> dict[str, Any]:
 
 
 def _tune(home: Path, tuned_on: int, recall: float, sparse: bool) -> dict[str, Any]:
-    from qttrag.indexes import search, tuning
+    from qttrag.indexes import collection as search
+    from qttrag.indexes.jobs import tune as tuning
 
     collection = search.open_index(_NAME, threads=1)
     if sparse:
@@ -240,7 +241,7 @@ def _forget(home: Path) -> None:
 
 
 def _search(home: Path, rows: int, questions: int, threads: int) -> dict[str, Any]:
-    import qttrag.indexes.search as search
+    import qttrag.indexes.collection as search
 
     truth = np.load(home / "truth.npz")
     asked, scores = truth["asked"], truth["scores"]
@@ -274,7 +275,7 @@ def _search(home: Path, rows: int, questions: int, threads: int) -> dict[str, An
 
 def _recall(found: list[NDArray[np.float64]], scores: Floats) -> float:
     """Return the mean share of hits that score as the exact best do."""
-    from qttrag.indexes.exact import ROUNDING
+    from qttrag.indexes.ann.exact import ROUNDING
 
     shares = [float((each >= best[-1] - ROUNDING).sum()) / K for each, best in zip(found, scores, strict=True)]
     return statistics.fmean(shares)

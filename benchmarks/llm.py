@@ -20,17 +20,17 @@ from typing import Any, TypeVar
 import typer
 
 from benchmarks.suites import prepared
-from qttrag.application import Application
+from qttrag.application.application import Application
 from qttrag.cli.output import console, table
 from qttrag.errors import StageError
 from qttrag.generators.openai import OpenAIGenerator
 from qttrag.prompts import Prompts, TagPrompt
-from qttrag.stages import Generator
+from qttrag.protocols import Generator
 from qttrag.taggers.verdicts import KEYS, SCHEMA, parse
 from qttrag.trace import Trace
 from qttrag.types import Answer, Decoding, Lang, Message
 from tests import deployment
-from tests.generators.test_servers import free_port
+from tests.openai_client.test_balancing import free_port
 from tests.texts import sentences
 from tests.vllm import serving
 

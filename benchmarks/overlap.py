@@ -11,7 +11,7 @@ from pathlib import Path
 import typer
 
 from benchmarks.suites import prepared
-from qttrag.application import Application
+from qttrag.application.application import Application
 from qttrag.cli.output import console, table
 from qttrag.trace import Trace
 from qttrag.types import Query

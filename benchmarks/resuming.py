@@ -14,8 +14,9 @@ import typer
 
 from benchmarks.suites import prepared
 from qttrag.cli.output import console, table
-from qttrag.evaluation import runs, scoring
-from qttrag.evaluation.records import read
+from qttrag.evaluation.runs import folder as runs
+from qttrag.evaluation.runs import scoring
+from qttrag.evaluation.runs.records import read
 from tests import suite
 
 _COST = ("seconds", "kept", "translated", "calls", "prompt_tokens", "completion_tokens")

@@ -15,13 +15,13 @@ from pathlib import Path
 import typer
 
 from qttrag.cli.output import console, table
-from qttrag.evaluation.measures import Answered, measure
+from qttrag.evaluation.datasets.questions import Question
 from qttrag.evaluation.metrics import bergen
-from qttrag.evaluation.questions import Question
-from qttrag.evaluation.records import Cell, Record
-from qttrag.evaluation.scoring import Scored, figures
+from qttrag.evaluation.metrics.registry import Answered, measure
+from qttrag.evaluation.runs.records import Cell, Record
+from qttrag.evaluation.runs.scoring import Scored, figures
 from qttrag.evaluation.statistics import RESAMPLES
-from qttrag.languages import language
+from qttrag.text.languages import language
 from qttrag.types import Lang, Passage, QualityScores, TaggedPassage
 from tests.texts import paragraph
 

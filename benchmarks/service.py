@@ -26,10 +26,10 @@ from rich.console import Console
 from rich.table import Table
 
 from demo.corpus import questions
-from qttrag import config
-from qttrag.application import Application
-from qttrag.config import Deployment
-from qttrag.pipeline import Stages
+from qttrag.application.application import Application
+from qttrag.config import deployment as config
+from qttrag.config.deployment import Deployment
+from qttrag.pipeline.stages import Stages
 from qttrag.prompts import Prompts
 from qttrag.server import create_app
 from qttrag.testing import FakeDetector, FakeGenerator, FakeReranker, FakeRetriever, FakeTagger, FakeTranslator

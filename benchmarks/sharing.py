@@ -9,10 +9,11 @@ import typer
 
 from benchmarks.suites import prepared
 from qttrag.cli.output import console, table
-from qttrag.evaluation import runner, suites
-from qttrag.evaluation.records import latest
+from qttrag.evaluation import suites
+from qttrag.evaluation.runs import runner
+from qttrag.evaluation.runs.records import latest
 from tests import suite
-from tests.generators.server import Server, said
+from tests.openai_client.server import Server, said
 
 _COUNTED = {
     "searches": ("retrieve.computed",),

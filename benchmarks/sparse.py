@@ -21,12 +21,12 @@ from benchmarks.clusters import BLOCK, Clusters, Floats
 from qttrag import __version__, resources
 
 if TYPE_CHECKING:
-    from qttrag.indexes.first_stage import FirstStage
-    from qttrag.indexes.manifest import Tuned
-    from qttrag.indexes.parts import Parts
-    from qttrag.indexes.search import Collection
-    from qttrag.indexes.tuning import Trial
-    from qttrag.indexes.vectors import Vectors
+    from qttrag.indexes.ann.first_stage import FirstStage
+    from qttrag.indexes.ann.inverted_list_parts import Parts
+    from qttrag.indexes.collection import Collection
+    from qttrag.indexes.jobs.tune import Trial
+    from qttrag.indexes.storage.manifest import Tuned
+    from qttrag.indexes.storage.vectors import Vectors
 
 _SHARD = BLOCK * 81  # about a million vectors
 _KEPT = {**dict.fromkeys((16, 32, 64, 128, 256, 512), 1600), **dict.fromkeys((1024, 2048, 4096), 800)}
@@ -58,8 +58,9 @@ def build(home: Path, rows: int, dim: int, faiss_string: str, questions: int, tu
     import faiss
 
     from benchmarks.index import keep_truth
-    from qttrag.indexes import exact, parts, training
-    from qttrag.indexes.first_stage import FirstStage
+    from qttrag.indexes.ann import exact, training
+    from qttrag.indexes.ann import inverted_list_parts as parts
+    from qttrag.indexes.ann.first_stage import FirstStage
 
     clusters, begun = Clusters(rows, dim), time.perf_counter()
     factory = training.resolve(faiss_string, rows, dim)
@@ -97,8 +98,8 @@ def build(home: Path, rows: int, dim: int, faiss_string: str, questions: int, tu
 
 def tune(home: Path, collection: Collection, recall: float, k: int) -> tuple[Tuned, list[Trial]]:
     """Tune the index by questions whose exact best are known already."""
-    from qttrag.indexes import tuning
-    from qttrag.indexes.first_stage import Candidates
+    from qttrag.indexes.ann.first_stage import Candidates
+    from qttrag.indexes.jobs import tune as tuning
 
     known = np.load(home / "tuning.npz")
     best = [Candidates(np.zeros(len(scores), np.int64), scores) for scores in known["scores"]]
@@ -107,7 +108,7 @@ def tune(home: Path, collection: Collection, recall: float, k: int) -> tuple[Tun
 
 
 def _candidates(stage: FirstStage, asked: Floats) -> NDArray[np.int64]:
-    from qttrag.indexes.first_stage import Effort
+    from qttrag.indexes.ann.first_stage import Effort
 
     found = np.zeros(0, np.int64)
     for lists, depth in _KEPT.items():
@@ -118,9 +119,9 @@ def _candidates(stage: FirstStage, asked: Floats) -> NDArray[np.int64]:
 
 def _write(folder: Path, clusters: Clusters, kept: NDArray[np.int64], factory: str) -> None:
     """Write shards of which only the rows `kept` hold their vectors, passages, and a manifest."""
-    from qttrag.indexes import passages, vectors
-    from qttrag.indexes.manifest import FileSum, Manifest
     from qttrag.indexes.recipe import EncoderSettings, Recipe, Source
+    from qttrag.indexes.storage import passages, vectors
+    from qttrag.indexes.storage.manifest import FileSum, Manifest
 
     shards = [min(_SHARD, clusters.rows - start) for start in range(0, clusters.rows, _SHARD)]
     for number, rows in enumerate(shards):

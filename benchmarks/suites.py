@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from qttrag.loading import quiet
+from qttrag.models.loading import quiet
 from tests import deployment, tiny_models
 
 

@@ -28,9 +28,9 @@ from demo.facts import LANGS, Sheet, sheets
 from demo.invented import Territory
 from demo.tasks import DAMAGES, damage
 from demo.train import MODELS
-from qttrag.application import Application
+from qttrag.application.application import Application
 from qttrag.evaluation.metrics.bergen import score
-from qttrag.pipeline import Stages
+from qttrag.pipeline.stages import Stages
 from qttrag.types import Lang, Passage, Query, TaggedPassage
 
 DEPLOYMENT = "demo"

@@ -54,7 +54,7 @@ def pair(choose: random.Random) -> Pair:
 
 
 def code(lang: str) -> str:
-    from qttrag.languages import language
+    from qttrag.text.languages import language
 
     return language(lang).nllb
 

@@ -12,10 +12,11 @@ from typing import ClassVar, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
-from qttrag import config, resources, trace
+from qttrag import resources, trace
+from qttrag.config import yaml_files
 from qttrag.errors import ConfigError, unknown
-from qttrag.languages import language
-from qttrag.neutral import neutralise as neutralise
+from qttrag.text.languages import language
+from qttrag.text.sanitization import neutralise as neutralise
 from qttrag.types import MAX_SCORE, Lang, Message, QualityScores, TaggedPassage
 
 FALLBACK = Lang("en")
@@ -299,17 +300,17 @@ class Prompts:
 
 
 def _load(kind: type[P], path: Path, asked: Lang) -> P:
-    data = config.read_yaml(path)
+    data = yaml_files.read_yaml(path)
     if "language" in data:
         raise ConfigError(f"{path}: {unknown('key', 'language', _keys(kind))}")
     try:
         prompt = kind(**data, language=language(asked).name)
     except ValidationError as error:
-        first = config.complaint(error)
+        first = yaml_files.complaint(error)
         if first["type"] == "value_error":
             raise ConfigError(f"{path}: {first['msg'].removeprefix('Value error, ')}") from error
         fields = _keys(kind) if len(first["loc"]) == 1 else _keys(_part(kind, str(first["loc"][0])))
-        raise ConfigError(config.explain(error, str(path), dict.fromkeys(fields))) from error
+        raise ConfigError(yaml_files.explain(error, str(path), dict.fromkeys(fields))) from error
     if prompt.lang != path.stem:
         raise ConfigError(f"{path}: `lang: {prompt.lang}` is not the file's name; make them the same")
     return prompt

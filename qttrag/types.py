@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from qttrag.trace import Trace
 
 Lang = NewType("Lang", str)
-"""A language as an ISO 639 code ("ko", "fi", "ace"); see `qttrag.languages`. A model's codes stay in its file."""
+"""A language as an ISO 639 code ("ko", "fi", "ace"); see `qttrag.text.languages`. A model's codes stay in its file."""
 
 UNDETERMINED = Lang("und")
 """The language of a text without letters, or of one that nobody can tell."""
@@ -179,3 +179,17 @@ class Answer:
     def degraded(self) -> list[str]:
         """Return what is missing because a stage was down, in words; empty where nothing is."""
         return list(self.trace.degraded)
+
+
+class Event(NamedTuple):
+    """Progress of one question: the passages after a step, or a piece of the answer.
+
+    "again": the pieces so far are void, the answer begins anew; `text` says why."""
+
+    kind: Literal["ranked", "translated", "tagged", "refined", "piece", "again"]
+    passages: tuple[TaggedPassage, ...] = ()
+    text: str = ""
+
+
+def ignore(event: Event) -> None:
+    """Do nothing with an event."""

@@ -7,22 +7,12 @@ import sys
 
 import typer
 
-from qttrag.cli import (
-    ask,
-    cache,
-    changes,
-    doctor,
-    evaluation,
-    evaluation_parts,
-    index,
-    listing,
-    models,
-    output,
-    searching,
-    serve,
-    text,
-    vllm,
-)
+from qttrag.cli import ask, cache, doctor, listing, models, output, serve, text, vllm
+from qttrag.cli.eval import runs as evaluation
+from qttrag.cli.eval import stages as evaluation_parts
+from qttrag.cli.index import build as index
+from qttrag.cli.index import changes
+from qttrag.cli.index import tuning as searching
 from qttrag.errors import InputError, QttragError
 
 app = typer.Typer(

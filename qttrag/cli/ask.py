@@ -15,9 +15,8 @@ if TYPE_CHECKING:
     from rich.status import Status
     from rich.table import Table
 
-    from qttrag.application import Application
-    from qttrag.events import Event
-    from qttrag.types import Answer, TaggedPassage
+    from qttrag.application.application import Application
+    from qttrag.types import Answer, Event, TaggedPassage
 
 _NEXT = {"ranked": "reading", "translated": "scoring", "tagged": "answering", "refined": "answering"}
 _BEGINNING = 140  # characters of a passage in the table

@@ -11,7 +11,7 @@ from qttrag.cli import output
 from qttrag.resources import DEFAULT_DEPLOYMENT
 
 if TYPE_CHECKING:
-    from qttrag.caching import Cache
+    from qttrag.runtime.cache import Cache
 
 app = typer.Typer(
     no_args_is_help=True, help="Look at or clear kept translations and completions (scores are completions)."
@@ -43,8 +43,8 @@ def clear(
 
     Example: qttrag cache clear completion
     """
-    from qttrag.caching import KINDS
     from qttrag.errors import InputError, unknown
+    from qttrag.runtime.cache import KINDS
 
     if kind is not None and kind not in KINDS:
         raise InputError(unknown("cache kind", kind, KINDS))
@@ -57,8 +57,8 @@ def clear(
 
 
 def _cache(config: str, settings: list[str] | None) -> Cache:
-    from qttrag import config as configuration
-    from qttrag.caching import Cache
+    from qttrag.config import deployment as configuration
+    from qttrag.runtime.cache import Cache
 
     found = configuration.load(config, output.pairs(settings, "--set")).cache
     return Cache(found.file, max_bytes=found.max_bytes)

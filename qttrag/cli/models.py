@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from qttrag import hub
 from qttrag.cli import output
+from qttrag.models import hub
 from qttrag.resources import DEFAULT_DEPLOYMENT
 
 if TYPE_CHECKING:
-    from qttrag.models import NamedModel, Pulled
+    from qttrag.models.inventory import NamedModel, Pulled
 
 app = typer.Typer(no_args_is_help=True, help="Look at the models of a deployment, and fetch them.")
 Deployment = Annotated[str, typer.Argument(envvar="QTTRAG_CONFIG", help="A deployment file, or its name in server/.")]
@@ -29,7 +29,9 @@ def list_models(deployment: Deployment = DEFAULT_DEPLOYMENT, as_json: output.Jso
 
       qttrag models list server/paper.yaml --json
     """
-    from qttrag import config, models, resources
+    from qttrag import resources
+    from qttrag.config import deployment as config
+    from qttrag.models import inventory as models
 
     file = resources.find("server", deployment, what="deployment")
     found = [_facts(model) for model in models.named(file, config.load(file))]
@@ -61,7 +63,9 @@ def pull(
 
       qttrag models pull server/paper.yaml --no-pin
     """
-    from qttrag import config, models, resources
+    from qttrag import resources
+    from qttrag.config import deployment as config
+    from qttrag.models import inventory as models
 
     file = resources.find("server", deployment, what="deployment")
     done = []
@@ -82,9 +86,10 @@ def _begin(named: NamedModel) -> None:
 
 def _facts(named: NamedModel) -> dict[str, Any]:
     """Return what `list` says of a model. `missing`: it is to be fetched; `problem`: what keeps it from use."""
-    from qttrag import loading, models
-    from qttrag.config import hide_secrets
+    from qttrag.config.yaml_files import hide_secrets
     from qttrag.errors import ConfigError
+    from qttrag.models import inventory as models
+    from qttrag.models import loading
 
     facts: dict[str, Any] = {"stage": named.place, "kind": named.kind, "model": named.model, "revision": named.revision}
     found, problem = None, None
@@ -126,8 +131,8 @@ def _size(size: int | None) -> str:
 
 
 def _became(pulled: Pulled) -> str:
-    from qttrag import models
-    from qttrag.config import hide_secrets
+    from qttrag.config.yaml_files import hide_secrets
+    from qttrag.models import inventory as models
 
     if pulled.path is None:
         return f"served by {hide_secrets(pulled.named.served)}, not fetched"

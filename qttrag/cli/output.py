@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-    from qttrag.application import Application
+    from qttrag.application.application import Application
     from qttrag.trace import Trace
     from qttrag.types import Answer, TaggedPassage
 
@@ -84,14 +84,14 @@ def pairs(values: list[str] | None, option: str) -> dict[str, Any]:
     Raises:
         InputError: one has no "=".
         ConfigError: a value is not YAML, or in what was given a value there cannot be another."""
-    from qttrag.config import put
+    from qttrag.config.yaml_files import set_nested
 
     nested: dict[str, Any] = {}
     for value in values or []:
         name, sign, text = value.partition("=")
         if not sign or not name:
             raise InputError(f"{option} '{value}': write it as name=value")
-        put(nested, name.split("."), text, where=f"{option} '{value}'")
+        set_nested(nested, name.split("."), text, where=f"{option} '{value}'")
     return nested
 
 
@@ -108,8 +108,8 @@ def run(coroutine: Coroutine[Any, Any, T]) -> T:
 
 def open_application(config: str, settings: list[str] | None, **flags: Any) -> Application:
     """Open the deployment with what the command line says over it."""
-    from qttrag import config as configuration
-    from qttrag.application import Application
+    from qttrag.application.application import Application
+    from qttrag.config import deployment as configuration
 
     given = {name: value for name, value in flags.items() if value is not None}
     return Application.open(configuration.load(config, {**pairs(settings, "--set"), **given}))

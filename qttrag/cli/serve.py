@@ -14,7 +14,7 @@ from qttrag.resources import DEFAULT_DEPLOYMENT
 from qttrag.server import tracing
 
 if TYPE_CHECKING:
-    from qttrag.server.settings import ServerSettings
+    from qttrag.config.server_settings import ServerSettings
 
 
 def serve(

@@ -12,7 +12,7 @@ from qttrag.resources import DEFAULT_DEPLOYMENT
 from qttrag.trace import Trace
 
 if TYPE_CHECKING:
-    from qttrag.application import Application
+    from qttrag.application.application import Application
     from qttrag.types import Lang, Translation, Verdict
 
 Source = Annotated[str | None, typer.Option("--from", "-f", help="Its language; detected if absent.")]
@@ -31,7 +31,7 @@ def translate(
 
     Example: qttrag translate "The midnight sun lasts until July." --to ko
     """
-    from qttrag.languages import language
+    from qttrag.text.languages import language
 
     application = output.open_application(config, settings)
     to = language(target).code
@@ -75,7 +75,7 @@ def tag(
 
     Example: qttrag tag "The bridge opened in 1903." "Silta avattiin vuonna 1903." --to fi
     """
-    from qttrag.languages import language
+    from qttrag.text.languages import language
 
     application = output.open_application(config, settings)
     to = language(target).code

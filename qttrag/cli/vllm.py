@@ -37,7 +37,7 @@ def up(
 
       qttrag vllm up --config my.yaml --gpus 0 --dry-run
     """
-    from qttrag import config as configuration
+    from qttrag.config import deployment as configuration
     from qttrag.vllm import plan, processes
 
     known = plan.load(settings)

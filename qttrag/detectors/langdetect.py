@@ -7,7 +7,7 @@ import threading
 from collections.abc import Sequence
 
 from qttrag.errors import InputError
-from qttrag.languages import language
+from qttrag.text.languages import language
 from qttrag.types import UNDETERMINED, Lang
 
 _LOCK = threading.Lock()  # the seed is the library's global

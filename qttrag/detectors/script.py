@@ -7,9 +7,9 @@ import functools
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from qttrag.detectors.scripts import script_of, scripts_of
 from qttrag.errors import InputError
-from qttrag.languages import LANGUAGES, language
+from qttrag.text.languages import LANGUAGES, language
+from qttrag.text.scripts import script_of, scripts_of
 from qttrag.types import UNDETERMINED, Lang
 
 if TYPE_CHECKING:

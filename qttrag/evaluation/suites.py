@@ -22,13 +22,15 @@ from typing import Any, NamedTuple, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from qttrag import config, resources
-from qttrag.building import strategy_options
-from qttrag.config import Deployment, Spec
+from qttrag import resources
+from qttrag.application.factory import strategy_options
+from qttrag.config import deployment as config
+from qttrag.config import yaml_files
+from qttrag.config.deployment import Deployment, Spec
 from qttrag.errors import ConfigError, unknown
 from qttrag.evaluation.datasets import DatasetFile, DatasetSpec
-from qttrag.evaluation.measures import check
-from qttrag.evaluation.replay import RunFile
+from qttrag.evaluation.datasets.replay import RunFile
+from qttrag.evaluation.metrics.registry import check
 from qttrag.resources import DEFAULT_DEPLOYMENT
 
 _NAME = r"^\w[\w .+-]*$"  # a name is a file's, too
@@ -111,7 +113,7 @@ class Suite(BaseModel):
         Raises:
             ConfigError: it is not as it must be."""
         own = self.generators[generator]
-        return config.load(self.deployment, config.over(self.settings, {"generator": own} if own else {}))
+        return config.load(self.deployment, yaml_files.merge_settings(self.settings, {"generator": own} if own else {}))
 
 
 def load(value: str, overrides: Mapping[str, Any] | None = None) -> Suite:
@@ -120,12 +122,12 @@ def load(value: str, overrides: Mapping[str, Any] | None = None) -> Suite:
     Raises:
         ConfigError: no such file, an unknown key, a value of the wrong type, suites that extend each other."""
     path = resources.find("eval", value, what="suite")
-    data = _without_null(config.over(_read(path, ()), overrides or {}))
+    data = _without_null(yaml_files.merge_settings(_read(path, ()), overrides or {}))
     try:
         suite = Suite.model_validate({"name": path.stem, **data})
     except ValidationError as error:
-        fields = _fields_at(config.complaint(error)["loc"])
-        raise ConfigError(config.explain(error, str(path), fields)) from error
+        fields = _fields_at(yaml_files.complaint(error)["loc"])
+        raise ConfigError(yaml_files.explain(error, str(path), fields)) from error
     check(suite.headline.measure)
     for name in suite.strategies:
         suite.strategy(name)
@@ -135,13 +137,13 @@ def load(value: str, overrides: Mapping[str, Any] | None = None) -> Suite:
 def _read(path: Path, below: tuple[Path, ...]) -> Spec:
     if path in below:
         raise ConfigError(f"{path}: extends itself, by way of {' and '.join(map(str, below))}; take one `extends:` out")
-    data = config.beside(config.read_yaml(path), path.parent)
+    data = yaml_files.resolve_relative_paths(yaml_files.read_yaml(path), path.parent)
     parent = data.pop("extends", None)
     if parent is None:
         return dict(data)
     near = path.parent / f"{parent}.yaml"
     found = near if near.is_file() else resources.find("eval", str(parent), what="suite")
-    return config.over(_read(found, (*below, path)), data)
+    return yaml_files.merge_settings(_read(found, (*below, path)), data)
 
 
 def _without_null(data: Any) -> Any:

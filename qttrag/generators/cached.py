@@ -8,9 +8,10 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import asdict
 
 from qttrag import trace
-from qttrag.caching import Cache, content_key
-from qttrag.concurrency import InFlight, closing
-from qttrag.stages import Closable, Generator, Startable
+from qttrag.protocols import Closable, Generator, Startable
+from qttrag.runtime.cache import Cache, content_key
+from qttrag.runtime.single_flight import InFlight
+from qttrag.runtime.tasks import closing
 from qttrag.types import Completion, Decoding, Message, Token
 
 KIND = "completion"

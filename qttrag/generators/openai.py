@@ -11,10 +11,10 @@ from typing import Any, NamedTuple
 
 from qttrag import trace
 from qttrag.errors import BrokenOff, ConfigError
-from qttrag.generators.calls import Calls, Limits
-from qttrag.generators.failures import STAGE
-from qttrag.generators.servers import Pool, Server
-from qttrag.loading import Lazy, locate
+from qttrag.models.loading import Lazy, locate
+from qttrag.openai_client.balancing import Pool, Server
+from qttrag.openai_client.client import Calls, Limits
+from qttrag.openai_client.errors import STAGE
 from qttrag.types import Completion, Decoding, Message, Token
 
 _BYTES_PER_TOKEN = 2  # English has some 4, Korean and Thai some 2.5 in the tokenizers of current models

@@ -11,12 +11,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from qttrag import devices, trace
-from qttrag.batching import Batcher
+from qttrag import trace
 from qttrag.errors import BrokenOff, ConfigError, StageError, StageUnavailable
 from qttrag.generators.schema import SchemaMasks
 from qttrag.generators.streaming import Alternatives, RowStream, Streamer
-from qttrag.loading import Lazy, LocatedModel, failed, locate, quiet
+from qttrag.models import devices
+from qttrag.models.loading import Lazy, LocatedModel, failed, locate, quiet
+from qttrag.runtime.batching import Batcher
 from qttrag.types import Completion, Decoding, Message
 
 _STAGE = "generator"

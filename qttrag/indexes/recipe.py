@@ -11,7 +11,8 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from qttrag import config, resources
+from qttrag import resources
+from qttrag.config import yaml_files
 from qttrag.errors import ConfigError, InputError, unknown
 
 WHERE = {"device", "batch_tokens", "servers"}  # of `encoder:`, what no vector depends on but by rounding
@@ -117,7 +118,7 @@ class Recipe(_Part):
     @field_validator("lang")
     @classmethod
     def _known(cls, value: str | None) -> str | None:
-        from qttrag.languages import language
+        from qttrag.text.languages import language
 
         try:
             return None if value is None else language(value).code
@@ -146,7 +147,7 @@ def load(value: str | Path) -> Recipe:
     except ValidationError as error:
         raise ConfigError(_explain(error, path)) from error
     paths = recipe.source.paths if recipe.source.kind == "hub" else _absolute(recipe.source.paths, path.parent)
-    model = config.beside(recipe.encoder.model, path.parent)
+    model = yaml_files.resolve_relative_paths(recipe.encoder.model, path.parent)
     return recipe.model_copy(
         update={
             "source": recipe.source.model_copy(update={"path": paths}),
@@ -159,7 +160,7 @@ def _extended(path: Path, above: tuple[Path, ...] = ()) -> dict[str, Any]:
     """Return the settings in a file over those of the file it extends; mappings are merged, all else replaced."""
     if path in above:
         raise ConfigError(f"{above[0]}: `extends:` goes in a circle ({', '.join(p.stem for p in above)})")
-    data = config.read_yaml(path)
+    data = yaml_files.read_yaml(path)
     name = data.pop("extends", None)
     if name is None:
         return data
@@ -183,11 +184,11 @@ def _absolute(paths: list[str], folder: Path) -> list[str]:
 
 
 def _explain(error: ValidationError, path: Path) -> str:
-    first = config.complaint(error)
+    first = yaml_files.complaint(error)
     part: type[BaseModel] = Recipe
     for name in first["loc"][:-1]:
         inner = part.model_fields[str(name)].annotation if str(name) in part.model_fields else None
         part = inner if isinstance(inner, type) and issubclass(inner, BaseModel) else part
     if first["type"] == "extra_forbidden":
         return f"{path}: {unknown('key', str(first['loc'][-1]), part.model_fields)}"
-    return config.explain(error, str(path), part.model_fields)
+    return yaml_files.explain(error, str(path), part.model_fields)

@@ -9,10 +9,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from qttrag import devices, trace
-from qttrag.batching import Batcher
+from qttrag import trace
 from qttrag.errors import ConfigError, StageError
-from qttrag.loading import Lazy, failed, locate, quiet
+from qttrag.models import devices
+from qttrag.models.loading import Lazy, failed, locate, quiet
+from qttrag.runtime.batching import Batcher
 from qttrag.types import Hit, Query
 
 _STAGE = "reranker"

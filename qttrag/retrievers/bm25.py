@@ -7,15 +7,15 @@ import unicodedata
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from qttrag import devices
-from qttrag.batching import Batcher
 from qttrag.errors import ConfigError
-from qttrag.loading import Lazy
-from qttrag.retrievers import pool
+from qttrag.models import devices
+from qttrag.models.loading import Lazy
+from qttrag.retrievers import search_scope as pool
+from qttrag.runtime.batching import Batcher
 from qttrag.types import Hit, Query
 
 if TYPE_CHECKING:
-    from qttrag.indexes.search import Collection
+    from qttrag.indexes.collection import Collection
 
 # Runs without spaces between words (Han, kana, Thai, Lao, Myanmar, Khmer) and Hangul, whose words carry particles.
 _BIGRAMS = re.compile(
@@ -83,7 +83,7 @@ class BM25Retriever:
     def _load(self) -> Batcher[tuple[Query, int], list[Hit]]:
         import bm25s
 
-        from qttrag.indexes.search import open_index
+        from qttrag.indexes.collection import open_index
 
         rows = [
             _Row(name, collection, row)

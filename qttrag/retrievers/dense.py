@@ -6,17 +6,18 @@ import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from qttrag import devices
-from qttrag.batching import Batcher
 from qttrag.errors import CollectionError, ConfigError
-from qttrag.loading import Lazy
-from qttrag.retrievers import merging, pool
+from qttrag.models import devices
+from qttrag.models.loading import Lazy
+from qttrag.retrievers import merging
+from qttrag.retrievers import search_scope as pool
 from qttrag.retrievers.merging import Merged
+from qttrag.runtime.batching import Batcher
 from qttrag.types import Hit, Lang, Query
 
 if TYPE_CHECKING:
-    from qttrag.encoders import Encoder
-    from qttrag.indexes.search import Collection
+    from qttrag.encoders.sentence_transformers import Encoder
+    from qttrag.indexes.collection import Collection
 
 
 class _Request(NamedTuple):
@@ -83,7 +84,7 @@ class DenseRetriever:
 
     def _read_ahead(self) -> None:
         """Spare the first questions, of which each touches other lists, waiting for the disk."""
-        from qttrag.indexes.search import read_ahead
+        from qttrag.indexes.collection import read_ahead
 
         for name in self._collections:
             with suppress(OSError, CollectionError):  # removed since, which a search tells
@@ -99,8 +100,8 @@ class DenseRetriever:
         return merged.hits
 
     def _load(self) -> _Loaded:
-        from qttrag.encoders import Encoder
-        from qttrag.indexes.search import open_index
+        from qttrag.encoders.sentence_transformers import Encoder
+        from qttrag.indexes.collection import open_index
 
         collections = [open_index(name, threads=self._threads) for name in self._collections]
         encoder = Encoder(self._model, revision=self._revision, device=self._device, max_tokens=self._max_tokens)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 
-from qttrag.stages import Retriever, Selectable
+from qttrag.protocols import Retriever, Selectable
 from qttrag.types import Hit, Passage, Query
 
 RRF_K = 60  # Cormack, Clarke and Büttcher, SIGIR 2009

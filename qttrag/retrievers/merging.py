@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from qttrag import trace as tracing
 from qttrag.errors import ConfigError
-from qttrag.languages import language
-from qttrag.retrievers.pool import OWN
+from qttrag.retrievers.search_scope import OWN
+from qttrag.text.languages import language
 from qttrag.types import Hit, Lang
 
 if TYPE_CHECKING:
-    from qttrag.indexes.search import Collection
+    from qttrag.indexes.collection import Collection
 
 
 class Merging(NamedTuple):

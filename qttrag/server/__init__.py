@@ -9,8 +9,8 @@ if TYPE_CHECKING:
 
     from fastapi import FastAPI
 
-    from qttrag.application import Application
-    from qttrag.config import Deployment
+    from qttrag.application.application import Application
+    from qttrag.config.deployment import Deployment
 
 
 def create_app(deployment: Deployment | str | Path = "laptop", *, application: Application | None = None) -> FastAPI:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from qttrag.server.errors import Refusal
 
 if TYPE_CHECKING:
-    from qttrag.server.settings import ServerSettings
+    from qttrag.config.server_settings import ServerSettings
 
 _MEMORY = 0.2  # weight of the latest request in the mean of how long one takes
 

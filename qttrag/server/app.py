@@ -11,18 +11,23 @@ from typing import TYPE_CHECKING
 from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 
-from qttrag import __version__, config
-from qttrag.application import Application
-from qttrag.config import Deployment
+from qttrag import __version__
+from qttrag.application.application import Application
+from qttrag.config import deployment as config
+from qttrag.config.deployment import Deployment
 from qttrag.errors import QttragError
-from qttrag.server import ask_routes, chat_routes, page, problems, status_routes
+from qttrag.protocols import Startable
+from qttrag.server import problems
 from qttrag.server.admission import Admission, keys_and_rate
-from qttrag.server.asking import Service
-from qttrag.server.describing import describe
 from qttrag.server.metrics import Metrics
 from qttrag.server.middleware import Gate
+from qttrag.server.openapi import describe
+from qttrag.server.routes import ask as ask_routes
+from qttrag.server.routes import chat as chat_routes
+from qttrag.server.routes import page
+from qttrag.server.routes import status as status_routes
+from qttrag.server.service import Service
 from qttrag.server.tracing import Tracing
-from qttrag.stages import Startable
 
 if TYPE_CHECKING:
     from fastapi.telemetry import TelemetryConfig

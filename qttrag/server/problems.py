@@ -11,8 +11,8 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from qttrag.errors import QttragError
-from qttrag.server.asking import OutOfTime
 from qttrag.server.errors import Problem, Refusal, told
+from qttrag.server.service import OutOfTime
 
 _LOG = logging.getLogger("qttrag.server")
 

@@ -6,9 +6,9 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
-from qttrag import registry
+from qttrag.application import registry
 from qttrag.errors import unknown
-from qttrag.languages import LANGUAGES
+from qttrag.text.languages import LANGUAGES
 
 _CODES = [str(code) for code in LANGUAGES]
 _STRATEGIES = sorted(registry.kinds("strategy"))

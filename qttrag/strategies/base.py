@@ -1,6 +1,6 @@
 """Base: the passages as they were found, whatever their language."""
 
-from qttrag.pipeline import Stages
+from qttrag.pipeline.stages import Stages
 from qttrag.types import Answer, Query
 
 

@@ -1,7 +1,7 @@
 """CrossRAG (arXiv:2504.03616): every passage in one language, without a word on how good the translations are."""
 
-from qttrag.languages import language
-from qttrag.pipeline import Stages
+from qttrag.pipeline.stages import Stages
+from qttrag.text.languages import language
 from qttrag.types import Answer, Query
 
 

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from qttrag.pipeline import Stages
+from qttrag.pipeline.stages import Stages
 from qttrag.types import Answer, Decoding, Query
 
 SETTINGS = {

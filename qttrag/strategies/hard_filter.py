@@ -3,7 +3,7 @@
 from typing import Literal
 
 from qttrag import trace
-from qttrag.pipeline import Stages
+from qttrag.pipeline.stages import Stages
 from qttrag.types import Answer, Query, TaggedPassage
 
 THRESHOLD = 3.5  # arXiv:2510.23070

@@ -1,6 +1,6 @@
 """QTT-RAG (arXiv:2510.23070): leave translations as they are, score them, show the scores."""
 
-from qttrag.pipeline import Stages
+from qttrag.pipeline.stages import Stages
 from qttrag.types import Answer, Query
 
 

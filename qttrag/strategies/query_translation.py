@@ -1,7 +1,7 @@
 """Query translation (tRAG): search with the question in the pivot language, read the passages as they are."""
 
-from qttrag.languages import language
-from qttrag.pipeline import Stages
+from qttrag.pipeline.stages import Stages
+from qttrag.text.languages import language
 from qttrag.types import Answer, Query
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from qttrag import trace
-from qttrag.concurrency import together
 from qttrag.errors import StageError
 from qttrag.prompts import Prompts, TagPrompt
-from qttrag.stages import Generator
+from qttrag.protocols import Generator
+from qttrag.runtime.tasks import together
 from qttrag.taggers.expectation import expected as expectation
 from qttrag.taggers.verdicts import SCHEMA, UNREADABLE, parse
 from qttrag.types import Completion, Decoding, Lang, Verdict

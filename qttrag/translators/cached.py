@@ -7,9 +7,9 @@ import json
 from collections.abc import Mapping, Sequence
 
 from qttrag import trace
-from qttrag.caching import Cache, content_key
-from qttrag.concurrency import InFlight
-from qttrag.stages import Closable, Startable, Translator
+from qttrag.protocols import Closable, Startable, Translator
+from qttrag.runtime.cache import Cache, content_key
+from qttrag.runtime.single_flight import InFlight
 from qttrag.types import Lang, Translation
 
 KIND = "translation"

@@ -7,7 +7,7 @@ import re
 from collections import Counter
 from typing import Final
 
-from qttrag.detectors.scripts import RANGES
+from qttrag.text.scripts import RANGES
 from qttrag.types import Lang
 
 FLAGS: Final = ("empty", "copied", "loop", "script", "cut")
@@ -40,7 +40,7 @@ def flags(source_text: str, translation: str, source: Lang, target: Lang) -> tup
     "empty": words went in and not one came out. "copied": the words are the source's, though the languages differ.
     "loop": it says something over and over that the source does not. "script": most letters that are not names
     from the source are of another script than the target's."""
-    from qttrag.languages import language
+    from qttrag.text.languages import language
 
     if not any(map(str.isalpha, source_text)):
         return ()

@@ -9,8 +9,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from qttrag import devices, loading, resources
+from qttrag import resources
 from qttrag.errors import ConfigError, StageError
+from qttrag.models import devices, loading
 from qttrag.translators import segments
 from qttrag.translators.segments import Cutting, Model, Output, Pieces, Sentence, Unit
 from qttrag.types import Lang, Translation

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import Any, Literal
 
-from qttrag import devices, loading
+from qttrag.models import devices, loading
 from qttrag.translators import segments
 from qttrag.translators.nllb import MODEL_TYPES, check_sizes, identity
 from qttrag.translators.segments import Cutting, Model, Output, Pieces, Sentence, Unit

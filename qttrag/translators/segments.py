@@ -12,10 +12,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from qttrag import devices, trace
-from qttrag.batching import Batcher
+from qttrag import trace
 from qttrag.errors import ConfigError
-from qttrag.loading import failed, quiet
+from qttrag.models import devices
+from qttrag.models.loading import failed, quiet
+from qttrag.runtime.batching import Batcher
 from qttrag.translators import checks
 from qttrag.types import Lang, Translation
 
@@ -93,7 +94,7 @@ class Pieces:
 
         Raises:
             ConfigError: the model does not know it."""
-        from qttrag.languages import language
+        from qttrag.text.languages import language
 
         row = language(lang)
         if self._tokenizer.convert_tokens_to_ids(row.nllb) == self._tokenizer.unk_token_id:
@@ -271,7 +272,7 @@ def _count(cut: Sequence[Sequence[Part]], asked: Sequence[Sentence], outputs: di
 def _assemble(
     parts: Sequence[Part], outputs: dict[Sentence, Output], pieces: Pieces, source: Lang, target: Lang
 ) -> Translation:
-    from qttrag.languages import SPACELESS
+    from qttrag.text.languages import SPACELESS
 
     translated: list[tuple[str, str]] = []
     raised: set[str] = set()

@@ -12,8 +12,10 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from qttrag import building, config, resources
-from qttrag.config import Deployment
+from qttrag import resources
+from qttrag.application import factory as building
+from qttrag.config import yaml_files
+from qttrag.config.deployment import Deployment
 from qttrag.errors import ConfigError
 
 _LOCAL = ("127.0.0.1", "localhost", "0.0.0.0", "::1")  # noqa: S104  compared with, not listened on
@@ -76,11 +78,11 @@ def load(value: str = "vllm") -> VllmSettings:
     Raises:
         ConfigError: no such file, an unknown key, a value of the wrong type."""
     path = resources.find("server", value, what="vLLM settings")
-    data = config.beside(config.read_yaml(path), path.parent)
+    data = yaml_files.resolve_relative_paths(yaml_files.read_yaml(path), path.parent)
     try:
         return VllmSettings.model_validate(data)
     except ValidationError as error:
-        raise ConfigError(config.explain(error, str(path), VllmSettings.model_fields)) from error
+        raise ConfigError(yaml_files.explain(error, str(path), VllmSettings.model_fields)) from error
 
 
 def plan(deployment: Deployment, settings: VllmSettings, gpus: Sequence[int]) -> list[Planned]:

@@ -15,7 +15,7 @@ import pytest
 
 from qttrag.cli import main
 from tests import deployment
-from tests.generators.server import Server, said
+from tests.openai_client.server import Server, said
 
 QUESTION = "서울 시에서 가장 오래된 다리는 언제 개통되었는가?"
 
@@ -293,7 +293,7 @@ def test_a_passage_cannot_steer_the_terminal(run: Any, tmp_path: Path, tiny: Pat
 def test_a_log_is_told_how_far_a_build_is(
     run: Any, tmp_path: Path, tiny: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("qttrag.cli.index._TELL_SECONDS", 0.0)
+    monkeypatch.setattr("qttrag.cli.index.build._TELL_SECONDS", 0.0)
     assert "encoding mixed: 40 passages" in run("index", "build", deployment.write_recipe(tmp_path, tiny)).err
 
 

@@ -9,7 +9,7 @@ import pytest
 from demo import corpus
 from demo.facts import LANGS
 from qttrag.indexes import recipe
-from qttrag.indexes.build import build
+from qttrag.indexes.jobs.build import build
 
 ROOT = Path(__file__).parent.parent.parent
 

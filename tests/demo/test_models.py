@@ -14,7 +14,7 @@ from demo.facts import LANGS, sheets
 from demo.invented import Territory
 from demo.tasks import damage
 from demo.train import MODELS
-from qttrag.application import Application
+from qttrag.application.application import Application
 from qttrag.evaluation.metrics.bergen import score
 from qttrag.translators.nllb import NllbTranslator
 from qttrag.translators.nllb_transformers import NllbTransformersTranslator

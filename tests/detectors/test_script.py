@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from qttrag.detectors.script import ScriptDetector
-from qttrag.languages import LANGUAGES, language
+from qttrag.text.languages import LANGUAGES, language
 
 SHARED = Path(__file__).parents[2].parent / "shared" / "data"
 needs_data = pytest.mark.skipif(not SHARED.is_dir(), reason=f"labelled questions are not at {SHARED}")

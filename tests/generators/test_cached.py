@@ -8,9 +8,9 @@ from typing import ClassVar
 
 import pytest
 
-from qttrag.caching import Cache
 from qttrag.errors import StageError
 from qttrag.generators.cached import CachedGenerator
+from qttrag.runtime.cache import Cache
 from qttrag.testing import FakeGenerator
 from qttrag.trace import Trace
 from qttrag.types import Decoding, Message

@@ -12,7 +12,7 @@ from qttrag.errors import ConfigError, StageError, StageUnavailable
 from qttrag.generators.openai import OpenAIGenerator
 from qttrag.trace import Trace
 from qttrag.types import Decoding, Message
-from tests.generators.server import Reply, Server, chunk, failure, said
+from tests.openai_client.server import Reply, Server, chunk, failure, said
 
 MESSAGES: list[Message] = [{"role": "user", "content": "언제?"}]
 SCHEMA = {"type": "object"}

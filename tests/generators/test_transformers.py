@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from qttrag.caching import Cache
 from qttrag.errors import ConfigError, StageError, StageUnavailable
 from qttrag.generators.cached import CachedGenerator
 from qttrag.generators.transformers import TransformersGenerator
-from qttrag.stages import Generator
+from qttrag.protocols import Generator
+from qttrag.runtime.cache import Cache
 from qttrag.taggers.verdicts import SCHEMA, parse
 from qttrag.trace import Trace
 from qttrag.types import Decoding, Message

@@ -12,7 +12,7 @@ import uvicorn
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
 
-from qttrag.encoders import Encoder
+from qttrag.encoders.sentence_transformers import Encoder
 
 
 class EmbeddingServer:

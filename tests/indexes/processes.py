@@ -59,8 +59,8 @@ def _build(
     import torch
 
     from qttrag.errors import QttragError
-    from qttrag.indexes import build as building
-    from qttrag.indexes import parts
+    from qttrag.indexes.ann import inverted_list_parts as parts
+    from qttrag.indexes.jobs import build as building
     from qttrag.indexes.recipe import load
 
     parts.ROWS = _PART_ROWS
@@ -89,7 +89,9 @@ def _build(
 def _change(home: Path, task: str, *arguments: Any) -> None:
     import torch
 
-    from qttrag.indexes import appending, compacting, removal
+    from qttrag.indexes.jobs import append as appending
+    from qttrag.indexes.jobs import compact as compacting
+    from qttrag.indexes.jobs import remove as removal
 
     os.environ["QTTRAG_HOME"] = str(home)
     torch.set_num_threads(1)
@@ -103,7 +105,7 @@ def _change(home: Path, task: str, *arguments: Any) -> None:
 
 def begins(home: Path) -> int:
     """Return the passages recorded so far."""
-    from qttrag.indexes.journal import Workshop
+    from qttrag.indexes.storage.journal import Workshop
 
     return Workshop(home / "indexes" / "built" / "mixed").journal().rows
 

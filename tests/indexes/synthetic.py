@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from qttrag.indexes import ready, search
-from qttrag.indexes.journal import Journal, Workshop
+from qttrag.indexes import collection as search
+from qttrag.indexes.collection import Collection
+from qttrag.indexes.jobs import precomputed as ready
 from qttrag.indexes.recipe import EncoderSettings, Recipe, Source
-from qttrag.indexes.search import Collection
-from qttrag.indexes.sources import Position
+from qttrag.indexes.sources.records import Position
+from qttrag.indexes.storage.journal import Journal, Workshop
 from qttrag.types import Lang, Passage
 
 Floats = NDArray[np.float32]

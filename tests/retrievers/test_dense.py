@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from qttrag.encoders import Encoder
+from qttrag.encoders.sentence_transformers import Encoder
 from qttrag.errors import CollectionError, ConfigError, InputError
-from qttrag.indexes import build as building
-from qttrag.indexes import search
+from qttrag.indexes import collection as search
+from qttrag.indexes.jobs import build as building
 from qttrag.indexes.recipe import load
 from qttrag.retrievers.dense import DenseRetriever
 from qttrag.types import Hit, Lang, Query

@@ -9,11 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qttrag.config import Deployment
-from qttrag.encoders import Encoder
+from qttrag.config.deployment import Deployment
+from qttrag.encoders.sentence_transformers import Encoder
 from qttrag.errors import ConfigError, InputError
-from qttrag.indexes import search
-from qttrag.retrievers import merging, shifts
+from qttrag.indexes import collection as search
+from qttrag.retrievers import language_bias as shifts
+from qttrag.retrievers import merging
 from qttrag.retrievers.dense import DenseRetriever
 from qttrag.trace import Trace
 from qttrag.types import Hit, Lang, Passage, Query
@@ -103,8 +104,8 @@ def test_settings_that_cannot_be_meant_are_refused(
 
 
 def test_a_quota_that_is_no_number_is_refused_in_a_deployment(tmp_path: Path, tiny: Path) -> None:
-    from qttrag import config
-    from qttrag.application import Application
+    from qttrag.application.application import Application
+    from qttrag.config import deployment as config
 
     path = deployment.write_deployment(tmp_path, tiny)
     made: Deployment = config.load(path, {"retriever": {"quotas": {"ko": "many"}}})

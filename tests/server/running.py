@@ -13,10 +13,10 @@ from typing import Any, ClassVar, NamedTuple
 import httpx2
 import uvicorn
 
-from qttrag.application import Application
-from qttrag.config import Deployment
+from qttrag.application.application import Application
+from qttrag.config.deployment import Deployment
 from qttrag.errors import BrokenOff, StageError, StageUnavailable
-from qttrag.pipeline import Stages
+from qttrag.pipeline.stages import Stages
 from qttrag.prompts import Prompts
 from qttrag.server import create_app
 from qttrag.testing import FakeDetector, FakeGenerator, FakeReranker, FakeRetriever, FakeTagger, FakeTranslator

@@ -15,7 +15,7 @@ from qttrag.cli import app
 from qttrag.errors import ConfigError
 from qttrag.generators.openai import OpenAIGenerator
 from qttrag.server import create_app
-from tests.generators.server import Server, said
+from tests.openai_client.server import Server, said
 from tests.server.running import PASSAGES, BrokenGenerator, Running, application, running
 
 pytest.importorskip("opentelemetry.sdk", reason="the extra 'tracing' is not installed")

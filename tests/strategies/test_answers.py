@@ -9,17 +9,16 @@ from typing import Any
 
 import pytest
 
-from qttrag.building import strategy_options
+from qttrag.application.factory import strategy_options
 from qttrag.detectors.script import ScriptDetector
 from qttrag.errors import BrokenOff, StageError, StageUnavailable
-from qttrag.events import Event
-from qttrag.guard import LanguageGuard
-from qttrag.pipeline import Stages
+from qttrag.pipeline.language_guard import LanguageGuard
+from qttrag.pipeline.stages import Stages
 from qttrag.prompts import Prompts
 from qttrag.rerankers.none import NoReranker
 from qttrag.testing import FakeGenerator, FakeRetriever, FakeTagger, FakeTranslator
 from qttrag.trace import Trace
-from qttrag.types import Answer, Decoding, Lang, Message, Passage, QualityScores, Query, Translation, Verdict
+from qttrag.types import Answer, Decoding, Event, Lang, Message, Passage, QualityScores, Query, Translation, Verdict
 
 PASSAGES = [
     Passage("en-1", "서울 is the capital of Korea", Lang("en"), "Seoul"),

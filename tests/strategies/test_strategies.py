@@ -10,15 +10,14 @@ from typing import Any
 
 import pytest
 
-from qttrag.building import strategy_options
+from qttrag.application.factory import strategy_options
 from qttrag.errors import ConfigError, StageError
-from qttrag.events import Event
-from qttrag.pipeline import Stages
+from qttrag.pipeline.stages import Stages
 from qttrag.prompts import Prompts
 from qttrag.rerankers.none import NoReranker
 from qttrag.testing import FakeGenerator, FakeRetriever, FakeTagger, FakeTranslator
 from qttrag.trace import Trace
-from qttrag.types import Answer, Decoding, Hit, Lang, Message, Passage, QualityScores, Query, Verdict
+from qttrag.types import Answer, Decoding, Event, Hit, Lang, Message, Passage, QualityScores, Query, Verdict
 
 PASSAGES = [
     Passage("en-1", "서울 capital of Korea", Lang("en"), "Seoul"),

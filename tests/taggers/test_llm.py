@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from qttrag.errors import ConfigError, StageUnavailable
 from qttrag.generators.transformers import TransformersGenerator
 from qttrag.prompts import Prompts
-from qttrag.stages import Generator
+from qttrag.protocols import Generator
 from qttrag.taggers.llm import LLMTagger
 from qttrag.testing import FakeGenerator
 from qttrag.trace import Trace

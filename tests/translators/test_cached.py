@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from qttrag.caching import Cache
 from qttrag.errors import StageError
+from qttrag.runtime.cache import Cache
 from qttrag.testing import FakeTranslator
 from qttrag.trace import Trace
 from qttrag.translators.cached import CachedTranslator

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qttrag.detectors.scripts import RANGES
-from qttrag.languages import LANGUAGES
+from qttrag.text.languages import LANGUAGES
+from qttrag.text.scripts import RANGES
 from qttrag.translators.checks import _WRITTEN_IN, flags
 from qttrag.types import Lang
 from tests.texts import LANGS, paragraph

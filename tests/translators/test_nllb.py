@@ -12,8 +12,9 @@ from typing import Any
 
 import pytest
 
-from qttrag import loading, resources
+from qttrag import resources
 from qttrag.errors import ConfigError, StageError
+from qttrag.models import loading
 from qttrag.trace import Trace
 from qttrag.translators.nllb import NllbTranslator, converted
 from qttrag.translators.nllb_transformers import NllbTransformersTranslator

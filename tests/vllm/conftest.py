@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.generators.test_servers import free_port
+from tests.openai_client.test_balancing import free_port
 from tests.vllm import serving
 
 

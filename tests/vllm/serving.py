@@ -9,7 +9,7 @@ from pathlib import Path
 
 import yaml
 
-from qttrag import config
+from qttrag.config import deployment as config
 from qttrag.vllm import plan, processes
 
 CONTEXT = 4096

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from qttrag import config
+from qttrag.config import deployment as config
 from qttrag.errors import ConfigError
 from qttrag.vllm.plan import Planned, VllmSettings, load, plan
 

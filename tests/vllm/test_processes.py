@@ -10,7 +10,7 @@ import pytest
 from qttrag.errors import ConfigError, StageError
 from qttrag.vllm import processes
 from qttrag.vllm.plan import Planned
-from tests.generators.test_servers import free_port
+from tests.openai_client.test_balancing import free_port
 
 SERVES = r"""
 import http.server, json, sys, time

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from qttrag.application import Application
+from qttrag.application.application import Application
 from qttrag.errors import StageError
 from qttrag.generators.openai import OpenAIGenerator
 from qttrag.prompts import Prompts

@@ -13,11 +13,10 @@ from typing import Literal, NamedTuple
 from pydantic import BaseModel, ConfigDict, Field
 
 from qttrag.errors import InputError
-from qttrag.evaluation import trec
-from qttrag.evaluation.datasets import jsonl, mkqa, squad, xor_tydi
+from qttrag.evaluation.datasets import jsonl, mkqa, squad, trec, xor_tydi
 from qttrag.evaluation.datasets.files import HubFile, located
+from qttrag.evaluation.datasets.questions import Question
 from qttrag.evaluation.datasets.squad import Given
-from qttrag.evaluation.questions import Question
 
 
 class DatasetFile(BaseModel):

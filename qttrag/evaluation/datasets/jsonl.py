@@ -8,8 +8,8 @@ from pathlib import Path
 
 from qttrag.errors import InputError
 from qttrag.evaluation.datasets.files import records, text_of, texts_of
-from qttrag.evaluation.questions import Question
-from qttrag.languages import language
+from qttrag.evaluation.datasets.questions import Question
+from qttrag.text.languages import language
 
 _FIELDS = frozenset(("id", "question", "answers", "lang", "gold"))
 

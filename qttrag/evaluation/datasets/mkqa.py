@@ -10,14 +10,14 @@ from typing import Any
 
 from qttrag.errors import InputError
 from qttrag.evaluation.datasets.files import lines, records, text_of
-from qttrag.evaluation.questions import Question
-from qttrag.languages import language
+from qttrag.evaluation.datasets.questions import Question
+from qttrag.text.languages import language
 
 
 def read(
     path: Path, lang: str, left_out: Counter[str], *, aliases: bool = False, ids: frozenset[str] | None = None
 ) -> Iterator[Question]:
-    """Yield the questions in `lang`, as MKQA ("zh_tw") or `qttrag.languages` spells it, that have an answer in words.
+    """Yield the questions in `lang`, as MKQA ("zh_tw") or qttrag spells it, that have an answer in words.
 
     `aliases` counts them as references, as MKQA's own scorer does and the research harness does not.
     `ids`: the questions to take, all if None; those that the file lacks are counted.

@@ -14,9 +14,9 @@ from typing import Any, NamedTuple
 from pydantic import BaseModel, ConfigDict, Field
 
 from qttrag.errors import InputError
-from qttrag.evaluation.metrics.fair import contains
-from qttrag.evaluation.questions import Question
-from qttrag.languages import language
+from qttrag.evaluation.datasets.questions import Question
+from qttrag.evaluation.metrics.language_neutral import contains
+from qttrag.text.languages import language
 from qttrag.types import Lang, Passage
 
 _OWN = "own"

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from qttrag.evaluation.datasets.files import records, text_of, texts_of
-from qttrag.evaluation.questions import Question
-from qttrag.languages import language
+from qttrag.evaluation.datasets.questions import Question
+from qttrag.text.languages import language
 
 _NATIVE: dict[str, dict[str, tuple[str, ...]]] = {
     "ar": {"yes": ("نعم", "أجل", "بلى"), "no": ("لا",)},

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from qttrag.evaluation.metrics.fair import contains
+from qttrag.evaluation.metrics.language_neutral import contains
 
 
 class Holds(NamedTuple):

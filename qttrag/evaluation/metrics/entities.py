@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from qttrag.evaluation.metrics.fair import contains, normalise
-from qttrag.languages import SPACELESS
+from qttrag.evaluation.metrics.language_neutral import contains, normalise
+from qttrag.text.languages import SPACELESS
 from qttrag.types import Lang, TaggedPassage
 
 _COMMON = 0.02  # a word of more than this share of the questions is no name

@@ -6,8 +6,8 @@ import functools
 from collections.abc import Sequence
 
 from qttrag.detectors.script import detect
-from qttrag.detectors.scripts import scripts_of
-from qttrag.languages import LANGUAGES
+from qttrag.text.languages import LANGUAGES
+from qttrag.text.scripts import scripts_of
 from qttrag.types import Lang
 
 _LONG = 20  # letters from which on fastText tells languages of one script apart

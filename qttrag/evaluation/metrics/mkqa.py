@@ -43,7 +43,7 @@ class Scores(NamedTuple):
 
 
 def score(prediction: str, references: Sequence[str], lang: str) -> Scores:
-    """Return the scores of a prediction against one reference at least; `lang` is a code of `qttrag.languages`."""
+    """Return the scores of a prediction against one reference at least; `lang` is a code of `qttrag.text.languages`."""
     said = normalise(prediction, lang)
     expected = [normalise(each, lang) for each in references]
     return Scores(f1=max(_f1(said.split(), each.split()) for each in expected), em=float(said in expected))

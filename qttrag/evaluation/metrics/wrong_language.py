@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from qttrag.evaluation.metrics.fair import contains
+from qttrag.evaluation.metrics.language_neutral import contains
 
 
 def wrong_of_right(prediction: str, answers: Sequence[str], elsewhere: Mapping[str, Sequence[str]]) -> bool | None:

@@ -1,0 +1,190 @@
+"""A deployment, opened: ask it questions.
+
+async with Application.open("server/laptop.yaml") as application:
+    answer = await application.ask("백야는 언제 끝나나요?")
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import MappingProxyType, TracebackType
+from typing import Any
+
+from qttrag.application.factory import Builder, strategy_options
+from qttrag.config import deployment as config
+from qttrag.errors import InputError, StageUnavailable, unknown
+from qttrag.pipeline.language_guard import LanguageGuard
+from qttrag.pipeline.stages import Stages
+from qttrag.prompts import Prompts
+from qttrag.protocols import Closable, LanguageDetector, Selectable, Startable
+from qttrag.runtime.cache import Cache
+from qttrag.text.languages import language
+from qttrag.trace import Trace
+from qttrag.types import UNDETERMINED, Answer, Event, Lang, Query, ignore
+
+
+@dataclass(frozen=True)
+class Application:
+    """The stages of one deployment, shared by every question asked of it, one event loop at a time."""
+
+    deployment: config.Deployment
+    stages: Stages
+    detector: LanguageDetector
+    cache: Cache | None
+    parts: Sequence[tuple[str, object]]
+    """Every model and server, with the stage that it is of."""
+
+    @classmethod
+    def open(cls, deployment: config.Deployment | str | Path) -> Application:
+        """Build the stages; models load when first needed, or all at once by `start`.
+
+        Raises:
+            ConfigError: the deployment is not as it must be."""
+        if not isinstance(deployment, config.Deployment):
+            deployment = config.load(deployment)
+        settings = deployment.cache
+        cache = Cache(settings.file, max_bytes=settings.max_bytes) if settings.enabled else None
+        prompts = Prompts()
+        builder = Builder(deployment, prompts, cache)
+        for name, options in deployment.strategies.items():
+            strategy_options(name, options)
+        strategy_options(deployment.strategy, {})
+        detector, guard = builder.build("detector", deployment.detector), deployment.language_guard
+        stages = Stages(
+            retriever=builder.build("retriever", deployment.retriever),
+            reranker=builder.build("reranker", deployment.reranker),
+            translator=builder.build("translator", deployment.translator) if deployment.translator else None,
+            tagger=builder.build("tagger", deployment.tagger) if deployment.tagger else None,
+            generator=builder.build("generator", deployment.generator),
+            prompts=prompts,
+            depth=deployment.depth,
+            top_k=deployment.top_k,
+            answer_tokens=deployment.answer_tokens,
+            degrade=deployment.degrade,
+            citations=deployment.citations,
+            guard=None if guard == "off" else LanguageGuard(detector, repairs=guard == "repair"),
+        )
+        return cls(deployment, stages, detector, cache, builder.built())
+
+    async def ask(
+        self,
+        question: str,
+        *,
+        lang: str | None = None,
+        strategy: str | None = None,
+        options: Mapping[str, Any] | None = None,
+        collections: Sequence[str] | None = None,
+        on_event: Callable[[Event], None] = ignore,
+        query_id: str = "",
+        trace: Trace | None = None,
+        sizes: Mapping[str, int] = MappingProxyType({}),
+    ) -> Answer:
+        """Return the answer to one question.
+
+        `lang`: the language to answer in, detected from the question when None. `options` go over those that
+        the deployment sets for the strategy. `collections`: search only these of the deployment's; None: all.
+        `trace`: where to report, so that the caller has it even if there is no answer. `sizes`: depth, top_k or
+        answer_tokens other than the deployment's.
+
+        Raises:
+            InputError: the question is empty, too long, or of no telling language; the language or a collection is
+                unknown.
+            ConfigError: the strategy or an option is unknown, or needs a stage the deployment lacks.
+            StageError: a stage failed, or the question took longer than the deployment lets it."""
+        name = strategy or self.deployment.strategy
+        run, checked = strategy_options(name, {**self.deployment.strategies.get(name, {}), **(options or {})})
+        trace = Trace() if trace is None else trace
+        text, chosen = self.check_question(question), self.check_collections(collections)
+        with trace.stage("detect"):
+            query = Query(text, await self.language_of(text, lang), query_id, chosen)
+        limit = asyncio.timeout(self.deployment.question_timeout)
+        try:
+            async with limit:
+                answer: Answer = await run(query, self.stages_for(trace, on_event, sizes), **checked)
+        except TimeoutError as error:
+            if not limit.expired():
+                raise
+            longest = max(trace.seconds, key=lambda stage: trace.seconds[stage])
+            seconds = self.deployment.question_timeout
+            words = f"took most of the {seconds:g} s that a question may take; raise `question_timeout:`"
+            raise StageUnavailable(longest, words) from error
+        return replace(answer, query=query)
+
+    def stages_for(
+        self, trace: Trace, on_event: Callable[[Event], None] = ignore, sizes: Mapping[str, int] = MappingProxyType({})
+    ) -> Stages:
+        """Return the stages as one question sees them; `sizes`: depth, top_k, answer_tokens."""
+        return replace(self.stages, trace=trace, emit=on_event, **sizes)  # type: ignore[arg-type]
+
+    def check_question(self, question: str) -> str:
+        """Return the question with its white space folded.
+
+        Raises:
+            InputError: it is empty or longer than the deployment allows."""
+        text = " ".join(question.encode("utf-8", "replace").decode("utf-8").split())  # no lone surrogates
+        if not text:
+            raise InputError("the question is empty; ask something")
+        limit = self.deployment.max_question_chars
+        if len(text) > limit:
+            raise InputError(
+                f"the question has {len(text)} characters, at most {limit} are allowed; "
+                "shorten it or raise `max_question_chars:`"
+            )
+        return text
+
+    @property
+    def collections(self) -> list[str]:
+        """Return the names of the collections that a question may be searched in; empty: there is no choice."""
+        retriever = self.stages.retriever
+        return retriever.collections if isinstance(retriever, Selectable) else []
+
+    def check_collections(self, names: Sequence[str] | None) -> tuple[str, ...] | None:
+        """Return the names as a query has them.
+
+        Raises:
+            InputError: there are none, or the deployment does not have one of them."""
+        if names is None:
+            return None
+        known = self.collections
+        if not known:
+            raise InputError("this deployment's retriever does not let a question choose `collections`; leave them out")
+        if not names:
+            raise InputError(f"`collections` is empty; name some of {', '.join(known)}, or leave it out to search all")
+        for name in names:
+            if name not in known:
+                raise InputError(unknown("collection", name, known))
+        return tuple(sorted(set(names)))
+
+    async def language_of(self, text: str, given: str | None = None) -> Lang:
+        """Return the language `given`, or the one the detector finds.
+
+        Raises:
+            InputError: the given one is unknown, or the text has no letters to tell one by."""
+        if given is not None:
+            return language(given).code
+        (found,) = await self.detector.detect([text])
+        if found == UNDETERMINED:
+            raise InputError(f"cannot tell the language of '{text[:80]}'; name it (--lang ko)")
+        return found
+
+    async def start(self) -> None:
+        """Load every model now."""
+        await asyncio.gather(*(stage.start() for _, stage in self.parts if isinstance(stage, Startable)))
+
+    async def close(self) -> None:
+        for _, stage in self.parts:
+            if isinstance(stage, Closable):
+                await stage.close()
+        if self.cache is not None:
+            self.cache.close()
+
+    async def __aenter__(self) -> Application:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.close()

@@ -1,0 +1,180 @@
+"""From a deployment's settings to its stages: every setting is checked against the constructor it is for."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Literal, NamedTuple, get_args, get_origin, get_type_hints
+
+from pydantic import BaseModel, ConfigDict, ValidationError, create_model
+
+from qttrag.application import registry
+from qttrag.config.deployment import Deployment, Spec
+from qttrag.config.yaml_files import explain
+from qttrag.errors import ConfigError, unknown
+from qttrag.prompts import Prompts
+from qttrag.protocols import PROTOCOLS
+from qttrag.runtime.cache import Cache
+
+_STAGE_OF = {protocol: name for name, protocol in PROTOCOLS.items()}
+
+
+class Builder:
+    """Builds stages. Equal settings give one object, so that a model named twice is loaded once."""
+
+    def __init__(self, deployment: Deployment, prompts: Prompts, cache: Cache | None) -> None:
+        self._deployment = deployment
+        self._given: dict[type, object] = {Prompts: prompts}
+        self._cache = cache
+        self._built: dict[str, Any] = {}
+
+    def build(self, stage: str, spec: Spec) -> Any:
+        """Return the stage that `spec` describes, cached where it is a translator or generator.
+
+        Raises:
+            ConfigError: an unknown kind or setting, a missing one, or one of the wrong type."""
+        key = stage + json.dumps(spec, sort_keys=True, default=str)
+        if key not in self._built:
+            self._built[key] = self._wrap(stage, self._construct(stage, spec))
+        return self._built[key]
+
+    def _construct(self, stage: str, spec: Spec) -> Any:
+        if "kind" not in spec:
+            raise ConfigError(f"{stage}: `kind:` is missing (known: {', '.join(sorted(registry.kinds(stage)))})")
+        settings = dict(spec)
+        kind = settings.pop("kind")
+        constructor = registry.resolve(stage, kind)
+        where = f"{stage} kind '{kind}'"
+        parameters = _parameters(constructor)
+        arguments: dict[str, Any] = {}
+        for name, (annotation, _) in list(parameters.items()):
+            if annotation in self._given:
+                arguments[name] = self._given[annotation]
+            elif nested := _STAGE_OF.get(annotation):
+                arguments[name] = self.build(nested, self._nested(where, name, nested, settings))
+            else:
+                continue
+            del parameters[name]
+            settings.pop(name, None)
+        return constructor(**arguments, **check_settings(where, settings, parameters))
+
+    def _nested(self, where: str, name: str, stage: str, settings: Spec) -> Spec:
+        spec = settings.get(name, getattr(self._deployment, name, None))
+        if not isinstance(spec, dict):
+            raise ConfigError(f"{where}: `{name}:` must hold a {stage}'s settings, e.g. `{name}: {{kind: ...}}`")
+        return spec
+
+    def _wrap(self, stage: str, built: Any) -> Any:
+        if self._cache is None:
+            return built
+        if stage == "translator":
+            from qttrag.translators.cached import CachedTranslator
+
+            return CachedTranslator(built, self._cache)
+        if stage == "generator":
+            from qttrag.generators.cached import CachedGenerator
+
+            return CachedGenerator(built, self._cache)
+        return built
+
+    def built(self) -> list[tuple[str, object]]:
+        """Return every object built so far with the stage that it is of."""
+        return [(key.split("{", 1)[0], part) for key, part in self._built.items()]
+
+
+class Setting(NamedTuple):
+    """One thing that a kind can be told. `type`: in words. `default`: where it is not required."""
+
+    name: str
+    type: str
+    required: bool
+    default: Any
+
+
+def settings_of(constructor: Callable[..., Any]) -> list[Setting]:
+    """Return what a deployment may say to a kind, in the order of its constructor."""
+    found = []
+    for name, (annotation, default) in _parameters(constructor).items():
+        if stage := _STAGE_OF.get(annotation):
+            required = name not in Deployment.model_fields  # else the deployment's own
+            found.append(Setting(name, f"a {stage}'s settings", required, None))
+        elif annotation is not Prompts:
+            found.append(Setting(name, _words(annotation), default is ..., None if default is ... else default))
+    return found
+
+
+def _words(annotation: Any) -> str:
+    if get_origin(annotation) is Literal:
+        return " | ".join(map(str, get_args(annotation)))
+    words = annotation.__name__ if isinstance(annotation, type) and not get_args(annotation) else str(annotation)
+    return words.replace("typing.", "").replace("None", "null")
+
+
+class Placed(NamedTuple):
+    """A stage's settings in a deployment: the keys that lead to them, and the names its kind takes."""
+
+    keys: tuple[str, ...]
+    spec: Spec
+    takes: frozenset[str]
+
+
+def placed(deployment: Deployment) -> Iterator[Placed]:
+    """Yield the settings of every stage that a deployment names, nested ones after those they are in.
+
+    Raises:
+        ConfigError: an unknown kind, or a library it needs is not installed."""
+    for stage in PROTOCOLS:
+        if spec := getattr(deployment, stage):
+            yield from _placed(stage, (stage,), spec)
+
+
+def _placed(stage: str, keys: tuple[str, ...], spec: Spec) -> Iterator[Placed]:
+    parameters = _parameters(registry.resolve(stage, spec.get("kind")))
+    yield Placed(keys, spec, frozenset(parameters))
+    for name, (annotation, _) in parameters.items():
+        nested, inner = _STAGE_OF.get(annotation), spec.get(name)
+        if nested and isinstance(inner, dict):
+            yield from _placed(nested, (*keys, name), inner)
+
+
+def _parameters(function: Callable[..., Any]) -> dict[str, tuple[Any, Any]]:
+    """Return (annotation, default) by name of what `function` takes; the default is ... where it has none."""
+    hints = get_type_hints(function.__init__ if inspect.isclass(function) else function)
+    return {
+        name: (hints.get(name, Any), ... if p.default is p.empty else p.default)
+        for name, p in inspect.signature(function).parameters.items()
+        if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)
+    }
+
+
+def check_settings(where: str, settings: Mapping[str, Any], parameters: Mapping[str, tuple[Any, Any]]) -> Spec:
+    """Return `settings` as the types that `parameters` are annotated with.
+
+    Raises:
+        ConfigError: one is unknown, missing or of the wrong type."""
+    for name in settings:
+        if name not in parameters:
+            raise ConfigError(unknown(f"setting of {where}:", name, parameters))
+    # plain names would clash with pydantic's own (model_..., schema, json), so each field gets a prefix and an alias
+    model: type[BaseModel] = create_model(  # type: ignore[call-overload]
+        "Settings",
+        __config__=ConfigDict(arbitrary_types_allowed=True, protected_namespaces=()),
+        **{f"s_{name}": parameter for name, parameter in parameters.items()},
+    )
+    try:
+        checked = model(**{f"s_{name}": value for name, value in settings.items()})
+    except ValidationError as error:
+        raise ConfigError(explain(error, where, parameters).replace("`s_", "`")) from error
+    return {name: getattr(checked, f"s_{name}") for name in settings}
+
+
+def strategy_options(name: str, options: Mapping[str, Any]) -> tuple[Callable[..., Any], Spec]:
+    """Return the strategy called `name` and its options, checked.
+
+    Raises:
+        ConfigError: no such strategy or option, or a value of the wrong type."""
+    strategy = registry.resolve("strategy", name)
+    parameters = _parameters(strategy)
+    del parameters["query"], parameters["stages"]
+    return strategy, check_settings(f"strategy '{name}'", options, parameters)

@@ -1,0 +1,113 @@
+"""Settings in YAML files: read, merged, set by name, and explained where they are wrong."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from qttrag.errors import ConfigError, unknown
+
+_SECRET = re.compile(r"(key|token|secret|password|authorization)$", re.IGNORECASE)
+_USERINFO = re.compile(r"(?<=://)[^/@\s]+@")
+
+
+def merge_settings(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings `below` under those `above`: single ones change, a mapping of another kind wholly."""
+    merged = dict(below)
+    for name, value in above.items():
+        merged[name] = merge_settings(merged[name], value) if _same_kind(merged.get(name), value) else value
+    return merged
+
+
+def _same_kind(below: Any, above: Any) -> bool:
+    if not isinstance(below, dict) or not isinstance(above, dict):
+        return False
+    return "kind" not in above or above["kind"] == below.get("kind", above["kind"])
+
+
+def set_nested(nested: dict[str, Any], names: Sequence[str], text: str, *, where: str) -> None:
+    """Set nested[a][b] for the names a, b to what `text` is in YAML: 5 is a number, true a truth, [a] a list.
+
+    Raises:
+        ConfigError: it is not YAML, or b is to be set of an a that is no mapping."""
+    *path, last = names
+    for name in path:
+        nested = nested.setdefault(name, {})
+        if not isinstance(nested, dict):
+            raise ConfigError(f"{where}: `{name}` is set to a value already, so that nothing in it can be set")
+    try:
+        nested[last] = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{where}: the value '{text}' is not YAML; quote it") from error
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """Return the mapping in a YAML file.
+
+    Raises:
+        ConfigError: it cannot be read, is not YAML, or is not a mapping; a key in it is not text."""
+    try:
+        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read: {error}") from error
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path}: not YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(data, dict):
+        raise ConfigError(f"{path}: must be a mapping of settings, is {type(data).__name__}")
+    if no_text := [key for key in _keys(data) if not isinstance(key, str)]:
+        raise ConfigError(f"{path}: the key {no_text[0]!r} is {type(no_text[0]).__name__}, not text; put it in quotes")
+    return data
+
+
+def _keys(value: Any) -> Iterator[object]:
+    if isinstance(value, dict):
+        yield from value
+    for inner in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        yield from _keys(inner)
+
+
+def complaint(error: ValidationError) -> Any:
+    """Return the error to tell of several: an unknown key first, for it is often what another one misses."""
+    errors = error.errors()
+    return next((each for each in errors if each["type"] == "extra_forbidden"), errors[0])
+
+
+def explain(error: ValidationError, where: str, fields: Mapping[str, Any]) -> str:
+    """Return pydantic's complaint in our wording: the place, the value, the way out.
+
+    `fields`: the names allowed where the complaint is."""
+    first = complaint(error)
+    name = ".".join(map(str, first["loc"]))
+    if first["type"] == "extra_forbidden":
+        return f"{where}: {unknown('key', str(first['loc'][-1]), fields)}"
+    if first["type"] == "missing":
+        return f"{where}: `{name}:` is missing; add it"
+    words = str(first["ctx"]["error"]) if first["type"] == "value_error" else first["msg"].lower()
+    return f"{where}: `{name}: {first['input']!r}`: {words}"
+
+
+def resolve_relative_paths(value: Any, folder: Path) -> Any:
+    """Return `value` with every string in it that begins with "./" or "../" made a path from `folder`."""
+    if isinstance(value, dict):
+        return {key: resolve_relative_paths(inner, folder) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [resolve_relative_paths(inner, folder) for inner in value]
+    if isinstance(value, str) and value.startswith(("./", "../")):
+        return str((folder / value).resolve())
+    return value
+
+
+def hide_secrets(value: Any, name: str = "") -> Any:
+    """Return `value` with whatever looks like a secret replaced by "***"."""
+    if isinstance(value, dict):
+        return {key: hide_secrets(inner, str(key)) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [hide_secrets(inner, name) for inner in value]
+    if value and isinstance(value, str) and _SECRET.search(name):
+        return "***"
+    return _USERINFO.sub("***@", value) if isinstance(value, str) else value

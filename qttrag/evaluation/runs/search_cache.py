@@ -1,0 +1,107 @@
+"""Searches of a run, kept: strategies and generators that ask the same find the same, and nothing is searched twice.
+
+Kept in the run's folder, with the passages' texts, so that rankings can be scored again without the indexes."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from qttrag import trace
+from qttrag.evaluation.datasets.replay import ReplayedRetriever
+from qttrag.protocols import Reranker, Retriever
+from qttrag.runtime.cache import Cache, content_key
+from qttrag.runtime.single_flight import InFlight
+from qttrag.types import Hit, Lang, Passage, Query
+
+_KIND = "search"
+_ALL = 1 << 50  # bytes: nothing of a run is thrown out
+
+
+class Ranking(NamedTuple):
+    """What one question's search came to. `key`: of the hits in the store, which has their texts."""
+
+    key: str
+    hits: list[Hit]
+
+
+def store(folder: Path) -> Cache:
+    return Cache(folder / "search.sqlite", max_bytes=_ALL)
+
+
+def passages(kept: Cache, key: str) -> dict[str, Passage]:
+    """Return the passages that a search found, by id; empty where the store lacks it."""
+    (value,) = kept.get_many(_KIND, [bytes.fromhex(key)])
+    return {hit.passage.passage_id: hit.passage for hit in _read(value)} if value is not None else {}
+
+
+class KeptSearch:
+    """A retriever and a reranker that remember, and that tell what the search for a question came to.
+
+    Counts: cached (found or waited for), computed (asked of the inner retriever or reranker)."""
+
+    def __init__(self, retriever: Retriever, reranker: Reranker, kept: Cache) -> None:
+        self._replayed = isinstance(retriever, ReplayedRetriever)
+        self._retriever = retriever
+        self._reranker = reranker
+        self._kept = kept
+        self._in_flight: InFlight[str] = InFlight()
+        self._keys: dict[str, str] = {}
+        self._rankings: dict[str, Ranking] = {}
+
+    def take(self, query_id: str) -> Ranking | None:
+        """Return the last ranking for a question and forget it; None where it came to none."""
+        self._keys.pop(query_id, None)
+        return self._rankings.pop(query_id, None)
+
+    async def retrieve(self, query: Query, k: int) -> list[Hit]:
+        async def search() -> str:
+            return _write(await self._retriever.retrieve(query, k))
+
+        question = query.query_id if self._replayed else None  # what is replayed goes by it
+        key = _key(query, k=k, question=question)
+        self._keys[query.query_id] = key.hex()
+        return _read(await self._once(key, search))
+
+    async def rerank(self, query: Query, hits: Sequence[Hit]) -> list[Hit]:
+        async def rank() -> str:
+            places = {hit.passage: place for place, hit in enumerate(hits)}
+            ranked = await self._reranker.rerank(query, hits)
+            return json.dumps([[places[hit.passage], hit.score] for hit in ranked])
+
+        value = await self._once(_key(query, ids=[hit.passage.passage_id for hit in hits]), rank)
+        ranked = [Hit(hits[place].passage, score) for place, score in json.loads(value)]
+        self._rankings[query.query_id] = Ranking(self._keys[query.query_id], ranked)
+        return ranked
+
+    async def _once(self, key: bytes, compute: Callable[[], Awaitable[str]]) -> str:
+        while (other := self._in_flight.get(key)) is not None:
+            await asyncio.wait([other])
+            if not other.cancelled() and other.exception() is None:
+                trace.count("cached")
+                return other.result()
+        with self._in_flight.computing([key]) as values:
+            (found,) = await asyncio.to_thread(self._kept.get_many, _KIND, [key])
+            trace.count("computed" if found is None else "cached")
+            if found is None:
+                found = await compute()
+                await asyncio.to_thread(self._kept.put_many, _KIND, {key: found})
+            values[key] = found
+        return found
+
+
+def _key(query: Query, **more: object) -> bytes:
+    chosen = {} if query.collections is None else {"collections": query.collections}
+    return content_key({"text": query.text, "lang": query.lang, **chosen, **more})
+
+
+def _write(hits: Sequence[Hit]) -> str:
+    rows = [[h.passage.passage_id, h.passage.text, h.passage.lang, h.passage.title, h.score] for h in hits]
+    return json.dumps(rows, ensure_ascii=False)
+
+
+def _read(value: str) -> list[Hit]:
+    return [Hit(Passage(pid, text, Lang(lang), title), score) for pid, text, lang, title, score in json.loads(value)]

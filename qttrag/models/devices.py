@@ -1,0 +1,35 @@
+"""Which device a model runs on, and the one thread that may use it."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from qttrag.models.loading import needing_packages
+
+
+def pick(device: str) -> str:
+    """Return "cuda" or "cpu" for "auto"; any other name unchanged."""
+    if device != "auto":
+        return device
+    with needing_packages():
+        import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def every(device: str | Sequence[str]) -> list[str]:
+    """Return the devices to use at once: all GPUs, or the CPU, for "auto"; else those that are named."""
+    if device != "auto":
+        return [device] if isinstance(device, str) else list(device)
+    with needing_packages():
+        import torch
+
+    return [f"cuda:{n}" for n in range(torch.cuda.device_count())] or ["cpu"]
+
+
+@functools.cache
+def executor(device: str) -> ThreadPoolExecutor:
+    """Return the single-thread executor of a device: models that share it take turns instead of competing."""
+    return ThreadPoolExecutor(max_workers=1, thread_name_prefix=f"qttrag-{device}")

@@ -1,0 +1,204 @@
+"""The verbs that strategies are written in: search, translate, tag, refine, answer."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+
+from qttrag import trace as tracing
+from qttrag.errors import ConfigError, StageError
+from qttrag.pipeline.answer_writer import Answering, Style, body
+from qttrag.pipeline.language_guard import LanguageGuard
+from qttrag.prompts import Prompts
+from qttrag.protocols import Generator, QualityTagger, Reranker, Retriever, Translator
+from qttrag.runtime.tasks import ended_together, together
+from qttrag.trace import Trace
+from qttrag.types import UNDETERMINED, Answer, Decoding, Event, Lang, Message, Query, TaggedPassage, ignore
+
+
+@dataclass(frozen=True)
+class Stages:
+    """A deployment's models, seen from one question: `trace` and `emit` are that question's own.
+
+    `degrade`: where translator or tagger are down, the answer is made from what there is, and says so.
+    `citations`: answers are asked for the numbers of their passages. `guard`: looks at the language of answers."""
+
+    retriever: Retriever
+    reranker: Reranker
+    translator: Translator | None
+    tagger: QualityTagger | None
+    generator: Generator
+    prompts: Prompts
+    depth: int = 50
+    top_k: int = 5
+    answer_tokens: int = 128
+    degrade: bool = True
+    citations: bool = False
+    guard: LanguageGuard | None = None
+    trace: Trace = field(default_factory=Trace)
+    emit: Callable[[Event], None] = ignore
+
+    async def search(self, query: Query, *, top_k: int | None = None) -> list[TaggedPassage]:
+        """Return the best passages, best first: `depth` retrieved, all reranked, `top_k` kept."""
+        with self.trace.stage("retrieve"):
+            hits = await self.retriever.retrieve(query, self.depth)
+            tracing.count("passages", len(hits))
+            if not hits:
+                tracing.note("no passage was found")
+        with self.trace.stage("rerank"):
+            ranked = await self.reranker.rerank(query, hits)
+        rank = {hit.passage: number for number, hit in enumerate(hits, 1)}
+        passages = [
+            TaggedPassage(hit.passage, score=hit.score, retrieved_rank=rank[hit.passage])
+            for hit in ranked[: self.top_k if top_k is None else top_k]
+        ]
+        self.emit(Event("ranked", tuple(passages)))
+        return passages
+
+    async def translate(self, passages: Sequence[TaggedPassage], target: Lang) -> list[TaggedPassage]:
+        """Return the passages with a translation for each that is not in `target` already."""
+        with self.trace.stage("translate"):
+            _note_unknown(passages)
+            translated = await self._translated(passages, target)
+        self.emit(Event("translated", tuple(translated)))
+        return translated
+
+    async def tag(self, passages: Sequence[TaggedPassage], target: Lang) -> list[TaggedPassage]:
+        """Return the passages with quality scores, or the cause why there are none, for each translation."""
+        with self.trace.stage("tag"):
+            tagged = await self._tagged(passages, target)
+        self.emit(Event("tagged", tuple(tagged)))
+        return tagged
+
+    async def translate_and_tag(self, passages: Sequence[TaggedPassage], target: Lang) -> list[TaggedPassage]:
+        """Return what `tag` makes of what `translate` gives, each passage scored as soon as its translation is there.
+
+        The trace's seconds of "tag" are those after the last translation."""
+
+        async def translated(passage: TaggedPassage) -> list[TaggedPassage]:
+            with self.trace.counting("translate"):
+                return await self._translated([passage], target)
+
+        async def tagged(translating: asyncio.Task[list[TaggedPassage]]) -> list[TaggedPassage]:
+            with self.trace.counting("tag"):
+                return await self._tagged(await translating, target)
+
+        async with ended_together() as tasks:
+            with self.trace.stage("translate"):
+                _note_unknown(passages)
+                translating = [tasks.create_task(translated(passage)) for passage in passages]
+                tagging = [tasks.create_task(tagged(task)) for task in translating]
+                translations = [(await task)[0] for task in translating]
+            self.emit(Event("translated", tuple(translations)))
+            with self.trace.stage("tag"):
+                scored = [(await task)[0] for task in tagging]
+        self.emit(Event("tagged", tuple(scored)))
+        return scored
+
+    async def translate_query(self, query: Query, target: Lang) -> Query:
+        """Return the query with its text in `target`; the language to answer in stays."""
+        if _same(query.lang, target):
+            return query
+        with self.trace.stage("translate_query"):
+            try:
+                (translation,) = await self._translator().translate([query.text], [query.lang], target)
+            except StageError as error:
+                if not self.degrade:
+                    raise
+                tracing.degraded(f"passages are searched with the question untranslated: {error}")
+                return query
+            for flag in translation.flags:
+                tracing.note(f"the question's translation is doubtful: {flag}")
+        return replace(query, text=translation.text or query.text)
+
+    async def refine(self, query: Query, passages: Sequence[TaggedPassage], decoding: Decoding) -> list[TaggedPassage]:
+        """Return the passages, each with the generator's rewriting of what is to be read of it."""
+        with self.trace.stage("refine"):
+            prompt = self.prompts.refine(query.lang)
+            texts = await together(self._complete(prompt.messages(query.text, body(p)), decoding) for p in passages)
+            tracing.count("empty", texts.count(""))
+        refined = [replace(p, refined=text or None) for p, text in zip(passages, texts, strict=True)]
+        self.emit(Event("refined", tuple(refined)))
+        return refined
+
+    async def answer(
+        self, query: Query, passages: Sequence[TaggedPassage], *, style: Style = "plain", show_scores: bool = True
+    ) -> Answer:
+        """Return the generator's answer from the passages, streamed through `emit` as it comes.
+
+        `style` "plain" shows passages under a bare number; "tagged" says of each whether it is an original or a
+        translation, with its scores unless `show_scores` is off, and how to weigh them."""
+        with self.trace.stage("answer"):
+            return await Answering(self, query, passages, style, show_scores).answer()
+
+    async def _translated(self, passages: Sequence[TaggedPassage], target: Lang) -> list[TaggedPassage]:
+        foreign = [n for n, p in enumerate(passages) if _is_foreign(p, target)]
+        translated = list(passages)
+        if not foreign:
+            return translated
+        texts = [passages[n].passage.content for n in foreign]
+        try:
+            found = await self._translator().translate(texts, [passages[n].passage.lang for n in foreign], target)
+        except StageError as error:
+            if not self.degrade:
+                raise
+            tracing.count("untranslated", len(foreign))
+            tracing.degraded(f"passages are read untranslated: {error}")
+            return translated
+        for n, translation in zip(foreign, found, strict=True):
+            translated[n] = replace(passages[n], translation=translation.text, flags=translation.flags)
+        return translated
+
+    async def _tagged(self, passages: Sequence[TaggedPassage], target: Lang) -> list[TaggedPassage]:
+        to_score = [(n, p, p.translation) for n, p in enumerate(passages) if p.translation is not None]
+        tagged = list(passages)
+        if not to_score:
+            return tagged
+        verdicts = await self._tagger().score(
+            [p.passage.content for _, p, _ in to_score],
+            [translation for _, _, translation in to_score],
+            [p.passage.lang for _, p, _ in to_score],
+            target,
+        )
+        for (n, p, _), verdict in zip(to_score, verdicts, strict=True):
+            if verdict.error is not None:
+                if not self.degrade:
+                    raise verdict.error
+                tracing.degraded(f"translations are unscored: {verdict.error}")
+            tagged[n] = replace(p, scores=verdict.scores, unscored=verdict.cause)
+        return tagged
+
+    async def stand_alone(self, question: str, said: Sequence[Message], lang: Lang) -> str:
+        """Return the last question of a chat as one that can be understood alone; itself if the generator has none."""
+        with self.trace.stage("condense"):
+            messages = self.prompts.condense(lang).messages(question, said)
+            return await self._complete(messages, Decoding(max_tokens=self.answer_tokens)) or question
+
+    async def _complete(self, messages: Sequence[Message], decoding: Decoding) -> str:
+        return (await self.generator.complete(messages, decoding)).text.strip()
+
+    def _translator(self) -> Translator:
+        if self.translator is None:
+            raise ConfigError("this strategy needs a translator; add `translator: {kind: nllb, ...}` to the deployment")
+        return self.translator
+
+    def _tagger(self) -> QualityTagger:
+        if self.tagger is None:
+            raise ConfigError("this strategy needs a tagger; add `tagger: {kind: llm}` to the deployment")
+        return self.tagger
+
+
+def _same(one: Lang, other: Lang) -> bool:
+    return one.split("-")[0] == other.split("-")[0]  # a script or region apart is still readable
+
+
+def _is_foreign(passage: TaggedPassage, target: Lang) -> bool:
+    return passage.passage.lang != UNDETERMINED and not _same(passage.passage.lang, target)
+
+
+def _note_unknown(passages: Sequence[TaggedPassage]) -> None:
+    unknown = sum(p.passage.lang == UNDETERMINED for p in passages)
+    tracing.count("language_unknown", unknown)
+    if unknown:
+        tracing.note(f"{unknown} passages of unknown language are read as they are")

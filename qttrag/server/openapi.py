@@ -1,0 +1,43 @@
+"""What `/openapi.json` says of one deployment: its collections and its limits."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from qttrag.application.application import Application
+
+
+def describe(document: dict[str, Any], application: Application) -> None:
+    """Write into the document which collections requests may name, and how large what they send may be.
+
+    Options that only some strategies have, and questions whose language nobody can tell, are refused all the same:
+    JSON Schema has no words for them."""
+    schemas = document["components"]["schemas"]
+    server, deployment = application.deployment.server, application.deployment
+    text = {"maxLength": server.max_text_chars}
+    for name in ("AskRequest", "RetrieveRequest"):
+        _limit(schemas[name], "question", maxLength=deployment.max_question_chars)
+        _limit(schemas[name], "depth", maximum=server.max_depth)
+        _limit(schemas[name], "top_k", maximum=server.max_top_k)
+    for name in ("AskRequest", "RetrieveRequest", "ChatRequest"):
+        _name(schemas[name]["properties"], application.collections)
+    _limit(schemas["TranslateRequest"], "texts", maxItems=server.max_texts)
+    schemas["TranslateRequest"]["properties"]["texts"]["items"] |= text
+    _limit(schemas["TagRequest"], "pairs", maxItems=server.max_texts)
+    for name in ("original", "translation"):
+        _limit(schemas["TagPair"], name, **text)
+    _limit(schemas["RerankRequest"], "query", **text)
+    _limit(schemas["RerankRequest"], "documents", maxItems=server.max_depth)
+    _limit(schemas["ChatRequest"], "messages", maxItems=server.max_turns)
+
+
+def _limit(schema: dict[str, Any], name: str, **limit: int) -> None:
+    field = schema["properties"][name]
+    field.get("anyOf", [field])[0].update(limit)  # of what may be null, the other
+
+
+def _name(properties: dict[str, Any], collections: list[str]) -> None:
+    if collections:
+        properties["collections"]["anyOf"][0]["items"]["enum"] = collections
+    else:
+        properties["collections"] = {"type": "null"}  # there is no choice

@@ -1,0 +1,279 @@
+"""A whole deployment on tiny models, in process: every stage is real code on real architectures."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from qttrag.application import registry
+from qttrag.application.application import Application
+from qttrag.errors import ConfigError, InputError, StageUnavailable
+from qttrag.generators.openai import OpenAIGenerator
+from qttrag.types import Answer
+from tests import deployment
+from tests.openai_client.server import Reply, Server, chunk
+
+WORDS = "Turku Helsinki Busan 1903 1917"
+QUESTION = "서울 시에서 가장 오래된 다리는 언제 개통되었는가?"
+
+
+@pytest.fixture
+def path(tmp_path: Path, tiny: Path) -> Path:
+    deployment.build(tmp_path, tiny)
+    return deployment.write_deployment(tmp_path, tiny)
+
+
+@pytest.fixture
+async def application(path: Path) -> AsyncIterator[Application]:
+    async with Application.open(path) as opened:
+        yield opened
+
+
+@pytest.mark.parametrize("strategy", sorted(registry.KINDS["strategy"]))
+async def test_every_strategy_answers_from_real_stages(application: Application, strategy: str) -> None:
+    settings = {"settings": "as_released"} if strategy == "dkm_rag" else {}  # its others draw words by chance
+    answer = await application.ask(QUESTION, strategy=strategy, options=settings)
+    assert answer.text
+    assert answer.lang == "ko"
+    assert answer.query.text == QUESTION
+    assert answer.context or strategy == "hard_filter"
+    assert {"retrieve", "rerank", "answer"} <= set(answer.trace.seconds)
+
+
+async def test_translations_and_scores_are_there_for_what_is_foreign(application: Application) -> None:
+    answer = await application.ask(QUESTION, strategy="qtt_rag")
+    foreign = [passage for passage in answer.context if passage.passage.lang != "ko"]
+    assert foreign
+    assert all(passage.translation is not None for passage in foreign)
+    assert all(passage.scores or passage.unscored for passage in foreign)
+    assert all(passage.translation is None for passage in answer.context if passage.passage.lang == "ko")
+
+
+async def test_a_second_strategy_translates_and_scores_nothing_again(application: Application) -> None:
+    first = (await application.ask(QUESTION, strategy="qtt_rag")).trace.counts
+    second = (await application.ask(QUESTION, strategy="hard_filter")).trace.counts
+    third = (await application.ask(QUESTION, strategy="cross_rag")).trace.counts
+    assert first["translate.computed"] > 0
+    assert first["tag.computed"] > 0
+    assert second["translate.computed"] == second["tag.computed"] == third["translate.computed"] == 0
+    assert second["translate.cached"] == first["translate.computed"]
+    assert second["tag.cached"] == first["tag.computed"]
+
+
+async def test_the_cache_serves_the_next_process_too(path: Path) -> None:
+    answers = []
+    for _ in range(2):
+        async with Application.open(path) as application:
+            answers.append(await application.ask(QUESTION))
+    assert answers[0].text == answers[1].text
+    assert answers[0].context == answers[1].context
+    assert answers[1].trace.counts["answer.computed"] == answers[1].trace.counts["tag.computed"] == 0
+
+
+async def test_without_a_cache_the_same_question_has_the_same_answer(tmp_path: Path, tiny: Path, path: Path) -> None:
+    uncached = deployment.write_deployment(tmp_path, tiny, cache={"enabled": False})
+    async with Application.open(uncached) as application:
+        # scored one by one as they come, passages fall into batches by chance, and an untrained model by the last bit
+        one, other = [await application.ask(QUESTION, strategy="cross_rag") for _ in range(2)]
+    assert (one.text, one.context) == (other.text, other.context)
+    assert "translate.cached" not in other.trace.counts
+
+
+@pytest.mark.parametrize("strategy", ["base", "qtt_rag"])
+async def test_questions_at_once_find_what_they_find_alone(application: Application, strategy: str) -> None:
+    for alone, together in await _alone_and_together(application, strategy):
+        assert [p.passage for p in together.context] == [p.passage for p in alone.context]
+        # the words are those of an untrained translator, and hang on what shares its batch
+        assert [bool(p.translation) for p in together.context] == [bool(p.translation) for p in alone.context]
+
+
+async def test_questions_at_once_are_answered_as_they_are_alone(application: Application) -> None:
+    for alone, together in await _alone_and_together(application, "base"):
+        assert together.text == alone.text
+
+
+async def _alone_and_together(application: Application, strategy: str) -> list[tuple[Answer, Answer]]:
+    questions = [QUESTION, "Milloin silta avattiin?", "图书馆是什么时候建成的？", "When did the harbour freeze?"]
+    together = await asyncio.gather(*(application.ask(question, strategy=strategy) for question in questions))
+    application.cache.clear()  # type: ignore[union-attr]
+    alone = [await application.ask(question, strategy=strategy) for question in questions]
+    return list(zip(alone, together, strict=True))
+
+
+async def test_all_models_can_be_loaded_at_once(path: Path) -> None:
+    async with Application.open(path) as application:
+        await application.start()
+        answer = await application.ask(QUESTION)
+    assert answer.text
+    assert answer.trace.seconds.get("load", 0.0) == 0.0
+
+
+async def test_a_language_given_by_the_caller_wins(application: Application) -> None:
+    assert (await application.ask("When was the bridge opened?", lang="fi", strategy="base")).lang == "fi"
+    assert (await application.ask("When was the bridge opened?", strategy="base")).lang == "en"
+
+
+async def test_hybrid_retrieval_is_a_matter_of_settings(tmp_path: Path, tiny: Path, path: Path) -> None:
+    dense = {"kind": "dense", "model": str(tiny / "encoder"), "collections": ["mixed"], "device": "cpu"}
+    hybrid = {"kind": "hybrid", "first": dense, "second": {"kind": "bm25", "collections": ["mixed"]}}
+    changed = deployment.write_deployment(tmp_path, tiny, retriever=hybrid, reranker={"kind": "none"})
+    async with Application.open(changed) as application:
+        assert len((await application.ask(QUESTION, strategy="base")).context) == 5
+
+
+async def test_the_tagger_can_have_a_model_of_its_own(tmp_path: Path, tiny: Path, path: Path) -> None:
+    judge = {"kind": "openai", "model": "judge", "base_url": "http://127.0.0.1:9/v1", "retries": 0}
+    changed = deployment.write_deployment(tmp_path, tiny, tagger={"kind": "llm", "generator": judge})
+    async with Application.open(changed) as application:
+        answer = await application.ask(QUESTION)
+    assert answer.text
+    assert {p.unscored for p in answer.context if p.translation} == {"unavailable"}
+    assert any("127.0.0.1:9" in told for told in answer.degraded)
+
+
+async def test_a_generator_that_is_down_is_an_error_not_an_answer(tmp_path: Path, tiny: Path, path: Path) -> None:
+    down = {"kind": "openai", "model": "m", "base_url": "http://127.0.0.1:9/v1", "retries": 0}
+    changed = deployment.write_deployment(tmp_path, tiny, generator=down)
+    async with Application.open(changed) as application:
+        with pytest.raises(StageUnavailable, match="cannot be reached"):
+            await application.ask(QUESTION, strategy="base")
+
+
+async def test_a_question_that_takes_too_long_ends_and_its_call_with_it(tmp_path: Path, tiny: Path, path: Path) -> None:
+    with Server(Reply(*[chunk("x" * 10_000)] * 2000, pause=0.02)) as server:
+        slow = {"kind": "openai", "model": "m", "base_url": server.base_url}
+        changed = deployment.write_deployment(tmp_path, tiny, generator=slow, question_timeout=3, tagger=None)
+        async with Application.open(changed) as application:
+            with pytest.raises(StageUnavailable, match=r"took most of the 3 s .* raise `question_timeout:`"):
+                await application.ask(QUESTION, strategy="base")
+        assert await asyncio.to_thread(server.gone.wait, 5)
+
+
+async def test_a_tagger_that_is_down_is_an_error_where_the_deployment_says_so(
+    tmp_path: Path, tiny: Path, path: Path
+) -> None:
+    judge = {"kind": "openai", "model": "judge", "base_url": "http://127.0.0.1:9/v1", "retries": 0}
+    changed = deployment.write_deployment(tmp_path, tiny, tagger={"kind": "llm", "generator": judge}, degrade=False)
+    async with Application.open(changed) as application:
+        with pytest.raises(StageUnavailable, match=r"127\.0\.0\.1:9"):
+            await application.ask(QUESTION)
+
+
+@pytest.mark.parametrize("guard", [False, "report", "repair"])
+async def test_the_language_guard_is_a_setting(tmp_path: Path, tiny: Path, path: Path, guard: object) -> None:
+    changed = deployment.write_deployment(tmp_path, tiny, language_guard=guard)
+    async with Application.open(changed) as application:
+        answer = await application.ask(QUESTION)
+    assert (answer.language_check == "off") is (guard is False)
+
+
+@pytest.mark.parametrize("question", ["", "  \n ", "\t"])
+async def test_an_empty_question_is_refused(application: Application, question: str) -> None:
+    with pytest.raises(InputError, match="the question is empty"):
+        await application.ask(question)
+
+
+async def test_a_question_of_100_000_characters_is_refused_with_both_numbers(application: Application) -> None:
+    with pytest.raises(InputError, match=r"100000 characters, at most 2000.*max_question_chars"):
+        await application.ask("가" * 100_000)
+
+
+async def test_a_question_without_letters_asks_for_its_language(application: Application) -> None:
+    with pytest.raises(InputError, match="cannot tell the language of '1988'; name it"):
+        await application.ask("1988")
+
+
+async def test_an_unknown_language_is_refused(application: Application) -> None:
+    with pytest.raises(InputError, match="unknown language 'klingon'"):
+        await application.ask(QUESTION, lang="klingon")
+
+
+async def test_a_lone_surrogate_in_a_question_is_no_obstacle(application: Application) -> None:
+    assert (await application.ask("다리는 \ud800 언제?", strategy="base")).text
+
+
+def refuse(tmp_path: Path, tiny: Path, words: str, **changes: object) -> None:
+    with pytest.raises((ConfigError, InputError), match=words):
+        Application.open(deployment.write_deployment(tmp_path, tiny, **changes))
+
+
+def test_wrong_settings_are_explained_before_anything_loads(tmp_path: Path, tiny: Path) -> None:
+    model = str(tiny / "nllb")
+    refuse(tmp_path, tiny, "unknown translator kind 'nlb'; did you mean 'nllb'", translator={"kind": "nlb"})
+    refuse(tmp_path, tiny, "translator: `kind:` is missing", translator={"model": model})
+    refuse(
+        tmp_path, tiny, "unknown setting of translator kind 'nllb': 'beam_siz'; did you mean 'beam_size'",
+        translator={"kind": "nllb", "model": model, "beam_siz": 1},
+    )  # fmt: skip
+    refuse(tmp_path, tiny, "translator kind 'nllb': `model:` is missing", translator={"kind": "nllb"})
+    refuse(
+        tmp_path, tiny, r"translator kind 'nllb': `beam_size: 'many'`",
+        translator={"kind": "nllb", "model": model, "beam_size": "many"},
+    )  # fmt: skip
+    refuse(tmp_path, tiny, "unknown strategy 'qttrag'; did you mean 'qtt_rag'", strategy="qttrag")
+    refuse(tmp_path, tiny, "setting of strategy 'hard_filter': 'dorp'", strategies={"hard_filter": {"dorp": "any"}})
+    refuse(tmp_path, tiny, r"`first:` must hold a retriever's settings", retriever={"kind": "hybrid"})
+
+
+async def test_equal_settings_are_one_object(application: Application) -> None:
+    tagger = application.stages.tagger
+    assert getattr(tagger, "_generator", None) is application.stages.generator
+
+
+async def test_an_unknown_language_in_the_pool_is_refused(tmp_path: Path, tiny: Path, path: Path) -> None:
+    refuse(
+        tmp_path, tiny, "unknown language 'klingon'",
+        retriever={"kind": "bm25", "collections": ["mixed"], "languages": ["klingon"]},
+    )  # fmt: skip
+
+
+def test_a_server_s_generator_is_built_without_asking_it(tmp_path: Path, tiny: Path) -> None:
+    path = deployment.write_deployment(
+        tmp_path, tiny, generator={"kind": "openai", "model": "m", "base_url": "http://127.0.0.1:9/v1"}
+    )
+    generator = Application.open(path).stages.generator
+    assert isinstance(getattr(generator, "inner", None), OpenAIGenerator)
+
+
+@pytest.fixture
+async def two(tmp_path: Path, tiny: Path) -> AsyncIterator[Application]:
+    """Two collections; passages of "other" have ids of their own."""
+    for name, n in (("mixed", 40), ("other", 16)):
+        deployment.build(tmp_path, tiny, n=n, name=name)
+    retriever = {"kind": "bm25", "collections": ["mixed", "other"]}
+    async with Application.open(deployment.write_deployment(tmp_path, tiny, retriever=retriever)) as opened:
+        yield opened
+
+
+async def test_a_question_is_answered_from_the_collections_it_names(two: Application) -> None:
+    assert two.collections == ["mixed", "other"]
+    chosen = await two.ask(WORDS, collections=["other"], sizes={"top_k": 100, "depth": 100}, strategy="base")
+    everything = await two.ask(WORDS, sizes={"top_k": 100, "depth": 100}, strategy="base")
+    assert chosen.query.collections == ("other",)
+    assert 0 < len(chosen.context) < len(everything.context)
+
+
+async def test_answers_of_different_collections_are_not_mixed_by_the_cache(two: Application) -> None:
+    sizes = {"top_k": 20, "depth": 20}
+    asked = [["mixed"], ["other"], ["mixed"]]
+    answers = [await two.ask(WORDS, collections=names, sizes=sizes, strategy="base") for names in asked]
+    assert answers[0].context != answers[1].context
+    assert answers[1].trace.counts["answer.computed"] == 1
+    assert answers[2].context == answers[0].context
+    assert answers[2].trace.counts["answer.cached"] == 1
+
+
+@pytest.mark.parametrize(
+    ("names", "words"),
+    [
+        (["othre"], "unknown collection 'othre'; did you mean 'other'? (known: mixed, other)"),
+        ([], "`collections` is empty; name some of mixed, other"),
+    ],
+)
+async def test_collections_that_there_are_not_are_named(two: Application, names: list[str], words: str) -> None:
+    with pytest.raises(InputError, match=re.escape(words)):
+        await two.ask(WORDS, collections=names)

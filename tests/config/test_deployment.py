@@ -1,0 +1,204 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from qttrag import resources
+from qttrag.application.application import Application
+from qttrag.config import deployment as config
+from qttrag.config import yaml_files
+from qttrag.errors import ConfigError
+
+MINIMAL = "retriever: {kind: bm25, collections: [c]}\ngenerator: {kind: transformers, model: ./llama}\n"
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "mine.yaml"
+    path.write_text(MINIMAL + "depth: 30\n", encoding="utf-8")
+    return path
+
+
+def test_a_file_has_sensible_defaults(file: Path) -> None:
+    deployment = config.load(file)
+    assert (deployment.depth, deployment.top_k, deployment.strategy) == (30, 5, "qtt_rag")
+    assert deployment.detector == {"kind": "script"}
+
+
+def test_flags_go_over_environment_over_file(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("QTTRAG_DEPTH", "20")
+    assert config.load(file).depth == 20
+    assert config.load(file, {"depth": 10}).depth == 10
+
+
+def test_the_environment_reaches_into_a_stage(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("QTTRAG_GENERATOR__DEVICE", "cuda")
+    generator = config.load(file).generator
+    assert generator == {"kind": "transformers", "model": str(file.parent / "llama"), "device": "cuda"}
+
+
+def test_the_environment_is_yaml_as_flags_are(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("QTTRAG_RETRIEVER__COLLECTIONS", '["mixed"]')
+    monkeypatch.setenv("QTTRAG_CACHE", "{enabled: false}")
+    deployment = config.load(file)
+    assert deployment.retriever == {"kind": "bm25", "collections": ["mixed"]}
+    assert not deployment.cache.enabled
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "complaint"),
+    [
+        ("QTTRAG_GENERATOR", "notjson", "`generator: 'notjson'`: input should be a valid dictionary"),
+        ("QTTRAG_GENERATOR__MODEL", "[", r"QTTRAG_GENERATOR__MODEL: the value '\[' is not YAML"),
+    ],
+)
+def test_what_the_environment_cannot_say_is_named(
+    file: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: str, complaint: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(ConfigError, match=complaint):
+        config.load(file)
+
+
+def test_another_kind_takes_nothing_over_from_the_one_in_the_file(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("QTTRAG_GENERATOR__KIND", "openai")
+    monkeypatch.setenv("QTTRAG_GENERATOR__MODEL", "m")
+    assert config.load(file).generator == {"kind": "openai", "model": "m"}
+    assert config.load(file, {"generator": {"kind": "other"}}).generator == {"kind": "other"}
+
+
+def test_the_same_kind_again_keeps_its_settings(file: Path) -> None:
+    flags = {"retriever": {"kind": "bm25", "k1": 2.0}}
+    assert config.load(file, flags).retriever == {"kind": "bm25", "collections": ["c"], "k1": 2.0}
+
+
+@pytest.mark.parametrize("text", ["5: x\n", "generator: {5: x}\n", "strategies: {a: [{no: x}]}\n", "~: x\n"])
+def test_a_key_that_is_no_text_is_named(file: Path, text: str) -> None:
+    file.write_text(text, encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"mine\.yaml: the key (5|False|None) is .*, not text; put it in quotes"):
+        config.load(file)
+
+
+@pytest.mark.parametrize("kind", [5, None, ["openai"], {"a": 1}])
+def test_a_kind_that_is_no_name_is_unknown(file: Path, kind: object) -> None:
+    file.write_text(yaml.safe_dump({**yaml.safe_load(MINIMAL), "generator": {"kind": kind}}), encoding="utf-8")
+    with pytest.raises(ConfigError, match="unknown generator kind"):
+        Application.open(config.load(file))
+
+
+def test_a_flag_changes_one_setting_of_a_stage_and_leaves_the_others(file: Path) -> None:
+    assert config.load(file, {"retriever": {"collections": ["d"]}}).retriever == {"kind": "bm25", "collections": ["d"]}
+
+
+def test_a_path_with_a_dot_is_beside_the_file(file: Path) -> None:
+    assert config.load(file).generator["model"] == str(file.parent / "llama")
+
+
+def test_an_unknown_key_is_named_with_the_nearest_one(file: Path) -> None:
+    file.write_text(MINIMAL + "dept: 3\n", encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"mine\.yaml: unknown key 'dept'; did you mean 'depth'"):
+        config.load(file)
+
+
+def test_an_unknown_key_of_the_cache_is_named_with_the_nearest_one(file: Path) -> None:
+    file.write_text(MINIMAL + "cache: {max_byte: 3}\n", encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"unknown key 'max_byte'; did you mean 'max_bytes'"):
+        config.load(file)
+
+
+def test_a_value_of_the_wrong_type_is_named(file: Path) -> None:
+    file.write_text(MINIMAL + "top_k: many\n", encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"`top_k: 'many'`.*integer"):
+        config.load(file)
+
+
+def test_a_missing_stage_is_named(file: Path) -> None:
+    file.write_text("retriever: {kind: bm25}\n", encoding="utf-8")
+    with pytest.raises(ConfigError, match="`generator:` is missing"):
+        config.load(file)
+
+
+@pytest.mark.parametrize(("text", "complaint"), [("a: [", "not YAML"), ("- a", "must be a mapping"), ("", "mapping")])
+def test_a_file_that_is_no_mapping_is_refused(file: Path, text: str, complaint: str) -> None:
+    file.write_text(text, encoding="utf-8")
+    with pytest.raises(ConfigError, match=complaint):
+        config.load(file)
+
+
+def test_an_unknown_deployment_is_named_with_the_nearest_one() -> None:
+    with pytest.raises(ConfigError, match=r"unknown deployment 'laptp'; did you mean 'laptop'"):
+        config.load("laptp")
+
+
+def test_a_missing_file_is_named() -> None:
+    with pytest.raises(ConfigError, match=r"no deployment file 'nowhere/x\.yaml'"):
+        config.load("nowhere/x.yaml")
+
+
+def test_yaml_cannot_make_objects(file: Path) -> None:
+    file.write_text("retriever: !!python/object/apply:os.system ['true']\n", encoding="utf-8")
+    with pytest.raises(ConfigError, match="not YAML"):
+        config.load(file)
+
+
+def test_secrets_are_hidden_wherever_they_are() -> None:
+    shown = yaml_files.hide_secrets(
+        {
+            "generator": {
+                "api_key": "sk-1",
+                "base_url": "http://me:pw@host/v1",
+                "extra": [{"auth_token": "t"}],
+                "max_tokens": 5,
+            }
+        }
+    )
+    assert shown == {
+        "generator": {
+            "api_key": "***",
+            "base_url": "http://***@host/v1",
+            "extra": [{"auth_token": "***"}],
+            "max_tokens": 5,
+        }
+    }
+
+
+def test_own_home_goes_before_the_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("QTTRAG_HOME", str(tmp_path))
+    assert resources.folder("server") != tmp_path / "server"
+    (tmp_path / "server").mkdir()
+    assert resources.folder("server") == tmp_path / "server"
+
+
+def test_a_missing_folder_lists_every_place_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("QTTRAG_HOME", str(tmp_path))
+    with pytest.raises(ConfigError, match=f"(?s){tmp_path}/nothing.*_resources/nothing.*qttrag init"):
+        resources.folder("nothing")
+
+
+def test_init_refuses_to_write_over_what_is_there(tmp_path: Path) -> None:
+    (tmp_path / "prompts").mkdir()
+    with pytest.raises(Exception, match="already there"):
+        resources.copy_out(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["prompts"]
+
+
+def test_recipes_of_the_package_are_found_beside_a_home_that_has_only_built_indexes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("QTTRAG_HOME", str(tmp_path))
+    (tmp_path / "indexes" / "built").mkdir(parents=True)
+    assert resources.find("indexes", "example", what="recipe").is_file()
+    assert resources.folder("indexes") != tmp_path / "indexes"
+
+
+def test_a_name_is_looked_for_in_one_place_after_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("QTTRAG_HOME", str(tmp_path))
+    (tmp_path / "server").mkdir()
+    for name in ("mine", "laptop"):
+        (tmp_path / "server" / f"{name}.yaml").write_text(MINIMAL)
+    assert resources.find("server", "laptop", what="deployment").parent == tmp_path / "server"
+    assert resources.find("server", "paper", what="deployment").parent != tmp_path / "server"
+    with pytest.raises(ConfigError, match=rf"laptop, mine, paper\).*names are of {tmp_path}/server, .*_resources"):
+        resources.find("server", "nothing", what="deployment")

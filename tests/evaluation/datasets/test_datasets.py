@@ -1,0 +1,188 @@
+"""Reading questions: what the formats hold, what is left out and counted, and what is refused."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from demo import corpus
+from qttrag.errors import ConfigError, InputError
+from qttrag.evaluation.datasets import Dataset, DatasetSpec, load
+from tests.hub import Hub
+
+SHARED = Path(__file__).parents[4] / "shared" / "data"
+XOR = SHARED / "xor_tydi" / "xor_dev_full_v1_1.jsonl.gz"
+
+
+def write(path: Path, *records: Any) -> str:
+    text = "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records)
+    path.write_text(text, encoding="utf-8")
+    return str(path)
+
+
+def xor(question_id: str = "1", **changes: Any) -> dict[str, Any]:
+    return {"id": question_id, "question": "Onko?", "answers": ["yes"], "lang": "fi", "split": "dev", **changes}
+
+
+def mkqa(example_id: int = 1, **answers: list[dict[str, Any]]) -> dict[str, Any]:
+    given = answers or {"ko": [{"type": "entity", "text": "서울", "aliases": ["서울시"]}], "en": [{"text": "Seoul"}]}
+    return {"example_id": example_id, "queries": {lang: f"{lang}?" for lang in given}, "answers": given}
+
+
+def read(kind: str, file: str, lang: str, **more: Any) -> Dataset:
+    return load("mine", DatasetSpec.model_validate({"kind": kind, "file": file, "lang": lang, **more}))
+
+
+def test_yes_and_no_of_xor_tydi_have_native_synonyms(tmp_path: Path) -> None:
+    file = write(tmp_path / "x.jsonl", xor("1"), xor("2", answers=["No"]), xor("3", lang="ko"))
+    assert [q.answers for q in read("xor_tydi", file, "fi").questions] == [("yes", "kyllä", "joo"), ("No", "ei")]
+    assert read("xor_tydi", file, "ko").questions[0].answers == ("yes", "예")
+
+
+def test_questions_in_other_languages_are_counted(tmp_path: Path) -> None:
+    file = write(tmp_path / "x.jsonl", xor("1"), xor("2", lang="ko"), xor("3", lang="ko"))
+    assert read("xor_tydi", file, "fi").left_out == {"in another language": 2}
+
+
+def test_a_count_that_is_not_the_expected_one_is_said(tmp_path: Path) -> None:
+    file = write(tmp_path / "x.jsonl", xor())
+    assert read("xor_tydi", file, "fi", expected=615).notes == ["mine: 1 questions, 615 were expected"]
+    assert read("xor_tydi", file, "fi", expected=1).notes == []
+
+
+def test_aliases_of_mkqa_are_references_only_if_asked_for(tmp_path: Path) -> None:
+    file = write(tmp_path / "m.jsonl", mkqa())
+    assert read("mkqa", file, "ko").questions[0].answers == ("서울",)
+    assert read("mkqa", file, "ko", aliases=True).questions[0].answers == ("서울", "서울시")
+
+
+def test_an_mkqa_question_knows_its_answer_in_other_languages(tmp_path: Path) -> None:
+    file = write(tmp_path / "m.jsonl", mkqa())
+    assert read("mkqa", file, "ko").questions[0].elsewhere == {"en": ("Seoul",)}
+
+
+def test_mkqa_questions_without_words_for_an_answer_are_counted(tmp_path: Path) -> None:
+    unanswerable = [{"type": "unanswerable", "text": None}]
+    file = write(tmp_path / "m.jsonl", mkqa(1), mkqa(2, ko=unanswerable))
+    dataset = read("mkqa", file, "ko")
+    assert len(dataset.questions) == 1
+    assert dataset.left_out == {"without an answer in words": 1}
+
+
+@pytest.mark.parametrize("ids", ["1\n3\n", '{"id": "1", "input": "..."}\n{"id": 3}\n'])
+def test_the_ids_of_a_subset_are_lines_or_kilts_records(tmp_path: Path, ids: str) -> None:
+    (tmp_path / "ids").write_text(ids)
+    file = write(tmp_path / "m.jsonl", mkqa(1), mkqa(2))
+    dataset = read("mkqa", file, "ko", ids=str(tmp_path / "ids"))
+    assert [q.question_id for q in dataset.questions] == ["1"]
+    assert dataset.left_out == {"not among the ids": 1, "among the ids, but not in the file": 1}
+
+
+def test_the_regions_of_chinese_are_told_apart(tmp_path: Path) -> None:
+    said = {lang: [{"text": text}] for lang, text in (("zh_cn", "首尔"), ("zh_hk", "首爾"), ("en", "Seoul"))}
+    file = write(tmp_path / "m.jsonl", mkqa(1, **said))
+    simplified, traditional = (read("mkqa", file, lang).questions[0] for lang in ("zh", "zh_hk"))
+    assert (simplified.lang, simplified.answers) == ("zh", ("首尔",))
+    assert (traditional.lang, traditional.answers) == ("zh-Hant", ("首爾",))
+
+
+def test_all_26_languages_of_mkqa_are_known() -> None:
+    from qttrag.text.languages import language
+
+    codes = "ar,da,de,en,es,fi,fr,he,hu,it,ja,ko,km,ms,nl,no,pl,pt,ru,sv,th,tr,vi,zh_cn,zh_hk,zh_tw"
+    assert len({language(code).code for code in codes.split(",")}) == 25  # Hong Kong and Taiwan write the same one
+
+
+@pytest.mark.parametrize(
+    ("record", "complaint"),
+    [
+        ({"id": "1", "question": "?", "answers": ["a"]}, "`lang` must be a text"),
+        ({"id": "1", "question": " ", "answers": ["a"], "lang": "fi"}, "`question` must be a text"),
+        ({"id": "1", "question": "?", "answers": [], "lang": "fi"}, "cannot be scored"),
+        ({"id": "1", "question": "?", "answers": [1], "lang": "fi"}, "`answers` must be a list of texts"),
+        ({"id": "1", "question": "?", "answers": "a", "lang": "xx"}, "unknown language 'xx'"),
+        ({"id": "1", "question": "?", "answers": "a", "lang": "fi", "anser": 1}, "unknown field 'anser'"),
+        ([1], "a list, not an object"),
+    ],
+)
+def test_a_bad_record_is_refused_with_its_line(tmp_path: Path, record: Any, complaint: str) -> None:
+    good = {"id": "0", "question": "?", "answers": ["a"], "lang": "fi"}
+    with pytest.raises(InputError, match=r"q\.jsonl:2") as refused:
+        read("jsonl", write(tmp_path / "q.jsonl", good, record), "fi")
+    assert complaint in str(refused.value)
+
+
+def test_a_repeated_id_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="the id '1' is there twice"):
+        read("xor_tydi", write(tmp_path / "x.jsonl", xor(), xor()), "fi")
+
+
+def test_a_file_without_the_language_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"no question in 'te' \(1 in another language\)"):
+        read("xor_tydi", write(tmp_path / "x.jsonl", xor()), "te")
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe", b"{", b"not gzip"])
+def test_a_file_that_is_no_dataset_is_refused_by_name(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / ("x.jsonl.gz" if content == b"not gzip" else "x.jsonl")
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=r"x\.jsonl"):
+        read("xor_tydi", str(path), "fi")
+
+
+def test_a_missing_file_is_named() -> None:
+    with pytest.raises(ConfigError, match=r"no dataset file 'nowhere\.jsonl'"):
+        read("xor_tydi", "nowhere.jsonl", "fi")
+
+
+def test_the_demo_is_read_as_xor_tydi_and_as_mkqa_and_agrees(tmp_path: Path) -> None:
+    corpus.write(tmp_path)
+    as_xor = read("xor_tydi", str(tmp_path / "xor-test.jsonl"), "ko", qrels=str(tmp_path / "qrels-test.trec"))
+    as_mkqa = read("mkqa", str(tmp_path / "mkqa-test.jsonl.gz"), "ko", aliases=True)
+    assert len(as_xor.questions) == len(as_mkqa.questions) > 50
+    assert [q.text for q in as_xor.questions] == [q.text for q in as_mkqa.questions]
+    assert [q.answers for q in as_xor.questions] == [q.answers for q in as_mkqa.questions]
+    assert all(q.gold for q in as_xor.questions)
+    assert as_xor.notes == []
+
+
+@pytest.mark.skipif(not XOR.exists(), reason="XOR-TyDi's questions are not here")
+@pytest.mark.parametrize(("lang", "n"), [("ko", 371), ("fi", 615), ("ja", 433), ("te", 351)])
+def test_xor_tydi_has_the_questions_it_is_said_to_have(lang: str, n: int) -> None:
+    dataset = read("xor_tydi", str(XOR), lang, expected=n)
+    assert (len(dataset.questions), dataset.notes) == (n, [])
+    assert sum(dataset.left_out.values()) == 3473 - n
+
+
+def test_a_file_of_the_hub_is_fetched_at_its_commit_once(tmp_path: Path) -> None:
+    served = tmp_path / "served"
+    served.mkdir()
+    with gzip.open(served / "x.jsonl.gz", "wt", encoding="utf-8") as file:
+        file.write(json.dumps(xor()))
+    code = (
+        "import sys; from qttrag.evaluation.datasets import DatasetSpec, load\n"
+        "file = {'repo': 'acme/questions', 'revision': sys.argv[1], 'file': 'x.jsonl.gz'}\n"
+        "print(load('mine', DatasetSpec(kind='xor_tydi', file=file, lang='fi')).questions[0].question_id)"
+    )
+    with Hub() as hub:
+        commit = hub.push("datasets/acme/questions", served)
+        hub.push("datasets/acme/questions", tmp_path)
+        environment = {**os.environ, "HF_ENDPOINT": hub.url, "HF_HOME": str(tmp_path / "hf"), "HF_HUB_OFFLINE": "0"}
+
+        def fetch(revision: str) -> subprocess.CompletedProcess[str]:
+            command = [sys.executable, "-c", code, revision]
+            return subprocess.run(command, env=environment, capture_output=True, text=True)
+
+        assert fetch(commit).stdout == "1\n"
+        hub.asked.clear()
+        assert fetch(commit).stdout == "1\n"
+        assert not [path for path in hub.asked if "questions" in path]
+        assert "could not be fetched" in fetch("0" * 40).stderr
+        assert "should match pattern" in fetch("main").stderr

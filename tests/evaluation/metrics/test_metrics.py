@@ -1,0 +1,193 @@
+"""The measures that are ours: the traps of the research harness, and what each of them says where it cannot tell."""
+
+from __future__ import annotations
+
+import statistics
+import unicodedata
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from qttrag.evaluation.datasets import DatasetSpec, load
+from qttrag.evaluation.metrics import answer_recall, bergen, cost, entities, retrieval
+from qttrag.evaluation.metrics import language_neutral as fair
+from qttrag.evaluation.metrics.chrf import chrf
+from qttrag.evaluation.metrics.language import in_language
+from qttrag.evaluation.metrics.unscored import unscored
+from qttrag.evaluation.metrics.wrong_language import wrong_of_right
+from qttrag.types import Lang, Passage, QualityScores, TaggedPassage
+
+XOR = Path(__file__).parents[4] / "shared" / "data" / "xor_tydi" / "xor_dev_full_v1_1.jsonl.gz"
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        ("통화는 유로입니다", "유로"),
+        ("答案是北京。", "北京"),
+        ("北 京", "北京"),
+        ("대한 민국", "대한민국"),
+        (unicodedata.normalize("NFD", "서울특별시"), "서울특별시"),
+        ("１９５０年", "1950年"),
+        ("STRASSE", "Straße"),
+        ("Côte d’Ivoire", "Côte d'Ivoire"),
+        ("пётр I", "Пётр I"),
+        ("C++", "C++"),
+        ("...", "..."),
+    ],
+)
+def test_fair_recall_is_one_for_a_right_answer_however_it_is_written(said: str, expected: str) -> None:
+    assert fair.score(said, [expected]).char3 == 1.0
+
+
+def test_the_research_harness_misses_half_of_these() -> None:
+    assert bergen.score("答案是北京。", ["北京"]).char3 == 0.0
+    assert bergen.score("北 京", ["北京"]).char3 == 0.0
+
+
+def test_fair_recall_is_the_share_of_the_references_grams() -> None:
+    assert fair.score("Helsingissä", ["Helsinki"]).char3 == 4 / 6  # hel els lsi sin | ink nki
+    assert fair.score("aaa", ["aaaaa"]).char3 == 1 / 3
+    assert fair.score("", ["서울"]).char3 == 0.0
+
+
+def test_a_reference_without_words_matches_only_itself() -> None:
+    assert bergen.score("Euro", ["the"]).match == 1.0
+    assert fair.score("Euro", ["the"]).match == 0.0
+    assert fair.score("Euro", ["!"]).match == 0.0
+    assert fair.score("!", ["!"]).em == 1.0
+
+
+def test_english_articles_count_like_other_words() -> None:
+    assert fair.score("who", ["The Who"]).em == 0.0
+    assert bergen.score("who", ["The Who"]).em == 1.0
+
+
+@pytest.mark.parametrize(
+    ("text", "reference", "there"),
+    [
+        ("Hän asuu Helsingissä vuodesta 1970.", "1970", True),
+        ("vuonna 19701", "1970", False),
+        ("heinäkuussa", "ei", False),
+        ("ei", "ei", True),
+        ("Helsinkiin", "Helsinki", True),
+        ("他住在北京市", "北京", True),
+        ("수도는 서울입니다", "서울", True),
+        ("1950년에", "1950년", True),
+        ("약1950년", "1950년", True),
+    ],
+)
+def test_a_reference_is_found_at_the_beginning_of_a_word_and_whole_numbers_only(
+    text: str, reference: str, there: bool
+) -> None:
+    assert fair.contains(text, [reference]) is there
+
+
+@pytest.mark.parametrize("measure", [bergen.score, fair.score])
+def test_a_prediction_of_a_megabyte_is_scored(measure: object) -> None:
+    assert callable(measure)
+    assert measure("서울 " * 250_000, ["서울"]).match == 1.0
+
+
+LANGUAGE = [
+    ("서울", "ko", ["서울"], True),
+    ("Seoul", "ko", ["서울"], False),
+    ("BTS", "ko", ["BTS"], None),
+    ("1950", "ko", ["1950"], None),
+    ("", "ko", ["서울"], None),
+    ("정답은 Nokia 3310 입니다", "ko", ["Nokia 3310"], True),
+    ("北京", "zh", ["北京"], True),
+    ("東京", "ja", ["東京"], None),
+    ("東京です", "ja", ["東京"], True),
+    ("서울", "ja", ["ソウル"], False),
+    ("東京です", "zh", ["东京"], False),
+    ("Tukholma", "fi", ["Tukholma"], None),
+    ("Kaupungin vanhin silta avattiin vuonna 1903.", "fi", ["1903"], True),
+    ("The oldest bridge of the city was opened in the year 1903.", "fi", ["1903"], False),
+    ("Мост был открыт в тысяча девятьсот третьем году.", "ru", ["1903"], True),
+    ("다리", "fi", ["silta"], False),
+    ("กรุงเทพ", "th", ["กรุงเทพ"], True),
+]
+
+
+@pytest.mark.parametrize(("answer", "lang", "references", "right"), LANGUAGE)
+def test_the_language_of_an_answer(answer: str, lang: str, references: list[str], right: bool | None) -> None:
+    assert in_language(answer, Lang(lang), references) is right
+
+
+def test_a_right_answer_in_the_wrong_language_is_told() -> None:
+    elsewhere = {"en": ("Seoul",), "fi": ("Soul",)}
+    assert wrong_of_right("It is Seoul", ["서울"], elsewhere) is True
+    assert wrong_of_right("서울 (Seoul)", ["서울"], elsewhere) is False
+    assert wrong_of_right("Busan", ["서울"], elsewhere) is None
+    assert wrong_of_right("1950", ["1950"], {"en": ("1950",)}) is False
+    assert wrong_of_right("Seoul", ["서울"], {}) is None
+
+
+def test_answer_recall_looks_for_the_answer_in_the_passages_own_language() -> None:
+    elsewhere = {"en": ("Finland",), "ko": ("핀란드",)}
+    english = answer_recall.holds("A country called Finland.", "en", "fi", ["Suomi"], elsewhere)
+    finnish = answer_recall.holds("Suomi on maa.", "fi", "fi", ["Suomi"], elsewhere)
+    assert (english, finnish) == ((False, True), (True, True))
+    assert not answer_recall.holds("A country called Finland.", "en", "fi", ["Suomi"], {}).answer
+    found = [answer_recall.Holds(True, False), english]
+    assert [answer_recall.recall(found, k) for k in (1, 2)] == [False, True]
+    assert answer_recall.recall(found, 2, native=False)
+    assert not answer_recall.recall(found, 2, native=True)
+
+
+def passage(**fields: object) -> TaggedPassage:
+    return TaggedPassage(Passage("1", "The bridge opened.", Lang("en")), **fields)  # type: ignore[arg-type]
+
+
+def test_missing_scores_are_counted_by_cause() -> None:
+    scored = passage(translation="x", scores=QualityScores(1, 2, 3))
+    context = [scored, passage(translation="x", unscored="range"), passage(), passage(translation="x")]
+    assert unscored(context) == (Counter(range=1), 2)
+
+
+def test_an_entity_of_the_query_that_only_the_refinement_has_is_told() -> None:
+    names = entities.entities("When was Turku castle of 1280 built?", Lang("en"), frozenset())
+    assert names == ["turku", "1280"]
+    assert entities.added(names, passage(refined="The bridge in Turku opened."))
+    assert not entities.added(names, passage(refined="The bridge opened."))
+    assert not entities.added(names, passage(translation="Turku: silta", refined="Turussa silta"))
+    assert entities.added(names, passage()) is None
+
+
+def test_entities_of_a_script_without_capitals_are_its_rare_words() -> None:
+    questions = [f"{name} 언제 개통되었는가?" for name in ("남산타워는", "한강대교는", "서울역은", "부산항은")]
+    common = entities.common_words(questions)
+    assert entities.entities(questions[0], Lang("ko"), common) == ["남산타워는"]
+    assert entities.added(["남산타워는"], passage(refined="남산타워가 개통되었다."))
+    assert entities.entities("北京在哪里？", Lang("zh"), common) is None
+
+
+def test_chrf_is_one_for_equal_texts_and_best_over_references() -> None:
+    assert chrf("Helsinki on pääkaupunki", ["x", "Helsinki on pääkaupunki"]) == pytest.approx(1.0)
+    assert chrf("", ["Helsinki"]) == 0.0
+
+
+def test_retrieval_measures_are_zero_without_a_ranking_and_count_from_the_first_gold_passage() -> None:
+    found = retrieval.by_query({"1": {"a": 1}, "2": {"b": 1}}, {"1": ["x", "a"]})
+    assert found["1"] == pytest.approx({"nDCG@10": 0.6309297535714575, "RR@10": 0.5, "R@5": 1.0, "R@50": 1.0})
+    assert found["2"] == dict.fromkeys(retrieval.MEASURES, 0.0)
+
+
+def test_the_cost_of_an_answer_is_summed_over_its_stages() -> None:
+    counts = {"tag.calls": 5, "answer.calls": 1, "tag.prompt_tokens": 50, "answer.prompt_tokens": 7, "tag.cached": 2}
+    found = cost.cost({**counts, "translate.computed": 3}, {"tag": 1.0, "answer": 0.5})
+    assert found == {
+        "prompt_tokens": 57, "completion_tokens": 0, "calls": 6, "translated": 3, "kept": 2, "seconds": 1.5,
+    }  # fmt: skip
+
+
+@pytest.mark.skipif(not XOR.exists(), reason="XOR-TyDi's questions are not here")
+def test_every_korean_answer_is_recalled_inside_a_sentence_and_spaced_out() -> None:
+    questions = load("xor", DatasetSpec(kind="xor_tydi", file=str(XOR), lang="ko")).questions
+    for question in questions:
+        assert fair.score(f"정답은 {question.answers[0]}입니다.", question.answers).char3 == 1.0
+        assert fair.score(" ".join(question.answers[0]), question.answers).char3 == 1.0
+    harness = [bergen.score(f"정답은 {q.answers[0]}입니다.", q.answers).char3 for q in questions]
+    assert statistics.fmean(harness) < 0.85

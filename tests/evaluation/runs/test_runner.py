@@ -1,0 +1,328 @@
+"""Suites on tiny models: answered once, killed and gone on with, failed and retried, and the same each time."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from qttrag.errors import ConfigError, InputError, StageError
+from qttrag.evaluation import suites
+from qttrag.evaluation.runs import folder as runs
+from qttrag.evaluation.runs import scoring
+from qttrag.evaluation.runs.records import AnswerFile, Cell, Found, Record, latest
+from qttrag.evaluation.runs.runner import Choice, Outcome, run
+from qttrag.types import Lang, Passage, QualityScores, TaggedPassage
+from tests import deployment, suite
+from tests.openai_client.server import Reply, Server, failure, said
+
+CELLS = 2 * len(suite.STRATEGIES)
+
+
+@pytest.fixture
+def ready(tmp_path: Path, tiny: Path) -> Path:
+    deployment.build(tmp_path, tiny)
+    return tmp_path
+
+
+async def answer(ready: Path, path: Path, out: str = "out", **choice: Any) -> Outcome:
+    return await run(suites.load(str(path)), ready / out, choice=Choice(**choice))
+
+
+def figures(folder: Path) -> dict[str, Any]:
+    """Return everything that equal runs have equal: all figures but times and what the caches had."""
+    opened = runs.open_run(folder)
+    data = scoring.as_json(opened, scoring.score(opened))
+    for cell in data["cells"]:
+        for name in ("seconds", "kept", "translated", "calls", "prompt_tokens", "completion_tokens"):
+            cell["figures"].pop(name, None)
+    return data
+
+
+async def test_every_question_is_answered_once_under_every_strategy(ready: Path, tiny: Path) -> None:
+    path = suite.write_suite(ready, tiny, n=3)
+    first = await answer(ready, path)
+    again = await answer(ready, path)
+    assert (first.answered, first.failed, first.skipped) == (3 * CELLS, 0, 0)
+    assert (again.answered, again.failed, again.skipped) == (0, 0, 3 * CELLS)
+
+
+async def test_runs_of_equal_provenance_have_equal_answers_tags_and_scores(
+    ready: Path, tiny: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = suite.write_suite(ready, tiny, n=3)
+    one = await answer(ready, path, "one")
+    monkeypatch.setenv("QTTRAG_CACHE__PATH", str(ready / "another.sqlite"))
+    other = await answer(ready, path, "other")
+    assert one.run.identity == other.run.identity
+    for cell in one.run.cells():
+        mine, theirs = (latest(cell.file(ready / name)) for name in ("one", "other"))
+        assert {n: (r.text, r.context, r.ranking) for n, r in mine.items()} == {
+            n: (r.text, r.context, r.ranking) for n, r in theirs.items()
+        }
+    assert figures(ready / "one") == figures(ready / "other")
+
+
+async def test_strategies_share_searches_translations_and_scores(ready: Path, tiny: Path) -> None:
+    strategies: dict[str, Any] = {"cross_rag": {}, "qtt_rag": {}, "hard_filter": {}}
+    path = suite.write_suite(ready, tiny, n=3, strategies=strategies, in_flight=1)
+    outcome = await answer(ready, path)
+    counts = {
+        name: sum(
+            record.counts.get(stage, 0)
+            for cell in outcome.run.cells()
+            if cell.strategy == name
+            for record in latest(cell.file(outcome.run.folder)).values()
+            for stage in ("retrieve.computed", "rerank.computed", "translate.computed", "tag.computed")
+        )
+        for name in strategies
+    }
+    assert counts["cross_rag"] > 0
+    assert counts["hard_filter"] == 0
+
+
+async def test_a_run_that_was_killed_goes_on_and_scores_the_same(ready: Path, tiny: Path) -> None:
+    path = suite.write_suite(ready, tiny, n=6, in_flight=3)
+    words = [sys.executable, "-m", "qttrag", "eval", "run", str(path), "--out", str(ready / "killed")]
+    for enough in (3, 12):
+        process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        while process.poll() is None and lines(ready / "killed") < enough:
+            await asyncio.sleep(0.01)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    done = lines(ready / "killed")
+    assert 12 <= done < 6 * CELLS
+    last = await answer(ready, path, "killed")
+    assert (last.answered, last.skipped) == (6 * CELLS - done, done)
+    await answer(ready, path, "whole")
+    assert figures(ready / "killed") == figures(ready / "whole")
+
+
+def lines(folder: Path) -> int:
+    return sum(path.read_bytes().count(b"\n") for path in folder.glob("answers/*/*/*.jsonl"))
+
+
+async def test_what_failed_is_recorded_and_retried_only_if_asked_for(ready: Path, tiny: Path) -> None:
+    broken = {"on": True}
+
+    def reply(body: dict[str, Any]) -> Reply:
+        broken_now = broken["on"] and len(server.requests) % 2
+        return failure(400, "will not") if broken_now else said("1848")
+
+    with Server(reply) as server:
+        served = {"kind": "openai", "model": "m", "base_url": server.base_url, "retries": 0}
+        path = suite.write_suite(
+            ready, tiny, n=4, strategies={"base": {}, "cross_rag": {}}, generators={"served": served},
+            headline={"of": "cross_rag", "over": "base"}, in_flight=1, set={"cache": {"enabled": False}},
+        )  # fmt: skip
+        first = await answer(ready, path)
+        assert first.failed > 0
+        assert first.answered + first.failed == 16
+        (scored, *_) = scoring.score(first.run)
+        assert set(scored.failed.values()) == {next(iter(scored.failed.values()))}
+        assert "will not" in next(iter(scored.failed.values()))
+        broken["on"] = False
+        untouched = await answer(ready, path)
+        assert (untouched.answered, untouched.skipped) == (0, 16)
+        retried = await answer(ready, path, retry_failed=True)
+        assert (retried.answered, retried.skipped) == (first.failed, first.answered)
+        assert all(not each.failed for each in scoring.score(retried.run))
+
+
+async def test_a_server_that_is_down_ends_the_run_instead_of_failing_it_through(ready: Path, tiny: Path) -> None:
+    down = {"kind": "openai", "model": "m", "base_url": "http://127.0.0.1:9/v1", "retries": 0, "context": 4096}
+    path = suite.write_suite(ready, tiny, n=40, generators={"down": down}, strategies={"base": {}, "cross_rag": {}},
+                             headline={"of": "cross_rag", "over": "base"})  # fmt: skip
+    with pytest.raises(StageError, match=r"50 questions failed one after another.*(cannot be reached|left alone)"):
+        await answer(ready, path)
+    assert 50 <= lines(ready / "out") < 160
+
+
+async def test_more_questions_include_fewer(ready: Path, tiny: Path) -> None:
+    path = suite.write_suite(ready, tiny, n=6, strategies={"base": {}, "cross_rag": {}},
+                             headline={"of": "cross_rag", "over": "base"})  # fmt: skip
+    assert (await answer(ready, path, sample=2)).answered == 8
+    more = await answer(ready, path, sample=3)
+    assert (more.answered, more.skipped) == (4, 8)
+    assert (await answer(ready, path, limit=6)).answered == 12
+
+
+async def test_another_suite_is_refused_and_nothing_is_changed(ready: Path, tiny: Path) -> None:
+    await answer(ready, suite.write_suite(ready, tiny, n=1))
+    before = {path: path.read_bytes() for path in (ready / "out").rglob("*.js*")}
+    changed = suite.write_suite(ready, tiny, n=1, set={"answer_tokens": 8})
+    with pytest.raises(InputError, match=r"other settings.*answer_tokens: 16, 8"):
+        await answer(ready, changed)
+    assert {path: path.read_bytes() for path in (ready / "out").rglob("*.js*")} == before
+
+
+async def test_a_strategy_can_be_added_to_a_run(ready: Path, tiny: Path) -> None:
+    await answer(ready, suite.write_suite(ready, tiny, n=1))
+    strategies: dict[str, Any] = {name: {} for name in (*suite.STRATEGIES, "hard_filter")}
+    more = await answer(ready, suite.write_suite(ready, tiny, n=1, strategies=strategies))
+    assert (more.answered, more.skipped) == (2, CELLS)
+
+
+async def test_a_folder_of_something_else_is_left_alone(ready: Path, tiny: Path) -> None:
+    (ready / "out").mkdir()
+    (ready / "out" / "thesis.tex").write_text("mine")
+    with pytest.raises(InputError, match=r"not empty and has no run\.json"):
+        await answer(ready, suite.write_suite(ready, tiny, n=1))
+
+
+async def test_two_processes_do_not_run_in_one_folder(ready: Path, tiny: Path) -> None:
+    from filelock import FileLock
+
+    path = suite.write_suite(ready, tiny, n=1)
+    (ready / "out").mkdir()
+    with FileLock(ready / "out" / ".lock"), pytest.raises(InputError, match="another process"):
+        await answer(ready, path)
+
+
+async def test_an_index_that_is_not_built_is_named_before_anything_is_asked(tmp_path: Path, tiny: Path) -> None:
+    from qttrag.errors import CollectionError
+
+    with pytest.raises(CollectionError, match="mixed"):
+        await answer(tmp_path, suite.write_suite(tmp_path, tiny, n=1))
+
+
+def test_a_damaged_run_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"no run in"):
+        runs.open_run(tmp_path)
+    (tmp_path / "run.json").write_text("{")
+    with pytest.raises(InputError, match=r"run\.json: damaged"):
+        runs.open_run(tmp_path)
+    (tmp_path / "run.json").write_text(json.dumps({"identity": {"layout": 99}}))
+    with pytest.raises(InputError, match="layout 99"):
+        runs.open_run(tmp_path)
+
+
+RECORD = Record(
+    "1",
+    "서울",
+    context=(
+        TaggedPassage(
+            Passage("p", "The bridge.", Lang("en"), "T"), "다리", QualityScores(1.0, 2.0, 3.5), flags=("loop",)
+        ),
+        TaggedPassage(Passage("q", "다리", Lang("ko")), unscored="range", refined="r", score=0.25, retrieved_rank=2),
+    ),
+    ranking=(Found("p", 0.1), Found("q", -0.30000000000000004)),
+    search="00ff",
+    seconds={"answer": 0.5},
+    counts={"answer.calls": 1},
+    notes=("cut",),
+)
+
+
+def test_a_record_is_read_as_it_was_written(tmp_path: Path) -> None:
+    file = AnswerFile(tmp_path / "a.jsonl")
+    file.append(RECORD)
+    file.append(Record("2", None, error="StageError: no"))
+    file.close()
+    assert list(latest(tmp_path / "a.jsonl").values()) == [RECORD, Record("2", None, error="StageError: no")]
+    again = AnswerFile(tmp_path / "a.jsonl")
+    assert (again.done, again.failed, again.torn) == ({"1"}, {"2"}, False)
+
+
+def test_a_line_that_a_kill_cut_off_is_dropped(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    file = AnswerFile(path)
+    file.append(RECORD)
+    file.close()
+    whole = path.read_bytes()
+    for cut in (1, len(whole) // 2, len(whole) - 1):
+        path.write_bytes(whole + whole[:cut])
+        assert list(latest(path)) == ["1"]
+        again = AnswerFile(path)
+        assert again.torn
+        assert again.done == {"1"}
+        again.close()
+        assert path.read_bytes() == whole
+
+
+def test_a_changed_line_is_named(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text('{"question_id": "1"}\n')
+    with pytest.raises(InputError, match=r"a\.jsonl:1: not an answer"):
+        latest(tmp_path / "a.jsonl")
+
+
+def test_names_of_cells_are_files_of_the_run(tmp_path: Path) -> None:
+    assert Cell("xor ko", "Phi-4", "base").file(tmp_path) == tmp_path / "answers" / "xor ko" / "Phi-4" / "base.jsonl"
+
+
+def test_suites_inherit_and_rows_can_be_taken_away() -> None:
+    mkqa = suites.load("mkqa")
+    assert list(mkqa.rows()) == ["mkqa ko", "mkqa fi", "mkqa zh"]
+    assert mkqa.strategies == suites.load("xor-tydi").strategies
+    assert mkqa.rows()["mkqa ko"].expected == 2827
+
+
+@pytest.mark.parametrize("name", ["xor-tydi", "mkqa", "paper", "demo", "template"])
+def test_every_suite_that_comes_with_qttrag_can_be_read(name: str) -> None:
+    loaded = suites.load(name)
+    for generator in loaded.generators:
+        assert loaded.deployment_for(generator).generator["model"]
+
+
+def test_a_generator_of_a_suite_is_what_differs_from_the_deployments_own() -> None:
+    generator = suites.load("paper").deployment_for("Phi-4").generator
+    assert (generator["kind"], generator["model"]) == ("openai", "microsoft/phi-4")
+
+
+def test_settings_of_the_command_line_go_over_the_suite() -> None:
+    loaded = suites.load("demo", {"in_flight": 3, "datasets": {"demo": {"langs": ["fi"]}}})
+    assert loaded.in_flight == 3
+    assert list(loaded.rows()) == ["demo fi"]
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        ({"strategis": {}}, "unknown key 'strategis'; did you mean 'strategies'"),
+        ({"datasets": {"mine": {"kind": "jsonl", "file": "x", "langs": ["ko"], "lang": "ko"}}}, "unknown key 'lang'"),
+        ({"strategies": {"qtt": {}}}, "unknown strategy of the headline: 'qtt_rag'"),
+        ({"strategies": {"qtt_rag": {"tag": False}, "cross_rag": {}}}, "unknown setting of strategy 'qtt_rag': 'tag'"),
+        ({"strategies": {"a/b": {}, "qtt_rag": {}, "cross_rag": {}}}, "the name 'a/b' is also a file's"),
+        ({"extends": "tiny"}, "extends itself"),
+        ({"extends": "nowhere"}, "unknown suite 'nowhere'"),
+        ({"in_flight": 0}, "in_flight"),
+        ({"headline": {"of": "qtt_rag", "over": "base", "measure": "char3"}}, "unknown measure 'char3'"),
+    ],
+)
+def test_a_suite_that_is_wrong_is_refused_with_the_way_out(
+    tmp_path: Path, tiny: Path, change: dict[str, Any], complaint: str
+) -> None:
+    with pytest.raises(ConfigError) as refused:
+        suites.load(str(suite.write_suite(tmp_path, tiny, n=1, **change)))
+    assert complaint in str(refused.value)
+
+
+async def test_another_systems_run_takes_the_place_of_the_search(ready: Path, tiny: Path) -> None:
+    (ready / "theirs.trec").write_text(
+        "ko0 Q0 x_en-0 1 0.5 t\nko0 Q0 x_ko-1 2 0.75 t\nko0 Q0 x_ko-999 3 0.1 t\n"
+        "nobody Q0 x_ko-1 1 1 t\nko1 Q0 y 1 1 t\n"
+    )
+    (ready / "ids.tsv").write_text("x_*\t*\tko\n")
+    theirs = {"file": "./theirs.trec", "ids": "./ids.tsv"}
+    path = suite.write_suite(ready, tiny, n=2, strategies={"base": {}, "cross_rag": {}}, run=theirs,
+                             headline={"of": "cross_rag", "over": "base"})  # fmt: skip
+    outcome = await answer(ready, path)
+    records = latest(Cell("mine ko", "own", "base").file(outcome.run.folder))
+    assert [(p.passage.passage_id, p.score) for p in records["ko0"].context] == [("ko-1#0", 0.75), ("en-0#0", 0.5)]
+    assert records["ko1"].context == ()
+    told = "\n".join(outcome.run.notes)
+    for what in ("3 questions are not in it", "1 queries of it", "1 passages of it", "1 lines of it"):
+        assert what in told
+
+
+async def test_a_run_of_other_passages_is_refused(ready: Path, tiny: Path) -> None:
+    (ready / "theirs.trec").write_text("ko0 Q0 kilt-1 1 0.5 t\n")
+    path = suite.write_suite(ready, tiny, n=1, run={"file": "./theirs.trec"})
+    with pytest.raises(InputError, match=r"no passage of it is in the collections, e\.g\. 'kilt-1'"):
+        await answer(ready, path)

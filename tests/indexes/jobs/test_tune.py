@@ -1,0 +1,164 @@
+"""Choosing how an index is searched, against exact search."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import filelock
+import numpy as np
+import pytest
+
+from qttrag import resources
+from qttrag.errors import CollectionError, InputError
+from qttrag.indexes import collection as search
+from qttrag.indexes.ann import exact
+from qttrag.indexes.ann.first_stage import AS_BUILT, Candidates, Effort
+from qttrag.indexes.collection import Plan
+from qttrag.indexes.jobs import build as building
+from qttrag.indexes.jobs import tune as tuning
+from qttrag.indexes.recipe import load
+from tests import deployment
+from tests.indexes import synthetic
+
+VECTORS = synthetic.vectors(2000, clusters=100)
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("QTTRAG_HOME", str(tmp_path))
+
+
+def test_an_exact_scan_in_blocks_finds_what_one_product_finds() -> None:
+    collection = synthetic.index(VECTORS, "Flat", shard_rows=700)
+    queries = synthetic.near(VECTORS, 9)
+    stored = VECTORS.astype(np.float16).astype(np.float32)
+    told: list[int] = []
+    for query, found in zip(queries, exact.scan(collection.vectors, queries, 12, progress=told.append), strict=True):
+        assert found.rows.tolist() == np.argsort(-(stored @ query), kind="stable")[:12].tolist()
+    assert told == [700, 1400, 2000]
+
+
+def test_a_row_that_is_left_out_is_not_found() -> None:
+    collection = synthetic.index(VECTORS, "Flat")
+    own = np.array([3, 77])
+    for row, found in zip(own, exact.scan(collection.vectors, VECTORS[own], 5, left_out=own), strict=True):
+        assert len(found.rows) == 5
+        assert row not in found.rows
+
+
+def test_any_of_equally_good_hits_counts() -> None:
+    best = Candidates(np.array([1, 2, 3]), np.array([0.9, 0.8, 0.7], np.float32))
+    other = Candidates(np.array([1, 9, 8]), np.array([0.9, 0.7, 0.6], np.float32))
+    assert exact.recall(other, best) == pytest.approx(2 / 3)
+
+
+def test_queries_of_its_own_are_as_far_from_passages_as_questions_are() -> None:
+    collection = synthetic.index(VECTORS, "Flat")
+    sample = tuning.own_passages(collection, 50)
+    assert sample.own is not None
+    cosines = (sample.vectors * collection.vectors.take(sample.own)).sum(axis=1)
+    assert cosines == pytest.approx(tuning.NEAR, abs=1e-3)
+    assert len(set(sample.own)) == 50
+
+
+@pytest.mark.parametrize("faiss", ["IVF64,SQ8", "RR64,IVF64,RaBitQ", "HNSW8", "SQ4", "Flat"])
+def test_the_plan_chosen_has_the_recall_asked_for(faiss: str) -> None:
+    collection = synthetic.index(VECTORS, faiss, threads=1)
+    sample = tuning.own_passages(collection, 100)
+    tuned, trials = tuning.tune(collection, sample, wanted=0.95, k=10)
+    assert tuned.error is not None
+    assert tuned.recall - tuned.error >= 0.95
+    assert tuned.ms == round(min(trial.ms for trial in trials if trial.reaches(0.95)), 3)
+    assert (tuned.nprobe is not None, tuned.ef_search is not None) == ("IVF" in faiss, "HNSW" in faiss)
+    if "IVF" in faiss:
+        assert any(trial.recall < 0.95 for trial in trials)
+
+
+def test_the_recall_measured_is_that_of_search_as_it_will_be() -> None:
+    collection = synthetic.index(VECTORS, "RR64,IVF64,RaBitQ")
+    folder, _ = search.find("synthetic")
+    sample = tuning.own_passages(collection, 200)
+    tuned, _ = tuning.tune(collection, sample, wanted=0.9, k=10)
+    tuning.keep(folder, collection.manifest, tuned)
+    again = search.open_index("synthetic")
+    assert again.plan(10) == Plan(Effort(nprobe=tuned.nprobe), tuned.depth)
+    best = exact.scan(again.vectors, sample.vectors, 10, left_out=sample.own)
+    found = again.search(sample.vectors, 11)
+    shares = []
+    assert sample.own is not None
+    for hits, of, own in zip(found, best, sample.own, strict=True):
+        ids = [hit.passage.passage_id for hit in hits if hit.passage.passage_id != f"p{own:04d}"][:10]
+        shares.append(len({f"p{row:04d}" for row in of.rows} & set(ids)) / 10)
+    assert np.mean(shares) == pytest.approx(tuned.recall, abs=0.005)
+
+
+def test_a_recall_that_cannot_be_reached_gives_the_best_there_is() -> None:
+    collection = synthetic.index(VECTORS, "RaBitQ")
+    sample = tuning.own_passages(collection, 50)
+    tuned, trials = tuning.tune(collection, sample._replace(own=None), wanted=1.0, k=10)
+    assert tuned.recall == round(max(trial.recall for trial in trials), 5)
+    assert tuned.wanted == 1.0
+
+
+def test_more_hits_than_it_was_tuned_for_have_more_candidates() -> None:
+    collection = synthetic.index(VECTORS, "IVF64,SQ8")
+    sample = tuning.own_passages(collection, 20)
+    tuned, _ = tuning.tune(collection, sample, wanted=0.5, k=10)
+    collection.manifest.tuned = tuned
+    assert collection.plan(5).depth == tuned.depth
+    assert collection.plan(25).depth == -(-tuned.depth * 25 // 10)
+
+
+def test_an_index_that_is_not_tuned_is_searched_as_it_was_built() -> None:
+    assert synthetic.index(VECTORS, "SQ8").plan(10) == Plan(AS_BUILT, 100)
+
+
+def test_an_index_that_was_changed_meanwhile_keeps_its_own_settings() -> None:
+    collection = synthetic.index(VECTORS, "SQ8")
+    tuned, _ = tuning.tune(collection, tuning.own_passages(collection, 10), wanted=0.5, k=10)
+    folder, _ = search.find("synthetic")
+    synthetic.index(VECTORS[:500], "SQ8")
+    with pytest.raises(CollectionError, match="'synthetic' was changed while it was tuned; tune it again"):
+        tuning.keep(folder, collection.manifest, tuned)
+    with (
+        filelock.FileLock(resources.built_folder() / ".synthetic.lock"),
+        pytest.raises(CollectionError, match="is being built by another process"),
+    ):
+        tuning.keep(folder, collection.manifest, tuned)
+
+
+def test_too_few_passages_are_not_tuned_for() -> None:
+    collection = synthetic.index(VECTORS[:10], "Flat")
+    with pytest.raises(InputError, match=r"has 10 passages, no more than the 10 best.*-k"):
+        tuning.tune(collection, tuning.own_passages(collection, 5), wanted=0.9, k=10)
+
+
+def test_questions_of_a_file_are_encoded_as_the_index_is_asked(tmp_path: Path, tiny: Path) -> None:
+    building.build(load(deployment.write_recipe(tmp_path, tiny)))
+    path = tmp_path / "questions.txt"
+    path.write_text("Missä silta on?\n\n다리는 언제 개통되었나요?\n")
+    sample = tuning.questions(search.find("mixed").manifest, path)
+    assert sample.vectors.shape == (2, 64)
+    assert sample.own is None
+    path.write_text("\n")
+    with pytest.raises(InputError, match=r"questions\.txt: no question in it"):
+        tuning.questions(search.find("mixed").manifest, path)
+
+
+def test_the_command_keeps_what_it_chose() -> None:
+    from typer.testing import CliRunner
+
+    from qttrag.cli import app
+
+    synthetic.index(VECTORS, "RR64,IVF64,RaBitQ")
+    told = CliRunner().invoke(app, ["index", "tune", "synthetic", "--recall", "0.9", "-k", "10", "-n", "50"])
+    assert told.exit_code == 0, told.output
+    assert "kept in its manifest, with a recall of " in told.output
+    assert "left out of their results" in " ".join(told.output.split())
+    tuned = search.find("synthetic").manifest.tuned
+    assert tuned is not None
+    assert (tuned.k, tuned.queries, tuned.rows, tuned.wanted) == (10, 50, 2000, 0.9)
+    assert search.verify("synthetic") == []
+    shown = json.loads(CliRunner().invoke(app, ["index", "info", "synthetic", "--json"]).output)
+    assert shown["tuned"]["recall"] == tuned.recall

@@ -1,0 +1,63 @@
+"""Loading once, and what is said and counted of it."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import pytest
+
+from qttrag.errors import ConfigError
+from qttrag.models.loading import Lazy
+from qttrag.trace import Trace
+
+
+def slow() -> str:
+    time.sleep(0.2)
+    return "model"
+
+
+async def test_a_missing_package_is_named_with_the_way_to_install_it() -> None:
+    def load() -> object:
+        import qttrag_has_no_such_package  # type: ignore[import-not-found]
+
+        return qttrag_has_no_such_package
+
+    with pytest.raises(ConfigError, match=r"'qttrag_has_no_such_package'.*pip install 'qttrag\[models\]'"):
+        await Lazy(load).get()
+
+
+async def test_a_load_is_counted_once_however_many_wait_for_it() -> None:
+    trace = Trace()
+    lazy = Lazy(slow)
+    start = time.perf_counter()
+    with trace.stage("tag"):
+        await asyncio.gather(*(lazy.get() for _ in range(5)))
+    assert 0.2 <= trace.seconds["load"] < 0.4
+    assert trace.seconds["tag"] >= 0
+    assert sum(trace.seconds.values()) <= time.perf_counter() - start
+
+
+async def test_models_that_wait_for_each_other_are_counted_for_their_own_time() -> None:
+    trace = Trace()
+    with trace.stage("retrieve"):
+        await asyncio.gather(Lazy(slow).get(), Lazy(slow).get())
+    assert 0.4 <= trace.seconds["load"] < 0.6
+    assert trace.seconds["retrieve"] >= 0
+
+
+async def test_a_load_that_a_stage_shares_with_the_next_is_taken_from_both() -> None:
+    trace = Trace()
+
+    async def tagged() -> None:
+        with trace.counting("tag"):
+            await Lazy(slow).get()
+
+    with trace.stage("translate"):
+        tagging = asyncio.create_task(tagged())
+        await asyncio.sleep(0.1)
+    with trace.stage("tag"):
+        await tagging
+    assert 0.15 <= trace.seconds["load"] < 0.4
+    assert 0 <= trace.seconds["translate"] < 0.1
+    assert 0 <= trace.seconds["tag"] < 0.1

@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from qttrag.runtime.single_flight import InFlight
+from qttrag.runtime.tasks import together
+
+
+async def double(n: int) -> int:
+    await asyncio.sleep(0)
+    if n < 0:
+        raise ValueError(f"negative: {n}")
+    return 2 * n
+
+
+async def test_results_come_in_order() -> None:
+    assert await together(double(n) for n in (3, 1, 2)) == [6, 2, 4]
+    assert await together([]) == []
+
+
+async def test_the_first_error_is_raised_as_it_is_and_ends_the_others() -> None:
+    ended = asyncio.Event()
+
+    async def waiting() -> int:
+        try:
+            await asyncio.sleep(60)
+        finally:
+            ended.set()
+        return 0
+
+    with pytest.raises(ValueError, match="negative: -1"):
+        await together([waiting(), double(-1)])
+    assert ended.is_set()
+
+
+async def test_a_caller_that_leaves_ends_its_work() -> None:
+    work = asyncio.ensure_future(together([asyncio.sleep(60)]))
+    await asyncio.sleep(0)
+    work.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await work
+
+
+async def test_a_value_that_was_there_before_an_error_is_given_and_the_rest_has_the_error() -> None:
+    flights: InFlight[int] = InFlight()
+    waited_for: list[asyncio.Future[int] | None] = []
+
+    def fail_after_one() -> None:
+        with flights.computing([b"a", b"b"]) as values:
+            waited_for.extend([flights.get(b"a"), flights.get(b"b")])
+            values[b"a"] = 1
+            raise ValueError("no")
+
+    with pytest.raises(ValueError, match="no"):
+        fail_after_one()
+    one, other = filter(None, waited_for)
+    assert one.result() == 1
+    assert isinstance(other.exception(), ValueError)
+    assert flights.get(b"a") is flights.get(b"b") is None
