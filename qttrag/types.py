@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, NamedTuple, NewType, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, NewType, TypedDict
 
 if TYPE_CHECKING:
     from qttrag.trace import Trace
@@ -36,6 +36,49 @@ class Query:
     lang: Lang
     query_id: str = ""
     collections: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AskLimits:
+    """What one question may use; None stands for the deployment's own value.
+
+    `depth`: passages retrieved and reranked. `top_k`: passages read. `answer_tokens`: length of the answer.
+    `deadline`: seconds until the question is given up."""
+
+    depth: int | None = None
+    top_k: int | None = None
+    answer_tokens: int | None = None
+    deadline: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AskRequest:
+    """A question as a caller asks it, the same from the command line, over HTTP, from Python and from a suite.
+
+    `lang`: the language to answer in; None: detected from the question. `strategy`: None for the deployment's.
+    `options`: of the strategy, applied over those of the deployment. `collections`: search only these; None: all.
+    `query_id`: the caller's own name of the question."""
+
+    question: str
+    lang: str | None = None
+    strategy: str | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+    collections: Sequence[str] | None = None
+    limits: AskLimits = AskLimits()
+    query_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class EncoderInfo:
+    """What vectors depend on. `revision` identifies the weights; `max_tokens`: tokens of a text that are encoded;
+    prefixes are put before each query and each passage."""
+
+    model: str
+    revision: str
+    dim: int
+    max_tokens: int
+    query_prefix: str = ""
+    passage_prefix: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +155,11 @@ class TaggedPassage:
     unscored: str | None = None  # why a translation that was to be scored has no scores
     score: float = 0.0  # rank score: the reranker's, or the retriever's where none reranks
     retrieved_rank: int = 0  # 1-based, before reranking
+
+    @property
+    def reading_text(self) -> str:
+        """Return the text that stands for the passage: its translation where it has one, even an empty one."""
+        return self.passage.content if self.translation is None else self.translation
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from qttrag.encoders.sentence_transformers import Prepared, Tokens, tokenised
 from qttrag.errors import ConfigError, StageError, StageUnavailable, not_installed
 from qttrag.models.loading import locate
+from qttrag.types import EncoderInfo
 
 if TYPE_CHECKING:
     import numpy as np
@@ -62,6 +63,7 @@ class ServedEncoder:
         if len(set(sizes.values())) > 1:
             raise ConfigError(f"{_STAGE}: the servers have vectors of different sizes ({sizes}); serve one model")
         self.dim = next(iter(sizes.values()))
+        self.info = EncoderInfo(model, self.revision, self.dim, max_tokens)
 
     def tokenise(self, texts: Sequence[str]) -> list[Tokens]:
         """Return the texts in tokens, cut to `max_tokens`."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from qttrag.errors import ConfigError, StageError
 from qttrag.models import devices
 from qttrag.models.loading import failed, locate, quiet
+from qttrag.types import EncoderInfo
 
 if TYPE_CHECKING:
     import numpy as np
@@ -66,6 +67,7 @@ class Encoder:
         loaded.max_seq_length = max_tokens
         loaded.eval()
         self.dim = int(loaded.get_embedding_dimension())
+        self.info = EncoderInfo(model, self.revision, self.dim, max_tokens)
         self._model = loaded
         # `lengths` and `encode` run in different threads, and a tokenizer remembers how it was called last
         self._counter = copy.deepcopy(loaded.tokenizer)

@@ -128,7 +128,7 @@ class Answering:
     def _cited(self, answer: Answer, fitted: Fitted) -> Answer:
         """Return the answer with what it rests on, or that it says there is nothing for it to rest on."""
         given = {
-            number: "\n".join(filter(None, (body(passage), passage.refined)))
+            number: "\n".join(filter(None, (passage.reading_text, passage.refined)))
             for number, passage in enumerate(self.passages, 1)
             if number not in fitted.unread
         }
@@ -152,11 +152,6 @@ class Answering:
         return any(sentence in said and len(said) <= _LONGER * len(sentence) for sentence in asked)
 
 
-def body(passage: TaggedPassage) -> str:
-    """Return what is to be read of a passage: its translation, where it has one."""
-    return passage.passage.content if passage.translation is None else passage.translation
-
-
 def blocks(
     passages: Sequence[TaggedPassage],
     target: Lang,
@@ -175,7 +170,7 @@ def blocks(
             return prompt.refined(number, body)
 
         lang = passage.passage.lang if passage.translation is None else target
-        made.append(Block(number, render, body(passage), lang))
+        made.append(Block(number, render, passage.reading_text, lang))
         if passage.refined is not None:
             made.append(Block(number, render_refined, passage.refined, target))
     return made

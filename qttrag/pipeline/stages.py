@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from qttrag import trace as tracing
 from qttrag.errors import ConfigError, StageError
-from qttrag.pipeline.answer_writer import Answering, Style, body
+from qttrag.pipeline.answer_writer import Answering, Style
 from qttrag.pipeline.language_guard import LanguageGuard
 from qttrag.prompts import Prompts
 from qttrag.protocols import Generator, QualityTagger, Reranker, Retriever, Translator
@@ -116,7 +116,9 @@ class Stages:
         """Return the passages, each with the generator's rewriting of what is to be read of it."""
         with self.trace.stage("refine"):
             prompt = self.prompts.refine(query.lang)
-            texts = await together(self._complete(prompt.messages(query.text, body(p)), decoding) for p in passages)
+            texts = await together(
+                self._complete(prompt.messages(query.text, p.reading_text), decoding) for p in passages
+            )
             tracing.count("empty", texts.count(""))
         refined = [replace(p, refined=text or None) for p, text in zip(passages, texts, strict=True)]
         self.emit(Event("refined", tuple(refined)))

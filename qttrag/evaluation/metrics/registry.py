@@ -164,7 +164,7 @@ def _cost(a: Answered) -> Values:
 
 def _holds(passage: TaggedPassage, question: Question) -> Holds:
     """Return whether what was read of a passage, in whatever language that was, holds the answer."""
-    text = "\n".join(filter(None, (passage.translation or passage.passage.content, passage.refined)))
+    text = "\n".join(filter(None, (passage.reading_text, passage.refined)))
     return answer_recall.holds(text, passage.passage.lang, question.lang, question.answers, question.elsewhere)
 
 
