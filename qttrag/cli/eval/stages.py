@@ -73,11 +73,11 @@ def _of_run(run: Path, run_ids: Path | None, qrels: Path | None, lang: str) -> G
 
 async def _searched(suite: Suite, pivot: str | None, sample: int | None, write: Path | None) -> list[Grid]:
     from qttrag.application.application import Application
+    from qttrag.application.named_models import collection_names
     from qttrag.evaluation import datasets
     from qttrag.evaluation.datasets import trec
     from qttrag.evaluation.runs.runner import Choice
     from qttrag.evaluation.stages import retrieval as measuring
-    from qttrag.models import inventory as models
     from qttrag.text.languages import language
 
     deployment = suite.deployment_for(next(iter(suite.generators)))
@@ -86,7 +86,7 @@ async def _searched(suite: Suite, pivot: str | None, sample: int | None, write: 
     async with Application.open(deployment) as application:
         for name, spec in suite.rows().items():
             asked = Choice(sample=sample).of(datasets.load(name, spec).questions)
-            own = measuring.monolingual(asked, models.collections(deployment))
+            own = measuring.monolingual(asked, collection_names(deployment))
             for to in pivots:
                 found = await measuring.search(application, asked, pivot=to)
                 for step, rankings in found._asdict().items():

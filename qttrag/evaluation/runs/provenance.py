@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import qttrag
+from qttrag.application.named_models import collection_names, named_models
 from qttrag.config.deployment import Deployment
 from qttrag.config.yaml_files import hide_secrets
 from qttrag.evaluation.datasets.questions import Question
 from qttrag.evaluation.statistics import RESAMPLES, SEED
 from qttrag.evaluation.suites import Suite
 from qttrag.indexes import collection as search
-from qttrag.models import inventory as models
 from qttrag.prompts import Prompts
 from qttrag.types import Lang
 
@@ -49,7 +49,7 @@ def identity(suite: Suite, questions: Mapping[str, Sequence[Question]]) -> dict[
         "suite": hide_secrets(suite.model_dump(mode="json", exclude={"in_flight"}, by_alias=True)),
         "deployments": {name: _settings(deployment) for name, deployment in deployments.items()},
         "models": {name: _models(deployment) for name, deployment in deployments.items()},
-        "collections": {name: _collection(name) for name in models.collections(first) if searched},
+        "collections": {name: _collection(name) for name in collection_names(first) if searched},
         "prompts": {lang: _prompts(lang) for lang in langs},
         "questions": {row: digest(map(_facts, asked)) for row, asked in questions.items()},
         "run": suite.run.digest() if suite.run else None,
@@ -103,7 +103,7 @@ def _models(deployment: Deployment) -> dict[str, Any]:
         named.place: {"model": named.model, "served": named.served}
         if named.served
         else {"model": named.model, "revision": named.locate().revision}
-        for named in models.named(Path(), deployment)
+        for named in named_models(Path(), deployment)
     }
 
 

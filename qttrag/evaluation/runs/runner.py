@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from qttrag.application.application import Application
+from qttrag.application.named_models import collection_names
 from qttrag.errors import CollectionError, ConfigError, InputError, StageError
 from qttrag.evaluation import datasets
 from qttrag.evaluation.datasets import replay
@@ -21,7 +22,6 @@ from qttrag.evaluation.runs import search_cache as search
 from qttrag.evaluation.runs.records import AnswerFile, Cell, Found, Record
 from qttrag.evaluation.statistics import SEED
 from qttrag.evaluation.suites import Suite
-from qttrag.models import inventory as models
 from qttrag.pipeline.stages import Stages
 from qttrag.rerankers.none import NoReranker
 from qttrag.runtime.cache import Cache
@@ -104,7 +104,7 @@ def _replayed(suite: Suite, questions: Mapping[str, Sequence[Question]]) -> tupl
     if suite.run is not None:
         deployment = suite.deployment_for(next(iter(suite.generators)))
         ids = [question.question_id for asked in questions.values() for question in asked]
-        theirs, told = replay.load(suite.run, models.collections(deployment), ids)
+        theirs, told = replay.load(suite.run, collection_names(deployment), ids)
         found |= theirs
     return ReplayedRetriever(found) if found else None, told
 
