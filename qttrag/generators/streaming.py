@@ -16,13 +16,13 @@ _BROKEN = "\ufffd"  # what a tokenizer makes of half a character
 class RowStream:
     """One row's text. `left`: its caller is gone. `ended`: the model came to an end by itself.
 
-    `told`: its tokens with their alternatives, as far as `put` was given any."""
+    `with_alternatives`: its tokens with their alternatives, if those were requested."""
 
     def __init__(self, tokenizer: Any, emit: Callable[[str], object], max_tokens: int) -> None:
         self.left = False
         self.ended = False
         self.tokens = 0
-        self.told: list[Token] = []
+        self.with_alternatives: list[Token] = []
         self.alternatives: Mapping[str, float] = {}  # of the next token
         self._tokenizer = tokenizer
         self._emit = emit
@@ -38,7 +38,7 @@ class RowStream:
     def put(self, token: int, ends: Collection[int]) -> None:
         self.tokens += 1
         if self.alternatives:
-            self.told.append(Token("" if token in ends else self._decode([token]), self.alternatives))
+            self.with_alternatives.append(Token("" if token in ends else self._decode([token]), self.alternatives))
         if token in ends:
             self.ended = True
         else:

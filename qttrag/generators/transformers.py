@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,12 +12,13 @@ from typing import Any, Literal, NamedTuple
 
 from qttrag import trace
 from qttrag.errors import BrokenOff, ConfigError, StageError, StageUnavailable
+from qttrag.generators.completion_stream import CompletionStream
 from qttrag.generators.schema import SchemaMasks
 from qttrag.generators.streaming import Alternatives, RowStream, Streamer
 from qttrag.models import devices
 from qttrag.models.loading import Lazy, LocatedModel, failed, locate, quiet
 from qttrag.runtime.batching import Batcher
-from qttrag.types import Completion, Decoding, Message
+from qttrag.types import Completion, Decoding, Message, Piece
 
 _STAGE = "generator"
 
@@ -30,11 +30,6 @@ class _Request:
     ids: list[int]
     decoding: Decoding
     stream: RowStream
-
-
-class _Piece(NamedTuple):
-    text: str
-    row: RowStream
 
 
 class _Chat(NamedTuple):
@@ -118,19 +113,13 @@ class TransformersGenerator:
     async def count_tokens(self, messages: Sequence[Message]) -> int:
         return len((await self._lazy_chat.get()).prompt(messages))
 
-    async def generate(self, messages: Sequence[Message], decoding: Decoding) -> AsyncIterator[str]:
-        async with aclosing(self._pieces(messages, decoding)) as pieces:
-            async for piece, _ in pieces:
-                if piece:
-                    yield piece
+    def generate(self, messages: Sequence[Message], decoding: Decoding) -> CompletionStream:
+        return CompletionStream(self._pieces(messages, decoding))
 
     async def complete(self, messages: Sequence[Message], decoding: Decoding) -> Completion:
-        pieces = [each async for each in self._pieces(messages, decoding)]
-        row = pieces[-1].row
-        return Completion("".join(piece.text for piece in pieces), cut=not row.ended, tokens=tuple(row.told))
+        return await self.generate(messages, decoding).whole()
 
-    async def _pieces(self, messages: Sequence[Message], decoding: Decoding) -> AsyncGenerator[_Piece]:
-        """Yield the pieces as they come; the last one is empty."""
+    async def _pieces(self, messages: Sequence[Message], decoding: Decoding) -> AsyncGenerator[Piece]:
         batcher = await self._lazy.get()
         ids = self._chat.prompt(messages)
         if len(ids) + decoding.max_tokens > self.context:
@@ -151,11 +140,11 @@ class TransformersGenerator:
         deadline = loop.time() + self._call_timeout
         try:
             while (piece := await self._next(pieces, deadline)) is not None:
-                yield _Piece(piece, stream)
+                yield Piece(piece)
             (tokens,) = await work
             trace.count("completion_tokens", tokens)
             trace.count("cut_at_max_tokens", int(not stream.ended))
-            yield _Piece("", stream)
+            yield Piece("", stream.with_alternatives, cut=not stream.ended)
         finally:
             stream.left = True
             work.cancel()

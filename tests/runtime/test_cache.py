@@ -18,7 +18,7 @@ from qttrag.trace import Trace
 WRITER = """
 import sys
 from pathlib import Path
-from qttrag.caching import Cache, content_key
+from qttrag.runtime.cache import Cache, content_key
 cache = Cache(Path(sys.argv[1]))
 print("ready", flush=True)
 for n in range(int(sys.argv[2]), int(sys.argv[3])):

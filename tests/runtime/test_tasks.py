@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from qttrag.runtime.single_flight import InFlight
-from qttrag.runtime.tasks import together
+from qttrag.runtime.tasks import gather_or_cancel
 
 
 async def double(n: int) -> int:
@@ -16,8 +16,8 @@ async def double(n: int) -> int:
 
 
 async def test_results_come_in_order() -> None:
-    assert await together(double(n) for n in (3, 1, 2)) == [6, 2, 4]
-    assert await together([]) == []
+    assert await gather_or_cancel(double(n) for n in (3, 1, 2)) == [6, 2, 4]
+    assert await gather_or_cancel([]) == []
 
 
 async def test_the_first_error_is_raised_as_it_is_and_ends_the_others() -> None:
@@ -31,12 +31,12 @@ async def test_the_first_error_is_raised_as_it_is_and_ends_the_others() -> None:
         return 0
 
     with pytest.raises(ValueError, match="negative: -1"):
-        await together([waiting(), double(-1)])
+        await gather_or_cancel([waiting(), double(-1)])
     assert ended.is_set()
 
 
 async def test_a_caller_that_leaves_ends_its_work() -> None:
-    work = asyncio.ensure_future(together([asyncio.sleep(60)]))
+    work = asyncio.ensure_future(gather_or_cancel([asyncio.sleep(60)]))
     await asyncio.sleep(0)
     work.cancel()
     with pytest.raises(asyncio.CancelledError):
