@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import math
 import weakref
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
@@ -38,7 +39,7 @@ _RECIPE = Remedies(
 
 
 class OpenAIEncoder:
-    """One encoder that one or several servers have. The tokenizer of `model` is local, to cut texts as the encoder would.
+    """One encoder behind one or several servers. The tokenizer of `model` is local and cuts texts as the encoder would.
 
     May be used by several threads at once. `revision` is that of `model`: a server does not report its own."""
 
@@ -95,9 +96,9 @@ class OpenAIEncoder:
         return self._loop.run(self._embed(prepared.features["texts"]))
 
     def _common_size(self) -> int:
-        sizes = {
-            server.base_url: self._loop.run(self._embed(["."], only=server)).shape[1] for server in self._client.servers
-        }
+        servers = self._client.servers
+        vectors = {server.base_url: self._loop.run(self._embed(["."], only=server)) for server in servers}
+        sizes = {base_url: int(vector.shape[1]) for base_url, vector in vectors.items()}
         if len(set(sizes.values())) > 1:
             raise ConfigError(f"{_STAGE}: the servers have vectors of different sizes ({sizes}); serve one model")
         return next(iter(sizes.values()))
@@ -120,7 +121,7 @@ async def _vectors(client: openai.AsyncOpenAI, request: Request, held: AsyncExit
 
 def _patience(retries: int) -> float:
     """Return the seconds that so many retries with doubled pauses take."""
-    return sum(min(_FIRST_PAUSE_S * 2**n, _LONGEST_PAUSE_S) for n in range(retries))
+    return math.fsum(min(_FIRST_PAUSE_S * 2.0**n, _LONGEST_PAUSE_S) for n in range(retries))
 
 
 def _unit(embeddings: Sequence[Any], n: int) -> NDArray[np.float32]:

@@ -6,10 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, NamedTuple
-
-if TYPE_CHECKING:
-    import openai
+from typing import Any, NamedTuple
 
 Request = Mapping[str, Any]
 """The arguments of a call, as the openai library takes them."""
@@ -31,11 +28,10 @@ class Capabilities:
                 request = rule.without(request)
         return request
 
-    def learn(self, request: Request, error: openai.BadRequestError) -> Learnt | None:
-        """Return what the rejection of an adapted request says; None: nothing that a rule covers."""
-        words = str(error).lower()
+    def learn(self, request: Request, message: str) -> Learnt | None:
+        """Return what the rejection of a request with an error message says; None: nothing that a rule covers."""
         for rule in RULES:
-            if rule.uses(request) and any(keyword in words for keyword in rule.keywords):
+            if rule.uses(request) and any(keyword in message.lower() for keyword in rule.keywords):
                 return Learnt(replace(self, **{rule.capability: False}), rule.note)
         return None
 

@@ -88,7 +88,7 @@ class ModelClient:
                 async with asyncio.timeout_at(deadline):
                     reply = await send(server.client, adapted, place)
             except openai.BadRequestError as error:
-                if (learnt := server.capabilities.learn(adapted, error)) is None:
+                if (learnt := server.capabilities.learn(adapted, str(error))) is None:
                     raise await self._failed(server, error) from error
                 server.capabilities = learnt.capabilities
                 trace.note(f"{server.base_url} {learnt.note}")

@@ -18,7 +18,7 @@ class BackgroundLoop:
         threading.Thread(target=self._serve, name=name, daemon=True).start()
 
     def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        """Return the coroutine's result, or raise its error. Not for coroutines of this loop: they would wait forever."""
+        """Return the coroutine's result, or raise its error. Called in this loop itself, it would wait forever."""
         future = asyncio.run_coroutine_threadsafe(coroutine, self._loop)
         try:
             return future.result()

@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import ClassVar
 
@@ -10,10 +11,11 @@ import pytest
 
 from qttrag.errors import StageError
 from qttrag.generators.cached import CachedGenerator
-from qttrag.runtime.cache import Cache
+from qttrag.generators.completion_stream import CompletionStream
+from qttrag.runtime.cache import Cache, content_key
 from qttrag.testing import FakeGenerator
 from qttrag.trace import Trace
-from qttrag.types import Decoding, Message
+from qttrag.types import Completion, Decoding, Message, Piece, Token
 
 MESSAGES: list[Message] = [{"role": "user", "content": "언제?"}]
 
@@ -151,3 +153,66 @@ async def test_the_model_is_identified_off_the_event_loop(cache: Cache) -> None:
     await complete(CachedGenerator(inner, cache))
     assert inner.threads
     assert threading.current_thread() not in inner.threads
+
+
+class Whole(FakeGenerator):
+    """Streams completions that are cut and have alternatives, as a `CompletionStream`."""
+
+    def generate(self, messages: Sequence[Message], decoding: Decoding) -> CompletionStream:
+        async def pieces() -> AsyncGenerator[Piece]:
+            self.seen.append((list(messages), decoding))
+            yield Piece("one ", [Token("one ", {"one ": -0.5})])
+            yield Piece("two", cut=True)
+
+        return CompletionStream(pieces())
+
+    async def complete(self, messages: Sequence[Message], decoding: Decoding) -> Completion:
+        return await self.generate(messages, decoding).whole()
+
+
+WHOLE = Completion("one two", cut=True, tokens=(Token("one ", {"one ": -0.5}),))
+
+
+async def test_a_streamed_completion_serves_a_later_whole_call(cache: Cache) -> None:
+    inner = Whole()
+    assert await complete(CachedGenerator(inner, cache)) == "one two"
+    assert await CachedGenerator(inner, cache).complete(MESSAGES, Decoding()) == WHOLE
+    assert len(inner.seen) == 1
+
+
+async def test_a_whole_completion_serves_a_later_stream(cache: Cache) -> None:
+    inner, generator = Whole(), CachedGenerator(Whole(), cache)
+    assert await generator.complete(MESSAGES, Decoding()) == WHOLE
+    assert await complete(CachedGenerator(inner, cache)) == "one two"
+    assert inner.seen == []
+
+
+async def test_a_whole_call_waits_for_an_equal_stream(cache: Cache) -> None:
+    inner = Whole()
+    generator = CachedGenerator(inner, cache)
+    stream = generator.generate(MESSAGES, Decoding())
+    assert await anext(stream) == "one "
+    whole = asyncio.create_task(generator.complete(MESSAGES, Decoding()))
+    await asyncio.sleep(0.1)
+    assert not whole.done()
+    assert [text async for text in stream] == ["two"]
+    assert await whole == WHOLE
+    assert len(inner.seen) == 1
+
+
+async def test_a_stream_of_text_alone_does_not_serve_a_whole_call(cache: Cache) -> None:
+    inner = FakeGenerator(lambda messages: "one two")
+    generator = CachedGenerator(inner, cache)
+    await complete(generator)
+    await generator.complete(MESSAGES, Decoding())
+    assert len(inner.seen) == 2
+
+
+@pytest.mark.parametrize("how", ["pieces", "whole"])
+async def test_an_entry_of_an_earlier_version_is_not_read(cache: Cache, how: str) -> None:
+    parts = {"identity": "fake", "how": how, "messages": MESSAGES, "decoding": asdict(Decoding())}
+    cache.put_many("completion", {content_key(parts): "one two"})
+    inner = Whole()
+    assert await CachedGenerator(inner, cache).complete(MESSAGES, Decoding()) == WHOLE
+    assert await complete(CachedGenerator(inner, cache)) == "one two"
+    assert len(inner.seen) == 1

@@ -96,14 +96,14 @@ async def test_a_caller_that_leaves_does_not_disturb_the_others(llama: Transform
     stream = llama.generate(ask(QUESTIONS[0]), Decoding(max_tokens=12))
     other = asyncio.create_task(complete(llama, QUESTIONS[1]))
     await anext(stream)
-    await stream.aclose()  # type: ignore[attr-defined]
+    await stream.aclose()
     assert await other == alone
 
 
 async def test_generation_stops_when_every_caller_has_left(llama: TransformersGenerator) -> None:
     stream = llama.generate(ask(QUESTIONS[0]), Decoding(max_tokens=7000))
     await anext(stream)
-    await stream.aclose()  # type: ignore[attr-defined]
+    await stream.aclose()
     assert await asyncio.wait_for(complete(llama, QUESTIONS[1]), 10)
 
 

@@ -52,6 +52,12 @@ def said(*pieces: str, finish: str = "stop") -> Reply:
     return Reply(*(chunk(piece) for piece in pieces), chunk(finish=finish), chunk(usage=usage), b"data: [DONE]\n\n")
 
 
+def embeddings(*vectors: list[float]) -> Reply:
+    data = [{"object": "embedding", "index": n, "embedding": vector} for n, vector in enumerate(vectors)]
+    body = {"object": "list", "data": data, "model": "m", "usage": {"prompt_tokens": 1, "total_tokens": 1}}
+    return Reply(json.dumps(body).encode(), kind="application/json")
+
+
 def failure(status: int, message: str = "no", headers: dict[str, str] | None = None) -> Reply:
     body = json.dumps({"error": {"message": message, "type": "t", "code": None}}).encode()
     return Reply(body, status=status, kind="application/json", headers=headers)

@@ -11,7 +11,7 @@ import pytest
 
 from qttrag.errors import BrokenOff, StageError, StageUnavailable
 from qttrag.generators.openai import OpenAIGenerator
-from qttrag.openai_client.balancing import Breaker, Slots
+from qttrag.openai_client.balancing import AdaptiveConcurrencyLimit, CircuitBreaker
 from qttrag.trace import Trace
 from qttrag.types import Completion, Decoding, Message, Token
 from tests.openai_client.server import Reply, Server, chunk, failure, said
@@ -89,7 +89,7 @@ async def test_a_call_that_takes_too_long_is_given_up_though_bytes_come() -> Non
 
 
 async def test_a_time_out_is_not_asked_again_of_the_same_server() -> None:
-    with Server(Reply(b"", b"", pause=1.0)) as server, pytest.raises(StageUnavailable, match="no byte"):
+    with Server(Reply(b"", b"", pause=1.0)) as server, pytest.raises(StageUnavailable, match="sent no data"):
         await complete(generator(server.base_url, timeout=0.2))
     assert len(server.requests) == 1
 
@@ -158,7 +158,7 @@ async def test_calls_are_shared_out_among_servers() -> None:
 async def test_a_wrong_request_is_not_asked_of_the_next_server() -> None:
     with Server(failure(422)) as one, Server(failure(422)) as other:
         made = generator(one.base_url, other.base_url)
-        with pytest.raises(StageError, match="refused the request"):
+        with pytest.raises(StageError, match="rejected the request"):
             await complete(made)
         await made.close()
     assert len(one.requests) + len(other.requests) == 1
@@ -206,42 +206,42 @@ async def test_fewer_calls_are_sent_where_most_wait_in_the_servers_queue() -> No
     assert 1 <= trace.counts["tag.queued_at_server"] < 20
 
 
-async def test_slots_are_given_in_turn_and_shrink_and_grow() -> None:
-    slots = Slots(4)
+async def test_a_concurrency_limit_admits_in_order_shrinks_and_grows() -> None:
+    limit = AdaptiveConcurrencyLimit(4)
     for _ in range(4):
-        await slots.acquire()
-    slots.shrink(0.5)
-    assert int(slots.limit) == 2
-    waiting = [asyncio.ensure_future(slots.acquire()) for _ in range(2)]
+        await limit.acquire()
+    limit.shrink(0.5)
+    assert int(limit.limit) == 2
+    waiting = [asyncio.ensure_future(limit.acquire()) for _ in range(2)]
     await asyncio.sleep(0)
     waiting[0].cancel()
-    slots.release()
-    slots.release()
+    limit.release()
+    limit.release()
     await asyncio.sleep(0)
     assert not waiting[1].done()
-    slots.release()
+    limit.release()
     await waiting[1]
-    assert slots.in_use == 2
+    assert limit.in_use == 2
     for _ in range(20):
-        slots.went_well()
-    assert int(slots.limit) == 4
+        limit.grow()
+    assert int(limit.limit) == 4
 
 
 async def test_a_turn_that_came_to_a_caller_who_left_goes_to_the_next() -> None:
-    slots = Slots(1)
-    await slots.acquire()
-    left, stays = (asyncio.ensure_future(slots.acquire()) for _ in range(2))
+    limit = AdaptiveConcurrencyLimit(1)
+    await limit.acquire()
+    left, stays = (asyncio.ensure_future(limit.acquire()) for _ in range(2))
     await asyncio.sleep(0)
-    slots.release()
+    limit.release()
     left.cancel()
     await asyncio.wait_for(stays, 1)
-    assert slots.in_use == 1
+    assert limit.in_use == 1
 
 
-def test_a_breaker_lets_one_call_try_after_its_rest() -> None:
-    breaker = Breaker(failures=2, rest_s=0.05)
-    lets_through = []
+def test_an_open_circuit_breaker_allows_one_probe_after_its_pause() -> None:
+    breaker = CircuitBreaker(failures=2, pause_s=0.05)
+    allowed = []
     for happens in (breaker.failed, breaker.failed, lambda: time.sleep(0.06), breaker.begin, breaker.succeeded):
         happens()
-        lets_through.append(breaker.lets_through)
-    assert lets_through == [True, False, True, False, True]
+        allowed.append(breaker.allows_call)
+    assert allowed == [True, False, True, False, True]

@@ -4,7 +4,6 @@ import asyncio
 
 import pytest
 
-from qttrag.runtime.single_flight import InFlight
 from qttrag.runtime.tasks import gather_or_cancel
 
 
@@ -41,21 +40,3 @@ async def test_a_caller_that_leaves_ends_its_work() -> None:
     work.cancel()
     with pytest.raises(asyncio.CancelledError):
         await work
-
-
-async def test_a_value_that_was_there_before_an_error_is_given_and_the_rest_has_the_error() -> None:
-    flights: InFlight[int] = InFlight()
-    waited_for: list[asyncio.Future[int] | None] = []
-
-    def fail_after_one() -> None:
-        with flights.computing([b"a", b"b"]) as values:
-            waited_for.extend([flights.get(b"a"), flights.get(b"b")])
-            values[b"a"] = 1
-            raise ValueError("no")
-
-    with pytest.raises(ValueError, match="no"):
-        fail_after_one()
-    one, other = filter(None, waited_for)
-    assert one.result() == 1
-    assert isinstance(other.exception(), ValueError)
-    assert flights.get(b"a") is flights.get(b"b") is None

@@ -132,7 +132,7 @@ async def test_translations_of_one_original_share_the_beginning_of_their_prompts
 
 async def test_a_prompt_that_does_not_fit_is_an_error_with_the_servers_words(served: OpenAIGenerator) -> None:
     long: list[Message] = [{"role": "user", "content": "다리 " * 5000}]
-    with pytest.raises(StageError, match=r"refused the request \(HTTP 400\)"):
+    with pytest.raises(StageError, match=r"rejected the request \(HTTP 400\)"):
         await served.complete(long, Decoding())
 
 
