@@ -14,12 +14,12 @@ async def double(n: int) -> int:
     return 2 * n
 
 
-async def test_results_come_in_order() -> None:
+async def test_results_are_in_order() -> None:
     assert await gather_or_cancel(double(n) for n in (3, 1, 2)) == [6, 2, 4]
     assert await gather_or_cancel([]) == []
 
 
-async def test_the_first_error_is_raised_as_it_is_and_ends_the_others() -> None:
+async def test_the_first_error_is_raised_as_it_is_and_cancels_the_others() -> None:
     ended = asyncio.Event()
 
     async def waiting() -> int:
@@ -34,7 +34,7 @@ async def test_the_first_error_is_raised_as_it_is_and_ends_the_others() -> None:
     assert ended.is_set()
 
 
-async def test_a_caller_that_leaves_ends_its_work() -> None:
+async def test_a_cancelled_caller_cancels_its_tasks() -> None:
     work = asyncio.ensure_future(gather_or_cancel([asyncio.sleep(60)]))
     await asyncio.sleep(0)
     work.cancel()
