@@ -33,10 +33,8 @@ class CompletionStream:
         await self._pieces.aclose()
 
     async def whole(self) -> Completion:
-        """Read the stream to its end and return the completion."""
-        async for _ in self:
-            pass
-        return _joined(self._received)
+        """Read the stream from its beginning to its end and return the completion."""
+        return _joined([piece async for piece in self._pieces])
 
 
 def _joined(pieces: list[Piece]) -> Completion:
