@@ -129,7 +129,6 @@ class OpenAIGenerator:
             "max_tokens": decoding.max_tokens,
             "temperature": decoding.temperature,
             "top_p": decoding.top_p,
-            "stream_options": {"include_usage": True},
             "extra_body": dict(self._extra_body),
         }
         if headers := trace.headers():

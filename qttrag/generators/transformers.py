@@ -155,9 +155,7 @@ class TransformersGenerator:
             async with asyncio.timeout_at(deadline):
                 return await pieces.get()
         except TimeoutError as error:
-            message = (
-                f"{self._model} was not done after {self._call_timeout:g} s; raise `call_timeout:` or ask for less"
-            )
+            message = f"{self._model} was not done after {self._call_timeout:g} s; raise `call_timeout:`"
             raise StageUnavailable(_STAGE, message) from error
 
     def _load(self) -> Batcher[_Request, int]:

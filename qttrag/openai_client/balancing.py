@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import openai
 
 _FAILURES = 5  # in a row, after which a server is skipped
-_PAUSE_S, _LONGEST_PAUSE_S = 0.5, 4.0  # the first pause, doubled by each failed probe; short against a server's start
+_PAUSE_S, _LONGEST_PAUSE_S = 0.5, 4.0  # the first, doubled by each failed probe; a server's start takes longer
 _QUEUE_INTERVAL_S = 1.0  # between two readings of a server's queue
 _WAITING = re.compile(r"^vllm:num_requests_waiting\{.*?\} (\S+)$", re.MULTILINE)
 

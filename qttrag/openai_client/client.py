@@ -36,7 +36,7 @@ class Call(NamedTuple, Generic[T]):
 
 
 class ModelClient:
-    """Calls the servers of one model. It belongs to the event loop in which it was made."""
+    """Calls the servers of one model. It belongs to the event loop that creates it."""
 
     def __init__(self, endpoint: Endpoint) -> None:
         self.endpoint = endpoint
@@ -117,7 +117,7 @@ class ModelClient:
         try:
             listed = await server.client.models.list(timeout=self.endpoint.limits.read_timeout)
             return [model.id for model in listed.data]
-        except Exception:  # whatever is wrong here, the first error is the one to report
+        except Exception:  # only the first error is reported
             return []
 
 

@@ -26,7 +26,7 @@ class CallLimits(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Remedies:
-    """What a user can do about each kind of failure, in the settings' own names. "" where there is nothing to say."""
+    """What a user can do about each kind of failure, in the names of the settings. "": nothing."""
 
     unreachable: str = "start it or correct `base_url:`"
     slow: str = "raise `timeout:` or check its load"

@@ -31,7 +31,8 @@ async def stream_completion(client: ModelClient, request: Request) -> AsyncGener
     Raises:
         BrokenOff: the stream stopped before its end.
         StageError: no server began one, or it took too long."""
-    async with client.call({**request, "stream": True}, _open) as call:
+    request = {**request, "stream": True, "stream_options": {"include_usage": True}}
+    async with client.call(request, _open) as call:
         finish = None
         chunk = call.reply.first
         while chunk is not None:

@@ -68,7 +68,7 @@ class _Listening(ThreadingHTTPServer):
 
 
 class Server:
-    """Sends `replies` in order and repeats the last one. `requests`: the bodies received; `traceparents`: their headers.
+    """Sends `replies` in order and repeats the last one. `requests`: the bodies received; `traceparents`: headers.
 
     `metrics`: the page /metrics; None: there is none."""
 
