@@ -16,8 +16,8 @@ from qttrag.encoders.sentence_transformers import Encoder
 
 
 class EmbeddingServer:
-    """`asked`: the texts of each request that succeeded. `largest`: texts that it accepts in a request. `as_numbers`: it
-    does not support base64. `falls`: requests after which every one fails with HTTP 503."""
+    """`asked`: the texts of each request that succeeded. `largest`: texts that it accepts in one. `as_numbers`: it does
+    not support base64. `falls`: requests after which every one fails with HTTP 503."""
 
     def __init__(self, model: Path, *, largest: int = 1000, as_numbers: bool = False, falls: int = 10**9) -> None:
         self.asked: list[list[str]] = []

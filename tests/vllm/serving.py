@@ -29,7 +29,7 @@ def spec_of(model: Path, port: int) -> dict[str, object]:
     }  # fmt: skip
 
 
-def planned(spec: dict[str, object], home: Path, bin_folder: Path) -> list[plan.Planned]:
+def planned(spec: dict[str, object], home: Path, bin_folder: Path) -> list[plan.PlannedServer]:
     """Return what `qttrag vllm up` would start for a generator, with server/vllm.yaml as shipped but for the command
     and the least that a tiny model needs."""
     path = home / "served.yaml"
@@ -39,7 +39,7 @@ def planned(spec: dict[str, object], home: Path, bin_folder: Path) -> list[plan.
     return plan.plan(config.load(path), settings, [])
 
 
-def start(spec: dict[str, object], home: Path, bin_folder: Path) -> processes.Running:
+def start(spec: dict[str, object], home: Path, bin_folder: Path) -> processes.RunningServer:
     with _at(home):
         return processes.up(planned(spec, home, bin_folder), ready_s=_READY_S)[0]
 
