@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
@@ -90,8 +91,6 @@ def test_a_missing_command_is_an_error_with_the_way_to_install_it() -> None:
 
 def test_another_process_with_the_same_number_is_not_the_server() -> None:
     (server,) = processes.up([planned()], ready_s=20)
-    stale = processes.RunningServer(
-        server.model, server.base_url, server.pid, "Thu Jan 1 00:00:00 1970", server.log, "K"
-    )
+    stale = replace(server, born="Thu Jan 1 00:00:00 1970")
     assert server.is_alive
     assert not stale.is_alive
