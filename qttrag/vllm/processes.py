@@ -80,10 +80,7 @@ def gpus() -> list[int]:
 
 
 def up(
-    planned: Sequence[PlannedServer],
-    *,
-    ready_s: float,
-    tell: Callable[[PlannedServer, str], object] = lambda planned, line: None,
+    planned: Sequence[PlannedServer], *, ready_s: float, tell: Tell = lambda server, line: None
 ) -> list[RunningServer]:
     """Start the servers that are not running, in parallel if they share no GPU; wait until each lists its model.
 
@@ -186,7 +183,7 @@ def _wait(
     server: RunningServer,
     deadline: float,
     ready_s: float,
-    tell: Callable[[PlannedServer, str], object],
+    tell: Tell,
 ) -> None:
     while not _serves(server):
         with suppress(ChildProcessError):
