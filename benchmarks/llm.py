@@ -97,9 +97,7 @@ class _Variant:
 def _variants(lang: str, n: int) -> list[_Variant]:
     """Return the prompts for `n` translations with ASCII keys, and with the criteria's own names as in the paper."""
     prompt = Prompts().tag(Lang(lang))
-    pairs = zip(
-        sentences("en", n, seed=7), sentences(lang, n, seed=11), strict=True
-    )  # with other seeds, so that pairs rarely repeat
+    pairs = zip(sentences("en", n, seed=7), sentences(lang, n, seed=11), strict=True)  # pairs rarely repeat
     ascii_keys = [prompt.messages(original, translation, Lang("en")) for original, translation in pairs]
 
     def localised(message: Message) -> Message:
@@ -130,11 +128,8 @@ async def _score(generator: Generator, variant: _Variant, in_flight: int) -> tup
     start = time.perf_counter()
     is_readable = await concurrently(one, variant.messages, in_flight)
     seconds = time.perf_counter() - start
-    return (
-        statistics.mean(is_readable),
-        trace.counts["tag.completion_tokens"] / len(is_readable),
-        len(is_readable) / seconds,
-    )
+    n = len(is_readable)
+    return statistics.mean(is_readable), trace.counts["tag.completion_tokens"] / n, n / seconds
 
 
 @app.command()
@@ -155,9 +150,7 @@ async def _measure_verdicts(server: RunningModel, n: int, few: int, rounds: int)
             messages = variant.messages if variant.name == "ASCII" else variant.messages[:few]
             share, tokens, speed = await _score(generator, replace(variant, messages=messages), _IN_FLIGHT)
             rates = f"{tokens:.1f} tokens each, {speed:.1f} per second with {_IN_FLIGHT} in flight"
-            console().print(
-                f"{lang}, {variant.name} keys: {len(messages)} calls, {100 * share:.1f} % readable, {rates}"
-            )
+            console().print(f"{lang}, {variant.name} keys: {len(messages)} calls, {share:.1%} readable, {rates}")
     variants = [_variants("ko", few)[0]] * rounds
     speeds = [((await _score(generator, v, 1))[2], (await _score(generator, v, _IN_FLIGHT))[2]) for v in variants]
     one, many = (statistics.median(column) for column in zip(*speeds, strict=True))
@@ -209,9 +202,7 @@ async def _measure_questions(server: RunningModel, n: int) -> None:
             answers = await concurrently(lambda text: application.ask(text, strategy="qtt_rag"), texts, in_flight)
             times[mode], stages[mode] = time.perf_counter() - start, _stages(answers)
             hits, queries = (server.metric(name) - value for name, value in zip(names, before, strict=True))
-            console().print(
-                f"{mode}: {hits:.0f} of {queries:.0f} prompt tokens from the prefix cache ({hits / queries:.1%})"
-            )
+            console().print(f"{mode}: {hits:.0f} of {queries:.0f} prompt tokens were cached ({hits / queries:.1%})")
             before = [server.metric(name) for name in names]
     rows = [[mode, f"{times[mode]:.1f}", *(f"{seconds:.3f}" for seconds in stages[mode].values())] for mode in times]
     console().print(table("mode", f"{n} questions, s", *stages["cold"], rows=rows))
@@ -287,13 +278,13 @@ def _count(answer: Answer, what: str) -> int:
 def everything(
     n: int = typer.Option(2000, help="Scoring calls with the schema."),
     few: int = typer.Option(60, help="Calls one at a time, and calls with the language's own keys."),
-    asked: int = typer.Option(200, help="Questions during the outage."),
+    during: int = typer.Option(200, help="Questions during the outage."),
     timed: int = typer.Option(200, help="Questions one at a time and with 64 in flight."),
 ) -> None:
     """Run all three benchmarks on one server, one after another."""
     with served() as server:
         asyncio.run(_measure_verdicts(server, n, few, 3))
-        asyncio.run(_measure_outage(server, asked, 20.0, 300.0))
+        asyncio.run(_measure_outage(server, during, 20.0, 300.0))
         asyncio.run(_measure_questions(server, timed))
 
 

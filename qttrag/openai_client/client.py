@@ -1,4 +1,4 @@
-"""One call to one of a model's servers: a place, further attempts where they help, a deadline."""
+"""Makes one call to one of a model's servers, with retries and a deadline."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class ModelClient:
     async def call(self, request: Request, send: Send[T], *, only: Server | None = None) -> AsyncIterator[Call[T]]:
         """Send a request and hold its place at the server until the block ends. Nothing in the block is retried.
 
-        `only`: this server, and no further attempt.
+        `only`: use this server, and do not retry.
 
         Raises:
             StageError: no server replied, or one rejected the request."""
@@ -68,7 +68,7 @@ class ModelClient:
 
         pool = self._pool if only is None else ServerPool([only], stage=self.endpoint.stage)
         attempts = _Attempts(pool, self.endpoint, retries=0 if only else self.endpoint.limits.retries)
-        async for attempt in stamina.retry_context(on=attempts.retries, attempts=None, timeout=None):
+        async for attempt in stamina.retry_context(on=attempts.may_retry, attempts=None, timeout=None):
             with attempt:
                 trace.count("retried", int(attempt.num > 1))
                 return await self._sent(request, send, held, attempts)
@@ -135,8 +135,8 @@ class _Attempts:
             trace.note(f"{server.base_url} took over from a server that failed: {self.last.base_url}")
         self.last = server
 
-    def retries(self, error: Exception) -> bool | float:
-        """Return whether to try again, or after how many seconds."""
+    def may_retry(self, error: Exception) -> bool | float:
+        """Return whether to retry; a number: after so many seconds."""
         import openai
 
         cause = error.__cause__

@@ -22,15 +22,15 @@ class InFlight(Generic[T]):
     def get(self, key: bytes) -> asyncio.Future[T] | None:
         """Return the future of a computation in progress.
 
-        It is cancelled if the computation is abandoned, or if it fails with other keys at the same time: the error may
-        be due to one of those."""
+        It has the value, or the error of a computation of this key alone. It is cancelled if the computation is
+        cancelled, or fails together with that of other keys, any of which may be the cause."""
         return self._futures.get(key)
 
     @contextmanager
     def computing(self, keys: Collection[bytes]) -> Iterator[dict[bytes, T]]:
-        """Claim the keys, none of which may be in progress; the block puts their values into the dict it is given.
+        """Claim the keys, none of which may be in progress. The block puts their values into the dict.
 
-        The end of the block, by whatever cause, ends the wait of the others and releases the keys."""
+        The end of the block, even by an error, resolves the futures and releases the keys."""
         loop = asyncio.get_running_loop()
         futures: dict[bytes, asyncio.Future[T]] = {key: loop.create_future() for key in keys}
         self._futures |= futures
@@ -41,7 +41,7 @@ class InFlight(Generic[T]):
             if len(futures) == 1 and not values:
                 (future,) = futures.values()
                 future.set_exception(error)
-                future.exception()  # marks it as retrieved: there may be nobody who waits for it
+                future.exception()  # marks it as retrieved, since perhaps nobody waits for it
             raise
         finally:
             for key, future in futures.items():
@@ -53,14 +53,14 @@ class InFlight(Generic[T]):
 
 
 class Round(NamedTuple, Generic[T]):
-    """One pass over keys without a value. `missing`: the block is the only one to compute these, into `values`."""
+    """The known `values`, by key, and the `missing` keys, which the block has to compute and add to `values`."""
 
     values: dict[bytes, T]
     missing: list[bytes]
 
 
 class CachedCalls(Generic[T]):
-    """Looks results up by key: in the cache, then among the calls in flight; computes only what neither has.
+    """Computes only the results that are neither in the cache nor being computed by another call.
 
     `dump` and `load` convert a result to the text that is stored under `kind` and back.
     Counts: computed; cached (from the cache or from another call)."""
@@ -102,13 +102,13 @@ class CachedCalls(Generic[T]):
 
     @asynccontextmanager
     async def round(self, keys: Collection[bytes]) -> AsyncIterator[Round[T]]:
-        """Claim the keys that are not in flight, or wait for the others where all are; yield the values known then.
+        """Claim the keys that no other call computes and look them up in the cache; if there are none, wait for the rest.
 
-        The values that the block adds are stored when it ends without an error. A key may be left without a value
-        (another call abandoned it): start another round.
+        Values that the block adds are stored when it ends without an error. Keys that are in neither `values` nor
+        `missing` afterwards need another round.
 
         Raises:
-            Exception: another call failed to compute the same single key."""
+            Exception: another call failed to compute one of the keys alone."""
         free = [key for key in keys if self._in_flight.get(key) is None]
         if not free:
             yield Round(await self._wait(keys), [])
