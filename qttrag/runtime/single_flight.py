@@ -102,7 +102,7 @@ class CachedCalls(Generic[T]):
 
     @asynccontextmanager
     async def round(self, keys: Collection[bytes]) -> AsyncIterator[Round[T]]:
-        """Claim the keys that no other call computes and look them up in the cache; if there are none, wait for the rest.
+        """Claim the keys that no other call computes and look them up in the cache; if there are none, wait for all.
 
         Values that the block adds are stored when it ends without an error. Keys that are in neither `values` nor
         `missing` afterwards need another round.
