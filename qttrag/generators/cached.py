@@ -19,11 +19,10 @@ KIND = "completion"
 
 
 class CachedGenerator:
-    """Asks the inner generator only for completions that are neither in the cache nor in progress; samples always.
+    """Serves greedy completions from the cache or from an equal call in progress; sampled ones are always computed.
 
-    A completion is stored when it is whole, and serves later calls, streamed or not. A call that finds an equal one in
-    progress waits for the whole of it. What the inner generator streams other than as a `CompletionStream` serves
-    streams only: whether it was cut is unknown.
+    A completion is stored when it is whole, and serves later calls, streamed or not. A call waits for the whole of an
+    equal one in progress. A stream that is no `CompletionStream` serves streams only: whether it was cut is unknown.
     Counts: cached (from the cache or from another call), computed (by the inner generator)."""
 
     def __init__(self, inner: Generator, cache: Cache) -> None:
