@@ -111,10 +111,10 @@ def _on(device: str, settings: EncoderSettings) -> Encoder:
 
 
 def _served(settings: EncoderSettings) -> Workers:
-    from qttrag.encoders.openai import ServedEncoder
+    from qttrag.encoders.openai import OpenAIEncoder
 
     servers = settings.servers
-    encoder = ServedEncoder(
+    encoder = OpenAIEncoder(
         settings.model,
         revision=settings.revision,
         max_tokens=settings.max_tokens,
@@ -123,5 +123,6 @@ def _served(settings: EncoderSettings) -> Workers:
         api_key_env=servers.api_key_env,
         timeout=servers.timeout,
         retries=servers.retries,
+        in_flight=servers.in_flight,
     )
     return Workers([encoder] * (servers.in_flight * len(servers.urls)), max_batch=servers.batch)
