@@ -17,7 +17,15 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from qttrag import resources
 from qttrag.config.server_settings import ServerSettings
-from qttrag.config.yaml_files import complaint, explain, fields_at, merge_settings, read_yaml, resolve_relative_paths, set_nested
+from qttrag.config.yaml_files import (
+    complaint,
+    explain,
+    fields_at,
+    merge_settings,
+    read_yaml,
+    resolve_relative_paths,
+    set_nested,
+)
 from qttrag.errors import ConfigError
 
 Spec = dict[str, Any]

@@ -16,9 +16,7 @@ _SECRET = re.compile(r"(key|token|secret|password|authorization)$", re.IGNORECAS
 _USERINFO = re.compile(r"(?<=://)[^/@\s]+@")
 
 
-def merge_settings(
-    below: Mapping[str, Any], above: Mapping[str, Any], *, across_kinds: bool = False
-) -> dict[str, Any]:
+def merge_settings(below: Mapping[str, Any], above: Mapping[str, Any], *, across_kinds: bool = False) -> dict[str, Any]:
     """Return the settings `below`, overridden by those `above`, mappings key by key.
 
     A mapping with another `kind` replaces the one below as a whole, unless `across_kinds`."""

@@ -303,7 +303,7 @@ def test_an_error_cannot_steer_the_terminal(run: Any, tmp_path: Path, tiny: Path
     (tmp_path / "mixed.jsonl").write_text(2 * (json.dumps(record) + "\n"), encoding="utf-8")
     shown = run("index", "build", recipe)
     assert shown.code == 2
-    assert "the id ']0;owned' was there before" in shown.err
+    assert "the id ']0;owned' is repeated" in shown.err
 
 
 def test_tag_tells_why_it_could_not_score_and_fails(run: Any, config: Path, tmp_path: Path, tiny: Path) -> None:

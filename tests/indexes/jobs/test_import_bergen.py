@@ -17,8 +17,8 @@ from qttrag import resources
 from qttrag.encoders.sentence_transformers import Encoder
 from qttrag.errors import CollectionError, ConfigError, InputError
 from qttrag.indexes import collection as search
-from qttrag.indexes.jobs import import_bergen as bergen
-from qttrag.indexes.jobs.build import Progress
+from qttrag.indexes.jobs import import_bergen
+from qttrag.indexes.jobs.index_job import Progress
 from qttrag.indexes.recipe import EncoderSettings, Fields, Recipe
 from qttrag.indexes.storage.manifest import Manifest
 from qttrag.retrievers.dense import DenseRetriever
@@ -64,7 +64,7 @@ class Published:
 
     def recipe(self, passages: Path | None = None, **settings: Any) -> Recipe:
         encoder = EncoderSettings(model=str(self.tiny / "encoder"), device="cpu")
-        made = bergen.recipe(
+        made = import_bergen.make_recipe(
             "wiki",
             passages or self.passages,
             lang=self.lang,
@@ -75,7 +75,7 @@ class Published:
         return made.model_copy(update={"shard_rows": 20})
 
     def take_over(self, passages: Path | None = None, **options: Any) -> Manifest:
-        return bergen.take_over(self.vectors, self.recipe(passages), **options)
+        return import_bergen.import_index(self.vectors, self.recipe(passages), **options)
 
 
 @pytest.fixture
@@ -138,7 +138,7 @@ def test_chinese_passages_lose_the_spaces_between_their_characters(tmp_path: Pat
     ],
 )
 def test_only_spaces_that_stand_between_all_characters_are_taken_out(content: str, text: str) -> None:
-    assert bergen.unspaced(content) == text
+    assert import_bergen.remove_spacing(content) == text
 
 
 class Stop(Exception):
@@ -226,7 +226,7 @@ def test_what_is_no_data_set_is_refused(published: Published, tmp_path: Path) ->
     with pytest.raises(ConfigError, match=r"not a data set as `datasets` saves it"):
         published.recipe(tmp_path / "nowhere")
     with pytest.raises(ConfigError, match=r"no file embedding_chunk_N\.pt"):
-        bergen.take_over(tmp_path, published.recipe())
+        import_bergen.import_index(tmp_path, published.recipe())
     state = published.passages / "state.json"
     state.write_text(json.dumps({**json.loads(state.read_text()), "_indices_files": [{"filename": "indices.arrow"}]}))
     with pytest.raises(ConfigError, match="a selection of rows"):
@@ -237,7 +237,7 @@ def test_a_field_that_is_not_there_is_named(published: Published) -> None:
     made = published.recipe().model_copy(deep=True)
     made.source.fields = Fields(id="docid", text="content")
     with pytest.raises(InputError, match=r"fields 'docid' and 'content'.*--id-field"):
-        bergen.take_over(published.vectors, made)
+        import_bergen.import_index(published.vectors, made)
 
 
 def test_the_command_names_the_index_by_its_folder(published: Published) -> None:
