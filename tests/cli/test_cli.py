@@ -14,6 +14,9 @@ from typing import Any
 import pytest
 
 from qttrag.cli import main
+from qttrag.cli.index.progress import show_progress
+from qttrag.indexes.jobs.build import build
+from qttrag.indexes.recipe import load
 from tests import deployment
 from tests.openai_client.server import Server, said
 
@@ -290,11 +293,11 @@ def test_a_passage_cannot_steer_the_terminal(run: Any, tmp_path: Path, tiny: Pat
     assert "[red]T" in shown.out
 
 
-def test_a_log_is_told_how_far_a_build_is(
-    run: Any, tmp_path: Path, tiny: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("qttrag.cli.index.build._TELL_SECONDS", 0.0)
-    assert "encoding mixed: 40 passages" in run("index", "build", deployment.write_recipe(tmp_path, tiny)).err
+def test_a_log_shows_the_progress_of_a_build(tmp_path: Path, tiny: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    recipe = load(deployment.write_recipe(tmp_path, tiny))
+    with show_progress("mixed", log_seconds=0.0) as progress:
+        build(recipe, progress=progress)
+    assert "encoding mixed: 40 passages" in capsys.readouterr().err
 
 
 def test_an_error_cannot_steer_the_terminal(run: Any, tmp_path: Path, tiny: Path) -> None:

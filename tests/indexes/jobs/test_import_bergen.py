@@ -162,7 +162,7 @@ def test_an_import_that_was_broken_off_goes_on(published: Published) -> None:
 
 def test_passages_of_another_order_are_found_out(published: Published) -> None:
     published.save([published.contents[30:], published.contents[:30]])
-    with pytest.raises(InputError, match=r"passages 0 and after do not have the vectors beside them .*another order"):
+    with pytest.raises(InputError, match=r"passages from 0 on do not match their vectors .*another order"):
         published.take_over()
     assert [p.name for p in resources.built_folder().iterdir() if not p.name.endswith(".lock")] == []
 
@@ -206,7 +206,7 @@ def test_what_is_no_table_of_vectors_is_refused(published: Published) -> None:
 def test_a_vector_of_zeros_is_named(published: Published) -> None:
     published.made[33] = 0
     published.write_vectors(published.made)
-    with pytest.raises(InputError, match=r"embedding_chunk_10\.pt: row 3 is no vector"):
+    with pytest.raises(InputError, match=r"embedding_chunk_10\.pt: row 3 is zero or not finite"):
         published.take_over()
 
 
@@ -223,7 +223,7 @@ def test_another_prefix_does_not_go_on_with_what_is_half_done(published: Publish
 
 
 def test_what_is_no_data_set_is_refused(published: Published, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"not a data set as `datasets` saves it"):
+    with pytest.raises(ConfigError, match=r"neither a data set saved by `datasets`"):
         published.recipe(tmp_path / "nowhere")
     with pytest.raises(ConfigError, match=r"no file embedding_chunk_N\.pt"):
         import_bergen.import_index(tmp_path, published.recipe())

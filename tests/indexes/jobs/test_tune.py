@@ -130,7 +130,7 @@ def test_an_index_that_was_changed_meanwhile_keeps_its_own_settings() -> None:
 
 def test_too_few_passages_are_not_tuned_for() -> None:
     collection = synthetic.index(VECTORS[:10], "Flat")
-    with pytest.raises(InputError, match=r"has 10 passages, no more than the 10 best.*-k"):
+    with pytest.raises(InputError, match=r"has 10 passages, no more than the 10 hits to measure by.*-k"):
         tune.tune(collection, tune.sample_passages(collection, 5), target=0.9, k=10)
 
 
@@ -154,7 +154,7 @@ def test_the_command_keeps_what_it_chose() -> None:
     synthetic.index(VECTORS, "RR64,IVF64,RaBitQ")
     told = CliRunner().invoke(app, ["index", "tune", "synthetic", "--recall", "0.9", "-k", "10", "-n", "50"])
     assert told.exit_code == 0, told.output
-    assert "kept in its manifest, with a recall of " in told.output
+    assert "saved in its manifest, with a recall of " in told.output
     assert "left out of their results" in " ".join(told.output.split())
     tuned = search.find("synthetic").manifest.tuned
     assert tuned is not None
