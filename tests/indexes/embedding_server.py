@@ -1,4 +1,4 @@
-"""An encoder behind `/v1/embeddings` on loopback, as vLLM and TEI serve one."""
+"""An encoder served over `/v1/embeddings` on loopback, like vLLM and TEI."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from qttrag.encoders.sentence_transformers import Encoder
 
 
 class EmbeddingServer:
-    """`asked`: the texts of each request that was answered. `largest`: texts it takes at once. `as_numbers`: it knows
-    no base64. `falls`: after how many requests it answers none, with HTTP 503."""
+    """`asked`: the texts of each answered request. `largest`: most texts per request. `as_numbers`: without base64.
+    `falls`: number of requests after which it answers HTTP 503."""
 
     def __init__(self, model: Path, *, largest: int = 1000, as_numbers: bool = False, falls: int = 10**9) -> None:
         self.asked: list[list[str]] = []
