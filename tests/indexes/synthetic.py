@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from qttrag.indexes import collection as search
-from qttrag.indexes.collection import Collection
+from qttrag.indexes.collection import Collection, open_index
 from qttrag.indexes.jobs.index_job import IndexJob
 from qttrag.indexes.jobs.precomputed import EncodedPassages, build_from_vectors
 from qttrag.indexes.recipe import EncoderSettings, Recipe, Source
@@ -59,4 +58,4 @@ def index(
             yield EncodedPassages(passages, block, list(rows), SourcePosition(0, start + len(block)), 0.0)
 
     build_from_vectors(recipe, EncoderInfo("none", "none", embeddings.shape[1], 256), {}, read, overwrite=True)
-    return search.open_index(name, threads=threads)
+    return open_index(name, threads=threads)

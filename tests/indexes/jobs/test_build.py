@@ -18,7 +18,7 @@ import yaml
 from qttrag import resources
 from qttrag.encoders.sentence_transformers import Encoder
 from qttrag.errors import CollectionError, ConfigError, InputError
-from qttrag.indexes import collection as search
+from qttrag.indexes.collection import open_index, verify
 from qttrag.indexes.jobs.build import build
 from qttrag.indexes.jobs.index_job import Progress
 from qttrag.indexes.recipe import Recipe, load
@@ -41,15 +41,15 @@ def test_an_index_contains_every_passage_and_its_description(tmp_path: Path, tin
     manifest = build(make_recipe(tmp_path, tiny))
     assert (manifest.rows, manifest.dim) == (40, 64)
     assert manifest.langs == {"en": 10, "ko": 10, "fi": 10, "zh": 10}
-    collection = search.open_index("mixed")
+    collection = open_index("mixed")
     assert [collection.passages[n].passage_id for n in (0, 1, 39)] == ["en-0#0", "ko-1#0", "zh-39#0"]
-    assert search.verify("mixed") == []
+    assert verify("mixed") == []
 
 
 @pytest.mark.parametrize("faiss", ["Flat", "HNSW16", "IVF4,Flat"])
 def test_hits_equal_those_of_an_exact_scan(tmp_path: Path, tiny: Path, faiss: str) -> None:
     build(make_recipe(tmp_path, tiny, faiss=faiss, shard_rows=7))
-    collection = search.open_index("mixed")
+    collection = open_index("mixed")
     queries = encode(tiny, ["silta Turku", "다리", "library in Seoul"])
     if faiss.startswith("IVF"):
         collection.first_stage.index.nprobe = 4
@@ -77,7 +77,7 @@ def test_hits_equal_those_of_an_exact_scan(tmp_path: Path, tiny: Path, faiss: st
 )
 def test_a_language_filter_still_gives_k_hits(tmp_path: Path, tiny: Path, faiss: str) -> None:
     build(make_recipe(tmp_path, tiny, faiss=faiss))
-    collection = search.open_index("mixed")
+    collection = open_index("mixed")
     if "IVF" in faiss:
         vector_search.extract_index_ivf(collection.first_stage.index).nprobe = 4
     (hits,) = collection.search(encode(tiny, ["silta"]), 10, [Lang("fi")])
@@ -90,21 +90,21 @@ def test_equal_passages_are_ordered_by_id(tmp_path: Path, tiny: Path) -> None:
     rows = [{"id": f"p{n:02d}", "text": "The same text.", "lang": "en"} for n in reversed(range(60))]
     (tmp_path / "mixed.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     build(recipe)
-    (hits,) = search.open_index("mixed").search(encode(tiny, ["text"]), 30)
+    (hits,) = open_index("mixed").search(encode(tiny, ["text"]), 30)
     ids = [hit.passage.passage_id for hit in hits]
     assert ids == sorted(ids)
 
 
 def test_a_hit_scores_the_same_whatever_else_is_searched(tmp_path: Path, tiny: Path) -> None:
     build(make_recipe(tmp_path, tiny))
-    collection = search.open_index("mixed")
+    collection = open_index("mixed")
     queries = encode(tiny, [f"silta {n}" for n in range(40)])
     assert collection.search(queries, 5) == [collection.search(query[None], 5)[0] for query in queries]
 
 
 def test_vectors_are_returned_in_the_requested_order_across_shards(tmp_path: Path, tiny: Path) -> None:
     build(make_recipe(tmp_path, tiny, shard_rows=7))
-    vectors = search.open_index("mixed").vectors
+    vectors = open_index("mixed").vectors
     everything = np.concatenate(list(vectors))
     rows = np.array([39, 0, 7, 6, 20])
     assert len(vectors) == 40
@@ -114,7 +114,7 @@ def test_vectors_are_returned_in_the_requested_order_across_shards(tmp_path: Pat
 
 def test_stored_vectors_are_the_encoder_s_of_each_passage(tmp_path: Path, tiny: Path) -> None:
     build(make_recipe(tmp_path, tiny, shard_rows=7, encoder={"model": str(tiny / "encoder"), "batch_tokens": 100}))
-    collection = search.open_index("mixed")
+    collection = open_index("mixed")
     texts = [collection.passages[row].content for row in range(40)]
     assert np.allclose(np.concatenate(list(collection.vectors)), encode(tiny, texts), atol=2e-3)
 
@@ -124,7 +124,7 @@ def test_a_shard_ends_with_a_record(tmp_path: Path, tiny: Path) -> None:
     rows = [{"id": str(n), "text": "word " * 30, "lang": "en"} for n in range(5)]
     (tmp_path / "mixed.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     assert build(recipe).shards == [6, 6, 3]
-    passages = search.open_index("mixed").passages
+    passages = open_index("mixed").passages
     assert [passages[row].passage_id for row in range(15)] == [f"{n}#{part}" for n in range(5) for part in range(3)]
 
 
@@ -168,7 +168,7 @@ def test_a_failed_rebuild_leaves_the_existing_index(tmp_path: Path, tiny: Path) 
     (tmp_path / "mixed.jsonl").write_text("{oops\n")
     with pytest.raises(InputError):
         build(recipe, overwrite=True)
-    assert search.open_index("mixed").manifest.rows == 40
+    assert open_index("mixed").manifest.rows == 40
 
 
 def test_an_existing_index_is_replaced_only_with_overwrite(tmp_path: Path, tiny: Path) -> None:
@@ -176,7 +176,7 @@ def test_an_existing_index_is_replaced_only_with_overwrite(tmp_path: Path, tiny:
     with pytest.raises(CollectionError, match=r"'mixed' already exists.*--overwrite"):
         build(make_recipe(tmp_path, tiny, n=8))
     build(make_recipe(tmp_path, tiny, n=8), overwrite=True)
-    assert search.open_index("mixed").manifest.rows == 8
+    assert open_index("mixed").manifest.rows == 8
 
 
 def test_a_source_without_passages_gives_no_index(tmp_path: Path, tiny: Path) -> None:
@@ -199,7 +199,7 @@ def test_a_folder_without_an_encoder_is_refused(tmp_path: Path, tiny: Path) -> N
 def test_an_unknown_index_is_reported_with_the_nearest_name(tmp_path: Path, tiny: Path) -> None:
     build(make_recipe(tmp_path, tiny))
     with pytest.raises(CollectionError, match=r"unknown index 'mixd'; did you mean 'mixed'.*qttrag index build mixd"):
-        search.open_index("mixd")
+        open_index("mixd")
 
 
 @pytest.mark.parametrize("name", ["passages.arrow", "vectors-00000.npy", "faiss.index", "manifest.json"])
@@ -207,7 +207,7 @@ def test_a_missing_file_is_reported_by_name(tmp_path: Path, tiny: Path, name: st
     build(make_recipe(tmp_path, tiny))
     (resources.built_folder() / "mixed" / name).unlink()
     with pytest.raises(CollectionError, match=f"{name}.*build it again: qttrag index build mixed --overwrite"):
-        search.open_index("mixed")
+        open_index("mixed")
 
 
 @pytest.mark.parametrize("name", ["passages.arrow", "vectors-00000.npy", "faiss.index"])
@@ -216,7 +216,7 @@ def test_a_truncated_file_is_reported_by_name(tmp_path: Path, tiny: Path, name: 
     path = resources.built_folder() / "mixed" / name
     path.write_bytes(path.read_bytes()[:-10])
     with pytest.raises(CollectionError, match=f"{name} has .* bytes"):
-        search.open_index("mixed")
+        open_index("mixed")
 
 
 @pytest.mark.parametrize("name", ["passages.arrow", "vectors-00000.npy", "faiss.index"])
@@ -226,14 +226,14 @@ def test_verify_detects_one_changed_byte(tmp_path: Path, tiny: Path, name: str) 
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
-    assert any(name in problem and "SHA-256" in problem for problem in search.verify("mixed"))
+    assert any(name in problem and "SHA-256" in problem for problem in verify("mixed"))
 
 
 def test_a_damaged_manifest_is_reported_by_name(tmp_path: Path, tiny: Path) -> None:
     build(make_recipe(tmp_path, tiny))
     (resources.built_folder() / "mixed" / "manifest.json").write_text("{")
     with pytest.raises(CollectionError, match=r"manifest.json: damaged"):
-        search.open_index("mixed")
+        open_index("mixed")
 
 
 def test_one_changed_character_of_the_manifest_is_detected(tmp_path: Path, tiny: Path) -> None:
@@ -241,7 +241,7 @@ def test_one_changed_character_of_the_manifest_is_detected(tmp_path: Path, tiny:
     path = resources.built_folder() / "mixed" / "manifest.json"
     path.write_text(path.read_text().replace('"en": 10', '"es": 10'))
     with pytest.raises(CollectionError, match=r"manifest.json: damaged \(its SHA-256 differs\)"):
-        search.open_index("mixed")
+        open_index("mixed")
 
 
 def test_a_newer_layout_is_refused(tmp_path: Path, tiny: Path) -> None:
@@ -249,13 +249,13 @@ def test_a_newer_layout_is_refused(tmp_path: Path, tiny: Path) -> None:
     path = resources.built_folder() / "mixed" / "manifest.json"
     path.write_text(path.read_text().replace('"layout": 1', '"layout": 9'))
     with pytest.raises(CollectionError, match="layout 9, this qttrag reads 1"):
-        search.open_index("mixed")
+        open_index("mixed")
 
 
 def test_an_index_can_be_moved(tmp_path: Path, tiny: Path) -> None:
     build(make_recipe(tmp_path, tiny))
     shutil.move(resources.built_folder() / "mixed", tmp_path / "elsewhere")
-    assert search.open_index(str(tmp_path / "elsewhere")).manifest.rows == 40
+    assert open_index(str(tmp_path / "elsewhere")).manifest.rows == 40
 
 
 def test_the_recipe_digest_ignores_only_the_encoder_s_placement(tmp_path: Path, tiny: Path) -> None:
@@ -279,13 +279,13 @@ def test_an_index_that_cannot_filter_is_refused_for_several_languages(tmp_path: 
 
 def test_an_index_that_cannot_filter_serves_one_language(tmp_path: Path, tiny: Path) -> None:
     build(make_recipe(tmp_path, tiny, faiss="PQ8x4", lang="fi"))
-    (hits,) = search.open_index("mixed").search(encode(tiny, ["silta"]), 5, [Lang("fi"), Lang("ko")])
+    (hits,) = open_index("mixed").search(encode(tiny, ["silta"]), 5, [Lang("fi"), Lang("ko")])
     assert len(hits) == 5
 
 
 def test_a_search_that_faiss_cannot_do_is_an_error_with_the_way_out(tmp_path: Path, tiny: Path) -> None:
     build(make_recipe(tmp_path, tiny, faiss="PQ8x4", lang="fi"))
-    opened = search.open_index("mixed")
+    opened = open_index("mixed")
     opened.manifest.langs["ko"] = 1
     with pytest.raises(CollectionError, match=r"'mixed': FAISS cannot search its 'PQ8x4'.*`Flat` always works"):
         opened.search(encode(tiny, ["silta"]), 5, [Lang("fi")])
@@ -299,7 +299,7 @@ def test_an_index_is_restored_after_a_build_killed_between_its_renames(tmp_path:
     (target.with_name(".mixed.building") / "half").mkdir(parents=True)
     with pytest.raises(CollectionError, match="already exists"):
         build(recipe)
-    assert search.verify("mixed") == []
+    assert verify("mixed") == []
     assert sorted(path.name for path in target.parent.iterdir()) == [".mixed.lock", "mixed"]
 
 
@@ -339,7 +339,7 @@ def test_a_changed_file_of_the_same_size_is_refused_by_name(tmp_path: Path, tiny
     content[len(content) // 2 : len(content) // 2 + 4] = b"\xaa\x55\xaa\x55"
     path.write_bytes(content)
     with pytest.raises(CollectionError, match=rf"{name} has changed since it was built.*--overwrite"):
-        search.open_index("mixed")
+        open_index("mixed")
 
 
 def test_a_copied_index_is_verified_once(tmp_path: Path, tiny: Path) -> None:
@@ -347,5 +347,5 @@ def test_a_copied_index_is_verified_once(tmp_path: Path, tiny: Path) -> None:
     path = resources.built_folder() / "mixed" / "passages.arrow"
     written = path.stat().st_mtime_ns
     os.utime(path)
-    assert search.open_index("mixed").manifest.rows == 40
+    assert open_index("mixed").manifest.rows == 40
     assert path.stat().st_mtime_ns == written

@@ -16,7 +16,7 @@ import yaml
 from qttrag import resources
 from qttrag.encoders.sentence_transformers import Encoder
 from qttrag.errors import CollectionError, ConfigError, InputError
-from qttrag.indexes import collection as search
+from qttrag.indexes.collection import open_index, verify
 from qttrag.indexes.jobs.append import append, recipe_for_file
 from qttrag.indexes.jobs.build import build
 from qttrag.indexes.jobs.compact import compact
@@ -65,7 +65,7 @@ def append_file(file: Path, **options: Any) -> Manifest:
 
 def answers(tiny: Path, langs: Any = "all", name: str = "mixed", k: int = 20) -> list[list[tuple[str, float]]]:
     queries = Encoder(str(tiny / "encoder"), revision=None, device="cpu", max_tokens=256).encode(QUERIES)
-    results = search.open_index(name).search(queries, k, langs)
+    results = open_index(name).search(queries, k, langs)
     return [[(hit.passage.passage_id, round(hit.score, 4)) for hit in hits] for hits in results]
 
 
@@ -83,7 +83,7 @@ def test_an_appended_index_answers_like_one_built_from_all_sources(path: Path, t
     appended = answers(tiny)
     assert (manifest.rows, manifest.shards) == (100, [25, 25, 10, 25, 15])
     assert manifest.langs == {"en": 25, "ko": 25, "fi": 25, "zh": 25}
-    assert search.verify("mixed") == []
+    assert verify("mixed") == []
     assert names() == [".mixed.lock", "mixed"]
     with path.with_name("mixed.jsonl").open("a") as file:
         file.write((tmp_path / "new.jsonl").read_text())
@@ -112,13 +112,13 @@ def test_replaced_passages_are_in_no_result(path: Path, tiny: Path, tmp_path: Pa
     manifest = append_file(write(tmp_path / "new.jsonl", [*changed, *records(5, 1)]), replace=True)
     assert (manifest.rows, manifest.removed, sum(manifest.langs.values())) == (ROWS + 3, 2, ROWS + 1)
     assert (manifest.appended[0].passages, manifest.appended[0].replaced) == (3, 2)
-    collection = search.open_index("mixed")
+    collection = open_index("mixed")
     texts = {
         passage.passage_id: passage.text for passage in collection.passages.take(collection.passages.remaining_rows())
     }
     assert texts["en-0#0"].startswith("0: Turku sai")
     assert ids(tiny) == set(texts)
-    assert search.verify("mixed") == []
+    assert verify("mixed") == []
 
 
 def test_a_replacement_can_be_replaced_again(path: Path, tmp_path: Path) -> None:
@@ -126,7 +126,7 @@ def test_a_replacement_can_be_replaced_again(path: Path, tmp_path: Path) -> None
         manifest = append_file(
             write(tmp_path / f"{text}jsonl", [{"id": "en-0", "text": text, "lang": "en"}]), replace=True
         )
-    collection = search.open_index("mixed")
+    collection = open_index("mixed")
     texts = [p.text for p in collection.passages.take(collection.passages.remaining_rows()) if p.passage_id == "en-0#0"]
     assert texts == ["Twice."]
     assert (manifest.removed, manifest.appended[1].replaced) == (2, 1)
@@ -144,7 +144,7 @@ def test_an_interrupted_append_leaves_the_index_and_resumes(path: Path, tiny: Pa
     progress: list[Progress] = []
     assert append_file(file, progress=progress.append).rows == ROWS + 40
     assert progress[0].passages > SHARD
-    assert search.verify("mixed") == []
+    assert verify("mixed") == []
 
 
 def test_an_unfinished_append_with_other_settings_is_refused(path: Path, tmp_path: Path) -> None:
@@ -198,7 +198,7 @@ def test_a_removed_passage_is_in_no_result(path: Path, tiny: Path, name: str) ->
     assert len(ids(tiny)) == ROWS - 1
     assert "en-0#0" not in ids(tiny)
     assert "en-0#0" not in ids(tiny, langs=[Lang("en"), Lang("ko")])
-    assert search.verify("mixed") == []
+    assert verify("mixed") == []
 
 
 def test_a_removed_passage_is_not_in_the_terms_of_bm25(path: Path) -> None:
@@ -207,7 +207,7 @@ def test_a_removed_passage_is_not_in_the_terms_of_bm25(path: Path) -> None:
     from qttrag.retrievers.bm25 import BM25Retriever
     from qttrag.types import Query
 
-    text = search.open_index("mixed").passages[0].text
+    text = open_index("mixed").passages[0].text
     remove("mixed", {"en-0"})
     hits = asyncio.run(BM25Retriever(collections=["mixed"]).retrieve(Query(text, Lang("en")), ROWS))
     assert hits
@@ -222,7 +222,7 @@ def test_removing_adds_to_earlier_removals(path: Path, tiny: Path) -> None:
     assert remove("mixed", {"en-0", "zh-3"}, missing_ok=True).removed == 4
     folder = resources.built_folder() / "mixed"
     assert [file.name for file in folder.glob("removed-*")] == ["removed-000000004.npy"]
-    assert search.verify("mixed") == []
+    assert verify("mixed") == []
 
 
 def test_a_language_with_all_passages_removed_has_no_hits(path: Path, tiny: Path) -> None:
@@ -236,7 +236,7 @@ def test_an_index_that_cannot_exclude_rows_is_refused_and_unchanged(path: Path) 
     build(recipe.model_copy(update={"faiss": "PQ8x4", "lang": Lang("en")}), overwrite=True)
     with pytest.raises(CollectionError, match=r"FAISS cannot search its 'PQ8x4'"):
         remove("mixed", {"en-0"})
-    assert search.open_index("mixed").manifest.removed == 0
+    assert open_index("mixed").manifest.removed == 0
 
 
 def test_a_damaged_file_of_removed_rows_is_reported_by_name(path: Path) -> None:
@@ -246,7 +246,7 @@ def test_a_damaged_file_of_removed_rows_is_reported_by_name(path: Path) -> None:
     content[-8] ^= 1
     file.write_bytes(content)
     with pytest.raises(CollectionError, match=r"removed-000000001\.npy has changed"):
-        search.open_index("mixed")
+        open_index("mixed")
 
 
 @pytest.mark.parametrize(
@@ -267,7 +267,7 @@ def test_silent_damage_is_an_error_of_the_index(path: Path, tiny: Path, name: st
     os.utime(file, ns=(stat.st_atime_ns, stat.st_mtime_ns))
     with pytest.raises(CollectionError, match="damaged"):
         ids(tiny)
-    assert any(name in problem for problem in search.verify("mixed"))
+    assert any(name in problem for problem in verify("mixed"))
 
 
 def test_a_compacted_index_answers_as_before(path: Path, tiny: Path, tmp_path: Path) -> None:
@@ -275,11 +275,11 @@ def test_a_compacted_index_answers_as_before(path: Path, tiny: Path, tmp_path: P
         write(tmp_path / "new.jsonl", [*records(0, 40), {"id": "ko-1", "text": "새 글.", "lang": "ko"}]), replace=True
     )
     remove("mixed", {"en-0", "new-3"})
-    before, langs = answers(tiny), search.open_index("mixed").manifest.langs
+    before, langs = answers(tiny), open_index("mixed").manifest.langs
     manifest = compact("mixed")
     assert answers(tiny) == before
     assert (manifest.rows, manifest.removed, manifest.langs) == (98, 0, langs)
-    assert search.verify("mixed") == []
+    assert verify("mixed") == []
     assert names() == [".mixed.lock", "mixed"]
     assert compact("mixed") == manifest
     assert append_file(write(tmp_path / "more.jsonl", records(50, 3))).rows == 101
@@ -302,7 +302,7 @@ def test_an_interrupted_compaction_leaves_the_index_and_resumes(path: Path, tiny
 
 
 def test_an_index_without_passages_is_not_compacted(path: Path) -> None:
-    passages = search.open_index("mixed").passages
+    passages = open_index("mixed").passages
     remove("mixed", {passages[row].passage_id for row in range(ROWS)})
     with pytest.raises(CollectionError, match=r"'mixed' has no passage left"):
         compact("mixed")
@@ -324,12 +324,12 @@ def test_a_change_killed_at_any_moment_leaves_the_old_or_the_new_index(
         process.join(moments.uniform(0.02, 0.5))
         process.kill()
         process.join()
-        assert search.verify("mixed") == []
+        assert verify("mixed") == []
         assert ids(tiny) in (old, new)
-    if search.open_index("mixed").manifest.removed == 1 and ids(tiny) == old:
+    if open_index("mixed").manifest.removed == 1 and ids(tiny) == old:
         process = processes.start_change(home, task, *arguments[task])
         process.join(60)
         assert process.exitcode == 0
     assert ids(tiny) == new
     assert len(ids(tiny)) == sum(read_manifest(resources.built_folder() / "mixed").langs.values())
-    assert np.unique(search.open_index("mixed").passages.removed).size == {"append": 1, "remove": 3, "compact": 0}[task]
+    assert np.unique(open_index("mixed").passages.removed).size == {"append": 1, "remove": 3, "compact": 0}[task]

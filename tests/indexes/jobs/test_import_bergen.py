@@ -16,7 +16,7 @@ import torch
 from qttrag import resources
 from qttrag.encoders.sentence_transformers import Encoder
 from qttrag.errors import CollectionError, ConfigError, InputError
-from qttrag.indexes import collection as search
+from qttrag.indexes.collection import open_index, verify
 from qttrag.indexes.jobs import import_bergen
 from qttrag.indexes.jobs.index_job import Progress
 from qttrag.indexes.recipe import EncoderSettings, Fields, Recipe
@@ -86,8 +86,8 @@ def published(tmp_path: Path, tiny: Path) -> Published:
 async def test_an_imported_index_is_searched_like_any_other(published: Published, tiny: Path) -> None:
     manifest = published.import_index()
     assert (manifest.rows, manifest.langs, manifest.dim) == (ROWS, {"ko": ROWS}, 64)
-    assert search.verify("wiki") == []
-    index = search.open_index("wiki")
+    assert verify("wiki") == []
+    index = open_index("wiki")
     assert [index.passages[n].passage_id for n in (0, 39, 40, 59)] == ["0", "39", "40", "59"]
     assert index.passages[7].content == published.contents[7]
     assert np.allclose(np.concatenate(list(index.vectors)), published.tensor.float().numpy(), atol=2e-3)
@@ -98,7 +98,7 @@ async def test_an_imported_index_is_searched_like_any_other(published: Published
 
 def test_ids_can_have_the_prefix_of_runs_over_merged_data_sets(published: Published) -> None:
     published.import_index(id_prefix="wiki-100w-ko_")
-    assert search.open_index("wiki").passages[23].passage_id == "wiki-100w-ko_23"
+    assert open_index("wiki").passages[23].passage_id == "wiki-100w-ko_23"
 
 
 @pytest.mark.parametrize("kind", ["parquet", "jsonl", "jsonl.gz"])
@@ -111,19 +111,19 @@ def test_passages_may_be_in_files_of_other_kinds(tmp_path: Path, published: Publ
         text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode()
         path.write_bytes(gzip.compress(text) if kind.endswith("gz") else text)
     assert published.import_index(path).rows == ROWS
-    assert search.open_index("wiki").passages[59].passage_id == "59"
+    assert open_index("wiki").passages[59].passage_id == "59"
 
 
 def test_vectors_are_normalised_to_unit_length(published: Published) -> None:
     published.write_vectors(published.tensor.float() * 7)
     published.import_index()
-    assert np.allclose(np.linalg.norm(np.concatenate(list(search.open_index("wiki").vectors)), axis=1), 1, atol=2e-3)
+    assert np.allclose(np.linalg.norm(np.concatenate(list(open_index("wiki").vectors)), axis=1), 1, atol=2e-3)
 
 
 def test_spaces_between_chinese_characters_are_removed(tmp_path: Path, tiny: Path) -> None:
     chinese = Published(tmp_path, tiny, lang="zh")
     chinese.import_index()
-    text = search.open_index("wiki").passages[0].text
+    text = open_index("wiki").passages[0].text
     assert text == f"T0. {facts(ROWS, seed=6)[0].say('zh')}"
 
 
@@ -155,7 +155,7 @@ def test_an_interrupted_import_resumes(published: Published) -> None:
     progress: list[Progress] = []
     published.import_index(progress=progress.append)
     assert progress[0].passages == CHUNKS[0][1] + CHUNKS[1][1]
-    index = search.open_index("wiki")
+    index = open_index("wiki")
     assert [index.passages[n].passage_id for n in range(ROWS)] == [str(n) for n in range(ROWS)]
     assert np.allclose(np.concatenate(list(index.vectors)), published.tensor.float().numpy(), atol=2e-3)
 
@@ -251,4 +251,4 @@ def test_the_command_names_the_index_after_its_folder(published: Published) -> N
         app, ["index", "import-bergen", str(folder), *options, "--model", str(published.tiny / "encoder")]
     )
     assert result.exit_code == 0, result.output
-    assert search.open_index("wiki-100w-ko").manifest.rows == ROWS
+    assert open_index("wiki-100w-ko").manifest.rows == ROWS

@@ -15,7 +15,7 @@ import yaml
 
 from qttrag import resources
 from qttrag.errors import CollectionError, InputError
-from qttrag.indexes import collection as search
+from qttrag.indexes.collection import open_index, verify
 from qttrag.indexes.jobs.build import build
 from qttrag.indexes.jobs.index_job import Progress
 from qttrag.indexes.recipe import Recipe, load
@@ -102,8 +102,8 @@ def test_finished_shards_are_not_encoded_again(path: Path) -> None:
     recorded = interrupt(load(path), after=100)
     assert recorded == 90
     assert recorded < first_progress(load(path)).passages <= recorded + SHARD
-    assert search.verify("mixed") == []
-    assert search.open_index("mixed").manifest.shards == [SHARD] * 6 + [20]
+    assert verify("mixed") == []
+    assert open_index("mixed").manifest.shards == [SHARD] * 6 + [20]
 
 
 def test_ids_are_unique_across_an_interruption(path: Path) -> None:
@@ -114,7 +114,7 @@ def test_ids_are_unique_across_an_interruption(path: Path) -> None:
     with pytest.raises(InputError, match=r"jsonl:151: the id 'en-0' is repeated"):
         build(load(path))
     assert build(load(path), on_error="skip").skipped == {"repeated id": 1}
-    ids = [search.open_index("mixed").passages[row].passage_id for row in range(ROWS)]
+    ids = [open_index("mixed").passages[row].passage_id for row in range(ROWS)]
     assert len(set(ids)) == ROWS
 
 
@@ -162,7 +162,7 @@ def test_the_factory_string_may_change_after_encoding(path: Path) -> None:
     with pytest.raises(Exception, match="what is encoded is kept"):
         build(load(changed(path, faiss="IVF1000,Flat")))
     assert first_progress(load(changed(path, faiss="Flat"))).step == "add"
-    assert search.verify("mixed") == []
+    assert verify("mixed") == []
 
 
 def test_training_is_not_repeated(path: Path) -> None:
@@ -180,7 +180,7 @@ def test_a_damaged_shard_is_encoded_again(path: Path) -> None:
     file = workspace().index / "vectors-00002.npy"
     file.write_bytes(file.read_bytes()[:-2])
     assert first_progress(load(path)).passages <= 3 * SHARD
-    assert search.verify("mixed") == []
+    assert verify("mixed") == []
 
 
 def test_a_damaged_journal_is_reported_with_the_way_out(path: Path) -> None:
@@ -202,7 +202,7 @@ def test_a_journal_keeps_its_keys_on_the_disk(path: Path) -> None:
 def test_the_existing_index_is_served_until_the_new_one_is_complete(path: Path) -> None:
     build(load(changed(path, shard_rows=500)))
     interrupt(load(changed(path, shard_rows=SHARD)), after=100, overwrite=True)
-    assert search.verify("mixed") == []
+    assert verify("mixed") == []
     assert build(load(path), overwrite=True).shards[0] == SHARD
     assert names() == [".mixed.lock", "mixed"]
 
@@ -238,7 +238,7 @@ def test_an_index_renamed_by_a_killed_build_is_restored(path: Path) -> None:
     workspace().target.rename(workspace().target.with_name(".mixed.old"))
     with pytest.raises(CollectionError, match="'mixed' already exists"):
         build(load(path))
-    assert search.verify("mixed") == []
+    assert verify("mixed") == []
 
 
 def test_a_finished_index_that_could_not_be_published_is_not_encoded_again(tmp_path: Path, path: Path) -> None:

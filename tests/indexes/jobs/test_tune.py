@@ -11,10 +11,9 @@ import pytest
 
 from qttrag import resources
 from qttrag.errors import CollectionError, InputError
-from qttrag.indexes import collection as search
 from qttrag.indexes.ann import exact
 from qttrag.indexes.ann.first_stage import AS_BUILT, Candidates, Effort
-from qttrag.indexes.collection import Plan
+from qttrag.indexes.collection import Plan, find, open_index, verify
 from qttrag.indexes.jobs import tune
 from qttrag.indexes.jobs.build import build
 from qttrag.indexes.recipe import load
@@ -77,11 +76,11 @@ def test_the_chosen_plan_has_the_required_recall(faiss: str) -> None:
 
 def test_the_measured_recall_is_that_of_later_searches() -> None:
     collection = synthetic.index(VECTORS, "RR64,IVF64,RaBitQ")
-    folder, _ = search.find("synthetic")
+    folder, _ = find("synthetic")
     sample = tune.sample_passages(collection, 200)
     tuned, _ = tune.tune(collection, sample, target=0.9, k=10)
     tune.save(folder, collection.manifest, tuned)
-    again = search.open_index("synthetic")
+    again = open_index("synthetic")
     assert again.plan(10) == Plan(Effort(nprobe=tuned.nprobe), tuned.depth)
     best = exact.scan(again.vectors, sample.vectors, 10, left_out=sample.own_rows)
     results = again.search(sample.vectors, 11)
@@ -117,7 +116,7 @@ def test_an_untuned_index_is_searched_as_built() -> None:
 def test_an_index_changed_in_the_meantime_keeps_its_settings() -> None:
     collection = synthetic.index(VECTORS, "SQ8")
     tuned, _ = tune.tune(collection, tune.sample_passages(collection, 10), target=0.5, k=10)
-    folder, _ = search.find("synthetic")
+    folder, _ = find("synthetic")
     synthetic.index(VECTORS[:500], "SQ8")
     with pytest.raises(CollectionError, match="'synthetic' was changed while it was tuned; tune it again"):
         tune.save(folder, collection.manifest, tuned)
@@ -138,12 +137,12 @@ def test_questions_of_a_file_are_encoded_like_queries(tmp_path: Path, tiny: Path
     build(load(deployment.write_recipe(tmp_path, tiny)))
     path = tmp_path / "questions.txt"
     path.write_text("Missä silta on?\n\n다리는 언제 개통되었나요?\n")
-    sample = tune.sample_questions(search.find("mixed").manifest, path)
+    sample = tune.sample_questions(find("mixed").manifest, path)
     assert sample.vectors.shape == (2, 64)
     assert sample.own_rows is None
     path.write_text("\n")
     with pytest.raises(InputError, match=r"questions\.txt: no question in it"):
-        tune.sample_questions(search.find("mixed").manifest, path)
+        tune.sample_questions(find("mixed").manifest, path)
 
 
 def test_the_command_saves_the_chosen_plan() -> None:
@@ -156,9 +155,9 @@ def test_the_command_saves_the_chosen_plan() -> None:
     assert result.exit_code == 0, result.output
     assert "saved in its manifest, with a recall of " in result.output
     assert "left out of their results" in " ".join(result.output.split())
-    tuned = search.find("synthetic").manifest.tuned
+    tuned = find("synthetic").manifest.tuned
     assert tuned is not None
     assert (tuned.k, tuned.queries, tuned.rows, tuned.wanted) == (10, 50, 2000, 0.9)
-    assert search.verify("synthetic") == []
+    assert verify("synthetic") == []
     shown = json.loads(CliRunner().invoke(app, ["index", "info", "synthetic", "--json"]).output)
     assert shown["tuned"]["recall"] == tuned.recall

@@ -12,7 +12,7 @@ import yaml
 from numpy.typing import NDArray
 
 from qttrag.errors import StageError, StageUnavailable
-from qttrag.indexes import collection as search
+from qttrag.indexes.collection import open_index, verify
 from qttrag.indexes.jobs.build import build
 from qttrag.indexes.jobs.index_job import Progress
 from qttrag.indexes.recipe import Recipe, load
@@ -41,7 +41,7 @@ def recipe(path: Path, **encoder: Any) -> Recipe:
 
 def built(path: Path, **encoder: Any) -> tuple[Manifest, NDArray[np.float32]]:
     manifest = build(recipe(path, **encoder), overwrite=True)
-    return manifest, np.concatenate(list(search.open_index("mixed").vectors))
+    return manifest, np.concatenate(list(open_index("mixed").vectors))
 
 
 def served(*servers: EmbeddingServer, **more: Any) -> dict[str, Any]:
@@ -80,14 +80,14 @@ def test_a_batch_that_fails_on_one_server_is_sent_to_another(path: Path, tiny: P
     with EmbeddingServer(tiny / "encoder", falls=3) as server, EmbeddingServer(tiny / "encoder") as other:
         manifest, _ = built(path, servers=served(server, other))
     assert manifest.rows == ROWS + 1
-    assert search.verify("mixed") == []
+    assert verify("mixed") == []
 
 
 def test_a_build_without_a_working_server_stops_and_resumes_later(path: Path, tiny: Path) -> None:
     with EmbeddingServer(tiny / "encoder", falls=12) as server:
         settings = served(server, batch=4, in_flight=1, retries=1)
         with pytest.raises(
-            StageUnavailable, match=r"127\.0\.0\.1.*acme/encoder\) failed \(HTTP 503\).* done and kept; run the"
+            StageUnavailable, match=r"127\.0\.0\.1.*acme/encoder\) failed \(HTTP 503\).* finished and kept; run the"
         ):
             built(path, servers=settings)
     progress: list[Progress] = []
