@@ -99,12 +99,12 @@ def build(home: Path, rows: int, dim: int, faiss_string: str, questions: int, tu
 def tune(home: Path, collection: Collection, recall: float, k: int) -> tuple[Tuned, list[Trial]]:
     """Tune the index by questions whose exact best are known already."""
     from qttrag.indexes.ann.first_stage import Candidates
-    from qttrag.indexes.jobs import tune as tuning
+    from qttrag.indexes.jobs import tune
 
     known = np.load(home / "tuning.npz")
     best = [Candidates(np.zeros(len(scores), np.int64), scores) for scores in known["scores"]]
-    sample = tuning.Sample(known["asked"], None, "questions made as those of the benchmark are")
-    return tuning.tune(collection, sample, wanted=recall, k=k, best=best)
+    sample = tune.QuerySample(known["asked"], None, "questions made as those of the benchmark are")
+    return tune.tune(collection, sample, target=recall, k=k, best=best)
 
 
 def _candidates(stage: FirstStage, asked: Floats) -> NDArray[np.int64]:
@@ -126,8 +126,8 @@ def _write(folder: Path, clusters: Clusters, kept: NDArray[np.int64], factory: s
     shards = [min(_SHARD, clusters.rows - start) for start in range(0, clusters.rows, _SHARD)]
     for number, rows in enumerate(shards):
         first = number * _SHARD
-        _write_passages(folder / passages.file(number), first, rows)
-        with (folder / vectors.file(number)).open("wb") as stream:
+        _write_passages(folder / passages.passages_file(number), first, rows)
+        with (folder / vectors.vectors_file(number)).open("wb") as stream:
             header = {"descr": "<f2", "fortran_order": False, "shape": (rows, clusters.dim)}
             np.lib.format.write_array_header_1_0(stream, header)
             begins = stream.tell()

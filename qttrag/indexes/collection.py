@@ -16,9 +16,8 @@ from qttrag.indexes.ann.exact import ROUNDING
 from qttrag.indexes.ann.first_stage import AS_BUILT, Candidates, Effort, FirstStage
 from qttrag.indexes.ann.rescoring import best, rescored
 from qttrag.indexes.ann.training import FAISS_FILE
-from qttrag.indexes.storage import manifest as manifests
 from qttrag.indexes.storage import tombstones
-from qttrag.indexes.storage.manifest import Manifest, again
+from qttrag.indexes.storage.manifest import MANIFEST_FILE, Manifest, problems, read_manifest, rebuild_hint
 from qttrag.indexes.storage.passages import Passages
 from qttrag.indexes.storage.vectors import Vectors
 from qttrag.types import Hit, Lang
@@ -49,7 +48,7 @@ class Plan(NamedTuple):
 def built() -> list[str]:
     """Return the names of the built indexes."""
     folder = resources.built_folder()
-    return sorted(path.parent.name for path in folder.glob(f"[!.]*/{manifests.FILE}"))
+    return sorted(path.parent.name for path in folder.glob(f"[!.]*/{MANIFEST_FILE}"))
 
 
 def find(name: str) -> Located:
@@ -61,7 +60,7 @@ def find(name: str) -> Located:
     if not folder.is_dir():
         way_out = f"qttrag index build {name}" if "/" not in name else "check the path"
         raise CollectionError(unknown("index", name, built(), way_out=way_out))
-    return Located(folder, manifests.read(folder))
+    return Located(folder, read_manifest(folder))
 
 
 def verify(name: str) -> list[str]:
@@ -70,7 +69,7 @@ def verify(name: str) -> list[str]:
     Raises:
         CollectionError: there is no such index, or its manifest is damaged."""
     folder, manifest = find(name)
-    found = manifests.problems(folder, manifest, full=True)
+    found = problems(folder, manifest, full=True)
     if not found:
         try:
             _load(folder, manifest, threads=1)
@@ -87,8 +86,8 @@ def open_index(name: str, *, threads: int | None = None) -> Collection:
     Raises:
         CollectionError: there is no such index, or it is damaged."""
     folder, manifest = find(name)
-    if found := manifests.problems(folder, manifest, full=False):
-        raise CollectionError(f"index '{manifest.name}': {'; '.join(found)}; {again(folder)}")
+    if found := problems(folder, manifest, full=False):
+        raise CollectionError(f"index '{manifest.name}': {'; '.join(found)}; {rebuild_hint(folder)}")
     return _load(folder, manifest, threads=threads)
 
 
@@ -117,15 +116,17 @@ def _load(folder: Path, manifest: Manifest, *, threads: int | None) -> Collectio
 
     _let_open(_FILES_BESIDE + 2 * len(manifest.files))
     try:
-        passages = Passages(folder, tombstones.read(folder, manifest.files, manifest.rows))
+        passages = Passages(folder, tombstones.read_removed(folder, manifest.files, manifest.rows))
         vectors = Vectors(folder)
         index = faiss.read_index(str(folder / FAISS_FILE), faiss.IO_FLAG_MMAP_IFC)
     except Exception as error:  # of damaged files readers raise whatever their parsers do
         words = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise CollectionError(f"index '{manifest.name}' in {folder} is damaged ({words}); {again(folder)}") from error
+        raise CollectionError(
+            f"index '{manifest.name}' in {folder} is damaged ({words}); {rebuild_hint(folder)}"
+        ) from error
     counts = {len(passages), len(vectors), index.ntotal, manifest.rows}
     if len(counts) != 1 or not index.d == vectors.dim == manifest.dim:
-        raise CollectionError(f"index '{manifest.name}' in {folder}: its files disagree; {again(folder)}")
+        raise CollectionError(f"index '{manifest.name}' in {folder}: its files disagree; {rebuild_hint(folder)}")
     return Collection(manifest, passages, vectors, FirstStage(index, threads=threads))
 
 

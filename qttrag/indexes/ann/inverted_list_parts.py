@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qttrag.indexes.ann import first_stage
-from qttrag.indexes.storage import atomic_files as durable
+from qttrag.indexes.storage import atomic_files
 
 if TYPE_CHECKING:
     import numpy as np
@@ -27,8 +27,8 @@ class Parts:
     Parts that are there already count as added, from the first on, as long as each is whole and ends at one of `ends`;
     the others are removed. `files`: their path but for the number."""
 
-    def __init__(self, index: Any, files: Path, ends: Container[int]) -> None:
-        self._index, self._files = index, files
+    def __init__(self, index: Any, files: Path, ends: Container[int], *, part_rows: int = ROWS) -> None:
+        self._index, self._files, self._part_rows = index, files, part_rows
         inverted: Any = first_stage.inverted(index)
         self._inverted = inverted
         self._lengths = _lengths(inverted)
@@ -44,14 +44,16 @@ class Parts:
     @property
     def full(self) -> bool:
         """Say whether enough was added since for a part."""
-        return bool(self._index.ntotal - self.rows >= ROWS)
+        return bool(self._index.ntotal - self.rows >= self._part_rows)
 
     def put_aside(self) -> None:
         """Write what was added since into a part of its own.
 
         Raises:
             OSError: there is no room for it."""
-        durable.write_faiss(_faiss().write_InvertedLists, self._inverted.invlists, _path(self._files, self._number))
+        atomic_files.write_faiss(
+            _faiss().write_InvertedLists, self._inverted.invlists, _path(self._files, self._number)
+        )
         self._count()
         _own(self._inverted, _emptied(self._inverted))
 

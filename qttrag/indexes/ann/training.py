@@ -13,9 +13,10 @@ from qttrag.indexes.ann import coarse_clustering as lists
 from qttrag.indexes.ann import first_stage
 from qttrag.indexes.ann import inverted_list_parts as parts
 from qttrag.indexes.recipe import Recipe
-from qttrag.indexes.storage import atomic_files as durable
-from qttrag.indexes.storage.journal import Journal, Workshop
+from qttrag.indexes.storage import atomic_files
+from qttrag.indexes.storage.journal import Journal
 from qttrag.indexes.storage.vectors import Vectors
+from qttrag.indexes.storage.workspace import BuildWorkspace
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -56,7 +57,14 @@ def check(recipe: Recipe, dim: int) -> None:
         _made(recipe, recipe.faiss, dim, f"{dim} dimensions")
 
 
-def write(recipe: Recipe, journal: Journal, workshop: Workshop, progress: Callable[[str, int], None]) -> str:
+def write(
+    recipe: Recipe,
+    journal: Journal,
+    workspace: BuildWorkspace,
+    progress: Callable[[str, int], None],
+    *,
+    part_rows: int = parts.ROWS,
+) -> str:
     """Write the FAISS index of all shards and return its factory string. Broken off, it goes on from its last save.
 
     `progress` is told the step, train or add, and the vectors done. In memory are the index, a part of it, one shard
@@ -65,21 +73,21 @@ def write(recipe: Recipe, journal: Journal, workshop: Workshop, progress: Callab
     Raises:
         ConfigError: FAISS cannot make such an index of these vectors, or not search it by language. OSError: there is
         no room for it."""
-    vectors = Vectors(workshop.index)
+    vectors = Vectors(workspace.index)
     factory = resolve(recipe.faiss, len(vectors), vectors.dim)
     if journal.faiss != factory:
-        workshop.forget_faiss()
+        workspace.discard_faiss()
         journal.faiss = factory
-        workshop.record(journal)
-    index = _saved(workshop.faiss, [0, *_ends(journal)])
+        workspace.save_journal(journal)
+    index = _saved(workspace.faiss_checkpoint, [0, *_ends(journal)])
     try:
-        index = index or _trained(recipe, factory, vectors, workshop, progress)
+        index = index or _trained(recipe, factory, vectors, workspace, progress)
         if len({lang for shard in journal.shards for lang in shard.langs}) > 1:
             _check_filter(recipe, factory, index, vectors.take(_first_rows(1)))
-        _add(index, vectors, journal, workshop, progress)
+        _add(index, vectors, journal, workspace, progress, part_rows)
     except RuntimeError as error:
         raise _refused(recipe, factory, f"{len(vectors)} vectors", error) from error
-    _save(index, workshop.index / FAISS_FILE)
+    _save(index, workspace.index / FAISS_FILE)
     return factory
 
 
@@ -129,13 +137,13 @@ def _ends(journal: Journal) -> list[int]:
 
 
 def _trained(
-    recipe: Recipe, factory: str, vectors: Vectors, workshop: Workshop, progress: Callable[[str, int], None]
+    recipe: Recipe, factory: str, vectors: Vectors, workspace: BuildWorkspace, progress: Callable[[str, int], None]
 ) -> Any:
-    workshop.forget_faiss()
+    workspace.discard_faiss()
     index = _made(recipe, factory, vectors.dim, f"{len(vectors)} vectors")
     if not index.is_trained:
         train(index, lambda n: _sample(vectors, n), len(vectors), lambda n: progress("train", n))
-        _save(index, workshop.faiss)
+        _save(index, workspace.faiss_checkpoint)
     return index
 
 
@@ -173,9 +181,18 @@ def _sample(vectors: Vectors, n: int) -> Iterator[NDArray[np.float32]]:
 
 
 def _add(
-    index: Any, vectors: Vectors, journal: Journal, workshop: Workshop, progress: Callable[[str, int], None]
+    index: Any,
+    vectors: Vectors,
+    journal: Journal,
+    workspace: BuildWorkspace,
+    progress: Callable[[str, int], None],
+    part_rows: int,
 ) -> None:
-    aside = parts.Parts(index, workshop.parts, _ends(journal)) if first_stage.has_plain_lists(index) else None
+    aside = (
+        parts.Parts(index, workspace.list_parts, _ends(journal), part_rows=part_rows)
+        if first_stage.has_plain_lists(index)
+        else None
+    )
     saved = time.monotonic()
     for number, end in enumerate(_ends(journal)):
         if end <= index.ntotal:
@@ -187,7 +204,7 @@ def _add(
             if aside is not None:
                 aside.put_aside()
             else:
-                _save(index, workshop.faiss)
+                _save(index, workspace.faiss_checkpoint)
             saved = time.monotonic()
     if aside is not None:
         aside.join()
@@ -239,7 +256,7 @@ def _saved(path: Path, ends: list[int]) -> Any | None:
 def _save(index: Any, path: Path) -> None:
     import faiss
 
-    durable.write_faiss(faiss.write_index, index, path)
+    atomic_files.write_faiss(faiss.write_index, index, path)
 
 
 def _words(error: Exception) -> str:

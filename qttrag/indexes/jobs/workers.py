@@ -1,4 +1,4 @@
-"""What encodes the passages of a build: a model on each device, or servers. Batches go to whichever is free."""
+"""The encoders of a build: a model on each device, or servers. Each batch goes to whichever is free."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol, Self
 from qttrag.errors import ConfigError, not_installed
 from qttrag.indexes.recipe import EncoderSettings
 from qttrag.models import devices
+from qttrag.types import EncoderInfo
 
 if TYPE_CHECKING:
     import numpy as np
@@ -19,49 +20,40 @@ if TYPE_CHECKING:
     from qttrag.encoders.sentence_transformers import Encoder, Prepared, Tokens
 
 
-class Maker(Protocol):
-    """What vectors are made by: `revision` tells its weights from others; `dim` dimensions; it reads `max_tokens`."""
+class BatchEncoder(Protocol):
+    """Encodes batches of texts that were tokenised and prepared beforehand, in another thread."""
 
     @property
-    def revision(self) -> str: ...
-    @property
-    def dim(self) -> int: ...
-    @property
-    def max_tokens(self) -> int: ...
-
-
-class Worker(Maker, Protocol):
-    """Encodes one batch at a time, or as many as it is given turns for."""
-
+    def info(self) -> EncoderInfo: ...
     def tokenise(self, texts: Sequence[str]) -> list[Tokens]: ...
     def prepare(self, tokens: Sequence[Tokens]) -> Prepared: ...
     def encode_prepared(self, prepared: Prepared) -> NDArray[np.float32]: ...
 
 
-class Workers:
-    """Encoders of one model. `turns`: one for each batch that is encoded at the same time. Use with `with`.
+class EncoderPool:
+    """Encoders of one model; each entry of `encoders` takes one batch at a time. Use with `with`.
 
-    `max_batch`: texts that a batch may have at most, or None."""
+    `max_batch`: the most texts per batch, or None."""
 
-    def __init__(self, turns: Sequence[Worker], *, max_batch: int | None = None) -> None:
-        self.revision, self.dim, self.max_tokens = turns[0].revision, turns[0].dim, turns[0].max_tokens
-        self.tokenise, self.prepare = turns[0].tokenise, turns[0].prepare
+    def __init__(self, encoders: Sequence[BatchEncoder], *, max_batch: int | None = None) -> None:
+        self.info = encoders[0].info
+        self.tokenise, self.prepare = encoders[0].tokenise, encoders[0].prepare
         self.max_batch = max_batch
-        self._free: queue.SimpleQueue[Worker] = queue.SimpleQueue()
-        for turn in turns:
-            self._free.put(turn)
-        self._executor = ThreadPoolExecutor(len(turns), thread_name_prefix="qttrag-encode")
+        self._free: queue.SimpleQueue[BatchEncoder] = queue.SimpleQueue()
+        for encoder in encoders:
+            self._free.put(encoder)
+        self._executor = ThreadPoolExecutor(len(encoders), thread_name_prefix="qttrag-encode")
 
     def submit(self, prepared: Prepared) -> Future[NDArray[np.float32]]:
-        """Return at once; the result is the vectors of the batch, or what went wrong."""
+        """Start encoding a batch; the future holds its vectors or the error."""
         return self._executor.submit(self._encode, prepared)
 
     def _encode(self, prepared: Prepared) -> NDArray[np.float32]:
-        worker = self._free.get()
+        encoder = self._free.get()
         try:
-            return worker.encode_prepared(prepared)
+            return encoder.encode_prepared(prepared)
         finally:
-            self._free.put(worker)
+            self._free.put(encoder)
 
     def __enter__(self) -> Self:
         return self
@@ -72,33 +64,33 @@ class Workers:
         self._executor.shutdown(wait=True, cancel_futures=True)
 
 
-def load(settings: EncoderSettings, *, of: str) -> Workers:
-    """Return the encoders that a recipe asks for. `of`: what they are of, for messages.
+def load_passage_encoders(settings: EncoderSettings, *, owner: str) -> EncoderPool:
+    """Return the encoders that a recipe's settings describe. `owner`: what needs them, for messages.
 
     Raises:
-        ConfigError: a model cannot be loaded, or a library is not installed. StageError: a server does not answer."""
+        ConfigError: a model cannot be loaded, or a library is not installed. StageError: a server is unavailable."""
     try:
-        return _served(settings) if settings.servers.urls else _here(settings)
+        return _served(settings) if settings.servers.urls else _in_process(settings)
     except ModuleNotFoundError as error:
-        raise ConfigError(not_installed(of, error)) from error
+        raise ConfigError(not_installed(owner, error)) from error
 
 
-def of_questions(settings: EncoderSettings, *, of: str) -> Encoder:
-    """Return the encoder that questions to a recipe's index are encoded by: in process, on one device.
+def load_question_encoder(settings: EncoderSettings, *, owner: str) -> Encoder:
+    """Return the encoder for questions to a recipe's index: in process, on one device.
 
     Raises:
-        ConfigError: it cannot be loaded, or a library is not installed."""
+        ConfigError: the model cannot be loaded, or a library is not installed."""
     try:
-        return _on(settings.device if isinstance(settings.device, str) else settings.device[0], settings)
+        return _load(settings, settings.device if isinstance(settings.device, str) else settings.device[0])
     except ModuleNotFoundError as error:
-        raise ConfigError(not_installed(of, error)) from error
+        raise ConfigError(not_installed(owner, error)) from error
 
 
-def _here(settings: EncoderSettings) -> Workers:
-    return Workers([_on(device, settings) for device in devices.every(settings.device)])
+def _in_process(settings: EncoderSettings) -> EncoderPool:
+    return EncoderPool([_load(settings, device) for device in devices.every(settings.device)])
 
 
-def _on(device: str, settings: EncoderSettings) -> Encoder:
+def _load(settings: EncoderSettings, device: str) -> Encoder:
     from qttrag.encoders.sentence_transformers import Encoder
 
     return Encoder(
@@ -110,7 +102,7 @@ def _on(device: str, settings: EncoderSettings) -> Encoder:
     )
 
 
-def _served(settings: EncoderSettings) -> Workers:
+def _served(settings: EncoderSettings) -> EncoderPool:
     from qttrag.encoders.openai import OpenAIEncoder
 
     servers = settings.servers
@@ -125,4 +117,4 @@ def _served(settings: EncoderSettings) -> Workers:
         retries=servers.retries,
         in_flight=servers.in_flight,
     )
-    return Workers([encoder] * (servers.in_flight * len(servers.urls)), max_batch=servers.batch)
+    return EncoderPool([encoder] * (servers.in_flight * len(servers.urls)), max_batch=servers.batch)

@@ -15,10 +15,10 @@ from qttrag import resources
 from qttrag.indexes import collection as search
 from qttrag.indexes.ann import first_stage
 from qttrag.indexes.ann import inverted_list_parts as parts
-from qttrag.indexes.jobs import build as building
-from qttrag.indexes.jobs.build import Progress
+from qttrag.indexes.jobs.build import build
+from qttrag.indexes.jobs.index_job import Progress
 from qttrag.indexes.recipe import Recipe, load
-from qttrag.indexes.storage.journal import Workshop
+from qttrag.indexes.storage.workspace import BuildWorkspace
 from tests import deployment
 from tests.indexes import synthetic
 
@@ -137,15 +137,12 @@ def test_a_part_whose_last_bytes_do_not_fit_is_not_taken_for_whole(tmp_path: Pat
 @pytest.fixture
 def recipe(tmp_path: Path, tiny: Path, monkeypatch: pytest.MonkeyPatch) -> Recipe:
     monkeypatch.setenv("QTTRAG_HOME", str(tmp_path))
-    monkeypatch.setattr(parts, "ROWS", 60)
     path = deployment.write_recipe(tmp_path, tiny, n=200)
     path.write_text(yaml.safe_dump({**yaml.safe_load(path.read_text()), "shard_rows": 30, "faiss": "IVF4,Flat"}))
     return load(path)
 
 
-def test_a_build_broken_off_while_it_adds_goes_on_after_its_last_part(
-    recipe: Recipe, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_build_broken_off_while_it_adds_goes_on_after_its_last_part(recipe: Recipe) -> None:
     told: list[Progress] = []
 
     def stop(progress: Progress) -> None:
@@ -153,15 +150,14 @@ def test_a_build_broken_off_while_it_adds_goes_on_after_its_last_part(
             raise Stop
 
     with pytest.raises(Stop):
-        building.build(recipe, progress=stop)
-    aside = Workshop(resources.built_folder() / "mixed").parts
+        build(recipe, progress=stop, list_part_rows=60)
+    aside = BuildWorkspace(resources.built_folder() / "mixed").list_parts
     assert len(parts.found(aside)) == 2
-    building.build(recipe, progress=told.append)
+    build(recipe, progress=told.append, list_part_rows=60)
     assert [progress.passages for progress in told if progress.step == "add"] == [150, 180, 200]
     assert search.verify("mixed") == []
     made = search.find("mixed").folder / "faiss.index"
     in_parts = made.read_bytes()
-    monkeypatch.setattr(parts, "ROWS", 10_000)
-    building.build(recipe, overwrite=True)
+    build(recipe, overwrite=True, list_part_rows=10_000)
     assert made.read_bytes() == in_parts
     assert sorted(path.name for path in resources.built_folder().iterdir()) == [".mixed.lock", "mixed"]
