@@ -18,7 +18,7 @@ import typer
 from numpy.typing import NDArray
 
 from qttrag.cli.output import console, table
-from qttrag.encoders.sentence_transformers import Encoder, Prepared
+from qttrag.encoders.sentence_transformers import SentenceTransformersEncoder
 from qttrag.indexes.jobs import encoding
 from qttrag.indexes.jobs.workers import Workers
 from qttrag.indexes.recipe import Recipe
@@ -26,6 +26,7 @@ from qttrag.indexes.sources import listing
 from qttrag.indexes.sources.records import Reader
 from qttrag.indexes.storage.journal import Workshop
 from qttrag.models.loading import quiet
+from qttrag.types import Prepared
 from tests import tiny_models
 from tests.texts import LANGS, sentences
 
@@ -51,7 +52,7 @@ class Run(NamedTuple):
 class Timed:
     """An encoder that notes how long it is at work."""
 
-    def __init__(self, encoder: Encoder) -> None:
+    def __init__(self, encoder: SentenceTransformersEncoder) -> None:
         self.revision, self.dim, self.max_tokens = encoder.revision, encoder.dim, encoder.max_tokens
         self.tokenise, self.prepare = encoder.tokenise, encoder.prepare
         self.seconds = 0.0
@@ -103,7 +104,7 @@ def open_arms(folder: Path, passages: int, size: str, batch_tokens: int) -> Open
         }
     )
     files = listing.files(recipe)
-    encoder = Encoder(str(folder / "encoder"), revision=None, device="cpu", max_tokens=256)
+    encoder = SentenceTransformersEncoder(str(folder / "encoder"), revision=None, device="cpu", max_tokens=256)
     with Workers([encoder]) as alone:
         windows = list(encoding.windows(recipe, alone, Reader(recipe, files, on_error="stop")))
     sorted_batches = [batch.prepared for window in windows for batch in window.batches]

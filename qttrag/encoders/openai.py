@@ -8,10 +8,10 @@ import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from qttrag.encoders.sentence_transformers import Prepared, Tokens, tokenised
+from qttrag.encoders.sentence_transformers import tokenised
 from qttrag.errors import ConfigError, StageError, StageUnavailable, not_installed
 from qttrag.models.loading import locate
-from qttrag.types import EncoderInfo
+from qttrag.types import EncoderInfo, Prepared, Tokens
 
 if TYPE_CHECKING:
     import numpy as np

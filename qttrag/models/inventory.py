@@ -76,9 +76,16 @@ def named(file: Path, deployment: Deployment) -> list[NamedModel]:
 
 
 def collections(deployment: Deployment) -> list[str]:
-    """Return the names of the collections that a deployment searches, each once."""
-    stages = building.placed(deployment)
-    return list(dict.fromkeys(name for stage in stages for name in stage.spec.get("collections", [])))
+    """Return the names of the built indexes that a deployment searches, each once; other stores are not among them."""
+    return list(dict.fromkeys(name for stage in building.placed(deployment) for name in _built_indexes(stage)))
+
+
+def _built_indexes(stage: Placed) -> Iterator[str]:
+    for collection in stage.spec.get("collections", []):
+        if isinstance(collection, str):
+            yield collection
+        elif isinstance(collection, dict) and collection.get("kind") == "faiss_folder" and "name" in collection:
+            yield str(collection["name"])
 
 
 def bytes_on_disk(path: Path) -> int:
@@ -132,8 +139,11 @@ def _of_stage(file: Path, stage: Placed) -> Iterator[NamedModel]:
     if "model" in spec:
         revision = spec.get("revision")
         urls = spec.get("base_url", kind)
-        served = None if "revision" in stage.takes else ", ".join([urls] if isinstance(urls, str) else map(str, urls))
+        is_served = "base_url" in stage.takes or "revision" not in stage.takes
+        served = ", ".join([urls] if isinstance(urls, str) else map(str, urls)) if is_served else None
         yield NamedModel(place, kind, str(spec["model"]), revision, file, stage.keys, served=served)
+        if is_served and "revision" in stage.takes:  # texts are cut here by the tokenizer of that revision
+            yield NamedModel(place, "tokenizer", str(spec["model"]), revision, file, stage.keys, weights=False)
     if tokenizer := spec.get("tokenizer"):
         yield NamedModel(place, "tokenizer", str(tokenizer), None, file, stage.keys, pins=False, weights=False)
 

@@ -108,7 +108,7 @@ def _wanted(deployment: Deployment, settings: VllmSettings) -> list[Planned]:
     found: dict[str, Planned] = {}
     for stage in building.placed(deployment):
         spec = stage.spec
-        if spec.get("kind") != "openai":
+        if stage.stage != "generator" or spec.get("kind") != "openai":
             continue
         urls = spec.get("base_url", [])
         for url in [urls] if isinstance(urls, str) else urls:

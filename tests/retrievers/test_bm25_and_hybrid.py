@@ -94,10 +94,12 @@ async def test_fusion_sums_reciprocal_ranks_and_breaks_ties_by_id() -> None:
 
 
 async def test_a_dense_and_a_lexical_retriever_are_fused(tmp_path: Path, tiny: Path) -> None:
+    from qttrag.encoders.sentence_transformers import SentenceTransformersKind
     from qttrag.retrievers.dense import DenseRetriever
 
     deployment.build(tmp_path, tiny)
-    dense = DenseRetriever(str(tiny / "encoder"), collections=["mixed"], device="cpu")
+    encoder = SentenceTransformersKind(str(tiny / "encoder"), device="cpu")
+    dense = DenseRetriever(encoder=encoder, collections=["mixed"])
     lexical = BM25Retriever(collections=["mixed"])
     query = Query("kirjasto Turku", Lang("fi"))
     fused = await HybridRetriever(first=dense, second=lexical).retrieve(query, 10)

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from qttrag.encoders.sentence_transformers import Encoder
+from qttrag.encoders.sentence_transformers import SentenceTransformersEncoder, SentenceTransformersKind
 from qttrag.errors import CollectionError, ConfigError, InputError
-from qttrag.indexes import collection as search
 from qttrag.indexes.jobs import build as building
 from qttrag.indexes.recipe import load
 from qttrag.retrievers.dense import DenseRetriever
+from qttrag.stores.faiss_folder import FaissFolder
 from qttrag.types import Hit, Lang, Query
 from tests import deployment, tiny_models
 from tests.texts import LANGS, paragraph, sentences
@@ -29,7 +29,11 @@ def build(folder: Path, tiny: Path, name: str, n: int = 40, encoder: Path | None
 
 
 def retriever(tiny: Path, *collections: str, languages: list[str] | None = None) -> DenseRetriever:
-    return DenseRetriever(str(tiny / "encoder"), collections=list(collections), languages=languages, device="cpu")
+    return DenseRetriever(encoder=encoder(tiny), collections=collections, languages=languages)
+
+
+def encoder(tiny: Path) -> SentenceTransformersKind:
+    return SentenceTransformersKind(str(tiny / "encoder"), device="cpu")
 
 
 def _ids(hits: list[Hit]) -> list[str]:
@@ -112,32 +116,37 @@ def test_an_unknown_language_in_the_pool_is_refused(tiny: Path) -> None:
 
 async def test_lengths_counted_while_the_encoder_works_do_not_disturb_it(tiny: Path) -> None:
     """A long text is counted uncut in one thread while it is cut to `max_tokens` in another."""
-    encoder = Encoder(str(tiny / "encoder"), revision=None, device="cpu", max_tokens=64)
+    loaded = SentenceTransformersEncoder(str(tiny / "encoder"), revision=None, device="cpu", max_tokens=64)
     texts = [paragraph("en", 20, seed=n) for n in range(8)]
-    alone = encoder.encode(texts)
+    alone = loaded.encode(texts)
     loop = asyncio.get_running_loop()
-    working = loop.run_in_executor(None, lambda: [encoder.encode(texts) for _ in range(60)])
+    working = loop.run_in_executor(None, lambda: [loaded.encode(texts) for _ in range(60)])
     while not working.done():
-        assert min(encoder.lengths(texts)) > 64
+        assert min(loaded.lengths(texts)) > 64
         await asyncio.sleep(0)
     for vectors in await working:
         assert abs(vectors - alone).max() < 1e-4
 
 
-async def test_started_it_has_its_indexes_read_ahead_and_does_not_wait_for_that(
-    tmp_path: Path, tiny: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+class SlowToRead(FaissFolder):
+    """A store whose index is read ahead when `go_on` is set, and has been removed by then."""
+
+    def __init__(self, name: str, go_on: threading.Event, read: queue.Queue[str]) -> None:
+        super().__init__(name)
+        self._go_on, self._read = go_on, read
+
+    def read_ahead(self) -> int:
+        self._go_on.wait()
+        self._read.put(self.name)
+        raise CollectionError(f"index '{self.name}' is gone")
+
+
+async def test_start_reads_indexes_ahead_and_does_not_wait_for_that(tmp_path: Path, tiny: Path) -> None:
     build(tmp_path, tiny, "one", 40)
     build(tmp_path / "b", tiny, "two", 12)
     go_on, read = threading.Event(), queue.Queue[str]()
-
-    def slow(name: str) -> int:
-        go_on.wait()
-        read.put(name)
-        raise CollectionError(f"index '{name}' is gone")
-
-    monkeypatch.setattr(search, "read_ahead", slow)
-    both = retriever(tiny, "one", "two")
+    stores = [SlowToRead(name, go_on, read) for name in ("one", "two")]
+    both = DenseRetriever(encoder=encoder(tiny), collections=stores)
     await both.start()
     assert await both.retrieve(Query("서울의 다리", KO), 10)
     go_on.set()

@@ -134,17 +134,17 @@ def search_command(
 
 
 async def _search(name: str, text: str, k: int, lang: str | None, encoder: dict[str, Any]) -> list[Hit]:
+    from qttrag.encoders.sentence_transformers import SentenceTransformersKind
     from qttrag.retrievers.dense import DenseRetriever
     from qttrag.types import Lang, Query
 
-    retriever = DenseRetriever(
+    settings = SentenceTransformersKind(
         encoder["model"],
-        collections=[name],
-        languages=None if lang is None else [lang],
         revision=encoder["revision"],
         device=encoder["device"] if isinstance(encoder["device"], str) else "auto",
         max_tokens=encoder["max_tokens"],
     )
+    retriever = DenseRetriever(encoder=settings, collections=[name], languages=None if lang is None else [lang])
     return await retriever.retrieve(Query(text, Lang("und")), k)
 
 

@@ -177,19 +177,19 @@ def measure_shifts(
     """
     import yaml
 
-    from qttrag.indexes import collection as search
     from qttrag.indexes.jobs import workers
     from qttrag.indexes.recipe import Recipe
-    from qttrag.retrievers import language_bias as shifts
+    from qttrag.retrievers import language_bias
+    from qttrag.stores.faiss_folder import FaissFolder
 
-    asked = shifts.read(questions)
-    collections = [search.open_index(name) for name in names]
-    manifests = [collection.manifest for collection in collections]
+    asked = language_bias.read_parallel_questions(questions)
+    stores = [FaissFolder(name) for name in names]
+    manifests = [store.collection.manifest for store in stores]
     if len({(m.encoder_revision, m.recipe["encoder"]["query_prefix"]) for m in manifests}) > 1:
         raise CollectionError(f"indexes {names} are of different encoders; measure each encoder's apart")
     settings = Recipe(**manifests[0].recipe).encoder
     encoder = workers.of_questions(settings, of=f"the encoder of index '{names[0]}'")
-    found = shifts.measure(collections, encoder, asked, prefix=settings.query_prefix)
+    found = language_bias.measure(stores, encoder, asked, prefix=settings.query_prefix)
     if as_json:
         output.say_json([shift._asdict() for shift in found])
         return

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from qttrag.encoders.sentence_transformers import Prepared, Tokens
+    from qttrag.types import Prepared, Tokens
 
 _WINDOW = 4096  # passages sorted by length together, so that a batch pads little
 _AHEAD = 4  # windows read ahead, some 20 MB each, and written behind

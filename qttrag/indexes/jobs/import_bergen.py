@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from qttrag.encoders.sentence_transformers import Encoder
+    from qttrag.encoders.sentence_transformers import SentenceTransformersEncoder
 
 _CHUNK = re.compile(r"embedding_chunk_(\d+)\.pt")
 _SPACED = {"zh", "ja", "th"}  # languages of which BERGEN keeps passages with a space between all characters
@@ -107,7 +107,7 @@ def _pieces(
     recipe: Recipe,
     chunks: Sequence[Chunk],
     files: Sequence[SourceFile],
-    encoder: Encoder,
+    encoder: SentenceTransformersEncoder,
     id_prefix: str,
     journal: Journal,
     seen: Seen,
@@ -211,7 +211,11 @@ def _load(path: Path) -> Any:
 
 
 def _check(
-    recipe: Recipe, encoder: Encoder, contents: Sequence[str], vectors: NDArray[np.float32], before: int
+    recipe: Recipe,
+    encoder: SentenceTransformersEncoder,
+    contents: Sequence[str],
+    vectors: NDArray[np.float32],
+    before: int,
 ) -> None:
     """Refuse passages that do not have the vectors beside them."""
     import numpy as np

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from qttrag.encoders.sentence_transformers import Encoder, Prepared, Tokens
+    from qttrag.encoders.sentence_transformers import SentenceTransformersEncoder
+    from qttrag.types import Prepared, Tokens
 
 
 class Maker(Protocol):
@@ -83,7 +84,7 @@ def load(settings: EncoderSettings, *, of: str) -> Workers:
         raise ConfigError(not_installed(of, error)) from error
 
 
-def of_questions(settings: EncoderSettings, *, of: str) -> Encoder:
+def of_questions(settings: EncoderSettings, *, of: str) -> SentenceTransformersEncoder:
     """Return the encoder that questions to a recipe's index are encoded by: in process, on one device.
 
     Raises:
@@ -98,10 +99,10 @@ def _here(settings: EncoderSettings) -> Workers:
     return Workers([_on(device, settings) for device in devices.every(settings.device)])
 
 
-def _on(device: str, settings: EncoderSettings) -> Encoder:
-    from qttrag.encoders.sentence_transformers import Encoder
+def _on(device: str, settings: EncoderSettings) -> SentenceTransformersEncoder:
+    from qttrag.encoders.sentence_transformers import SentenceTransformersEncoder
 
-    return Encoder(
+    return SentenceTransformersEncoder(
         settings.model,
         revision=settings.revision,
         device=device,

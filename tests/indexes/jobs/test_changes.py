@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from qttrag import resources
-from qttrag.encoders.sentence_transformers import Encoder
+from qttrag.encoders.sentence_transformers import SentenceTransformersEncoder
 from qttrag.errors import CollectionError, ConfigError, InputError
 from qttrag.indexes import collection as search
 from qttrag.indexes.jobs import append as appending
@@ -65,7 +65,9 @@ def append(file: Path, **options: Any) -> Manifest:
 
 
 def answers(tiny: Path, langs: Any = "all", name: str = "mixed", k: int = 20) -> list[list[tuple[str, float]]]:
-    queries = Encoder(str(tiny / "encoder"), revision=None, device="cpu", max_tokens=256).encode(QUERIES)
+    queries = SentenceTransformersEncoder(str(tiny / "encoder"), revision=None, device="cpu", max_tokens=256).encode(
+        QUERIES
+    )
     found = search.open_index(name).search(queries, k, langs)
     return [[(hit.passage.passage_id, round(hit.score, 4)) for hit in hits] for hits in found]
 

@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from qttrag import resources
-from qttrag.encoders.sentence_transformers import Encoder
+from qttrag.encoders.sentence_transformers import SentenceTransformersEncoder, SentenceTransformersKind
 from qttrag.errors import CollectionError, ConfigError, InputError
 from qttrag.indexes import collection as search
 from qttrag.indexes.jobs import import_bergen as bergen
@@ -37,7 +37,7 @@ class Published:
         self.contents = [f"T{n}. {fact.say(lang)}" for n, fact in enumerate(facts(ROWS, seed=6))]
         if lang == "zh":
             self.contents = [f"T{n}. " + " ".join(c.partition(". ")[2]) for n, c in enumerate(self.contents)]
-        encoder = Encoder(str(tiny / "encoder"), revision=None, device="cpu", max_tokens=256)
+        encoder = SentenceTransformersEncoder(str(tiny / "encoder"), revision=None, device="cpu", max_tokens=256)
         self.made = torch.from_numpy(encoder.encode(self.contents)).to(dtype)
         self.vectors.mkdir(parents=True)
         self.write_vectors(self.made)
@@ -91,7 +91,9 @@ async def test_an_index_that_was_published_is_searched_like_any_other(published:
     assert [found.passages[n].passage_id for n in (0, 39, 40, 59)] == ["0", "39", "40", "59"]
     assert found.passages[7].content == published.contents[7]
     assert np.allclose(np.concatenate(list(found.vectors)), published.made.float().numpy(), atol=2e-3)
-    retriever = DenseRetriever(str(tiny / "encoder"), collections=["wiki"], device="cpu")
+    retriever = DenseRetriever(
+        encoder=SentenceTransformersKind(str(tiny / "encoder"), device="cpu"), collections=["wiki"]
+    )
     hits = await retriever.retrieve(Query(published.contents[12], Lang("ko")), 1)
     assert hits[0].passage.text == published.contents[12]
 
