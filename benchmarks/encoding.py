@@ -19,12 +19,13 @@ from numpy.typing import NDArray
 
 from qttrag.cli.output import console, table
 from qttrag.encoders.sentence_transformers import SentenceTransformersEncoder
-from qttrag.indexes.jobs import encoding
-from qttrag.indexes.jobs.workers import Workers
+from qttrag.indexes.jobs.encoding import encode_source, windows
+from qttrag.indexes.jobs.index_job import IndexJob
+from qttrag.indexes.jobs.workers import EncoderPool
 from qttrag.indexes.recipe import Recipe
 from qttrag.indexes.sources import listing
-from qttrag.indexes.sources.records import Reader
-from qttrag.indexes.storage.journal import Workshop
+from qttrag.indexes.sources.records import SourceReader
+from qttrag.indexes.storage.workspace import BuildWorkspace
 from qttrag.models.loading import quiet
 from qttrag.types import Prepared
 from tests import tiny_models
@@ -53,7 +54,7 @@ class Timed:
     """An encoder that notes how long it is at work."""
 
     def __init__(self, encoder: SentenceTransformersEncoder) -> None:
-        self.revision, self.dim, self.max_tokens = encoder.revision, encoder.dim, encoder.max_tokens
+        self.info = encoder.info
         self.tokenise, self.prepare = encoder.tokenise, encoder.prepare
         self.seconds = 0.0
         self._encoder = encoder
@@ -105,26 +106,25 @@ def open_arms(folder: Path, passages: int, size: str, batch_tokens: int) -> Open
     )
     files = listing.files(recipe)
     encoder = SentenceTransformersEncoder(str(folder / "encoder"), revision=None, device="cpu", max_tokens=256)
-    with Workers([encoder]) as alone:
-        windows = list(encoding.windows(recipe, alone, Reader(recipe, files, on_error="stop")))
-    sorted_batches = [batch.prepared for window in windows for batch in window.batches]
-    texts = [passage.content for window in windows for passage in window.passages]
+    with EncoderPool([encoder]) as pool:
+        all_windows = list(windows(recipe, pool, SourceReader(recipe, files, on_error="stop")))
+    sorted_batches = [batch.prepared for window in all_windows for batch in window.batches]
+    texts = [passage.content for window in all_windows for passage in window.passages]
     lengths = encoder.lengths(texts)
     each = max(1, round(len(texts) / len(sorted_batches)))
     busy: list[float] = []
     unsorted_batches = [encoder.prepare(encoder.tokenise(texts[n : n + each])) for n in range(0, len(texts), each)]
 
     def pipeline() -> float:
-        workshop = Workshop(folder / f"built{time.monotonic_ns()}")
-        journal = workshop.begin({})
+        workspace = BuildWorkspace(folder / f"built{time.monotonic_ns()}")
+        job = IndexJob(recipe, workspace, workspace.begin({}))
         timed = Timed(encoder)
-        with Workers([timed]) as workers:
+        with EncoderPool([timed]) as pool:
             start = time.perf_counter()
-            reader = Reader(recipe, files, on_error="stop")
-            encoding.encode_all(recipe, workers, reader, journal, workshop, lambda done, share: None)
+            encode_source(job, pool, files, on_error="stop")
             seconds = time.perf_counter() - start
-        assert journal.rows == len(texts)
-        workshop.remove()
+        assert job.journal.rows == len(texts)
+        workspace.remove()
         busy.append(timed.seconds / seconds)
         return seconds
 

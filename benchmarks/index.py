@@ -145,17 +145,16 @@ def _held(what: str) -> int:
 
 def _build(rows: int, faiss: str) -> dict[str, Any]:
     from qttrag.indexes.collection import find
-    from qttrag.indexes.jobs import precomputed as ready
-    from qttrag.indexes.jobs.build import Progress
+    from qttrag.indexes.jobs.index_job import IndexJob, Progress
+    from qttrag.indexes.jobs.precomputed import EncodedPassages, build_from_vectors
     from qttrag.indexes.recipe import EncoderSettings, Recipe, Source
-    from qttrag.indexes.sources.records import Position
-    from qttrag.indexes.storage.journal import Journal, Workshop
-    from qttrag.types import Lang, Passage
+    from qttrag.indexes.sources.records import SourcePosition
+    from qttrag.types import EncoderInfo, Lang, Passage
 
     clusters, making = Clusters(rows, _DIM), 0.0
     begun: dict[str, float] = {}
 
-    def pieces(journal: Journal, workshop: Workshop) -> Iterator[ready.Piece]:
+    def read(job: IndexJob) -> Iterator[EncodedPassages]:
         nonlocal making
         done = 0
         for number in range(clusters.blocks):
@@ -165,7 +164,7 @@ def _build(rows: int, faiss: str) -> dict[str, Any]:
             numbers = range(done, done + len(block))
             passages = [Passage(f"p{n}", f"Passage {n}.", Lang("en")) for n in numbers]
             done += len(block)
-            yield ready.Piece(passages, block, list(numbers), Position(0, done), done / rows)
+            yield EncodedPassages(passages, block, list(numbers), SourcePosition(0, done), done / rows)
 
     def progress(now: Progress) -> None:
         begun.setdefault(now.step, time.perf_counter())
@@ -178,7 +177,7 @@ def _build(rows: int, faiss: str) -> dict[str, Any]:
         shard_rows=100_000,
     )
     start = time.perf_counter()
-    manifest = ready.build(recipe, ready.Maker("none", _DIM, 256), {}, pieces, progress=progress)
+    manifest = build_from_vectors(recipe, EncoderInfo("none", "none", _DIM, 256), {}, read, progress=progress)
     end = time.perf_counter()
     begun = {"train": begun["add"], **begun}
     written = begun["train"] - start - making
@@ -215,7 +214,7 @@ def keep_truth(home: Path, asked: Floats, scores: Floats) -> dict[str, Any]:
 
 def _tune(home: Path, tuned_on: int, recall: float, sparse: bool) -> dict[str, Any]:
     from qttrag.indexes import collection as search
-    from qttrag.indexes.jobs import tune as tuning
+    from qttrag.indexes.jobs import tune
 
     collection = search.open_index(_NAME, threads=1)
     if sparse:
@@ -223,9 +222,9 @@ def _tune(home: Path, tuned_on: int, recall: float, sparse: bool) -> dict[str, A
 
         tuned, trials = sparsely.tune(home, collection, recall, K)
     else:
-        sample = tuning.own_passages(collection, tuned_on)
-        tuned, trials = tuning.tune(collection, sample, wanted=recall, k=K)
-    tuning.keep(search.find(_NAME).folder, collection.manifest, tuned)
+        sample = tune.sample_passages(collection, tuned_on)
+        tuned, trials = tune.tune(collection, sample, target=recall, k=K)
+    tune.save(search.find(_NAME).folder, collection.manifest, tuned)
     plan = f"{tuned.nprobe} lists, {tuned.ef_search or 'no'} nodes, {tuned.depth} candidates"
     return {"plan": plan, "recall": tuned.recall, "trials": len(trials), "tried": trials}
 

@@ -22,7 +22,7 @@ from qttrag import __version__, resources
 
 if TYPE_CHECKING:
     from qttrag.indexes.ann.first_stage import FirstStage
-    from qttrag.indexes.ann.inverted_list_parts import Parts
+    from qttrag.indexes.ann.inverted_list_parts import InvertedListParts
     from qttrag.indexes.collection import Collection
     from qttrag.indexes.jobs.tune import Trial
     from qttrag.indexes.storage.manifest import Tuned
@@ -36,8 +36,8 @@ _KEPT = {**dict.fromkeys((16, 32, 64, 128, 256, 512), 1600), **dict.fromkeys((10
 class _Stream:
     """Vectors that are made as they are asked for and, on the way, added to a FAISS index, as a build adds them."""
 
-    def __init__(self, clusters: Clusters, index: Any, aside: Parts) -> None:
-        self._clusters, self._index, self._aside = clusters, index, aside
+    def __init__(self, clusters: Clusters, index: Any, parts: InvertedListParts) -> None:
+        self._clusters, self._index, self._parts = clusters, index, parts
         self.making = self.adding = 0.0
 
     def blocks(self, size: int) -> Iterator[tuple[int, Floats]]:
@@ -46,8 +46,8 @@ class _Stream:
             block = self._clusters.block(number)
             made = time.perf_counter()
             self._index.add(block)
-            if self._aside.full:
-                self._aside.put_aside()
+            if self._parts.is_full:
+                self._parts.write_part()
             self.making += made - start
             self.adding += time.perf_counter() - made
             yield number * BLOCK, block
@@ -59,8 +59,8 @@ def build(home: Path, rows: int, dim: int, faiss_string: str, questions: int, tu
 
     from benchmarks.index import keep_truth
     from qttrag.indexes.ann import exact, training
-    from qttrag.indexes.ann import inverted_list_parts as parts
     from qttrag.indexes.ann.first_stage import FirstStage
+    from qttrag.indexes.ann.inverted_list_parts import InvertedListParts, part_files
 
     clusters, begun = Clusters(rows, dim), time.perf_counter()
     factory = training.resolve(faiss_string, rows, dim)
@@ -68,11 +68,11 @@ def build(home: Path, rows: int, dim: int, faiss_string: str, questions: int, tu
     training.train(index, clusters.sample, rows)
     trained = time.perf_counter()
     asked = np.concatenate([clusters.questions(questions), clusters.questions(tuned_on, seed=2)])
-    aside = parts.Parts(index, home / "lists", ())
-    stream = _Stream(clusters, index, aside)
+    parts = InvertedListParts(index, home / "lists", ())
+    stream = _Stream(clusters, index, parts)
     best = exact.scan(cast("Vectors", stream), asked, k)
-    aside.join()
-    for path in parts.found(home / "lists"):
+    parts.join()
+    for path in part_files(home / "lists"):
         path.unlink()
     scores = np.stack([each.scores for each in best])
     folder = resources.built_folder() / "benchmark"
@@ -99,12 +99,12 @@ def build(home: Path, rows: int, dim: int, faiss_string: str, questions: int, tu
 def tune(home: Path, collection: Collection, recall: float, k: int) -> tuple[Tuned, list[Trial]]:
     """Tune the index by questions whose exact best are known already."""
     from qttrag.indexes.ann.first_stage import Candidates
-    from qttrag.indexes.jobs import tune as tuning
+    from qttrag.indexes.jobs import tune
 
     known = np.load(home / "tuning.npz")
     best = [Candidates(np.zeros(len(scores), np.int64), scores) for scores in known["scores"]]
-    sample = tuning.Sample(known["asked"], None, "questions made as those of the benchmark are")
-    return tuning.tune(collection, sample, wanted=recall, k=k, best=best)
+    sample = tune.QuerySample(known["asked"], None, "questions made as those of the benchmark are")
+    return tune.tune(collection, sample, target=recall, k=k, best=best)
 
 
 def _candidates(stage: FirstStage, asked: Floats) -> NDArray[np.int64]:
@@ -126,8 +126,8 @@ def _write(folder: Path, clusters: Clusters, kept: NDArray[np.int64], factory: s
     shards = [min(_SHARD, clusters.rows - start) for start in range(0, clusters.rows, _SHARD)]
     for number, rows in enumerate(shards):
         first = number * _SHARD
-        _write_passages(folder / passages.file(number), first, rows)
-        with (folder / vectors.file(number)).open("wb") as stream:
+        _write_passages(folder / passages.passages_file(number), first, rows)
+        with (folder / vectors.vectors_file(number)).open("wb") as stream:
             header = {"descr": "<f2", "fortran_order": False, "shape": (rows, clusters.dim)}
             np.lib.format.write_array_header_1_0(stream, header)
             begins = stream.tell()

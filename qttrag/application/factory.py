@@ -13,8 +13,10 @@ from qttrag.application import registry
 from qttrag.config.deployment import Deployment, Spec
 from qttrag.config.yaml_files import explain
 from qttrag.errors import ConfigError, unknown
+from qttrag.indexes.jobs.workers import kind_of, kind_settings
+from qttrag.indexes.recipe import EncoderSettings
 from qttrag.prompts import Prompts
-from qttrag.protocols import PROTOCOLS
+from qttrag.protocols import PROTOCOLS, Encoder
 from qttrag.runtime.cache import Cache
 
 _STAGE_OF = {protocol: name for name, protocol in PROTOCOLS.items()}
@@ -205,6 +207,22 @@ def check_settings(where: str, settings: Mapping[str, Any], parameters: Mapping[
     except ValidationError as error:
         raise ConfigError(explain(error, where, parameters).replace("`s_", "`")) from error
     return {name: getattr(checked, f"s_{name}") for name in settings}
+
+
+def open_encoder(settings: EncoderSettings) -> Encoder:
+    """Return the encoder that a recipe describes, of a kind of this or another package; nothing is loaded.
+
+    It gets those of the recipe's settings that its constructor has.
+
+    Raises:
+        ConfigError: an unknown kind, or one that needs settings which a recipe does not have."""
+    constructor = registry.resolve("encoder", kind_of(settings))
+    parameters = _parameters(constructor)
+    given = {name: value for name, value in kind_settings(settings).items() if name in parameters}
+    if missing := [name for name, (_, default) in parameters.items() if default is ... and name not in given]:
+        raise ConfigError(f"encoder kind '{settings.kind}': a recipe has no {', '.join(missing)}, which it needs")
+    encoder: Encoder = constructor(**given)
+    return encoder
 
 
 def strategy_options(name: str, options: Mapping[str, Any]) -> tuple[Callable[..., Any], Spec]:

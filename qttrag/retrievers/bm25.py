@@ -87,7 +87,7 @@ class BM25Retriever:
         rows = [
             _Row(name, collection, row)
             for name, collection in zip(self._collections, map(open_index, self._collections), strict=True)
-            for row in collection.passages.living().tolist()
+            for row in collection.passages.remaining_rows().tolist()
         ]
         index = bm25s.BM25(k1=self._k1, b=self._b)
         index.index([tokenise(row.collection.passages[row.row].content) for row in rows], show_progress=False)

@@ -14,6 +14,9 @@ from typing import Any
 import pytest
 
 from qttrag.cli import main
+from qttrag.cli.index.progress import show_progress
+from qttrag.indexes.jobs.build import build
+from qttrag.indexes.recipe import load
 from tests import deployment
 from tests.openai_client.server import Server, said
 
@@ -290,11 +293,11 @@ def test_a_passage_cannot_steer_the_terminal(run: Any, tmp_path: Path, tiny: Pat
     assert "[red]T" in shown.out
 
 
-def test_a_log_is_told_how_far_a_build_is(
-    run: Any, tmp_path: Path, tiny: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("qttrag.cli.index.build._TELL_SECONDS", 0.0)
-    assert "encoding mixed: 40 passages" in run("index", "build", deployment.write_recipe(tmp_path, tiny)).err
+def test_a_log_shows_the_progress_of_a_build(tmp_path: Path, tiny: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    recipe = load(deployment.write_recipe(tmp_path, tiny))
+    with show_progress("mixed", log_seconds=0.0) as progress:
+        build(recipe, progress=progress)
+    assert "encoding mixed: 40 passages" in capsys.readouterr().err
 
 
 def test_an_error_cannot_steer_the_terminal(run: Any, tmp_path: Path, tiny: Path) -> None:
@@ -303,7 +306,7 @@ def test_an_error_cannot_steer_the_terminal(run: Any, tmp_path: Path, tiny: Path
     (tmp_path / "mixed.jsonl").write_text(2 * (json.dumps(record) + "\n"), encoding="utf-8")
     shown = run("index", "build", recipe)
     assert shown.code == 2
-    assert "the id ']0;owned' was there before" in shown.err
+    assert "the id ']0;owned' is repeated" in shown.err
 
 
 def test_tag_tells_why_it_could_not_score_and_fails(run: Any, config: Path, tmp_path: Path, tiny: Path) -> None:

@@ -59,11 +59,10 @@ def _build(
     import torch
 
     from qttrag.errors import QttragError
-    from qttrag.indexes.ann import inverted_list_parts as parts
-    from qttrag.indexes.jobs import build as building
+    from qttrag.indexes.jobs.build import build
+    from qttrag.indexes.jobs.index_job import Progress
     from qttrag.indexes.recipe import load
 
-    parts.ROWS = _PART_ROWS
     os.environ["QTTRAG_HOME"] = str(home)
     torch.set_num_threads(1)
     last: int | None = None
@@ -73,7 +72,7 @@ def _build(
         if obey_modes:
             _obey_modes()
 
-        def log(progress: building.Progress) -> None:
+        def log(progress: Progress) -> None:
             nonlocal last
             if progress.step == "encode":
                 begun = begins(home) if last is None else last
@@ -81,7 +80,7 @@ def _build(
                 last = progress.passages
 
         try:
-            building.build(load(recipe), progress=log, **options)
+            build(load(recipe), progress=log, list_part_rows=_PART_ROWS, **options)
         except QttragError as error:
             said.write(f"{type(error).__name__}: {error}")
 
@@ -89,25 +88,25 @@ def _build(
 def _change(home: Path, task: str, *arguments: Any) -> None:
     import torch
 
-    from qttrag.indexes.jobs import append as appending
-    from qttrag.indexes.jobs import compact as compacting
-    from qttrag.indexes.jobs import remove as removal
+    from qttrag.indexes.jobs.append import append, recipe_for_file
+    from qttrag.indexes.jobs.compact import compact
+    from qttrag.indexes.jobs.remove import remove
 
     os.environ["QTTRAG_HOME"] = str(home)
     torch.set_num_threads(1)
     if task == "append":
-        appending.append("mixed", appending.of_file("mixed", *arguments))
+        append("mixed", recipe_for_file("mixed", *arguments))
     elif task == "remove":
-        removal.remove("mixed", *arguments)
+        remove("mixed", *arguments)
     else:
-        compacting.compact("mixed")
+        compact("mixed")
 
 
 def begins(home: Path) -> int:
     """Return the passages recorded so far."""
-    from qttrag.indexes.storage.journal import Workshop
+    from qttrag.indexes.storage.workspace import BuildWorkspace
 
-    return Workshop(home / "indexes" / "built" / "mixed").journal().rows
+    return BuildWorkspace(home / "indexes" / "built" / "mixed").read_journal().rows
 
 
 def _obey_modes() -> None:

@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 
 from qttrag.indexes import collection as search
 from qttrag.indexes.collection import Collection
-from qttrag.indexes.jobs import precomputed as ready
+from qttrag.indexes.jobs.index_job import IndexJob
+from qttrag.indexes.jobs.precomputed import EncodedPassages, build_from_vectors
 from qttrag.indexes.recipe import EncoderSettings, Recipe, Source
-from qttrag.indexes.sources.records import Position
-from qttrag.indexes.storage.journal import Journal, Workshop
-from qttrag.types import Lang, Passage
+from qttrag.indexes.sources.records import SourcePosition
+from qttrag.types import EncoderInfo, Lang, Passage
 
 Floats = NDArray[np.float32]
 LANGS = tuple(map(Lang, ("en", "ko", "fi", "zh")))
@@ -51,12 +51,12 @@ def index(
         shard_rows=shard_rows,
     )
 
-    def pieces(journal: Journal, workshop: Workshop) -> Iterator[ready.Piece]:
-        for start in range(journal.rows, len(found), shard_rows):
+    def read(job: IndexJob) -> Iterator[EncodedPassages]:
+        for start in range(job.journal.rows, len(found), shard_rows):
             part = found[start : start + shard_rows]
             rows = range(start, start + len(part))
             passages = [Passage(f"p{row:04d}", f"text {row}", LANGS[row % 4]) for row in rows]
-            yield ready.Piece(passages, part, list(rows), Position(0, start + len(part)), 0.0)
+            yield EncodedPassages(passages, part, list(rows), SourcePosition(0, start + len(part)), 0.0)
 
-    ready.build(recipe, ready.Maker("none", found.shape[1], 256), {}, pieces, overwrite=True)
+    build_from_vectors(recipe, EncoderInfo("none", "none", found.shape[1], 256), {}, read, overwrite=True)
     return search.open_index(name, threads=threads)

@@ -12,9 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from qttrag.indexes import collection as search
-from qttrag.indexes.ann import first_stage
-from qttrag.indexes.ann.first_stage import Candidates, Effort, inverted
-from qttrag.indexes.ann.rescoring import best, rescored
+from qttrag.indexes.ann.first_stage import Candidates, Effort, FirstStage, inverted, parameters
+from qttrag.indexes.ann.rescoring import best, rescore
 from qttrag.indexes.collection import Collection, Plan
 from qttrag.indexes.storage.vectors import Vectors
 from qttrag.types import Lang
@@ -144,9 +143,9 @@ def test_a_candidate_scores_the_same_whoever_else_is_scored(indexes: dict[str, C
     vectors = indexes["Flat"].vectors
     random = np.random.default_rng(3)
     found = [Candidates(random.permutation(800)[: random.integers(1, 300)], np.zeros(0, np.float32)) for _ in QUERIES]
-    together = rescored(vectors, QUERIES, found)
+    together = rescore(vectors, QUERIES, found)
     for query, each, scored in zip(QUERIES, found, together, strict=True):
-        (alone,) = rescored(vectors, query[None], [Candidates(each.rows[:1], each.scores)])
+        (alone,) = rescore(vectors, query[None], [Candidates(each.rows[:1], each.scores)])
         assert np.array_equal(scored.rows, each.rows)
         assert scored.scores[0] == alone.scores[0]
 
@@ -192,11 +191,10 @@ def test_lists_shared_among_threads_hold_what_faiss_finds_in_all(
     import faiss as library
 
     monkeypatch.setenv("QTTRAG_HOME", str(tmp_path))
-    monkeypatch.setattr(first_stage, "_LISTS_TOGETHER", 5)
-    stage = synthetic.index(VECTORS, faiss).first_stage
+    stage = FirstStage(synthetic.index(VECTORS, faiss).first_stage.index, lists_per_task=5)
     queries, effort = synthetic.near(VECTORS, 20), Effort(nprobe=32)
     selector = library.IDSelectorRange(100, 700) if selected else None
-    given = first_stage.parameters(stage.index, effort, selector, 40)
+    given = parameters(stage.index, effort, selector, 40)
     found = stage.find(queries, 40, effort, selector)
     for query, candidates in zip(queries, found, strict=True):
         scores, rows = stage.index.search(query[None], 40, params=given)
@@ -209,7 +207,6 @@ def test_an_index_is_read_ahead_where_there_is_room(tmp_path: Path, monkeypatch:
     monkeypatch.setenv("QTTRAG_HOME", str(tmp_path))
     synthetic.index(VECTORS, "IVF64,SQ8")
     size = (search.find("synthetic").folder / "faiss.index").stat().st_size
-    monkeypatch.setattr(search, "_memory", lambda: size)
-    assert search.read_ahead("synthetic") == size
-    monkeypatch.setattr(search, "_memory", lambda: size - 1)
-    assert search.read_ahead("synthetic") == 0
+    assert search.read_ahead("synthetic", memory=size) == size
+    assert search.read_ahead("synthetic", memory=size - 1) == 0
+    assert search.available_memory() > size

@@ -54,7 +54,7 @@ def test_a_recipe_extends_one_that_extends_another(tmp_path: Path) -> None:
 
 def test_extending_is_of_what_there_is_and_in_no_circle(tmp_path: Path) -> None:
     write(tmp_path, "first", "extends: second\n")
-    with pytest.raises(ConfigError, match=r"second\.yaml: `extends:` goes in a circle \(second, first\)"):
+    with pytest.raises(ConfigError, match=r"second\.yaml: circular `extends:` \(second, first\)"):
         load(write(tmp_path, "second", "extends: first\n"))
     with pytest.raises(ConfigError, match=r"unknown recipe 'wiki-bas'; did you mean 'wiki-base'"):
         load(write(tmp_path, "mine", "extends: wiki-bas\n"))
@@ -78,7 +78,7 @@ def test_wrong_settings_of_an_encoder_are_explained(tmp_path: Path, encoder: str
     ("source", "words"),
     [
         ("{kind: hub, path: a}", "kind hub needs `dataset: owner/name`"),
-        ("{kind: jsonl, path: a, dataset: a/b}", "are of kind hub; remove them from kind jsonl"),
+        ("{kind: jsonl, path: a, dataset: a/b}", "are settings of kind hub; remove them from kind jsonl"),
     ],
 )
 def test_settings_of_the_hub_belong_together(tmp_path: Path, source: str, words: str) -> None:

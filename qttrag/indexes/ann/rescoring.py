@@ -16,9 +16,7 @@ if TYPE_CHECKING:
 _BATCH_ROWS = 32_768  # candidates read at once, of one or of several queries: 64 MB of 1024 dimensions
 
 
-def rescore(
-    vectors: Vectors, queries: NDArray[np.float32], candidates: Sequence[Candidates]
-) -> list[Candidates]:
+def rescore(vectors: Vectors, queries: NDArray[np.float32], candidates: Sequence[Candidates]) -> list[Candidates]:
     """Return the candidates of each query with their exact scores, in the same order.
 
     Vectors are read in the order of the disk, each once for all queries of a batch. A score does not depend on what

@@ -13,8 +13,9 @@ from qttrag.indexes.ann import coarse_clustering, first_stage, inverted_list_par
 from qttrag.indexes.ann.inverted_list_parts import InvertedListParts
 from qttrag.indexes.recipe import Recipe
 from qttrag.indexes.storage import atomic_files
-from qttrag.indexes.storage.journal import Journal, Workshop
+from qttrag.indexes.storage.journal import Journal
 from qttrag.indexes.storage.vectors import Vectors
+from qttrag.indexes.storage.workspace import BuildWorkspace
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -58,7 +59,7 @@ def check(recipe: Recipe, dim: int) -> None:
 def write(
     recipe: Recipe,
     journal: Journal,
-    workshop: Workshop,
+    workspace: BuildWorkspace,
     progress: Callable[[str, int], None],
     *,
     part_rows: int = inverted_list_parts.ROWS,
@@ -71,21 +72,21 @@ def write(
     Raises:
         ConfigError: FAISS cannot make such an index of these vectors, or cannot search it by language.
         OSError: the disk is full."""
-    vectors = Vectors(workshop.index)
+    vectors = Vectors(workspace.index)
     factory = resolve(recipe.faiss, len(vectors), vectors.dim)
     if journal.faiss != factory:
-        workshop.forget_faiss()
+        workspace.discard_faiss()
         journal.faiss = factory
-        workshop.record(journal)
-    index = _saved(workshop.faiss, [0, *_ends(journal)])
+        workspace.save_journal(journal)
+    index = _saved(workspace.faiss_checkpoint, [0, *_ends(journal)])
     try:
-        index = index or _trained(recipe, factory, vectors, workshop, progress)
+        index = index or _trained(recipe, factory, vectors, workspace, progress)
         if len({lang for shard in journal.shards for lang in shard.langs}) > 1:
             _check_filter(recipe, factory, index, vectors.take(_first_rows(1)))
-        _add(index, vectors, journal, workshop, progress, part_rows)
+        _add(index, vectors, journal, workspace, progress, part_rows)
     except RuntimeError as error:
         raise _refused(recipe, factory, f"{len(vectors)} vectors", error) from error
-    _save(index, workshop.index / FAISS_FILE)
+    _save(index, workspace.index / FAISS_FILE)
     return factory
 
 
@@ -135,13 +136,13 @@ def _ends(journal: Journal) -> list[int]:
 
 
 def _trained(
-    recipe: Recipe, factory: str, vectors: Vectors, workshop: Workshop, progress: Callable[[str, int], None]
+    recipe: Recipe, factory: str, vectors: Vectors, workspace: BuildWorkspace, progress: Callable[[str, int], None]
 ) -> Any:
-    workshop.forget_faiss()
+    workspace.discard_faiss()
     index = _create(recipe, factory, vectors.dim, f"{len(vectors)} vectors")
     if not index.is_trained:
         train(index, lambda n: _sample(vectors, n), len(vectors), lambda n: progress("train", n))
-        _save(index, workshop.faiss)
+        _save(index, workspace.faiss_checkpoint)
     return index
 
 
@@ -160,9 +161,7 @@ def train(
     inverted = first_stage.inverted(index)
     if inverted is not None:
         inverted.nprobe = min(inverted.nlist, max(8, inverted.nlist // 64))  # until the index is tuned; FAISS has 1
-        first_stage.set_graph_effort(
-            inverted.quantizer, construction=_CONSTRUCTION_NODES, search=_SEARCH_NODES
-        )
+        first_stage.set_graph_effort(inverted.quantizer, construction=_CONSTRUCTION_NODES, search=_SEARCH_NODES)
     if inverted is not None and coarse_clustering.has_many_lists(index) and rows >= inverted.nlist:
         progress(min(rows, coarse_clustering.sample_size(inverted.nlist)))
         coarse_clustering.train(index, sample)
@@ -184,13 +183,13 @@ def _add(
     index: Any,
     vectors: Vectors,
     journal: Journal,
-    workshop: Workshop,
+    workspace: BuildWorkspace,
     progress: Callable[[str, int], None],
     part_rows: int,
 ) -> None:
     parts = None
     if first_stage.has_plain_lists(index):
-        parts = InvertedListParts(index, workshop.parts, _ends(journal), part_rows=part_rows)
+        parts = InvertedListParts(index, workspace.list_parts, _ends(journal), part_rows=part_rows)
     saved = time.monotonic()
     for number, end in enumerate(_ends(journal)):
         if end <= index.ntotal:
@@ -202,7 +201,7 @@ def _add(
             if parts is not None:
                 parts.write_part()
             else:
-                _save(index, workshop.faiss)
+                _save(index, workspace.faiss_checkpoint)
             saved = time.monotonic()
     if parts is not None:
         parts.join()

@@ -17,8 +17,8 @@ from qttrag import resources
 from qttrag.encoders.sentence_transformers import SentenceTransformersEncoder, SentenceTransformersKind
 from qttrag.errors import CollectionError, ConfigError, InputError
 from qttrag.indexes import collection as search
-from qttrag.indexes.jobs import import_bergen as bergen
-from qttrag.indexes.jobs.build import Progress
+from qttrag.indexes.jobs import import_bergen
+from qttrag.indexes.jobs.index_job import Progress
 from qttrag.indexes.recipe import EncoderSettings, Fields, Recipe
 from qttrag.indexes.storage.manifest import Manifest
 from qttrag.retrievers.dense import DenseRetriever
@@ -64,7 +64,7 @@ class Published:
 
     def recipe(self, passages: Path | None = None, **settings: Any) -> Recipe:
         encoder = EncoderSettings(model=str(self.tiny / "encoder"), device="cpu")
-        made = bergen.recipe(
+        made = import_bergen.make_recipe(
             "wiki",
             passages or self.passages,
             lang=self.lang,
@@ -75,7 +75,7 @@ class Published:
         return made.model_copy(update={"shard_rows": 20})
 
     def take_over(self, passages: Path | None = None, **options: Any) -> Manifest:
-        return bergen.take_over(self.vectors, self.recipe(passages), **options)
+        return import_bergen.import_index(self.vectors, self.recipe(passages), **options)
 
 
 @pytest.fixture
@@ -140,7 +140,7 @@ def test_chinese_passages_lose_the_spaces_between_their_characters(tmp_path: Pat
     ],
 )
 def test_only_spaces_that_stand_between_all_characters_are_taken_out(content: str, text: str) -> None:
-    assert bergen.unspaced(content) == text
+    assert import_bergen.remove_spacing(content) == text
 
 
 class Stop(Exception):
@@ -164,7 +164,7 @@ def test_an_import_that_was_broken_off_goes_on(published: Published) -> None:
 
 def test_passages_of_another_order_are_found_out(published: Published) -> None:
     published.save([published.contents[30:], published.contents[:30]])
-    with pytest.raises(InputError, match=r"passages 0 and after do not have the vectors beside them .*another order"):
+    with pytest.raises(InputError, match=r"passages from 0 on do not match their vectors .*another order"):
         published.take_over()
     assert [p.name for p in resources.built_folder().iterdir() if not p.name.endswith(".lock")] == []
 
@@ -208,7 +208,7 @@ def test_what_is_no_table_of_vectors_is_refused(published: Published) -> None:
 def test_a_vector_of_zeros_is_named(published: Published) -> None:
     published.made[33] = 0
     published.write_vectors(published.made)
-    with pytest.raises(InputError, match=r"embedding_chunk_10\.pt: row 3 is no vector"):
+    with pytest.raises(InputError, match=r"embedding_chunk_10\.pt: row 3 is zero or not finite"):
         published.take_over()
 
 
@@ -225,10 +225,10 @@ def test_another_prefix_does_not_go_on_with_what_is_half_done(published: Publish
 
 
 def test_what_is_no_data_set_is_refused(published: Published, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"not a data set as `datasets` saves it"):
+    with pytest.raises(ConfigError, match=r"neither a data set saved by `datasets`"):
         published.recipe(tmp_path / "nowhere")
     with pytest.raises(ConfigError, match=r"no file embedding_chunk_N\.pt"):
-        bergen.take_over(tmp_path, published.recipe())
+        import_bergen.import_index(tmp_path, published.recipe())
     state = published.passages / "state.json"
     state.write_text(json.dumps({**json.loads(state.read_text()), "_indices_files": [{"filename": "indices.arrow"}]}))
     with pytest.raises(ConfigError, match="a selection of rows"):
@@ -239,7 +239,7 @@ def test_a_field_that_is_not_there_is_named(published: Published) -> None:
     made = published.recipe().model_copy(deep=True)
     made.source.fields = Fields(id="docid", text="content")
     with pytest.raises(InputError, match=r"fields 'docid' and 'content'.*--id-field"):
-        bergen.take_over(published.vectors, made)
+        import_bergen.import_index(published.vectors, made)
 
 
 def test_the_command_names_the_index_by_its_folder(published: Published) -> None:

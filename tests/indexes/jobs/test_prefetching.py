@@ -4,11 +4,9 @@ import threading
 import time
 from collections.abc import Iterator
 
-import numpy as np
 import pytest
 
-from qttrag.indexes.jobs.prefetching import Ahead, Behind
-from qttrag.indexes.sources import id_sets as seen
+from qttrag.indexes.jobs.prefetching import BackgroundWriter, Prefetcher
 
 
 def test_items_come_in_order_and_only_so_many_are_made_ahead() -> None:
@@ -19,7 +17,7 @@ def test_items_come_in_order_and_only_so_many_are_made_ahead() -> None:
             made.append(n)
             yield n
 
-    with Ahead(items(), depth=3) as ahead:
+    with Prefetcher(items(), depth=3) as ahead:
         used = []
         for item in ahead:
             used.append(item)
@@ -32,7 +30,7 @@ def test_what_making_an_item_raises_comes_after_those_before_it() -> None:
         yield 1
         raise ValueError("second")
 
-    with Ahead(items(), depth=2) as ahead:
+    with Prefetcher(items(), depth=2) as ahead:
         used = iter(ahead)
         assert next(used) == 1
         with pytest.raises(ValueError, match="second"):
@@ -41,7 +39,7 @@ def test_what_making_an_item_raises_comes_after_those_before_it() -> None:
 
 def test_a_reader_that_is_left_ends_its_thread() -> None:
     before = threading.active_count()
-    with Ahead(iter(range(1000)), depth=1) as ahead:
+    with Prefetcher(iter(range(1000)), depth=1) as ahead:
         assert next(iter(ahead)) == 0
     assert threading.active_count() == before
 
@@ -53,7 +51,7 @@ def test_calls_are_made_in_order_and_all_before_the_end() -> None:
         time.sleep(0.001)
         done.append(n)
 
-    with Behind(depth=2) as behind:
+    with BackgroundWriter(depth=2) as behind:
         for n in range(10):
             behind.call(work, n)
     assert done == list(range(10))
@@ -63,11 +61,11 @@ def test_what_a_call_raises_is_raised_at_the_latest_at_the_end() -> None:
     def fail() -> None:
         raise OSError("no room")
 
-    with Behind(depth=2) as behind:
+    with BackgroundWriter(depth=2) as behind:
         behind.call(fail)
         with pytest.raises(OSError, match="no room"):
             behind.wait()
-    with pytest.raises(OSError, match="no room"), Behind(depth=2) as behind:
+    with pytest.raises(OSError, match="no room"), BackgroundWriter(depth=2) as behind:
         behind.call(fail)
 
 
@@ -78,19 +76,10 @@ def test_after_a_call_that_failed_none_is_made() -> None:
         time.sleep(0.05)  # until the next is waiting
         raise OSError("no room")
 
-    behind = Behind(depth=4)
+    behind = BackgroundWriter(depth=4)
     behind.call(fail)
     behind.call(done.append, 1)
     with pytest.raises(OSError, match="no room"):
         behind.wait()
     behind.wait()
     assert done == []
-
-
-def test_ids_seen_are_known_before_and_after_they_are_merged(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(seen, "_RECENT", 7)
-    digests = [seen.digest(f"id {n}") for n in range(100)]
-    known = seen.Seen([np.array(digests[:10], np.uint64)])
-    for value in digests[10:50]:
-        known.add(value)
-    assert [value in known for value in digests] == [True] * 50 + [False] * 50

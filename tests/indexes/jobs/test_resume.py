@@ -16,10 +16,11 @@ import yaml
 from qttrag import resources
 from qttrag.errors import CollectionError, InputError
 from qttrag.indexes import collection as search
-from qttrag.indexes.jobs import build as building
-from qttrag.indexes.jobs.build import Progress
+from qttrag.indexes.jobs.build import build
+from qttrag.indexes.jobs.index_job import Progress
 from qttrag.indexes.recipe import Recipe, load
-from qttrag.indexes.storage.journal import Journal, Workshop
+from qttrag.indexes.storage.journal import Journal
+from qttrag.indexes.storage.workspace import BuildWorkspace
 from tests import deployment
 from tests.indexes import processes
 
@@ -50,12 +51,12 @@ def break_off(made: Recipe, *, after: int, **options: Any) -> int:
             raise Stop
 
     with pytest.raises(Stop):
-        building.build(made, progress=stop, **options)
-    return workshop().journal().rows
+        build(made, progress=stop, **options)
+    return workspace().read_journal().rows
 
 
-def workshop() -> Workshop:
-    return Workshop(resources.built_folder() / "mixed")
+def workspace() -> BuildWorkspace:
+    return BuildWorkspace(resources.built_folder() / "mixed")
 
 
 def names() -> list[str]:
@@ -70,7 +71,7 @@ def sums(folder: Path) -> dict[str, str]:
 def first(made: Recipe, **options: Any) -> Progress:
     """Build and return the first progress that is told."""
     told: list[Progress] = []
-    building.build(made, progress=told.append, **options)
+    build(made, progress=told.append, **options)
     return told[0]
 
 
@@ -88,7 +89,7 @@ def test_a_build_killed_at_random_moments_gives_the_index_of_an_unbroken_one(tmp
         process.kill()
         process.join()
         kills += 1
-    assert processes.finish(broken, path).partition(" (")[0] in ("", "CollectionError: index 'mixed' is there already")
+    assert processes.finish(broken, path).partition(" (")[0] in ("", "CollectionError: index 'mixed' already exists")
     built = Path("indexes") / "built" / "mixed"
     assert sums(broken / built) == sums(unbroken / built)
     manifests = [json.loads((home / built / "manifest.json").read_text()) for home in (unbroken, broken)]
@@ -110,9 +111,9 @@ def test_ids_are_unique_across_a_break(path: Path) -> None:
     lines = source.read_text().splitlines()
     source.write_text("\n".join([*lines[:150], lines[0], *lines[150:]]) + "\n")
     break_off(load(path), after=100)
-    with pytest.raises(InputError, match=r"jsonl:151: the id 'en-0' was there before"):
-        building.build(load(path))
-    assert building.build(load(path), on_error="skip").skipped == {"repeated id": 1}
+    with pytest.raises(InputError, match=r"jsonl:151: the id 'en-0' is repeated"):
+        build(load(path))
+    assert build(load(path), on_error="skip").skipped == {"repeated id": 1}
     ids = [search.open_index("mixed").passages[row].passage_id for row in range(ROWS)]
     assert len(set(ids)) == ROWS
 
@@ -121,7 +122,7 @@ def test_what_was_skipped_before_a_break_is_counted_once(path: Path) -> None:
     source = path.with_name("mixed.jsonl")
     source.write_text("{oops\n" + source.read_text() + "{oops\n")
     break_off(load(path), after=100, on_error="skip")
-    assert building.build(load(path), on_error="skip").skipped == {"not JSON": 2}
+    assert build(load(path), on_error="skip").skipped == {"not JSON": 2}
 
 
 @pytest.mark.parametrize(
@@ -136,7 +137,7 @@ def test_a_changed_recipe_is_refused_with_the_difference(path: Path, settings: d
     made = load(path)
     break_off(made, after=100)
     with pytest.raises(CollectionError, match=rf"'mixed' is half built \(90 passages\).*{words}.*--restart"):
-        building.build(load(changed(path, **settings)), overwrite=True)
+        build(load(changed(path, **settings)), overwrite=True)
     assert first(made).passages > 90
 
 
@@ -146,20 +147,20 @@ def test_another_encoder_is_refused(path: Path, tmp_path: Path) -> None:
     break_off(load(path), after=100)
     other = tiny_models.make_encoder(tmp_path / "other", seed=3)
     with pytest.raises(CollectionError, match=r"encoder.model was .*encoder revision was"):
-        building.build(load(changed(path, encoder={"model": str(other), "device": "cpu"})))
+        build(load(changed(path, encoder={"model": str(other), "device": "cpu"})))
 
 
 def test_a_changed_source_is_refused_and_restart_takes_it(path: Path, tmp_path: Path) -> None:
     break_off(load(path), after=100)
     deployment.write_source(path.with_name("mixed.jsonl"), n=50)
     with pytest.raises(CollectionError, match=r"files\..*mixed\.jsonl was \d+ bytes .*, is \d+ bytes"):
-        building.build(load(path))
-    assert building.build(load(path), restart=True).rows == 50
+        build(load(path))
+    assert build(load(path), restart=True).rows == 50
 
 
 def test_the_faiss_index_may_be_changed_when_all_is_encoded(path: Path) -> None:
     with pytest.raises(Exception, match="what is encoded is kept"):
-        building.build(load(changed(path, faiss="IVF1000,Flat")))
+        build(load(changed(path, faiss="IVF1000,Flat")))
     assert first(load(changed(path, faiss="Flat"))).step == "add"
     assert search.verify("mixed") == []
 
@@ -170,13 +171,13 @@ def test_training_is_not_done_twice(path: Path) -> None:
             raise Stop
 
     with pytest.raises(Stop):
-        building.build(load(path), progress=stop)
+        build(load(path), progress=stop)
     assert first(load(path)).step == "add"
 
 
 def test_a_shard_that_was_damaged_meanwhile_is_made_again(path: Path) -> None:
     break_off(load(path), after=150)
-    file = workshop().index / "vectors-00002.npy"
+    file = workspace().index / "vectors-00002.npy"
     file.write_bytes(file.read_bytes()[:-2])
     assert first(load(path)).passages <= 3 * SHARD
     assert search.verify("mixed") == []
@@ -184,51 +185,51 @@ def test_a_shard_that_was_damaged_meanwhile_is_made_again(path: Path) -> None:
 
 def test_a_damaged_journal_is_named_with_the_way_out(path: Path) -> None:
     break_off(load(path), after=100)
-    (workshop().folder / "progress.json").write_text("{")
+    (workspace().folder / "progress.json").write_text("{")
     with pytest.raises(CollectionError, match=r"progress\.json: damaged .*--restart"):
-        building.build(load(path))
-    assert building.build(load(path), restart=True).rows == ROWS
+        build(load(path))
+    assert build(load(path), restart=True).rows == ROWS
 
 
 def test_an_index_that_is_there_is_served_until_the_new_one_is_whole(path: Path) -> None:
-    building.build(load(changed(path, shard_rows=500)))
+    build(load(changed(path, shard_rows=500)))
     break_off(load(changed(path, shard_rows=SHARD)), after=100, overwrite=True)
     assert search.verify("mixed") == []
-    assert building.build(load(path), overwrite=True).shards[0] == SHARD
+    assert build(load(path), overwrite=True).shards[0] == SHARD
     assert names() == [".mixed.lock", "mixed"]
 
 
 def test_a_build_killed_before_its_last_step_is_only_cleared_up(path: Path) -> None:
-    building.build(load(path))
-    workshop().folder.mkdir()
-    made = hashlib.sha256((workshop().target / "manifest.json").read_bytes()).hexdigest()
-    workshop().record(Journal(terms={}, made=made))
+    build(load(path))
+    workspace().folder.mkdir()
+    digest = hashlib.sha256((workspace().target / "manifest.json").read_bytes()).hexdigest()
+    workspace().save_journal(Journal(fingerprint={}, manifest_sha256=digest))
     told: list[Progress] = []
-    assert building.build(load(path), progress=told.append).rows == ROWS
+    assert build(load(path), progress=told.append).rows == ROWS
     assert told == []
     assert names() == [".mixed.lock", "mixed"]
 
 
 def test_a_build_killed_after_it_replaced_an_index_is_only_cleared_up(path: Path, tmp_path: Path) -> None:
     """What is left then is the index that was replaced, in the place of the new one."""
-    building.build(load(changed(path, shard_rows=500)))
-    shutil.copytree(workshop().target, tmp_path / "replaced")
-    building.build(load(changed(path, shard_rows=SHARD)), overwrite=True)
-    shutil.copytree(tmp_path / "replaced", workshop().index)
-    made = hashlib.sha256((workshop().target / "manifest.json").read_bytes()).hexdigest()
-    workshop().record(Journal(terms={}, made=made))
+    build(load(changed(path, shard_rows=500)))
+    shutil.copytree(workspace().target, tmp_path / "replaced")
+    build(load(changed(path, shard_rows=SHARD)), overwrite=True)
+    shutil.copytree(tmp_path / "replaced", workspace().index)
+    digest = hashlib.sha256((workspace().target / "manifest.json").read_bytes()).hexdigest()
+    workspace().save_journal(Journal(fingerprint={}, manifest_sha256=digest))
     told: list[Progress] = []
-    assert building.build(load(path), overwrite=True, progress=told.append).shards[0] == SHARD
+    assert build(load(path), overwrite=True, progress=told.append).shards[0] == SHARD
     assert told == []
     assert names() == [".mixed.lock", "mixed"]
 
 
 def test_an_index_that_a_killed_build_had_moved_aside_is_put_back(path: Path) -> None:
     """Where a system cannot exchange two folders in one step, one is moved aside for a moment."""
-    building.build(load(path))
-    workshop().target.rename(workshop().target.with_name(".mixed.old"))
-    with pytest.raises(CollectionError, match="'mixed' is there already"):
-        building.build(load(path))
+    build(load(path))
+    workspace().target.rename(workspace().target.with_name(".mixed.old"))
+    with pytest.raises(CollectionError, match="'mixed' already exists"):
+        build(load(path))
     assert search.verify("mixed") == []
 
 
@@ -242,7 +243,7 @@ def test_a_finished_index_that_could_not_be_put_in_its_place_is_not_made_again(t
     process.kill()
     process.join()
     built.chmod(0o555)
-    assert "200 passages are done and kept" in processes.finish(home, path, obey_modes=True)
+    assert "200 passages are finished and kept" in processes.finish(home, path, obey_modes=True)
     built.chmod(0o755)
     encoded = processes.encoded(home)
     assert processes.finish(home, path) == ""
@@ -256,7 +257,10 @@ def test_a_full_disk_is_told_and_costs_nothing_that_is_done(tmp_path: Path, path
     said = processes.finish(home, path, file_bytes=20_000)
     assert said.startswith("CollectionError: ")
     assert "faiss" in said
-    assert "200 passages are done and kept: make room, or let it be written, and run the same command again" in said
+    assert (
+        "200 passages are finished and kept: free disk space or restore write access, then run the same command again"
+        in said
+    )
     assert processes.finish(home, path) == ""
     assert processes.encoded(home) == ROWS
 
@@ -268,7 +272,10 @@ def test_a_disk_full_in_the_middle_of_a_shard_leaves_those_before(tmp_path: Path
     with path.with_name("mixed.jsonl").open("a") as file:
         file.write(json.dumps({"id": "long", "text": "word " * 20_000, "lang": "en"}) + "\n")
     said = processes.finish(home, path, file_bytes=20_000)
-    assert "180 passages are done and kept: make room, or let it be written, and run the same command again" in said
+    assert (
+        "180 passages are finished and kept: free disk space or restore write access, then run the same command again"
+        in said
+    )
     left = {file.name for file in (home / "indexes" / "built" / ".mixed.building" / "index").iterdir()}
     assert len(left) == 12
     assert not any(name.endswith(".part") for name in left)
@@ -280,7 +287,7 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path, path: Path) ->
     (home / "indexes" / "built").mkdir(parents=True)
     (home / "indexes" / "built").chmod(0o555)
     said = processes.finish(home, path, obey_modes=True)
-    assert "built cannot be written (Permission denied); set QTTRAG_HOME" in said
+    assert "built is not writable (Permission denied); set QTTRAG_HOME" in said
 
 
 def test_a_folder_that_can_no_longer_be_written_keeps_what_is_done(tmp_path: Path, path: Path) -> None:

@@ -15,8 +15,8 @@ from qttrag.indexes import collection as search
 from qttrag.indexes.ann import exact
 from qttrag.indexes.ann.first_stage import AS_BUILT, Candidates, Effort
 from qttrag.indexes.collection import Plan
-from qttrag.indexes.jobs import build as building
-from qttrag.indexes.jobs import tune as tuning
+from qttrag.indexes.jobs import tune
+from qttrag.indexes.jobs.build import build
 from qttrag.indexes.recipe import load
 from tests import deployment
 from tests.indexes import synthetic
@@ -55,18 +55,18 @@ def test_any_of_equally_good_hits_counts() -> None:
 
 def test_queries_of_its_own_are_as_far_from_passages_as_questions_are() -> None:
     collection = synthetic.index(VECTORS, "Flat")
-    sample = tuning.own_passages(collection, 50)
-    assert sample.own is not None
-    cosines = (sample.vectors * collection.vectors.take(sample.own)).sum(axis=1)
-    assert cosines == pytest.approx(tuning.NEAR, abs=1e-3)
-    assert len(set(sample.own)) == 50
+    sample = tune.sample_passages(collection, 50)
+    assert sample.own_rows is not None
+    cosines = (sample.vectors * collection.vectors.take(sample.own_rows)).sum(axis=1)
+    assert cosines == pytest.approx(tune.NEAR, abs=1e-3)
+    assert len(set(sample.own_rows)) == 50
 
 
 @pytest.mark.parametrize("faiss", ["IVF64,SQ8", "RR64,IVF64,RaBitQ", "HNSW8", "SQ4", "Flat"])
 def test_the_plan_chosen_has_the_recall_asked_for(faiss: str) -> None:
     collection = synthetic.index(VECTORS, faiss, threads=1)
-    sample = tuning.own_passages(collection, 100)
-    tuned, trials = tuning.tune(collection, sample, wanted=0.95, k=10)
+    sample = tune.sample_passages(collection, 100)
+    tuned, trials = tune.tune(collection, sample, target=0.95, k=10)
     assert tuned.error is not None
     assert tuned.recall - tuned.error >= 0.95
     assert tuned.ms == round(min(trial.ms for trial in trials if trial.reaches(0.95)), 3)
@@ -78,16 +78,16 @@ def test_the_plan_chosen_has_the_recall_asked_for(faiss: str) -> None:
 def test_the_recall_measured_is_that_of_search_as_it_will_be() -> None:
     collection = synthetic.index(VECTORS, "RR64,IVF64,RaBitQ")
     folder, _ = search.find("synthetic")
-    sample = tuning.own_passages(collection, 200)
-    tuned, _ = tuning.tune(collection, sample, wanted=0.9, k=10)
-    tuning.keep(folder, collection.manifest, tuned)
+    sample = tune.sample_passages(collection, 200)
+    tuned, _ = tune.tune(collection, sample, target=0.9, k=10)
+    tune.save(folder, collection.manifest, tuned)
     again = search.open_index("synthetic")
     assert again.plan(10) == Plan(Effort(nprobe=tuned.nprobe), tuned.depth)
-    best = exact.scan(again.vectors, sample.vectors, 10, left_out=sample.own)
+    best = exact.scan(again.vectors, sample.vectors, 10, left_out=sample.own_rows)
     found = again.search(sample.vectors, 11)
     shares = []
-    assert sample.own is not None
-    for hits, of, own in zip(found, best, sample.own, strict=True):
+    assert sample.own_rows is not None
+    for hits, of, own in zip(found, best, sample.own_rows, strict=True):
         ids = [hit.passage.passage_id for hit in hits if hit.passage.passage_id != f"p{own:04d}"][:10]
         shares.append(len({f"p{row:04d}" for row in of.rows} & set(ids)) / 10)
     assert np.mean(shares) == pytest.approx(tuned.recall, abs=0.005)
@@ -95,16 +95,16 @@ def test_the_recall_measured_is_that_of_search_as_it_will_be() -> None:
 
 def test_a_recall_that_cannot_be_reached_gives_the_best_there_is() -> None:
     collection = synthetic.index(VECTORS, "RaBitQ")
-    sample = tuning.own_passages(collection, 50)
-    tuned, trials = tuning.tune(collection, sample._replace(own=None), wanted=1.0, k=10)
+    sample = tune.sample_passages(collection, 50)
+    tuned, trials = tune.tune(collection, sample._replace(own_rows=None), target=1.0, k=10)
     assert tuned.recall == round(max(trial.recall for trial in trials), 5)
     assert tuned.wanted == 1.0
 
 
 def test_more_hits_than_it_was_tuned_for_have_more_candidates() -> None:
     collection = synthetic.index(VECTORS, "IVF64,SQ8")
-    sample = tuning.own_passages(collection, 20)
-    tuned, _ = tuning.tune(collection, sample, wanted=0.5, k=10)
+    sample = tune.sample_passages(collection, 20)
+    tuned, _ = tune.tune(collection, sample, target=0.5, k=10)
     collection.manifest.tuned = tuned
     assert collection.plan(5).depth == tuned.depth
     assert collection.plan(25).depth == -(-tuned.depth * 25 // 10)
@@ -116,34 +116,34 @@ def test_an_index_that_is_not_tuned_is_searched_as_it_was_built() -> None:
 
 def test_an_index_that_was_changed_meanwhile_keeps_its_own_settings() -> None:
     collection = synthetic.index(VECTORS, "SQ8")
-    tuned, _ = tuning.tune(collection, tuning.own_passages(collection, 10), wanted=0.5, k=10)
+    tuned, _ = tune.tune(collection, tune.sample_passages(collection, 10), target=0.5, k=10)
     folder, _ = search.find("synthetic")
     synthetic.index(VECTORS[:500], "SQ8")
     with pytest.raises(CollectionError, match="'synthetic' was changed while it was tuned; tune it again"):
-        tuning.keep(folder, collection.manifest, tuned)
+        tune.save(folder, collection.manifest, tuned)
     with (
         filelock.FileLock(resources.built_folder() / ".synthetic.lock"),
-        pytest.raises(CollectionError, match="is being built by another process"),
+        pytest.raises(CollectionError, match="is locked by another process"),
     ):
-        tuning.keep(folder, collection.manifest, tuned)
+        tune.save(folder, collection.manifest, tuned)
 
 
 def test_too_few_passages_are_not_tuned_for() -> None:
     collection = synthetic.index(VECTORS[:10], "Flat")
-    with pytest.raises(InputError, match=r"has 10 passages, no more than the 10 best.*-k"):
-        tuning.tune(collection, tuning.own_passages(collection, 5), wanted=0.9, k=10)
+    with pytest.raises(InputError, match=r"has 10 passages, no more than the 10 hits to measure by.*-k"):
+        tune.tune(collection, tune.sample_passages(collection, 5), target=0.9, k=10)
 
 
 def test_questions_of_a_file_are_encoded_as_the_index_is_asked(tmp_path: Path, tiny: Path) -> None:
-    building.build(load(deployment.write_recipe(tmp_path, tiny)))
+    build(load(deployment.write_recipe(tmp_path, tiny)))
     path = tmp_path / "questions.txt"
     path.write_text("Missä silta on?\n\n다리는 언제 개통되었나요?\n")
-    sample = tuning.questions(search.find("mixed").manifest, path)
+    sample = tune.sample_questions(search.find("mixed").manifest, path)
     assert sample.vectors.shape == (2, 64)
-    assert sample.own is None
+    assert sample.own_rows is None
     path.write_text("\n")
     with pytest.raises(InputError, match=r"questions\.txt: no question in it"):
-        tuning.questions(search.find("mixed").manifest, path)
+        tune.sample_questions(search.find("mixed").manifest, path)
 
 
 def test_the_command_keeps_what_it_chose() -> None:
@@ -154,7 +154,7 @@ def test_the_command_keeps_what_it_chose() -> None:
     synthetic.index(VECTORS, "RR64,IVF64,RaBitQ")
     told = CliRunner().invoke(app, ["index", "tune", "synthetic", "--recall", "0.9", "-k", "10", "-n", "50"])
     assert told.exit_code == 0, told.output
-    assert "kept in its manifest, with a recall of " in told.output
+    assert "saved in its manifest, with a recall of " in told.output
     assert "left out of their results" in " ".join(told.output.split())
     tuned = search.find("synthetic").manifest.tuned
     assert tuned is not None

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from qttrag.errors import StageError, StageUnavailable
 from qttrag.indexes import collection as search
-from qttrag.indexes.jobs import build as building
+from qttrag.indexes.jobs.build import build
+from qttrag.indexes.jobs.index_job import Progress
 from qttrag.indexes.recipe import Recipe, load
 from qttrag.indexes.storage.manifest import Manifest
 from tests import deployment
@@ -39,7 +40,7 @@ def recipe(path: Path, **encoder: Any) -> Recipe:
 
 
 def built(path: Path, **encoder: Any) -> tuple[Manifest, NDArray[np.float32]]:
-    manifest = building.build(recipe(path, **encoder), overwrite=True)
+    manifest = build(recipe(path, **encoder), overwrite=True)
     return manifest, np.concatenate(list(search.open_index("mixed").vectors))
 
 
@@ -89,8 +90,8 @@ def test_when_no_server_answers_the_build_ends_and_goes_on_later(path: Path, tin
             StageUnavailable, match=r"127\.0\.0\.1.*acme/encoder\) failed \(HTTP 503\).* done and kept; run the"
         ):
             built(path, servers=settings)
-    told: list[building.Progress] = []
-    building.build(recipe(path, servers={}), progress=told.append)
+    told: list[Progress] = []
+    build(recipe(path, servers={}), progress=told.append)
     assert told[0].passages > 25
 
 

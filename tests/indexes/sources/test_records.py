@@ -18,7 +18,7 @@ import pytest
 from qttrag.errors import ConfigError, InputError
 from qttrag.indexes.recipe import Recipe, load
 from qttrag.indexes.sources import listing
-from qttrag.indexes.sources.records import Reader, Record
+from qttrag.indexes.sources.records import SourceReader, SourceRecord
 from tests.hub import Hub
 from tests.indexes.dataset_hub import DatasetHub
 
@@ -31,11 +31,11 @@ def recipe(folder: Path, content: bytes | str, *, kind: str = "jsonl", **more: A
     return Recipe(name="r", source={**source, "path": [source["path"]]}, encoder={"model": "m"}, **more)  # type: ignore[arg-type]
 
 
-def read(made: Recipe, skipped: Counter[str] | None = None) -> list[Record]:
-    reader = Reader(made, listing.files(made), on_error="stop" if skipped is None else "skip")
+def read(made: Recipe, skipped: Counter[str] | None = None) -> list[SourceRecord]:
+    reader = SourceReader(made, listing.files(made), on_error="stop" if skipped is None else "skip")
     found = list(reader)
     if skipped is not None:
-        skipped.update(reader.take().skipped)
+        skipped.update(reader.drain_summary().skipped)
     return found
 
 
@@ -96,7 +96,7 @@ BAD = [
     ("text no text", {**GOOD, "id": "9", "text": 5}, r"'text' is int, not text"),
     ("title no text", {**GOOD, "id": "9", "title": []}, r"'title' is list"),
     ("unknown language", {**GOOD, "id": "9", "lang": "klingon"}, r"unknown language 'klingon'"),
-    ("repeated id", GOOD, r"the id '1' was there before"),
+    ("repeated id", GOOD, r"the id '1' is repeated"),
 ]
 
 
@@ -185,7 +185,7 @@ def test_gzipped_lines_are_read(tmp_path: Path) -> None:
 def test_a_gzip_file_cut_short_is_named(tmp_path: Path) -> None:
     (tmp_path / "x.jsonl.gz").write_bytes(gzip.compress(lines(GOOD).encode() * 100)[:-20])
     made = recipe(tmp_path, "", source={"path": str(tmp_path / "x.jsonl.gz")})
-    with pytest.raises(InputError, match=r"x\.jsonl\.gz: not a whole gzip file"):
+    with pytest.raises(InputError, match=r"x\.jsonl\.gz: not a complete gzip file"):
         read(made, Counter())
 
 
@@ -226,19 +226,19 @@ def test_the_kilt_knowledge_source_is_read(tmp_path: Path) -> None:
 def test_a_record_of_which_cleaning_leaves_nothing_is_counted_and_stops_nothing(tmp_path: Path) -> None:
     made = recipe(tmp_path, lines({**GOOD, "text": "Anna\nBertil"}, {**GOOD, "id": "2", "text": "Anna is a mayor."}))
     made = made.model_copy(update={"source": made.source.model_copy(update={"clean": True})})
-    reader = Reader(made, listing.files(made), on_error="stop")
+    reader = SourceReader(made, listing.files(made), on_error="stop")
     assert [record.record_id for record in reader] == ["2"]
-    assert reader.take().skipped == {"no sentence left": 1}
+    assert reader.drain_summary().skipped == {"no sentence left": 1}
 
 
 @pytest.mark.parametrize("kind", ["jsonl", "jsonl.gz", "tsv", "parquet", "arrow", "stream.arrow"])
 @pytest.mark.parametrize("taken", [0, 1, 4, 9, 10])
 def test_reading_goes_on_from_any_position(tmp_path: Path, kind: str, taken: int) -> None:
     made = two_files(tmp_path, kind)
-    reader = Reader(made, listing.files(made), on_error="stop")
+    reader = SourceReader(made, listing.files(made), on_error="stop")
     whole = iter(reader)
     ids = [next(whole).record_id for _ in range(taken)]
-    rest = Reader(made, listing.files(made), on_error="stop", start=reader.position)
+    rest = SourceReader(made, listing.files(made), on_error="stop", start=reader.position)
     assert ids + [record.record_id for record in rest] == [str(n) for n in range(10)]
     assert rest.share == 1.0
 
@@ -266,14 +266,14 @@ def two_files(folder: Path, kind: str) -> Recipe:
 READ_FROM_HUB = """\
 import json, sys
 from pathlib import Path
-from qttrag.indexes import listing
 from qttrag.indexes.recipe import Recipe
-from qttrag.indexes.sources import Position, Reader
+from qttrag.indexes.sources import listing
+from qttrag.indexes.sources.records import SourcePosition, SourceReader
 folder = Path(sys.argv[2])
 made = Recipe(**json.loads(sys.argv[1]))
 found = []
-start = Position(*json.loads(sys.argv[3]))
-for record in Reader(made, listing.files(made), on_error="stop", folder=folder, start=start):
+start = SourcePosition(*json.loads(sys.argv[3]))
+for record in SourceReader(made, listing.files(made), on_error="stop", downloads=folder, start=start):
     found.append([record.record_id, sorted(path.name for path in folder.rglob("*.parquet"))])
 print(json.dumps([found, [path.name for path in folder.rglob("*.parquet")]]))
 """
@@ -320,7 +320,7 @@ def test_a_data_set_at_a_pinned_commit_is_read_on_without_the_files_that_are_rea
     ("source", "words"),
     [
         ({"path": "2023.xx/*.parquet"}, r"data set 'acme/wiki' has no file '2023.xx/\*.parquet' among its 3"),
-        ({"dataset": "acme/none"}, r"the hub cannot be asked for data set 'acme/none' .*check `dataset:`"),
+        ({"dataset": "acme/none"}, r"the hub did not list data set 'acme/none' .*check `dataset:`"),
     ],
 )
 def test_a_data_set_that_is_not_there_is_named(tmp_path: Path, wiki: Hub, source: dict[str, Any], words: str) -> None:
