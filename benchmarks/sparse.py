@@ -86,7 +86,8 @@ def build(home: Path, rows: int, dim: int, faiss_string: str, questions: int, tu
     return {
         "factory": factory,
         "disk": f"{rows * dim * 2 / 1e9:.2f} GB of vectors, "
-        f"of which {len(rows_read) * dim * 2 / 1e9:.2f} GB are written, {size / 1e9:.2f} GB of index ({size / rows:.0f} bytes a vector)",
+        f"of which {len(rows_read) * dim * 2 / 1e9:.2f} GB are written, "
+        f"{size / 1e9:.2f} GB of index ({size / rows:.0f} bytes a vector)",
         "steps": {
             "writing shards": "not done: only vectors that are read are written",
             "training": f"{trained - begun:,.0f} s",
