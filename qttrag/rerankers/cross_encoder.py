@@ -59,9 +59,7 @@ class CrossEncoderReranker:
         if not hits:
             return []
         tokenizer, batcher = await self._lazy.get()
-        contents = list(
-            {hit.passage.content: None for hit in hits}
-        )  # each text once, so that equal texts have equal scores
+        contents = list({hit.passage.content: None for hit in hits})  # each once: equal texts get equal scores
         ids = tokenizer([query.text] * len(contents), contents, truncation=False, verbose=False)["input_ids"]
         trace.count("truncated", sum(len(row) > self._max_tokens for row in ids))
         pairs = [

@@ -1,3 +1,5 @@
+"""Dense retrieval in one or several collections."""
+
 from __future__ import annotations
 
 import asyncio
@@ -68,18 +70,18 @@ async def test_a_question_is_searched_in_the_collections_it_names(tmp_path: Path
     assert _ids(found[2]) == _ids(found[3])
 
 
-def test_a_collection_given_by_its_path_is_called_as_its_folder_is(tiny: Path) -> None:
+def test_a_collection_given_by_its_path_has_the_name_of_its_folder(tiny: Path) -> None:
     assert retriever(tiny, "one", "/srv/indexes/two", "./two").collections == ["one", "two"]
 
 
-async def test_the_pool_can_be_english_and_the_language_of_the_question(tmp_path: Path, tiny: Path) -> None:
+async def test_languages_can_be_english_and_the_language_of_the_question(tmp_path: Path, tiny: Path) -> None:
     build(tmp_path, tiny, "one")
     made = retriever(tiny, "one", languages=["en", "query"])
     assert {h.passage.lang for h in await made.retrieve(Query("다리", KO), 40)} == {"en", "ko"}
     assert {h.passage.lang for h in await made.retrieve(Query("silta", Lang("fi")), 40)} == {"en", "fi"}
 
 
-async def test_questions_at_once_find_what_they_find_alone(tmp_path: Path, tiny: Path) -> None:
+async def test_concurrent_questions_have_the_hits_of_each_alone(tmp_path: Path, tiny: Path) -> None:
     build(tmp_path, tiny, "one")
     made = retriever(tiny, "one", languages=["en", "query"])
     queries = [Query(text, Lang(lang)) for lang in LANGS for text in sentences(lang, 4)]
@@ -90,7 +92,7 @@ async def test_questions_at_once_find_what_they_find_alone(tmp_path: Path, tiny:
         assert [hit.score for hit in hits] == pytest.approx([hit.score for hit in alone], abs=1e-5)
 
 
-async def test_another_encoder_than_the_index_was_built_with_is_refused(tmp_path: Path, tiny: Path) -> None:
+async def test_another_encoder_than_that_of_the_index_is_refused(tmp_path: Path, tiny: Path) -> None:
     other = tiny_models.make_encoder(tmp_path / "other", seed=9)
     build(tmp_path, tiny, "one", encoder=other)
     with pytest.raises(
@@ -99,7 +101,7 @@ async def test_another_encoder_than_the_index_was_built_with_is_refused(tmp_path
         await retriever(tiny, "one").start()
 
 
-async def test_a_collection_that_was_not_built_is_named_with_the_way_out(tiny: Path) -> None:
+async def test_a_missing_collection_is_named_with_the_command_that_builds_it(tiny: Path) -> None:
     with pytest.raises(CollectionError, match=r"unknown index 'wiki-en'.*qttrag index build wiki-en"):
         await retriever(tiny, "wiki-en").start()
 
@@ -109,13 +111,13 @@ def test_no_collections_are_refused(tiny: Path) -> None:
         retriever(tiny)
 
 
-def test_an_unknown_language_in_the_pool_is_refused(tiny: Path) -> None:
+def test_an_unknown_language_is_refused(tiny: Path) -> None:
     with pytest.raises(InputError, match="unknown language 'klingon'"):
         retriever(tiny, "one", languages=["klingon"])
 
 
-async def test_lengths_counted_while_the_encoder_works_do_not_disturb_it(tiny: Path) -> None:
-    """A long text is counted uncut in one thread while it is cut to `max_tokens` in another."""
+async def test_counting_lengths_while_the_encoder_works_changes_no_vectors(tiny: Path) -> None:
+    """A text is counted without truncation in one thread while it is cut to `max_tokens` in another."""
     loaded = SentenceTransformersEncoder(str(tiny / "encoder"), revision=None, device="cpu", max_tokens=64)
     texts = [paragraph("en", 20, seed=n) for n in range(8)]
     alone = loaded.encode(texts)

@@ -1,4 +1,4 @@
-"""Merging hits of several languages, and measuring the encoder's preference for one."""
+"""Merge hits of several languages, and measure the bias of an encoder for a language."""
 
 from __future__ import annotations
 
@@ -47,13 +47,13 @@ def test_a_quota_keeps_the_best_hits_of_a_language() -> None:
     assert merged.by_quota == {KO: 1}
 
 
-def test_a_quota_that_hits_fill_by_score_changes_nothing() -> None:
+def test_a_quota_already_reached_by_score_changes_nothing() -> None:
     merged = merging.merge([ENGLISH, KOREAN], 5, KO, merging.check({"ko": 0.2}, None))
     assert ids(merged.hits) == ["en0", "en1", "en2", "ko0", "en3"]
     assert merged.by_quota == {}
 
 
-def test_a_quota_of_a_language_with_fewer_hits_is_filled_by_others() -> None:
+def test_places_that_a_quota_cannot_fill_go_to_other_languages() -> None:
     merged = merging.merge([ENGLISH, KOREAN[:1]], 4, KO, merging.check({"ko": 0.9}, None))
     assert ids(merged.hits) == ["en0", "en1", "en2", "ko0"]
 
@@ -73,7 +73,7 @@ def test_a_shift_is_added_before_hits_are_merged() -> None:
     st.floats(0.01, 0.5),
     st.floats(0.01, 0.5),
 )
-def test_no_hit_is_lost_or_doubled_and_quotas_are_filled(
+def test_no_hit_is_lost_or_duplicated_and_quotas_are_met(
     found: list[tuple[str, float]], k: int, english: float, own: float
 ) -> None:
     each = [Hit(Passage(str(n), "", Lang(lang)), score) for n, (lang, score) in enumerate(found)]
@@ -94,7 +94,7 @@ def test_no_hit_is_lost_or_doubled_and_quotas_are_filled(
         (None, {"ko": {"en": 40.0}}, r"measure-shifts"),
     ],
 )
-def test_settings_that_cannot_be_meant_are_refused(
+def test_invalid_quotas_and_shifts_are_refused(
     quotas: dict[str, float] | None, shifts: dict[str, dict[str, float]] | None, words: str
 ) -> None:
     with pytest.raises(ConfigError, match=words):
@@ -103,7 +103,7 @@ def test_settings_that_cannot_be_meant_are_refused(
         DenseRetriever(encoder=ENCODER, collections=["c"], quotas={"xx": 0.1})
 
 
-def test_a_quota_that_is_no_number_is_refused_in_a_deployment(tmp_path: Path, tiny: Path) -> None:
+def test_a_quota_of_the_wrong_type_is_refused_in_a_deployment(tmp_path: Path, tiny: Path) -> None:
     from qttrag.application.application import Application
     from qttrag.config import deployment as config
 
@@ -113,7 +113,7 @@ def test_a_quota_that_is_no_number_is_refused_in_a_deployment(tmp_path: Path, ti
         Application.open(made)
 
 
-async def test_a_quota_and_a_shift_reach_a_collection_in_several_languages_and_the_trace(
+async def test_quotas_and_shifts_apply_to_a_multilingual_collection_and_are_in_the_trace(
     tmp_path: Path, tiny: Path
 ) -> None:
     deployment.build(tmp_path, tiny)
@@ -142,7 +142,7 @@ def write_questions(path: Path) -> Path:
     return path
 
 
-def test_a_shift_is_what_the_same_questions_lose_in_another_language(tmp_path: Path, tiny: Path) -> None:
+def test_the_bias_is_the_loss_of_score_in_another_language(tmp_path: Path, tiny: Path) -> None:
     deployment.build(tmp_path, tiny)
     store = FaissFolder("mixed")
     encoder = SentenceTransformersEncoder(str(tiny / "encoder"), revision=None, device="cpu", max_tokens=256)
@@ -160,7 +160,7 @@ def test_a_shift_is_what_the_same_questions_lose_in_another_language(tmp_path: P
     assert shift.mean == pytest.approx(sum(lost) / 12, abs=1e-4)
 
 
-def test_the_command_prints_what_a_deployment_takes(tmp_path: Path, tiny: Path) -> None:
+def test_the_command_prints_settings_of_a_deployment(tmp_path: Path, tiny: Path) -> None:
     import yaml
     from typer.testing import CliRunner
 
@@ -178,7 +178,7 @@ def test_the_command_prints_what_a_deployment_takes(tmp_path: Path, tiny: Path) 
     ("line", "words"),
     [("{", "not JSON"), ('["ko"]', "one text for each language"), ('{"ko": "뭐?"}', "no question in two")],
 )
-def test_a_file_of_questions_that_cannot_be_compared_is_refused(tmp_path: Path, line: str, words: str) -> None:
+def test_a_file_without_parallel_questions_is_refused(tmp_path: Path, line: str, words: str) -> None:
     (tmp_path / "q.jsonl").write_text(line + "\n")
     with pytest.raises(InputError, match=words):
         language_bias.read_parallel_questions(tmp_path / "q.jsonl")

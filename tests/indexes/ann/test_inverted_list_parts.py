@@ -1,4 +1,4 @@
-"""Filling an inverted file in parts: the index is that of one filled in one go, wherever it was broken off."""
+"""An inverted file filled in parts equals one filled in one go, also after an interruption."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def trained(factory: str) -> Any:
 
 
 def fill(index: Any, parts: InvertedListParts | None = None, *, until: int = 2000) -> None:
-    """Add the vectors that are not in it yet, in parts of 500."""
+    """Add the vectors that are not in the index yet, in parts of 500."""
     for start, end in pairwise(ENDS):
         if index.ntotal <= start < until:
             index.add(VECTORS[start:end])
@@ -58,7 +58,7 @@ def written(index: Any) -> bytes:
 
 @pytest.mark.parametrize("factory", FACTORIES)
 @pytest.mark.parametrize("until", [0, 250, 500, 1250, 2000])
-def test_an_index_filled_in_parts_is_that_filled_in_one_go(factory: str, until: int, tmp_path: Path) -> None:
+def test_an_index_filled_in_parts_equals_one_filled_in_one_go(factory: str, until: int, tmp_path: Path) -> None:
     broken = trained(factory)
     fill(broken, InvertedListParts(broken, tmp_path / "lists", ENDS), until=until)
     index = trained(factory)
@@ -70,7 +70,7 @@ def test_an_index_filled_in_parts_is_that_filled_in_one_go(factory: str, until: 
 
 
 @pytest.mark.parametrize("damage", ["cut", "gone", "of another index", "no end"])
-def test_after_a_part_that_is_not_whole_none_counts(damage: str, tmp_path: Path) -> None:
+def test_parts_from_the_first_damaged_one_on_are_deleted(damage: str, tmp_path: Path) -> None:
     files = tmp_path / "lists"
     index = trained(FACTORIES[0])
     fill(index, InvertedListParts(index, files, ENDS))
@@ -93,7 +93,7 @@ def test_after_a_part_that_is_not_whole_none_counts(damage: str, tmp_path: Path)
 
 
 @pytest.mark.parametrize("factory", FACTORIES)
-def test_an_index_is_extended_to_what_it_were_if_all_had_been_there(factory: str, tmp_path: Path) -> None:
+def test_an_extended_index_equals_one_filled_in_one_go(factory: str, tmp_path: Path) -> None:
     index = trained(factory)
     fill(index, until=1000)
     faiss.write_index(index, str(tmp_path / "base"))
@@ -109,11 +109,11 @@ def test_an_index_is_extended_to_what_it_were_if_all_had_been_there(factory: str
         *("IVF16,SQ8,RFlat", "IDMap,IVF16,SQ8"),
     ],
 )
-def test_what_has_more_than_lists_is_not_filled_in_parts(factory: str) -> None:
+def test_indexes_with_other_parts_than_lists_are_not_filled_in_parts(factory: str) -> None:
     assert not first_stage.has_plain_lists(faiss.index_factory(32, factory))
 
 
-def test_a_part_whose_last_bytes_do_not_fit_is_not_taken_for_whole(tmp_path: Path) -> None:
+def test_a_part_that_does_not_fit_on_the_disk_is_not_used(tmp_path: Path) -> None:
     index = trained(FACTORIES[0])
     parts = InvertedListParts(index, tmp_path / "lists", ENDS)
     fill(index)
@@ -142,7 +142,7 @@ def recipe(tmp_path: Path, tiny: Path, monkeypatch: pytest.MonkeyPatch) -> Recip
     return load(path)
 
 
-def test_a_build_broken_off_while_it_adds_goes_on_after_its_last_part(recipe: Recipe) -> None:
+def test_a_build_interrupted_while_it_adds_resumes_after_its_last_part(recipe: Recipe) -> None:
     told: list[Progress] = []
 
     def stop(progress: Progress) -> None:
