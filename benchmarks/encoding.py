@@ -18,7 +18,7 @@ import typer
 from numpy.typing import NDArray
 
 from qttrag.cli.output import console, table
-from qttrag.encoders.sentence_transformers import Encoder, Prepared
+from qttrag.encoders.sentence_transformers import SentenceTransformersEncoder
 from qttrag.indexes.jobs.encoding import encode_source, windows
 from qttrag.indexes.jobs.index_job import IndexJob
 from qttrag.indexes.jobs.workers import EncoderPool
@@ -27,6 +27,7 @@ from qttrag.indexes.sources import listing
 from qttrag.indexes.sources.records import SourceReader
 from qttrag.indexes.storage.workspace import BuildWorkspace
 from qttrag.models.loading import quiet
+from qttrag.types import Prepared
 from tests import tiny_models
 from tests.texts import LANGS, sentences
 
@@ -52,7 +53,7 @@ class Seconds(NamedTuple):
 class Timed:
     """An encoder that measures how long it is busy."""
 
-    def __init__(self, encoder: Encoder) -> None:
+    def __init__(self, encoder: SentenceTransformersEncoder) -> None:
         self.info = encoder.info
         self.tokenise, self.prepare = encoder.tokenise, encoder.prepare
         self.seconds = 0.0
@@ -104,7 +105,7 @@ def open_arms(folder: Path, passages: int, size: str, batch_tokens: int) -> Open
         }
     )
     files = listing.files(recipe)
-    encoder = Encoder(str(folder / "encoder"), revision=None, device="cpu", max_tokens=256)
+    encoder = SentenceTransformersEncoder(str(folder / "encoder"), revision=None, device="cpu", max_tokens=256)
     with EncoderPool([encoder]) as pool:
         all_windows = list(windows(recipe, pool, SourceReader(recipe, files, on_error="stop")))
     sorted_batches = [batch.prepared for window in all_windows for batch in window.batches]

@@ -81,6 +81,20 @@ class EncoderInfo:
     passage_prefix: str = ""
 
 
+class Tokens(NamedTuple):
+    """The part of a text that an encoder reads, and its token ids. `cut`: the text was longer."""
+
+    text: str
+    ids: list[int]
+    cut: bool
+
+
+class Prepared(NamedTuple):
+    """A batch of texts as an encoder takes it, e.g. padded tensors on the CPU by name."""
+
+    features: dict[str, Any]
+
+
 @dataclass(frozen=True, slots=True)
 class Passage:
     """A piece of a collection as it was indexed."""

@@ -27,8 +27,8 @@ def named_models(file: Path, deployment: Deployment) -> list[NamedModel]:
 
 
 def collection_names(deployment: Deployment) -> list[str]:
-    """Return the names of the collections that a deployment searches, without repeats."""
-    return list(dict.fromkeys(name for stage in placed(deployment) for name in stage.spec.get("collections", [])))
+    """Return the names of the built indexes that a deployment searches, without repeats and without other stores."""
+    return list(dict.fromkeys(name for stage in placed(deployment) for name in _built_indexes(stage)))
 
 
 def pull(
@@ -41,13 +41,24 @@ def pull(
     return inventory.pull(named_models(file, deployment), pin=pin, revisions_in_use=in_use, begin=begin)
 
 
+def _built_indexes(stage: Placed) -> Iterator[str]:
+    for collection in stage.spec.get("collections", []):
+        if isinstance(collection, str):
+            yield collection
+        elif isinstance(collection, dict) and collection.get("kind") == "faiss_folder" and "name" in collection:
+            yield str(collection["name"])
+
+
 def _of_stage(file: Path, stage: Placed) -> Iterator[NamedModel]:
     spec, place, kind = stage.spec, ".".join(stage.keys), str(stage.spec.get("kind"))
     if "model" in spec:
         revision = spec.get("revision")
         urls = spec.get("base_url", kind)
-        served = None if "revision" in stage.takes else ", ".join([urls] if isinstance(urls, str) else map(str, urls))
+        is_served = "base_url" in stage.takes or "revision" not in stage.takes
+        served = ", ".join([urls] if isinstance(urls, str) else map(str, urls)) if is_served else None
         yield NamedModel(place, kind, str(spec["model"]), revision, file, stage.keys, served=served)
+        if is_served and "revision" in stage.takes:  # texts are cut here, by the tokenizer of that revision
+            yield NamedModel(place, "tokenizer", str(spec["model"]), revision, file, stage.keys, weights=False)
     if tokenizer := spec.get("tokenizer"):
         yield NamedModel(place, "tokenizer", str(tokenizer), None, file, stage.keys, pins=False, weights=False)
 

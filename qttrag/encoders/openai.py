@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any
 
-from qttrag.encoders.sentence_transformers import Prepared, Tokens, tokenised
+from qttrag.encoders.sentence_transformers import tokenised
 from qttrag.errors import ConfigError, not_installed
 from qttrag.models.loading import locate
 from qttrag.openai_client.balancing import Server
@@ -17,7 +17,7 @@ from qttrag.openai_client.capabilities import Request
 from qttrag.openai_client.client import ModelClient
 from qttrag.openai_client.endpoint import CallLimits, Endpoint, Remedies
 from qttrag.runtime.background_loop import BackgroundLoop
-from qttrag.types import EncoderInfo
+from qttrag.types import EncoderInfo, Prepared, Tokens
 
 if TYPE_CHECKING:
     import numpy as np

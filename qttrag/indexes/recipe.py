@@ -91,8 +91,10 @@ class Servers(_Settings):
 class EncoderSettings(_Settings):
     """The encoder of the passages. Questions are encoded by the same model, with `query_prefix` if it has one (E5).
 
+    `kind`: an encoder kind of `qttrag kinds`; None: `openai` where there are `servers`, else `sentence_transformers`.
     `device`: one, several, or auto: all GPUs, else the CPU. `dtype` auto: float16 on a GPU."""
 
+    kind: str | None = Field(default=None, exclude_if=lambda kind: kind is None)  # keeps older digests valid
     model: str
     revision: str | None = None
     device: str | Annotated[list[str], Field(min_length=1)] = "auto"

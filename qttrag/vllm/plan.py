@@ -108,7 +108,7 @@ def _local_servers(deployment: Deployment, settings: VllmSettings) -> list[Plann
     servers: dict[str, PlannedServer] = {}
     for stage in factory.placed(deployment):
         spec = stage.spec
-        if spec.get("kind") != "openai":
+        if stage.stage != "generator" or spec.get("kind") != "openai":
             continue
         urls = spec.get("base_url", [])
         for url in [urls] if isinstance(urls, str) else urls:

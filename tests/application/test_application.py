@@ -118,7 +118,7 @@ async def test_a_language_given_by_the_caller_wins(application: Application) -> 
 
 
 async def test_hybrid_retrieval_is_a_matter_of_settings(tmp_path: Path, tiny: Path, path: Path) -> None:
-    dense = {"kind": "dense", "model": str(tiny / "encoder"), "collections": ["mixed"], "device": "cpu"}
+    dense = {"kind": "dense", "encoder": deployment.encoder(tiny), "collections": ["mixed"]}
     hybrid = {"kind": "hybrid", "first": dense, "second": {"kind": "bm25", "collections": ["mixed"]}}
     changed = deployment.write_deployment(tmp_path, tiny, retriever=hybrid, reranker={"kind": "none"})
     async with Application.open(changed) as application:

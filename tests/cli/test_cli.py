@@ -339,7 +339,9 @@ def test_kinds_are_listed_with_what_they_can_be_told(run: Any) -> None:
     assert rows["tagger", "llm"]["settings"][0] == {
         "name": "generator", "type": "a generator's settings", "required": False, "default": None,
     }  # fmt: skip
-    (model, *_) = rows["retriever", "dense"]["settings"]
+    (encoder, *_) = rows["retriever", "dense"]["settings"]
+    assert (encoder["name"], encoder["type"], encoder["required"]) == ("encoder", "an encoder's settings", True)
+    (model, *_) = rows["encoder", "sentence_transformers"]["settings"]
     assert (model["name"], model["type"], model["required"]) == ("model", "str", True)
     shown = run("kinds", "retriever").out
     assert "k1: float = 1.5" in shown

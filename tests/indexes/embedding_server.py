@@ -12,7 +12,7 @@ import uvicorn
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
 
-from qttrag.encoders.sentence_transformers import Encoder
+from qttrag.encoders.sentence_transformers import SentenceTransformersEncoder
 
 
 class EmbeddingServer:
@@ -21,7 +21,7 @@ class EmbeddingServer:
 
     def __init__(self, model: Path, *, largest: int = 1000, as_numbers: bool = False, falls: int = 10**9) -> None:
         self.asked: list[list[str]] = []
-        self._encoder = Encoder(str(model), revision=None, device="cpu", max_tokens=512)
+        self._encoder = SentenceTransformersEncoder(str(model), revision=None, device="cpu", max_tokens=512)
         self._largest = largest
         self._as_numbers = as_numbers
         self._falls = falls

@@ -27,10 +27,18 @@ def build(
 
       qttrag index build ./my.yaml --overwrite --on-error skip
     """
+    from qttrag.application.factory import open_encoder
     from qttrag.indexes.jobs.build import build
     from qttrag.indexes.recipe import load
 
     loaded = load(recipe)
     with show_progress(loaded.name) as progress:
-        manifest = build(loaded, overwrite=overwrite, restart=restart, on_error=on_error.value, progress=progress)
+        manifest = build(
+            loaded,
+            overwrite=overwrite,
+            restart=restart,
+            on_error=on_error.value,
+            progress=progress,
+            open_encoder=open_encoder,
+        )
     show_manifest(manifest, as_json=as_json)

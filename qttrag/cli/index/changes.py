@@ -40,11 +40,20 @@ def append(
 
       qttrag index append wiki-ko ./corrected.parquet --replace
     """
+    from qttrag.application.factory import open_encoder
     from qttrag.indexes.jobs.append import append
 
     recipe = _recipe(name, source, lang)
     with show_progress(name) as progress:
-        manifest = append(name, recipe, replace=replace, restart=restart, on_error=on_error.value, progress=progress)
+        manifest = append(
+            name,
+            recipe,
+            replace=replace,
+            restart=restart,
+            on_error=on_error.value,
+            progress=progress,
+            open_encoder=open_encoder,
+        )
     show_manifest(manifest, as_json=as_json)
 
 

@@ -92,15 +92,15 @@ def search(
 
 
 async def _search(name: str, text: str, k: int, lang: str | None, encoder: dict[str, Any]) -> list[Hit]:
+    from qttrag.application.factory import open_encoder
+    from qttrag.indexes.recipe import EncoderSettings
     from qttrag.retrievers.dense import DenseRetriever
     from qttrag.types import UNDETERMINED, Query
 
+    settings = EncoderSettings(**encoder)
+    if settings.kind is None:  # `servers:` without `kind:` are for passages only
+        settings = settings.model_copy(update={"kind": "sentence_transformers"})
     retriever = DenseRetriever(
-        encoder["model"],
-        collections=[name],
-        languages=None if lang is None else [lang],
-        revision=encoder["revision"],
-        device=encoder["device"] if isinstance(encoder["device"], str) else "auto",
-        max_tokens=encoder["max_tokens"],
+        encoder=open_encoder(settings), collections=[name], languages=None if lang is None else [lang]
     )
     return await retriever.retrieve(Query(text, UNDETERMINED), k)

@@ -26,19 +26,21 @@ def measure_shifts(
     """
     import yaml
 
-    from qttrag.indexes.collection import open_index
+    from qttrag.application.factory import open_encoder
     from qttrag.indexes.jobs.workers import load_question_encoder
     from qttrag.indexes.recipe import Recipe
     from qttrag.retrievers import language_bias
+    from qttrag.stores.faiss_folder import FaissFolder
 
-    parallel = language_bias.read(questions)
-    collections = [open_index(name) for name in names]
-    manifests = [collection.manifest for collection in collections]
+    parallel = language_bias.read_parallel_questions(questions)
+    stores = [FaissFolder(name) for name in names]
+    manifests = [store.collection.manifest for store in stores]
     if len({(m.encoder_revision, m.recipe["encoder"]["query_prefix"]) for m in manifests}) > 1:
         raise CollectionError(f"indexes {names} have different encoders; measure those of each encoder separately")
     settings = Recipe(**manifests[0].recipe).encoder
-    encoder = load_question_encoder(settings, owner=f"the encoder of index '{names[0]}'")
-    shifts = language_bias.measure(collections, encoder, parallel, prefix=settings.query_prefix)
+    owner = f"the encoder of index '{names[0]}'"
+    encoder = load_question_encoder(settings, owner=owner, open_encoder=open_encoder)
+    shifts = language_bias.measure(stores, encoder, parallel, prefix=settings.query_prefix)
     if as_json:
         output.say_json([shift._asdict() for shift in shifts])
         return

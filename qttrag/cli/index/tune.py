@@ -39,12 +39,16 @@ def tune(
 
       qttrag index tune wiki-ko -k 20 --queries questions.txt
     """
+    from qttrag.application.factory import open_encoder
     from qttrag.indexes.collection import find, open_index
     from qttrag.indexes.jobs.tune import sample_passages, sample_questions, save
 
     folder, _ = find(name)
     collection = open_index(name, threads=1)
-    sample = sample_questions(collection.manifest, queries) if queries else sample_passages(collection, n)
+    if queries:
+        sample = sample_questions(collection.manifest, queries, open_encoder=open_encoder)
+    else:
+        sample = sample_passages(collection, n)
     tuned, trials = _measure(collection, sample, recall, k)
     save(folder, collection.manifest, tuned)
     if as_json:

@@ -21,7 +21,7 @@ from qttrag.indexes.jobs.encoding import encode_source
 from qttrag.indexes.jobs.index_job import IndexJob, Progress, ignore_progress
 from qttrag.indexes.jobs.remove import mark_removed
 from qttrag.indexes.jobs.resuming import keep_finished_shards
-from qttrag.indexes.jobs.workers import EncoderPool, load_passage_encoders
+from qttrag.indexes.jobs.workers import EncoderPool, OpenEncoder, load_passage_encoders, open_builtin_encoder
 from qttrag.indexes.recipe import PLACEMENT_SETTINGS, Recipe, Source
 from qttrag.indexes.sources import listing
 from qttrag.indexes.sources.id_sets import IdSet
@@ -84,6 +84,7 @@ def append(
     restart: bool = False,
     on_error: OnError = "stop",
     progress: Callable[[Progress], None] = ignore_progress,
+    open_encoder: OpenEncoder = open_builtin_encoder,
 ) -> Manifest:
     """Append the passages of a recipe's source to an index and return its manifest.
 
@@ -104,7 +105,10 @@ def append(
         base = BaseIndex(folder, manifest, Passages(folder, read_removed(folder, manifest.files, manifest.rows)))
         _check_settings(manifest, recipe)
         owner = f"the encoder of '{folder.name}'"
-        with keep_finished_shards(workspace), load_passage_encoders(recipe.encoder, owner=owner) as encoders:
+        with (
+            keep_finished_shards(workspace),
+            load_passage_encoders(recipe.encoder, owner=owner, open_encoder=open_encoder) as encoders,
+        ):
             _check_revision(manifest, recipe, encoders.info.revision)
             files = listing.files(recipe)
             settings = {**fingerprint(recipe, encoders.info.revision, files), "replace": replace}

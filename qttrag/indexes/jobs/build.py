@@ -17,7 +17,7 @@ from qttrag.indexes.jobs.index_job import (
     write_index,
 )
 from qttrag.indexes.jobs.resuming import build_in_workspace
-from qttrag.indexes.jobs.workers import EncoderPool, load_passage_encoders
+from qttrag.indexes.jobs.workers import EncoderPool, OpenEncoder, load_passage_encoders, open_builtin_encoder
 from qttrag.indexes.recipe import Recipe
 from qttrag.indexes.sources import listing
 from qttrag.indexes.sources.listing import SourceFile
@@ -34,6 +34,7 @@ def build(
     on_error: OnError = "stop",
     progress: Callable[[Progress], None] = ignore_progress,
     list_part_rows: int = inverted_list_parts.ROWS,
+    open_encoder: OpenEncoder = open_builtin_encoder,
 ) -> Manifest:
     """Build the index of a recipe under `resources.built_folder()` and return its manifest.
 
@@ -47,7 +48,8 @@ def build(
         ConfigError: the source, encoder or FAISS factory string is invalid; a library is not installed."""
 
     def work(workspace: BuildWorkspace) -> Manifest:
-        with load_passage_encoders(recipe.encoder, owner=f"the encoder of recipe '{recipe.name}'") as encoders:
+        owner = f"the encoder of recipe '{recipe.name}'"
+        with load_passage_encoders(recipe.encoder, owner=owner, open_encoder=open_encoder) as encoders:
             training.check(recipe, encoders.info.dim)
             files = listing.files(recipe)
             journal = workspace.begin(fingerprint(recipe, encoders.info.revision, files))

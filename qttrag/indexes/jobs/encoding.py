@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from qttrag.encoders.sentence_transformers import Prepared, Tokens
+    from qttrag.types import Prepared, Tokens
 
 _WINDOW = 4096  # passages sorted by length together, so that batches need little padding
 _DEPTH = 4  # windows read ahead and written behind, some 20 MB each

@@ -25,13 +25,13 @@ from qttrag.indexes.sources.id_sets import IdSet, digest
 from qttrag.indexes.sources.listing import SourceFile
 from qttrag.indexes.sources.records import SourcePosition
 from qttrag.indexes.storage.manifest import Manifest
+from qttrag.protocols import QueryEncoder
 from qttrag.types import Lang, Passage
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from qttrag.encoders.sentence_transformers import Encoder
 
 _CHUNK_FILE = re.compile(r"embedding_chunk_(\d+)\.pt")
 _SPACED = {"zh", "ja", "th"}  # languages whose passages BERGEN stores with a space between all characters
@@ -62,7 +62,7 @@ class PublishedIndex:
 
     chunks: Sequence[VectorChunk]
     files: Sequence[SourceFile]
-    encoder: Encoder
+    encoder: QueryEncoder
     id_prefix: str
 
     @property
@@ -248,7 +248,7 @@ def _load(path: Path) -> Any:
 
 
 def _check(
-    recipe: Recipe, encoder: Encoder, contents: Sequence[str], vectors: NDArray[np.float32], before: int
+    recipe: Recipe, encoder: QueryEncoder, contents: Sequence[str], vectors: NDArray[np.float32], before: int
 ) -> None:
     """Raise an InputError if the passages do not belong to the vectors."""
     import numpy as np

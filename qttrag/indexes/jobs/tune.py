@@ -13,7 +13,7 @@ from qttrag.errors import CollectionError, InputError
 from qttrag.indexes.ann import exact
 from qttrag.indexes.ann.first_stage import AS_BUILT, Candidates, Effort
 from qttrag.indexes.collection import SPARE, Collection, Plan
-from qttrag.indexes.jobs.workers import load_question_encoder
+from qttrag.indexes.jobs.workers import OpenEncoder, load_question_encoder, open_builtin_encoder
 from qttrag.indexes.recipe import Recipe
 from qttrag.indexes.storage.locking import exclusive_lock
 from qttrag.indexes.storage.manifest import Manifest, Tuned, read_manifest
@@ -71,7 +71,9 @@ def sample_passages(collection: Collection, n: int, *, seed: int = 0) -> QuerySa
     return QuerySample(vectors, rows, f"its own passages turned to a cosine of {NEAR} and left out of their results")
 
 
-def sample_questions(manifest: Manifest, path: Path) -> QuerySample:
+def sample_questions(
+    manifest: Manifest, path: Path, *, open_encoder: OpenEncoder = open_builtin_encoder
+) -> QuerySample:
     """Return the questions in a file, one per line, encoded by the index's own encoder.
 
     Raises:
@@ -80,7 +82,8 @@ def sample_questions(manifest: Manifest, path: Path) -> QuerySample:
 
     questions = _read_lines(path)
     recipe = Recipe(**manifest.recipe)
-    encoder = load_question_encoder(recipe.encoder, owner=f"the encoder of index '{manifest.name}'")
+    owner = f"the encoder of index '{manifest.name}'"
+    encoder = load_question_encoder(recipe.encoder, owner=owner, open_encoder=open_encoder)
     if encoder.info.revision != manifest.encoder_revision:
         raise CollectionError(
             f"index '{manifest.name}' was built with {recipe.encoder.model} ({manifest.encoder_revision}), the encoder "

@@ -3,31 +3,27 @@
 from __future__ import annotations
 
 import queue
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
-from typing import TYPE_CHECKING, Protocol, Self
+from typing import TYPE_CHECKING, Any, Self
 
-from qttrag.errors import ConfigError, not_installed
+from qttrag.encoders.openai_kind import OpenAIKind
+from qttrag.encoders.sentence_transformers import SentenceTransformersKind
+from qttrag.errors import ConfigError, not_installed, unknown
 from qttrag.indexes.recipe import EncoderSettings
-from qttrag.models import devices
-from qttrag.types import EncoderInfo
+from qttrag.protocols import Encoder, PassageEncoder, QueryEncoder
+from qttrag.types import Prepared
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from qttrag.encoders.sentence_transformers import Encoder, Prepared, Tokens
-
-
-class BatchEncoder(Protocol):
-    """Encodes batches of texts that were tokenised and prepared beforehand, in another thread."""
-
-    @property
-    def info(self) -> EncoderInfo: ...
-    def tokenise(self, texts: Sequence[str]) -> list[Tokens]: ...
-    def prepare(self, tokens: Sequence[Tokens]) -> Prepared: ...
-    def encode_prepared(self, prepared: Prepared) -> NDArray[np.float32]: ...
+OpenEncoder = Callable[[EncoderSettings], Encoder]
+_KINDS: dict[str, Callable[..., Encoder]] = {
+    "openai": OpenAIKind,
+    "sentence_transformers": SentenceTransformersKind,
+}
 
 
 class EncoderPool:
@@ -35,11 +31,11 @@ class EncoderPool:
 
     `max_batch`: the most texts per batch, or None."""
 
-    def __init__(self, encoders: Sequence[BatchEncoder], *, max_batch: int | None = None) -> None:
+    def __init__(self, encoders: Sequence[PassageEncoder], *, max_batch: int | None = None) -> None:
         self.info = encoders[0].info
         self.tokenise, self.prepare = encoders[0].tokenise, encoders[0].prepare
         self.max_batch = max_batch
-        self._free: queue.SimpleQueue[BatchEncoder] = queue.SimpleQueue()
+        self._free: queue.SimpleQueue[PassageEncoder] = queue.SimpleQueue()
         for encoder in encoders:
             self._free.put(encoder)
         self._executor = ThreadPoolExecutor(len(encoders), thread_name_prefix="qttrag-encode")
@@ -64,57 +60,63 @@ class EncoderPool:
         self._executor.shutdown(wait=True, cancel_futures=True)
 
 
-def load_passage_encoders(settings: EncoderSettings, *, owner: str) -> EncoderPool:
+def open_builtin_encoder(settings: EncoderSettings) -> Encoder:
+    """Return the encoder of a recipe if it is of a kind of this package; nothing is loaded.
+
+    `qttrag.application.factory.open_encoder` knows the kinds of other packages too.
+
+    Raises:
+        ConfigError: it is of another kind."""
+    kind = kind_of(settings)
+    if kind not in _KINDS:
+        raise ConfigError(unknown("encoder kind", kind, _KINDS))
+    return _KINDS[kind](**kind_settings(settings))
+
+
+def kind_of(settings: EncoderSettings) -> str:
+    """Return the encoder kind of a recipe."""
+    return settings.kind or ("openai" if settings.servers.urls else "sentence_transformers")
+
+
+def kind_settings(settings: EncoderSettings) -> dict[str, Any]:
+    """Return a recipe's settings as its kind names them: those of servers for `openai`, else those of a model."""
+    servers = settings.servers
+    common = {"model": settings.model, "revision": settings.revision, "max_tokens": settings.max_tokens}
+    if kind_of(settings) == "openai":
+        placement = servers.model_dump(include={"api_key_env", "batch", "in_flight", "timeout", "retries"})
+        return {**common, "base_url": servers.urls, "served_as": servers.model, **placement}
+    return {
+        **common,
+        "device": settings.device,
+        "dtype": settings.dtype,
+        "batch_tokens": settings.batch_tokens,
+    }
+
+
+def load_passage_encoders(
+    settings: EncoderSettings, *, owner: str, open_encoder: OpenEncoder = open_builtin_encoder
+) -> EncoderPool:
     """Return the encoders that a recipe's settings describe. `owner`: what needs them, for messages.
 
     Raises:
         ConfigError: a model cannot be loaded, or a library is not installed. StageError: a server is unavailable."""
+    encoder = open_encoder(settings)
     try:
-        return _served(settings) if settings.servers.urls else _in_process(settings)
+        return EncoderPool(encoder.load_for_passages(), max_batch=encoder.batch_texts)
     except ModuleNotFoundError as error:
         raise ConfigError(not_installed(owner, error)) from error
 
 
-def load_question_encoder(settings: EncoderSettings, *, owner: str) -> Encoder:
-    """Return the encoder for questions to a recipe's index: in process, on one device.
+def load_question_encoder(
+    settings: EncoderSettings, *, owner: str, open_encoder: OpenEncoder = open_builtin_encoder
+) -> QueryEncoder:
+    """Return the encoder for questions to a recipe's index; `servers:` without `kind:` are for passages only.
 
     Raises:
         ConfigError: the model cannot be loaded, or a library is not installed."""
+    if settings.kind is None:
+        settings = settings.model_copy(update={"kind": "sentence_transformers"})
     try:
-        return _load(settings, settings.device if isinstance(settings.device, str) else settings.device[0])
+        return open_encoder(settings).load()
     except ModuleNotFoundError as error:
         raise ConfigError(not_installed(owner, error)) from error
-
-
-def _in_process(settings: EncoderSettings) -> EncoderPool:
-    return EncoderPool([_load(settings, device) for device in devices.every(settings.device)])
-
-
-def _load(settings: EncoderSettings, device: str) -> Encoder:
-    from qttrag.encoders.sentence_transformers import Encoder
-
-    return Encoder(
-        settings.model,
-        revision=settings.revision,
-        device=device,
-        max_tokens=settings.max_tokens,
-        dtype=settings.dtype,
-    )
-
-
-def _served(settings: EncoderSettings) -> EncoderPool:
-    from qttrag.encoders.openai import OpenAIEncoder
-
-    servers = settings.servers
-    encoder = OpenAIEncoder(
-        settings.model,
-        revision=settings.revision,
-        max_tokens=settings.max_tokens,
-        urls=servers.urls,
-        served_as=servers.model,
-        api_key_env=servers.api_key_env,
-        timeout=servers.timeout,
-        retries=servers.retries,
-        in_flight=servers.in_flight,
-    )
-    return EncoderPool([encoder] * (servers.in_flight * len(servers.urls)), max_batch=servers.batch)

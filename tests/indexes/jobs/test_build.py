@@ -16,7 +16,7 @@ import pytest
 import yaml
 
 from qttrag import resources
-from qttrag.encoders.sentence_transformers import Encoder
+from qttrag.encoders.sentence_transformers import SentenceTransformersEncoder
 from qttrag.errors import CollectionError, ConfigError, InputError
 from qttrag.indexes.collection import open_index, verify
 from qttrag.indexes.jobs.build import build
@@ -34,7 +34,7 @@ def make_recipe(folder: Path, tiny: Path, n: int = 40, **changes: Any) -> Recipe
 
 
 def encode(tiny: Path, texts: list[str]) -> np.ndarray[Any, np.dtype[np.float32]]:
-    return Encoder(str(tiny / "encoder"), revision=None, device="cpu", max_tokens=256).encode(texts)
+    return SentenceTransformersEncoder(str(tiny / "encoder"), revision=None, device="cpu", max_tokens=256).encode(texts)
 
 
 def test_an_index_contains_every_passage_and_its_description(tmp_path: Path, tiny: Path) -> None:
@@ -266,9 +266,10 @@ def test_the_recipe_digest_ignores_only_the_encoder_s_placement(tmp_path: Path, 
 
 
 def test_another_encoder_has_another_revision(tmp_path: Path, tiny: Path) -> None:
-    first = Encoder(str(tiny / "encoder"), revision=None, device="cpu", max_tokens=64)
+    first = SentenceTransformersEncoder(str(tiny / "encoder"), revision=None, device="cpu", max_tokens=64)
     other = tiny_models.make_encoder(tmp_path / "other", seed=9)
-    assert Encoder(str(other), revision=None, device="cpu", max_tokens=64).revision != first.revision
+    second = SentenceTransformersEncoder(str(other), revision=None, device="cpu", max_tokens=64)
+    assert second.revision != first.revision
 
 
 @pytest.mark.parametrize("faiss", ["PQ8x4", "PQ8x4,RFlat"])

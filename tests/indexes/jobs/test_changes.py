@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from qttrag import resources
-from qttrag.encoders.sentence_transformers import Encoder
+from qttrag.encoders.sentence_transformers import SentenceTransformersEncoder
 from qttrag.errors import CollectionError, ConfigError, InputError
 from qttrag.indexes.collection import open_index, verify
 from qttrag.indexes.jobs.append import append, recipe_for_file
@@ -64,7 +64,8 @@ def append_file(file: Path, **options: Any) -> Manifest:
 
 
 def answers(tiny: Path, langs: Any = "all", name: str = "mixed", k: int = 20) -> list[list[tuple[str, float]]]:
-    queries = Encoder(str(tiny / "encoder"), revision=None, device="cpu", max_tokens=256).encode(QUERIES)
+    encoder = SentenceTransformersEncoder(str(tiny / "encoder"), revision=None, device="cpu", max_tokens=256)
+    queries = encoder.encode(QUERIES)
     results = open_index(name).search(queries, k, langs)
     return [[(hit.passage.passage_id, round(hit.score, 4)) for hit in hits] for hits in results]
 

@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from qttrag import resources
-from qttrag.encoders.sentence_transformers import Encoder
+from qttrag.encoders.sentence_transformers import SentenceTransformersEncoder
 from qttrag.errors import CollectionError, ConfigError, InputError
 from qttrag.indexes.collection import open_index, verify
 from qttrag.indexes.jobs import import_bergen
@@ -37,7 +37,7 @@ class Published:
         self.contents = [f"T{n}. {fact.say(lang)}" for n, fact in enumerate(facts(ROWS, seed=6))]
         if lang == "zh":
             self.contents = [f"T{n}. " + " ".join(c.partition(". ")[2]) for n, c in enumerate(self.contents)]
-        encoder = Encoder(str(tiny / "encoder"), revision=None, device="cpu", max_tokens=256)
+        encoder = SentenceTransformersEncoder(str(tiny / "encoder"), revision=None, device="cpu", max_tokens=256)
         self.tensor = torch.from_numpy(encoder.encode(self.contents)).to(dtype)
         self.vectors.mkdir(parents=True)
         self.write_vectors(self.tensor)
@@ -91,7 +91,8 @@ async def test_an_imported_index_is_searched_like_any_other(published: Published
     assert [index.passages[n].passage_id for n in (0, 39, 40, 59)] == ["0", "39", "40", "59"]
     assert index.passages[7].content == published.contents[7]
     assert np.allclose(np.concatenate(list(index.vectors)), published.tensor.float().numpy(), atol=2e-3)
-    retriever = DenseRetriever(str(tiny / "encoder"), collections=["wiki"], device="cpu")
+    encoder = SentenceTransformersKind(str(tiny / "encoder"), device="cpu")
+    retriever = DenseRetriever(encoder=encoder, collections=["wiki"])
     hits = await retriever.retrieve(Query(published.contents[12], Lang("ko")), 1)
     assert hits[0].passage.text == published.contents[12]
 
