@@ -69,7 +69,7 @@ def _is_foreign_name(text: str, letters: Counter[str], references: Sequence[str]
     """Return whether a text may be a name left in its own script, or a unit: no long lower-case word but of references."""
     script = letters.most_common(1)[0][0]
     expected = any(scripts_of(r)[script] for r in references) if references else letters.keys() == {"Latn"}
-    known = {word for reference in references for word in _words(reference)}
+    known = {word for reference in references for word in _words(reference.lower())}
     return expected and not any(w.islower() and len(w) >= _LONG_WORD and w not in known for w in _words(text))
 
 

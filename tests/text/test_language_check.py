@@ -75,6 +75,7 @@ async def test_the_guard_and_the_metric_agree(lang: str, text: str, outcome: str
         ("Seoul", ["서울"], "wrong"),
         ("BTS", ["BTS"], "cannot tell"),
         ("iron ore", ["iron ore"], "cannot tell"),
+        ("polly cooper", ["Polly Cooper"], "cannot tell"),
         ("The answer is iron ore", ["iron ore"], "wrong"),
         ("Пётр", ["Пётр I"], "cannot tell"),
         ("Пётр", ["표트르"], "wrong"),
