@@ -11,7 +11,7 @@ from qttrag.text.languages import ALIKE, LANGUAGES
 from qttrag.text.scripts import component_scripts, scripts_of
 from qttrag.types import UNDETERMINED, Lang
 
-_LETTERS = 20  # with fewer, fastText confuses languages of one script: Swedish 1 in 4 times, Spanish 1 in 10 (FLORES-200)
+_LETTERS = 20  # with fewer, fastText takes 1 in 4 Swedish and 1 in 10 Spanish texts for another language (FLORES-200)
 _HAN_LETTERS = 8  # 122 of the 124 Japanese answers of MKQA that are in Han characters alone have fewer
 _LONG_WORD = 4  # letters; a shorter word in lower case may be part of a name, or a unit
 
@@ -66,7 +66,7 @@ def _shares_its_scripts(lang: Lang) -> bool:
 
 
 def _is_foreign_name(text: str, letters: Counter[str], references: Sequence[str]) -> bool:
-    """Return whether a text may be a name left in its own script, or a unit: no long lower-case word but of references."""
+    """Return whether a text may be a name in its own script, or a unit: no long lower-case word but of references."""
     script = letters.most_common(1)[0][0]
     expected = any(scripts_of(r)[script] for r in references) if references else letters.keys() == {"Latn"}
     known = {word for reference in references for word in _words(reference.lower())}
