@@ -184,6 +184,7 @@ def _convert(checkpoint: Path, folder: Path, stored: str) -> None:
         raise
     except Exception as error:
         raise ConfigError(
-            f"translator: CTranslate2 cannot convert {checkpoint}: {error}; use `kind: nllb_transformers`"
+            f"translator: CTranslate2 cannot convert {checkpoint}: {error}; "
+            "use a kind that runs on transformers, such as `nllb_transformers`"
         ) from error
     partial.rename(folder)

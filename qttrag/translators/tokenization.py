@@ -20,8 +20,8 @@ class PretrainedTokenizer:
     """A `TranslationTokenizer` from a folder that transformers saved.
 
     `source_tag`, `target_tag`: the tokens before the source text, of its own language and of the target language.
-    `output_tag`: the first token of the output. None: the model has no such token. `max_positions`: the attribute of
-    config.json with the number of tokens that the model takes.
+    `output_tag`: the first token of the output. None: the model has no such token. `max_tokens`: the model's maximum
+    length, codes and end included; None: `max_position_embeddings` of its config.json.
 
     Raises:
         ConfigError: the folder has no tokenizer that loads."""
@@ -33,7 +33,7 @@ class PretrainedTokenizer:
         source_tag: Tag | None = None,
         target_tag: Tag | None = None,
         output_tag: Tag | None = None,
-        max_positions: str = "max_position_embeddings",
+        max_tokens: int | None = None,
     ) -> None:
         from transformers import AutoConfig, AutoTokenizer
 
@@ -47,7 +47,8 @@ class PretrainedTokenizer:
             ) from error
         self.path = path
         self.end: str = self._tokenizer.eos_token
-        self.room: int = min(self._tokenizer.model_max_length, getattr(config, max_positions)) - 2  # a tag and the end
+        max_tokens = config.max_position_embeddings if max_tokens is None else max_tokens
+        self.room: int = min(self._tokenizer.model_max_length, max_tokens) - 2  # a tag and the end
         self._source_tag, self._target_tag, self._output_tag = source_tag, target_tag, output_tag
         self.encode(["."])  # in the loading thread: the first call changes the tokenizer's settings
 
