@@ -188,6 +188,52 @@ class Translator(Protocol):
         ...
 
 
+class TranslationTokenizer(Protocol):
+    """A loaded tokenizer of a sequence-to-sequence model, and the codes that tell the model the languages.
+
+    A text is only ever text: a special token or a code in it is encoded as letters. Tokens are strings."""
+
+    @property
+    def room(self) -> int:
+        """Return the most tokens of a text or translation, not counting codes and end."""
+        ...
+
+    @property
+    def end(self) -> str:
+        """Return the token after the last one of a text."""
+        ...
+
+    def source_code(self, source: Lang, target: Lang) -> tuple[str, ...]:
+        """Return the tokens before a text.
+
+        Raises:
+            ConfigError: the model does not know one of the languages."""
+        ...
+
+    def target_code(self, target: Lang) -> tuple[str, ...]:
+        """Return the first tokens of the output, which the decoder is given; as many for every language.
+
+        Raises:
+            ConfigError: the model does not know the language."""
+        ...
+
+    def encode(self, texts: Sequence[str]) -> list[tuple[str, ...]]:
+        """Return the tokens of each text, without codes and end."""
+        ...
+
+    def decode(self, tokens: Sequence[str]) -> str:
+        """Return the text of tokens, in NFC."""
+        ...
+
+    def ids(self, tokens: Sequence[str]) -> list[int]:
+        """Return the number of each token in the model's vocabulary."""
+        ...
+
+    def tokens(self, ids: Sequence[int]) -> list[str]:
+        """Return the token of each number."""
+        ...
+
+
 class QualityTagger(Protocol):
     async def score(
         self,

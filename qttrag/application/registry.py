@@ -40,7 +40,7 @@ KINDS: dict[str, dict[str, str]] = {
     },
     "translator": {
         "nllb": "qttrag.translators.nllb:NllbTranslator",
-        "nllb_transformers": "qttrag.translators.nllb_transformers:NllbTransformersTranslator",
+        "nllb_transformers": "qttrag.translators.nllb:NllbTransformersTranslator",
     },
     "tagger": {
         "llm": "qttrag.taggers.llm:LLMTagger",

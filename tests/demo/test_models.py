@@ -16,8 +16,7 @@ from demo.tasks import damage
 from demo.train import MODELS
 from qttrag.application.application import Application
 from qttrag.evaluation.metrics.bergen import score
-from qttrag.translators.nllb import NllbTranslator
-from qttrag.translators.nllb_transformers import NllbTransformersTranslator
+from qttrag.translators.nllb import NllbTransformersTranslator, NllbTranslator
 from qttrag.types import Lang, Passage, Query, TaggedPassage
 
 pytestmark = pytest.mark.usefixtures("at_home")
