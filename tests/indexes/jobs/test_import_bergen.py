@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from qttrag import resources
-from qttrag.encoders.sentence_transformers import SentenceTransformersEncoder
+from qttrag.encoders.sentence_transformers import SentenceTransformersEncoder, SentenceTransformersKind
 from qttrag.errors import CollectionError, ConfigError, InputError
 from qttrag.indexes.collection import open_index, verify
 from qttrag.indexes.jobs import import_bergen
