@@ -65,3 +65,20 @@ def unknown(what: str, value: object, known: Iterable[str], *, way_out: str = ""
 def not_installed(what: str, error: ModuleNotFoundError) -> str:
     """Return "WHAT needs the package 'NAME', which is not installed; ...", the wording of every missing library."""
     return f"{what} needs the package '{error.name}', which is not installed; pip install 'qttrag[models]'"
+
+
+def renamed(old: str, new: str) -> str:
+    """Return "`OLD` is now `NEW`; ...", the wording of every setting, measure or flag that was renamed."""
+    return f"`{old}` is now `{new}`; use the new name"
+
+
+def first_line(error: BaseException) -> str:
+    """Return the first line of an error's message that is not blank; the name of its type if there is none."""
+    lines = (line.strip() for line in str(error).splitlines())
+    return next((line for line in lines if line), type(error).__name__)
+
+
+def describe(error: BaseException) -> str:
+    """Return "TYPE: first line of the message", or "TYPE" for an error without a message."""
+    name, line = type(error).__name__, first_line(error)
+    return name if line == name else f"{name}: {line}"

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from qttrag import trace
-from qttrag.errors import BrokenOff, ConfigError, StageError, StageUnavailable
+from qttrag.errors import BrokenOff, ConfigError, StageError, StageUnavailable, first_line
 from qttrag.generators.completion_stream import CompletionStream
 from qttrag.generators.schema import SchemaMasks
 from qttrag.generators.streaming import Alternatives, RowStream, Streamer
@@ -251,7 +251,7 @@ def _merged(messages: Sequence[Message]) -> list[Message]:
 
 
 def _unloadable(path: Path, error: Exception) -> ConfigError:
-    return ConfigError(f"{_STAGE}: {path} cannot be loaded as a language model: {str(error).splitlines()[0]}")
+    return ConfigError(f"{_STAGE}: {path} cannot be loaded as a language model: {first_line(error)}")
 
 
 def _check_template(tokenizer: Any, name: str) -> bool:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from qttrag import resources
-from qttrag.errors import CollectionError, unknown
+from qttrag.errors import CollectionError, first_line, unknown
 from qttrag.indexes.ann.exact import ROUNDING
 from qttrag.indexes.ann.first_stage import AS_BUILT, Candidates, Effort, FirstStage
 from qttrag.indexes.ann.rescoring import best, rescore
@@ -120,9 +120,8 @@ def _load(folder: Path, manifest: Manifest, *, threads: int | None) -> Collectio
         vectors = Vectors(folder)
         index = faiss.read_index(str(folder / FAISS_FILE), faiss.IO_FLAG_MMAP_IFC)
     except Exception as error:  # readers of damaged files raise the errors of their parsers
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise CollectionError(
-            f"index '{manifest.name}' in {folder} is damaged ({reason}); {rebuild_hint(folder)}"
+            f"index '{manifest.name}' in {folder} is damaged ({first_line(error)}); {rebuild_hint(folder)}"
         ) from error
     counts = {len(passages), len(vectors), index.ntotal, manifest.rows}
     if len(counts) != 1 or not index.d == vectors.dim == manifest.dim:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from qttrag import trace
-from qttrag.errors import ConfigError, StageError, not_installed
+from qttrag.errors import ConfigError, StageError, describe, not_installed
 from qttrag.models import hub
 
 M = TypeVar("M")
@@ -171,6 +171,5 @@ def quiet() -> None:
 
 
 def failed(stage: str, error: Exception) -> StageError:
-    """Return a StageError for what a library raised, with its own words."""
-    words = str(error).strip().splitlines()
-    return StageError(stage, f"{type(error).__name__}: {words[0] if words else 'no message'}")
+    """Return the StageError of a library's error, with its type and first line."""
+    return StageError(stage, describe(error))

@@ -24,7 +24,7 @@ def open_with(folder: Path, tiny: Path, **retriever: object) -> Application:
 def test_a_setting_of_the_encoder_in_its_old_place_is_refused_with_the_new_one(
     tmp_path: Path, tiny: Path, name: str
 ) -> None:
-    with pytest.raises(ConfigError, match=rf"`{name}:` has moved; write `retriever: {{encoder: {{{name}: \.\.\.}}}}`"):
+    with pytest.raises(ConfigError, match=rf"`{name}:` is now `retriever: {{encoder: {{{name}: \.\.\.}}}}`"):
         open_with(tmp_path, tiny, **{name: 1})
 
 

@@ -13,7 +13,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from qttrag.errors import ConfigError, InputError
+from qttrag.errors import ConfigError, InputError, first_line
 from qttrag.indexes.jobs.build import file_stamps
 from qttrag.indexes.jobs.index_job import IndexJob, Progress, ignore_progress
 from qttrag.indexes.jobs.precomputed import EncodedPassages, build_from_vectors
@@ -240,8 +240,7 @@ def _load(path: Path) -> Any:
     try:
         tensor = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except (RuntimeError, pickle.UnpicklingError, EOFError, OSError, ValueError, KeyError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise InputError(f"{path}: not a file of vectors ({reason}); download it again") from error
+        raise InputError(f"{path}: not a file of vectors ({first_line(error)}); download it again") from error
     if not isinstance(tensor, torch.Tensor) or tensor.layout != torch.strided or tensor.ndim != 2:
         raise InputError(f"{path}: not a matrix of dense vectors; sparse indexes (SPLADE) cannot be imported")
     return tensor

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from qttrag.errors import InputError
+from qttrag.errors import InputError, first_line
 from qttrag.indexes.recipe import Source
 from qttrag.indexes.sources import cleaning
 
@@ -123,7 +123,7 @@ def _parquet(source: Source, path: Path, name: str, skip: int) -> Iterator[Sourc
         batches = reader.iter_batches(batch_size=_BATCH_ROWS, row_groups=groups, columns=columns)
         yield from _batch_rows(batches, name, before=before, skip=skip, total=total)
     except (pa.ArrowInvalid, OSError) as error:
-        raise InputError(f"{name}: not a Parquet file ({str(error).splitlines()[0]})") from error
+        raise InputError(f"{name}: not a Parquet file ({first_line(error)})") from error
 
 
 def _arrow(source: Source, path: Path, name: str, skip: int) -> Iterator[SourceRow]:
@@ -146,7 +146,7 @@ def _arrow(source: Source, path: Path, name: str, skip: int) -> Iterator[SourceR
             )
             yield from _batch_rows(slices, name, before=0, skip=skip, total=total)
     except (pa.ArrowInvalid, OSError) as error:
-        raise InputError(f"{name}: not an Arrow IPC file ({str(error).splitlines()[0]})") from error
+        raise InputError(f"{name}: not an Arrow IPC file ({first_line(error)})") from error
 
 
 def _columns(source: Source) -> list[str]:

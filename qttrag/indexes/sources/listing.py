@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from qttrag.errors import ConfigError, not_installed
+from qttrag.errors import ConfigError, describe, not_installed
 from qttrag.indexes.recipe import Recipe
 
 
@@ -75,7 +75,7 @@ def _hub_files(recipe: Recipe) -> list[SourceFile]:
         raise ConfigError(not_installed(f"the source of recipe '{recipe.name}'", error)) from error
     except Exception as error:  # not OSError alone: errors of its HTTP client are not wrapped
         raise ConfigError(
-            f"recipe '{recipe.name}': the hub did not list {dataset} ({_describe(error)}); check `dataset:`, "
+            f"recipe '{recipe.name}': the hub did not list {dataset} ({describe(error)}); check `dataset:`, "
             "`revision:` and the connection, then run the same command again"
         ) from error
     sizes = {file.rfilename: (file.size or 0, str(file.blob_id)) for file in info.siblings or []}
@@ -110,11 +110,6 @@ def _download(recipe: Recipe, file: SourceFile, folder: Path) -> Path:
         )
     except Exception as error:
         raise ConfigError(
-            f"recipe '{recipe.name}': the download of {file.name} failed ({_describe(error)}); finished work is kept, "
+            f"recipe '{recipe.name}': the download of {file.name} failed ({describe(error)}); finished work is kept, "
             "run the same command again when the hub is reachable"
         ) from error
-
-
-def _describe(error: Exception) -> str:
-    line = next((line.strip() for line in str(error).splitlines() if line.strip()), "no message")
-    return f"{type(error).__name__}: {line}"

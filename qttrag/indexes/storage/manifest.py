@@ -12,7 +12,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from qttrag.errors import CollectionError
+from qttrag.errors import CollectionError, first_line
 from qttrag.indexes.storage import atomic_files
 
 LAYOUT = 1
@@ -126,7 +126,7 @@ def read_manifest(folder: Path) -> Manifest:
             f"{folder} is not a built index: it has no {MANIFEST_FILE}; {rebuild_hint(folder)}"
         ) from None
     except (OSError, ValueError, TypeError, ValidationError) as error:
-        raise CollectionError(f"{path}: damaged ({str(error).splitlines()[0]}); {rebuild_hint(folder)}") from error
+        raise CollectionError(f"{path}: damaged ({first_line(error)}); {rebuild_hint(folder)}") from error
 
 
 def rebuild_hint(folder: Path) -> str:

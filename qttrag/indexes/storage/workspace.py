@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import ValidationError
 
-from qttrag.errors import CollectionError
+from qttrag.errors import CollectionError, first_line
 from qttrag.indexes.storage import atomic_files
 from qttrag.indexes.storage.journal import JOURNAL_FILE, Journal, changed_settings
 from qttrag.indexes.storage.manifest import MANIFEST_FILE, checksum, file_problems
@@ -91,8 +91,7 @@ class BuildWorkspace:
         try:
             return Journal.model_validate_json(path.read_bytes())
         except ValidationError as error:
-            reason = str(error).splitlines()[0]
-            raise CollectionError(f"{path}: damaged ({reason}); start over with --restart") from error
+            raise CollectionError(f"{path}: damaged ({first_line(error)}); start over with --restart") from error
 
     def save_journal(self, journal: Journal) -> None:
         atomic_files.write_text(self.folder / JOURNAL_FILE, journal.model_dump_json(indent=1, by_alias=True))
