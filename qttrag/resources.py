@@ -1,4 +1,4 @@
-"""Where the folders that people edit are: prompts, indexes, server, eval."""
+"""The folders that users edit (prompts, indexes, server, eval), and the folders for built indexes, results, caches."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from qttrag.errors import ConfigError, InputError, unknown
 
-_NOT_OFFERED = {"compose", "prometheus", "vllm"}  # in server/, and no deployments
+_NO_DEPLOYMENTS = {"compose", "prometheus", "vllm"}  # other YAML files in server/
 FOLDERS = ("prompts", "indexes", "server", "eval")
 DEFAULT_DEPLOYMENT = "laptop"
 _PACKAGE = Path(__file__).parent
@@ -29,31 +29,31 @@ def _places(name: str) -> list[Path]:
 def folder(name: str) -> Path:
     """Return the folder `name`: $QTTRAG_HOME/name, or the package's own, or the checkout's.
 
-    One that holds nothing but built indexes, or results, is passed over.
+    A folder with nothing but built indexes or results is skipped.
 
     Raises:
-        ConfigError: it is in none of these places."""
+        ConfigError: none of these exists."""
     for place in _places(name):
         if place.is_dir() and [path.name for path in place.iterdir()] not in ([_BUILT], [_RESULTS]):
             return place
     raise ConfigError(
         f"no folder '{name}' in any of: {', '.join(map(str, _places(name)))}; "
-        "set QTTRAG_HOME to a folder made by `qttrag init DIR`, or install qttrag again"
+        "set QTTRAG_HOME to a folder from `qttrag init DIR`, or reinstall qttrag"
     )
 
 
 def is_packaged(path: Path) -> bool:
-    """Say whether a file is one of the installed package's own, which are not for editing."""
+    """Return whether a file belongs to the installed package and should not be edited."""
     return path.resolve().is_relative_to((_PACKAGE / "_resources").resolve())
 
 
 def find(name: str, value: str, *, what: str) -> Path:
-    """Return the YAML file that `value` means: a path, or the name of a file in the folder `name`.
+    """Return the YAML file for `value`: a path, or the name of a file in the folder `name`.
 
-    A name is looked for in $QTTRAG_HOME, then in the package, then in the checkout.
+    Names are searched in $QTTRAG_HOME, then in the package, then in the checkout.
 
     Raises:
-        ConfigError: there is none."""
+        ConfigError: there is no such file."""
     path = Path(value).expanduser()
     if path.is_file():
         return path
@@ -62,28 +62,26 @@ def find(name: str, value: str, *, what: str) -> Path:
     places = _places(name)
     known: dict[str, Path] = {}
     for place in reversed(places):
-        known |= {found.stem: found for found in place.glob("*.yaml")}
+        known |= {file.stem: file for file in place.glob("*.yaml")}
     if value in known:
         return known[value]
-    looked_in = ", ".join(map(str, places))
-    offered = known.keys() - _NOT_OFFERED
-    raise ConfigError(
-        unknown(what, value, offered, way_out=f"or give the path of a YAML file; names are of {looked_in}")
-    )
+    searched = ", ".join(map(str, places))
+    names = known.keys() - _NO_DEPLOYMENTS
+    raise ConfigError(unknown(what, value, names, way_out=f"or give the path of a YAML file; searched: {searched}"))
 
 
 def built_folder() -> Path:
-    """Return where built indexes are: $QTTRAG_HOME/indexes/built, the checkout's, or the user's data folder."""
-    return _written("indexes") / _BUILT
+    """Return the folder of built indexes: $QTTRAG_HOME/indexes/built, the checkout's, or in the user's data folder."""
+    return _writable("indexes") / _BUILT
 
 
 def results_folder() -> Path:
-    """Return where runs of suites are: $QTTRAG_HOME/eval/results, the checkout's, or the user's data folder."""
-    return _written("eval") / _RESULTS
+    """Return the folder of evaluation runs: $QTTRAG_HOME/eval/results, the checkout's, or in the user's data folder."""
+    return _writable("eval") / _RESULTS
 
 
-def _written(name: str) -> Path:
-    """Return the folder `name` that may be written in."""
+def _writable(name: str) -> Path:
+    """Return the folder `name` that qttrag may write to."""
     if home := os.environ.get("QTTRAG_HOME"):
         return Path(home).expanduser() / name
     if (_PACKAGE.parent / "pyproject.toml").is_file():
@@ -94,7 +92,7 @@ def _written(name: str) -> Path:
 
 
 def cache_folder() -> Path:
-    """Return where caches and converted models are: $QTTRAG_HOME/cache or the user's cache folder."""
+    """Return the folder of caches and converted models: $QTTRAG_HOME/cache or the user's cache folder."""
     if home := os.environ.get("QTTRAG_HOME"):
         return Path(home).expanduser() / "cache"
     import platformdirs
@@ -106,11 +104,11 @@ def copy_out(destination: Path) -> list[Path]:
     """Copy the four folders to `destination` for editing; return the new folders.
 
     Raises:
-        InputError: one of them is there already; nothing is copied then."""
+        InputError: one of them exists already; nothing is copied."""
     targets = {name: destination / name for name in FOLDERS}
-    taken = [str(path) for path in targets.values() if path.exists()]
-    if taken:
-        raise InputError(f"{', '.join(taken)}: already there; choose another folder or move it away")
+    existing = [str(path) for path in targets.values() if path.exists()]
+    if existing:
+        raise InputError(f"{', '.join(existing)}: exists already; choose another folder or move it away")
     sources = {name: folder(name) for name in FOLDERS}
     for name, target in targets.items():
         shutil.copytree(sources[name], target, ignore=shutil.ignore_patterns(_BUILT, _RESULTS, "__pycache__"))

@@ -1,4 +1,4 @@
-"""Tiny real models, made once a session. Hubs are out of reach by setting, so that no test depends on one."""
+"""Tiny models of the real architectures, made once per session. No test can reach a model hub."""
 
 from __future__ import annotations
 
@@ -23,5 +23,5 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(autouse=True)
 def _own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Caches and built indexes of a test are its own; prompts and the like are the checkout's."""
+    """Give each test its own caches and built indexes; prompts, recipes and deployments are those of the checkout."""
     monkeypatch.setenv("QTTRAG_HOME", str(tmp_path_factory.mktemp("home")))

@@ -1,4 +1,4 @@
-"""A whole deployment on the tiny models: a collection in four languages and a deployment file."""
+"""A complete deployment with the tiny models: a collection in four languages and a deployment file."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ RECIPE = "mixed"
 
 
 def write_source(path: Path, *, n: int = 40) -> Path:
-    """Write `n` passages, each in one of the pool's languages, as JSONL."""
+    """Write `n` passages as JSON lines, in turn in each of LANGS."""
     with path.open("w", encoding="utf-8") as file:
         for number, fact in enumerate(facts(n, seed=5)):
             lang = LANGS[number % len(LANGS)]

@@ -1,5 +1,5 @@
-"""A hub on loopback: the few addresses of the Hugging Face hub that fetching a snapshot, or a dataset's file, asks
-for. A dataset is pushed as "datasets/NAMESPACE/NAME"."""
+"""A hub on loopback with the few routes of the Hugging Face hub that downloads of a snapshot or a dataset's file call.
+A dataset is pushed as "datasets/NAMESPACE/NAME"."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ class _Reply(NamedTuple):
 
 
 class Hub:
-    """Serves folders as repositories. `asked`: the addresses that were asked for, without their queries.
+    """Serves folders as repositories. `asked`: the requested paths, without queries.
 
-    `gated`: models whose files are refused. `claimed`: sizes to tell of files instead of their own. `stalls`: the
-    name of a file that is never sent to its end; `stalled` is set when one is waited for."""
+    `gated`: models whose files are refused. `claimed`: reported sizes of files instead of the real ones. `stalls`: the
+    name of a file that is sent only in part; `stalled` is set when a client waits for its rest."""
 
     def __init__(self) -> None:
         self.asked: list[str] = []
@@ -67,14 +67,14 @@ class Hub:
                     self.wfile.write(reply.body)
 
             def log_message(self, *args: object) -> None:
-                """Say nothing."""
+                """Log nothing."""
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
 
     def push(self, model: str, folder: Path, revision: str = "main") -> str:
-        """Make the files of `folder` what `revision` of a model is; return the commit."""
+        """Publish the files of `folder` as `revision` of a model; return the commit."""
         commits = self._commits.setdefault(model, {})
         commit = hashlib.sha1(f"{model}:{len(commits)}".encode()).hexdigest()
         commits[commit] = folder
@@ -82,9 +82,9 @@ class Hub:
         return commit
 
     def files_asked(self) -> list[str]:
-        """Return the names of the files asked for, each once."""
-        found = (_FILE.fullmatch(path) for path in self.asked)
-        return sorted({match["name"] for match in found if match})
+        """Return the names of the requested files, sorted, without repeats."""
+        matches = (_FILE.fullmatch(path) for path in self.asked)
+        return sorted({match["name"] for match in matches if match})
 
     @property
     def url(self) -> str:

@@ -1,4 +1,4 @@
-"""The wheel as a user gets it: read, installed beside nothing of the checkout, and made by way of the sdist too."""
+"""The wheel: its content, its use without a checkout, and that the sdist builds the same wheel."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ FOLDERS = ("prompts", "indexes", "server", "eval")
 def _build(what: str, source: Path, out: Path) -> Path:
     command = [sys.executable, "-m", "build", "--no-isolation", f"--{what}", "--outdir", str(out), str(source)]
     subprocess.run(command, check=True, capture_output=True)
-    (made,) = out.glob("*.whl" if what == "wheel" else "*.tar.gz")
-    return made
+    (built,) = out.glob("*.whl" if what == "wheel" else "*.tar.gz")
+    return built
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +28,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with nothing but the wheel's contents."""
+    """A folder with only the wheel's contents."""
     folder = tmp_path_factory.mktemp("site")
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(folder)
@@ -43,7 +43,7 @@ def _run(installed: Path, tmp_path: Path, code: str) -> str:
     return done.stdout.strip()
 
 
-def test_the_wheel_carries_every_file_of_the_four_folders_but_the_demos(wheel: Path) -> None:
+def test_the_wheel_has_every_file_of_the_four_folders_except_the_demos(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
     tracked = [
         path.relative_to(ROOT)
@@ -51,13 +51,13 @@ def test_the_wheel_carries_every_file_of_the_four_folders_but_the_demos(wheel: P
         for path in (ROOT / folder).rglob("*")
         if path.is_file() and not {"built", "results"} & set(path.relative_to(ROOT).parts)
     ]
-    carried = {f"qttrag/_resources/{path}" for path in tracked if not path.name.startswith("demo")}
-    assert carried <= names
+    expected = {f"qttrag/_resources/{path}" for path in tracked if not path.name.startswith("demo")}
+    assert expected <= names
     assert not {name for name in names if "/demo" in name}
     assert {f.split("/")[2] for f in names if f.startswith("qttrag/_resources/")} == set(FOLDERS)
 
 
-def test_the_wheel_carries_nothing_else_of_the_checkout(wheel: Path) -> None:
+def test_the_wheel_has_nothing_else_of_the_checkout(wheel: Path) -> None:
     tops = {name.split("/")[0] for name in zipfile.ZipFile(wheel).namelist()}
     assert {top for top in tops if not top.endswith(".dist-info")} == {"qttrag"}
 
@@ -73,8 +73,8 @@ def test_built_indexes_stay_out_of_the_wheel(tmp_path: Path) -> None:
     subprocess.run(["git", "clone", "--quiet", str(ROOT), str(source)], check=True)
     (source / "indexes" / "built" / "big").mkdir(parents=True)
     (source / "indexes" / "built" / "big" / "faiss.index").write_bytes(b"0" * 1000)
-    made = _build("wheel", source, tmp_path / "out")
-    assert not [name for name in zipfile.ZipFile(made).namelist() if "built" in name]
+    built = _build("wheel", source, tmp_path / "out")
+    assert not [name for name in zipfile.ZipFile(built).namelist() if "built" in name]
 
 
 def test_an_installed_wheel_finds_its_own_folders(installed: Path, tmp_path: Path) -> None:
@@ -97,14 +97,14 @@ def test_the_sdist_gives_the_same_wheel(wheel: Path, tmp_path: Path) -> None:
     with tarfile.open(sdist) as archive:
         archive.extractall(tmp_path / "unpacked", filter="data")
     (source,) = (tmp_path / "unpacked").iterdir()
-    again = _build("wheel", source, tmp_path / "again")
-    assert set(zipfile.ZipFile(again).namelist()) == set(zipfile.ZipFile(wheel).namelist())
+    from_sdist = _build("wheel", source, tmp_path / "from_sdist")
+    assert set(zipfile.ZipFile(from_sdist).namelist()) == set(zipfile.ZipFile(wheel).namelist())
 
 
 @pytest.mark.parametrize(
     "command", [["-c", "import qttrag"], ["-m", "qttrag", "--help"], ["-m", "qttrag", "ask", "--help"]]
 )
-def test_import_and_help_load_no_models_library(command: list[str]) -> None:
+def test_import_and_help_load_no_model_library(command: list[str]) -> None:
     done = subprocess.run([sys.executable, "-X", "importtime", *command], check=True, capture_output=True, text=True)
     loaded = {line.rsplit("|", 1)[1].strip().split(".")[0] for line in done.stderr.splitlines() if "|" in line}
     assert not loaded & {"torch", "faiss", "transformers", "sentence_transformers", "ctranslate2", "numpy", "pyarrow"}

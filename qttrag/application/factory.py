@@ -1,4 +1,4 @@
-"""From a deployment's settings to its stages: every setting is checked against the constructor it is for."""
+"""Builds the stages of a deployment; each setting is checked against the parameter of a constructor."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 from qttrag.application import registry
 from qttrag.config.deployment import Deployment, Spec
 from qttrag.config.yaml_files import explain
-from qttrag.errors import ConfigError, unknown
+from qttrag.errors import ConfigError, renamed, unknown
 from qttrag.indexes.jobs.workers import kind_of, kind_settings
 from qttrag.indexes.recipe import EncoderSettings
 from qttrag.prompts import Prompts
@@ -23,7 +23,7 @@ _STAGE_OF = {protocol: name for name, protocol in PROTOCOLS.items()}
 
 
 class Builder:
-    """Builds stages. Equal settings give one object, so that a model named twice is loaded once."""
+    """Builds stages. Equal settings give one object, so that a model that is named twice is loaded once."""
 
     def __init__(self, deployment: Deployment, prompts: Prompts, cache: Cache | None) -> None:
         self._deployment = deployment
@@ -32,7 +32,7 @@ class Builder:
         self._built: dict[str, Any] = {}
 
     def build(self, stage: str, spec: Spec) -> Any:
-        """Return the stage that `spec` describes, cached where it is a translator or generator.
+        """Return the stage that `spec` describes; a translator or generator is wrapped in its cache.
 
         Raises:
             ConfigError: an unknown kind or setting, a missing one, or one of the wrong type."""
@@ -48,7 +48,7 @@ class Builder:
         kind = settings.pop("kind")
         constructor = registry.resolve(stage, kind)
         where = f"{stage} kind '{kind}'"
-        _refuse_renamed(where, constructor, settings)
+        _reject_renamed(where, constructor, settings)
         parameters = _parameters(constructor)
         arguments: dict[str, Any] = {}
         for name, (annotation, default) in list(parameters.items()):
@@ -58,7 +58,7 @@ class Builder:
                 arguments[name] = self.build(nested, self._nested(where, name, nested, settings))
             elif nested := _listed_stage(annotation):
                 if name not in settings:
-                    parameters[name] = (list, default)  # for the error of a setting that is missing
+                    parameters[name] = (list, default)  # reported as a missing setting
                     continue
                 arguments[name] = self._list(where, name, nested, settings[name])
             else:
@@ -74,7 +74,7 @@ class Builder:
         return spec
 
     def _list(self, where: str, name: str, stage: str, items: Any) -> list[Any]:
-        """Return a list of stages: strings as they are, settings as the stages that they describe."""
+        """Return the items of a list: names unchanged, settings as the stages that they describe."""
         if not isinstance(items, list) or not all(isinstance(item, str | dict) for item in items):
             raise ConfigError(f"{where}: `{name}: {items}`: give a list of names or of the settings of {stage}s")
         return [item if isinstance(item, str) else self.build(stage, item) for item in items]
@@ -93,12 +93,12 @@ class Builder:
         return built
 
     def built(self) -> list[tuple[str, object]]:
-        """Return every object built so far with the stage that it is of."""
-        return [(key.split("{", 1)[0], part) for key, part in self._built.items()]
+        """Return (stage, object) of every object built so far."""
+        return [(key.split("{", 1)[0], built) for key, built in self._built.items()]
 
 
 class Setting(NamedTuple):
-    """One thing that a kind can be told. `type`: in words. `default`: where it is not required."""
+    """A setting of a kind. `type`: in words. `default`: None if the setting is required."""
 
     name: str
     type: str
@@ -107,17 +107,17 @@ class Setting(NamedTuple):
 
 
 def settings_of(constructor: Callable[..., Any]) -> list[Setting]:
-    """Return what a deployment may say to a kind, in the order of its constructor."""
-    found = []
+    """Return the settings of a kind, in the order of its constructor's parameters."""
+    settings = []
     for name, (annotation, default) in _parameters(constructor).items():
         if stage := _STAGE_OF.get(annotation):
             required = name not in Deployment.model_fields  # else the deployment's own
-            found.append(Setting(name, _settings_of_a(stage), required, None))
+            settings.append(Setting(name, _settings_of_a(stage), required, None))
         elif stage := _listed_stage(annotation):
-            found.append(Setting(name, f"list of names or of {stage}s' settings", default is ..., None))
+            settings.append(Setting(name, f"list of names or of {stage}s' settings", default is ..., None))
         elif annotation is not Prompts:
-            found.append(Setting(name, _words(annotation), default is ..., None if default is ... else default))
-    return found
+            settings.append(Setting(name, _words(annotation), default is ..., None if default is ... else default))
+    return settings
 
 
 def _settings_of_a(stage: str) -> str:
@@ -132,7 +132,7 @@ def _words(annotation: Any) -> str:
 
 
 class Placed(NamedTuple):
-    """A stage's settings in a deployment: the keys that lead to them, and the names its kind takes."""
+    """A stage's settings in a deployment, the keys of their place, and the settings that its kind has."""
 
     stage: str
     keys: tuple[str, ...]
@@ -141,7 +141,7 @@ class Placed(NamedTuple):
 
 
 def placed(deployment: Deployment) -> Iterator[Placed]:
-    """Yield the settings of every stage that a deployment names, nested ones after those they are in.
+    """Yield the settings of every stage of a deployment, nested stages after the stage that contains them.
 
     Raises:
         ConfigError: an unknown kind, or a library it needs is not installed."""
@@ -168,18 +168,18 @@ def _listed_stage(annotation: Any) -> str | None:
     if get_origin(annotation) is not Sequence:
         return None
     (item,) = get_args(annotation)
-    return next((_STAGE_OF[each] for each in get_args(item) or (item,) if each in _STAGE_OF), None)
+    return next((_STAGE_OF[one] for one in get_args(item) or (item,) if one in _STAGE_OF), None)
 
 
-def _refuse_renamed(where: str, constructor: Callable[..., Any], settings: Spec) -> None:
-    """Refuse settings that the constructor lists in RENAMED, with what they are called now."""
+def _reject_renamed(where: str, constructor: Callable[..., Any], settings: Spec) -> None:
+    """Raise an error for a setting that the constructor lists in RENAMED, {old: new}; it gives the new name."""
     for name, new in getattr(constructor, "RENAMED", {}).items():
         if name in settings:
-            raise ConfigError(f"{where}: `{name}:` has moved; write `{new}`")
+            raise ConfigError(f"{where}: {renamed(f'{name}:', new)}")
 
 
 def _parameters(function: Callable[..., Any]) -> dict[str, tuple[Any, Any]]:
-    """Return (annotation, default) by name of what `function` takes; the default is ... where it has none."""
+    """Return {name: (annotation, default)} of the parameters of `function`; the default is ... if there is none."""
     hints = get_type_hints(function.__init__ if inspect.isclass(function) else function)
     return {
         name: (hints.get(name, Any), ... if p.default is p.empty else p.default)
@@ -189,14 +189,14 @@ def _parameters(function: Callable[..., Any]) -> dict[str, tuple[Any, Any]]:
 
 
 def check_settings(where: str, settings: Mapping[str, Any], parameters: Mapping[str, tuple[Any, Any]]) -> Spec:
-    """Return `settings` as the types that `parameters` are annotated with.
+    """Return `settings` converted to the annotated types of `parameters`.
 
     Raises:
         ConfigError: one is unknown, missing or of the wrong type."""
     for name in settings:
         if name not in parameters:
             raise ConfigError(unknown(f"setting of {where}:", name, parameters))
-    # plain names would clash with pydantic's own (model_..., schema, json), so each field gets a prefix and an alias
+    # a prefix keeps names apart from pydantic's own (model_..., schema, json)
     model: type[BaseModel] = create_model(  # type: ignore[call-overload]
         "Settings",
         __config__=ConfigDict(arbitrary_types_allowed=True, protected_namespaces=()),

@@ -18,7 +18,7 @@ from qttrag.models.inventory import NamedModel, PulledModel
 def named_models(file: Path, deployment: Deployment) -> list[NamedModel]:
     """Return the models of a deployment, and the encoders of recipes that it searches and that are not built yet.
 
-    Searching a built index takes no encoder but the retriever's, which the deployment names. `file`: its own.
+    The encoder of a built index is not listed: searches use the retriever's. `file`: the file of the deployment.
 
     Raises:
         ConfigError: an unknown kind, or an invalid recipe."""
@@ -34,7 +34,7 @@ def collection_names(deployment: Deployment) -> list[str]:
 def pull(
     file: Path, deployment: Deployment, *, pin: bool, begin: Callable[[NamedModel], None] = lambda named: None
 ) -> Iterator[PulledModel]:
-    """Fetch the models of a deployment as `inventory.pull` does; built indexes name the revisions in use."""
+    """Download the models of a deployment as `inventory.pull` does; built indexes name the revisions in use."""
     in_use: dict[str, str] = {}
     for name in collection_names(deployment):
         in_use |= _built_with(name)
@@ -57,10 +57,12 @@ def _of_stage(file: Path, stage: Placed) -> Iterator[NamedModel]:
         is_served = "base_url" in stage.takes or "revision" not in stage.takes
         served = ", ".join([urls] if isinstance(urls, str) else map(str, urls)) if is_served else None
         yield NamedModel(place, kind, str(spec["model"]), revision, file, stage.keys, served=served)
-        if is_served and "revision" in stage.takes:  # texts are cut here, by the tokenizer of that revision
+        if is_served and "revision" in stage.takes:  # texts are truncated here, by the tokenizer of that revision
             yield NamedModel(place, "tokenizer", str(spec["model"]), revision, file, stage.keys, weights=False)
     if tokenizer := spec.get("tokenizer"):
-        yield NamedModel(place, "tokenizer", str(tokenizer), None, file, stage.keys, pins=False, weights=False)
+        yield NamedModel(
+            place, "tokenizer", str(tokenizer), None, file, stage.keys, takes_revision=False, weights=False
+        )
 
 
 def _of_recipe(name: str) -> NamedModel | None:
@@ -71,14 +73,14 @@ def _of_recipe(name: str) -> NamedModel | None:
         pass
     try:
         file = resources.find("indexes", name, what="recipe")
-    except ConfigError:  # neither built nor buildable from here; searching reports it
+    except ConfigError:  # neither an index nor a recipe; a search reports it
         return None
     encoder = recipes.load(file).encoder
     return NamedModel(f"index {name}", "encoder", encoder.model, encoder.revision, file, ("encoder",))
 
 
 def _built_with(name: str) -> dict[str, str]:
-    """Return the commit of the encoder that a collection was built with, by its model; empty if not of the hub."""
+    """Return {model: commit} of the encoder of a built collection; empty if it is not built or not of the hub."""
     try:
         manifest = indexes.find(name).manifest
     except CollectionError:

@@ -62,13 +62,15 @@ KINDS: dict[str, dict[str, str]] = {
 
 @functools.cache
 def kinds(stage: str) -> dict[str, str]:
-    """Return "module:name" by kind, this package's and those of installed packages."""
+    """Return "module:name" by kind: this package's kinds and those that installed packages add by entry points.
+
+    A kind of this package cannot be replaced."""
     added = {point.name: point.value for point in entry_points(group=f"qttrag.{stage}")}
     return {**added, **KINDS[stage]}
 
 
 def resolve(stage: str, kind: object) -> Callable[..., Any]:
-    """Import and return what `kind` stands for.
+    """Import and return the class or function of a kind.
 
     Raises:
         ConfigError: no such kind, or a library it needs is not installed."""
@@ -77,7 +79,7 @@ def resolve(stage: str, kind: object) -> Callable[..., Any]:
         raise ConfigError(unknown(f"{stage} kind" if stage != "strategy" else stage, kind, known))
     module, _, name = known[kind].partition(":")
     try:
-        found: Callable[..., Any] = getattr(importlib.import_module(module), name)
+        constructor: Callable[..., Any] = getattr(importlib.import_module(module), name)
     except ModuleNotFoundError as error:
         raise ConfigError(not_installed(f"{stage} kind '{kind}'", error)) from error
-    return found
+    return constructor

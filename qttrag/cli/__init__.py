@@ -1,5 +1,5 @@
-"""The command line. Exit codes: 0 done, 1 unexpected, 2 wrong use, input or configuration, 3 an index is not as
-it must be, 4 a model or server failed, 130 interrupted."""
+"""The command line. Exit codes: 0 success, 1 unexpected error, 2 invalid usage, input or configuration, 3 a missing or
+damaged index, 4 a model or server failed, 130 interrupted."""
 
 from __future__ import annotations
 
@@ -7,7 +7,22 @@ import sys
 
 import typer
 
-from qttrag.cli import ask, cache, doctor, index, listing, models, output, serve, text, vllm
+from qttrag.cli import (
+    ask,
+    cache,
+    config,
+    doctor,
+    index,
+    init,
+    kinds,
+    languages,
+    models,
+    output,
+    serve,
+    strategies,
+    text,
+    vllm,
+)
 from qttrag.cli.eval import runs as evaluation
 from qttrag.cli.eval import stages as evaluation_parts
 from qttrag.errors import InputError, QttragError
@@ -19,26 +34,27 @@ app = typer.Typer(
     add_completion=False,
     rich_markup_mode="rich",
     help="Answer questions in one language from evidence in another.",
-    epilog="Exit codes: 0 done · 1 unexpected · 2 wrong use, input or configuration · "
+    epilog="Exit codes: 0 success · 1 unexpected error · 2 invalid usage, input or configuration · "
     "3 an index is missing or damaged · 4 a model or server failed · 130 interrupted",
 )
-app.command("ask")(ask.ask)
-app.command("serve")(serve.serve)
-app.command("translate")(text.translate)
-app.command("tag")(text.tag)
-app.add_typer(index.app, name="index")
+_ANSWER, _DATA, _DEPLOYMENT = "Answers", "Indexes and evaluation", "Deployments and models"
+app.command("ask", rich_help_panel=_ANSWER)(ask.ask)
+app.command("serve", rich_help_panel=_ANSWER)(serve.serve)
+app.command("translate", rich_help_panel=_ANSWER)(text.translate)
+app.command("tag", rich_help_panel=_ANSWER)(text.tag)
+app.add_typer(index.app, name="index", rich_help_panel=_DATA)
 for part in (evaluation_parts.retrieval, evaluation_parts.tagger, evaluation_parts.detector):
     evaluation.app.command()(part)
-app.add_typer(evaluation.app, name="eval")
-app.add_typer(models.app, name="models")
-app.add_typer(vllm.app, name="vllm")
-app.command("strategies")(listing.strategies)
-app.command("kinds")(listing.kinds)
-app.command("languages")(listing.languages)
-app.command("doctor")(doctor.doctor)
-app.add_typer(listing.config_app, name="config")
-app.command("init")(listing.init)
-app.add_typer(cache.app, name="cache")
+app.add_typer(evaluation.app, name="eval", rich_help_panel=_DATA)
+app.add_typer(models.app, name="models", rich_help_panel=_DEPLOYMENT)
+app.add_typer(vllm.app, name="vllm", rich_help_panel=_DEPLOYMENT)
+app.command("doctor", rich_help_panel=_DEPLOYMENT)(doctor.doctor)
+app.add_typer(config.app, name="config", rich_help_panel=_DEPLOYMENT)
+app.command("init", rich_help_panel=_DEPLOYMENT)(init.init)
+app.command("kinds", rich_help_panel=_DEPLOYMENT)(kinds.kinds)
+app.command("strategies", rich_help_panel=_DEPLOYMENT)(strategies.strategies)
+app.command("languages", rich_help_panel=_DEPLOYMENT)(languages.languages)
+app.add_typer(cache.app, name="cache", rich_help_panel=_DEPLOYMENT)
 
 
 def _version(value: bool) -> None:
@@ -57,13 +73,13 @@ def _options(
 
 
 def main() -> None:
-    """Run the command line; every foreseen error is one line (or, with --json, one object) and an exit code."""
+    """Run the command line. An expected error is printed as one line, or as one object with --json."""
     try:
         app()
     except QttragError as error:
         output.fail(error, as_json="--json" in sys.argv)
         sys.exit(error.exit_code)
-    except OSError as error:  # a path that was given: a folder where a file should be, not writable, no room
-        told = InputError(f"{error.filename}: {error.strerror}" if error.filename else str(error))
-        output.fail(told, as_json="--json" in sys.argv)
-        sys.exit(told.exit_code)
+    except OSError as error:  # of a path argument: a directory instead of a file, not writable, disk full
+        invalid = InputError(f"{error.filename}: {error.strerror}" if error.filename else str(error))
+        output.fail(invalid, as_json="--json" in sys.argv)
+        sys.exit(invalid.exit_code)

@@ -14,18 +14,18 @@ if TYPE_CHECKING:
     from qttrag.runtime.cache import Cache
 
 app = typer.Typer(
-    no_args_is_help=True, help="Look at or clear kept translations and completions (scores are completions)."
+    no_args_is_help=True, help="Show or clear the cache of translations and completions (scores are completions)."
 )
 
 
 @app.command()
 def info(config: output.Config = DEFAULT_DEPLOYMENT, settings: output.Set = None, as_json: output.Json = False) -> None:
-    """Show where the cache is, what it holds and how much it may hold."""
-    with closing(_cache(config, settings)) as cache:
+    """Show the cache's path, content and limit."""
+    with closing(_open_cache(config, settings)) as cache:
         kinds = cache.info()
         if as_json:
-            found = {kind: {"entries": i.entries, "bytes": i.bytes} for kind, i in kinds.items()}
-            output.say_json({"path": str(cache.path), "max_bytes": cache.max_bytes, "kinds": found})
+            content = {kind: {"entries": i.entries, "bytes": i.bytes} for kind, i in kinds.items()}
+            output.say_json({"path": str(cache.path), "max_bytes": cache.max_bytes, "kinds": content})
             return
         output.say(f"{cache.path} (at most {cache.max_bytes / 1e6:,.0f} MB)")
         rows = [[kind, f"{i.entries:,}", f"{i.bytes / 1e6:,.1f} MB"] for kind, i in kinds.items()]
@@ -39,7 +39,7 @@ def clear(
     settings: output.Set = None,
     as_json: output.Json = False,
 ) -> None:
-    """Delete what is kept.
+    """Delete the cached entries.
 
     Example: qttrag cache clear completion
     """
@@ -48,7 +48,7 @@ def clear(
 
     if kind is not None and kind not in KINDS:
         raise InputError(unknown("cache kind", kind, KINDS))
-    with closing(_cache(config, settings)) as cache:
+    with closing(_open_cache(config, settings)) as cache:
         removed = cache.clear(kind)
         if as_json:
             output.say_json({"path": str(cache.path), "removed": removed})
@@ -56,9 +56,9 @@ def clear(
             output.say(f"removed {removed:,} entries from {cache.path}")
 
 
-def _cache(config: str, settings: list[str] | None) -> Cache:
-    from qttrag.config import deployment as configuration
+def _open_cache(config: str, settings: list[str] | None) -> Cache:
+    from qttrag.config import deployment
     from qttrag.runtime.cache import Cache
 
-    found = configuration.load(config, output.pairs(settings, "--set")).cache
-    return Cache(found.file, max_bytes=found.max_bytes)
+    cache = deployment.load(config, output.pairs(settings, "--set")).cache
+    return Cache(cache.file, max_bytes=cache.max_bytes)

@@ -1,4 +1,4 @@
-"""`qttrag doctor`: what is installed, which models and indexes are present, whether servers answer."""
+"""`qttrag doctor`: the packages, models, indexes and servers that a deployment needs."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _SERVER_TIMEOUT_S = 5.0
 
 
 class Finding(NamedTuple):
-    """One thing looked at: `ok` is None where it is merely not there and nothing needs it yet."""
+    """The result of one check. `ok` is None for something absent that this deployment may not need."""
 
     what: str
     ok: bool | None
@@ -34,7 +34,9 @@ class Finding(NamedTuple):
 def doctor(
     config: output.Config = DEFAULT_DEPLOYMENT, settings: output.Set = None, as_json: output.Json = False
 ) -> None:
-    """Say what a deployment has and what it lacks; exit code 4 if it lacks anything. Nothing is downloaded.
+    """Check the packages, models, indexes and servers of a deployment. Nothing is downloaded.
+
+    Exit code 4 if anything is missing.
 
     Example: qttrag doctor --config server/paper.yaml
     """
@@ -46,7 +48,7 @@ def doctor(
     else:
         marks = {True: "ok", False: "MISSING", None: "-"}
         rows = [[marks[f.ok], f.what, f.detail] for f in findings]
-        output.console().print(output.table("", "what", "found", rows=rows))
+        output.console().print(output.table("", "check", "result", rows=rows))
     if any(finding.ok is False for finding in findings):
         raise typer.Exit(4)
 
@@ -57,45 +59,45 @@ def _packages() -> Iterator[Finding]:
         try:
             yield Finding(name, True, version(name))
         except PackageNotFoundError:
-            yield Finding(name, None, "not installed; in-process models need: pip install 'qttrag[models]'")
+            yield Finding(name, None, "not installed; in-process models need it: pip install 'qttrag[models]'")
 
 
 def _deployment(config: str, settings: list[str] | None) -> Iterator[Finding]:
     from qttrag import resources
     from qttrag.application.application import Application
     from qttrag.application.named_models import collection_names, named_models
-    from qttrag.config import deployment as configuration
+    from qttrag.config import deployment
     from qttrag.prompts import Prompts
 
     try:
         file = resources.find("server", config, what="deployment")
-        deployment = configuration.load(file, output.pairs(settings, "--set"))
-        Application.open(deployment)
+        loaded = deployment.load(file, output.pairs(settings, "--set"))
+        Application.open(loaded)
         Prompts().check()
-        named = named_models(file, deployment)
+        models = named_models(file, loaded)
     except QttragError as error:
         yield Finding(f"deployment {config}", False, str(error))
         return
-    yield Finding(f"deployment {config}", True, f"strategy {deployment.strategy}")
-    for model in named:
+    yield Finding(f"deployment {config}", True, f"strategy {loaded.strategy}")
+    for model in models:
         if model.served:
             yield from (_server(model.place, base_url) for base_url in model.served.split(", "))
         else:
             yield _model(model, config)
-    for collection in collection_names(deployment):
-        yield _collection(collection)
+    for name in collection_names(loaded):
+        yield _collection(name)
 
 
 def _model(named: NamedModel, config: str) -> Finding:
     what = f"{named.place} {'tokenizer' if named.kind == 'tokenizer' else 'model'}"
-    way_out = f"{named.model} is not, or not wholly, in the local cache; fetch it: qttrag models pull {config}"
+    remedy = f"fetch it: qttrag models pull {config}"
     try:
         if named.missing:
-            return Finding(what, False, way_out)
-        found = named.locate()
+            return Finding(what, False, f"{named.model} is not completely in the local cache; {remedy}")
+        located = named.locate()
     except QttragError as error:
         return Finding(what, False, str(error))
-    return Finding(what, True, f"{named.model} ({found.revision})")
+    return Finding(what, True, f"{named.model} ({located.revision})")
 
 
 def _collection(name: str) -> Finding:
@@ -116,14 +118,14 @@ def _server(stage: str, base_url: str) -> Finding:
     import urllib.request
 
     url = f"{base_url.rstrip('/')}/models"
-    bare = re.sub(r"(?<=://)[^/@\s]+@", "", url)  # urllib takes user and password for the host; 401 is an answer too
+    without_user = re.sub(r"(?<=://)[^/@\s]+@", "", url)  # urllib takes "user:password@host" for a host name
     if not url.startswith(("http://", "https://")):
-        return Finding(f"{stage} server", False, f"base_url '{base_url}' is not http:// or https://")
+        return Finding(f"{stage} server", False, f"base_url '{base_url}' does not begin with http:// or https://")
     try:
-        with urllib.request.urlopen(bare, timeout=_SERVER_TIMEOUT_S) as reply:  # noqa: S310
+        with urllib.request.urlopen(without_user, timeout=_SERVER_TIMEOUT_S) as reply:  # noqa: S310
             models = [str(model["id"]) for model in json.load(reply)["data"]]
     except urllib.error.HTTPError as error:
-        # a server that asks for a key is a server that answers
+        # a server that requires a key is running
         return Finding(f"{stage} server", error.code in (401, 403), f"{url}: HTTP {error.code}")
     except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError) as error:
         return Finding(f"{stage} server", False, f"{url}: {error}; start it or change base_url")

@@ -1,4 +1,4 @@
-"""`qttrag models list|pull`: the models that a deployment names, and fetching them."""
+"""`qttrag models list|pull`: the models that a deployment names."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from qttrag.resources import DEFAULT_DEPLOYMENT
 if TYPE_CHECKING:
     from qttrag.models.inventory import NamedModel, PulledModel
 
-app = typer.Typer(no_args_is_help=True, help="Look at the models of a deployment, and fetch them.")
+app = typer.Typer(no_args_is_help=True, help="List or download the models of a deployment.")
 Deployment = Annotated[str, typer.Argument(envvar="QTTRAG_CONFIG", help="A deployment file, or its name in server/.")]
-_SHOWN = 12  # digits of a commit in a table
+_COMMIT_DIGITS = 12  # of a commit in a table
 
 
 @app.command("list")
@@ -34,28 +34,28 @@ def list_models(deployment: Deployment = DEFAULT_DEPLOYMENT, as_json: output.Jso
     from qttrag.config import deployment as config
 
     file = resources.find("server", deployment, what="deployment")
-    found = [_facts(model) for model in named_models.named_models(file, config.load(file))]
+    models = [_model_as_dict(model) for model in named_models.named_models(file, config.load(file))]
     if as_json:
-        output.say_json(found)
+        output.say_json(models)
         return
-    rows = [[f["stage"], f["kind"], f["model"], _short(f["revision"]), _where(f), _size(f["bytes"])] for f in found]
+    rows = [[m["stage"], m["kind"], m["model"], _short(m["revision"]), _where(m), _size(m["bytes"])] for m in models]
     output.console().print(output.table("stage", "kind", "model", "revision", "where", "size", rows=rows))
-    for facts in found:
-        if facts["problem"] and not facts["missing"]:
-            output.say(facts["problem"])
-    if any(facts["missing"] for facts in found):
-        output.say(f"Fetch what is missing: qttrag models pull {deployment}")
+    for model in models:
+        if model["problem"] and not model["missing"]:
+            output.say(model["problem"])
+    if any(model["missing"] for model in models):
+        output.say(f"Download the missing models: qttrag models pull {deployment}")
 
 
 @app.command()
 def pull(
     deployment: Deployment = DEFAULT_DEPLOYMENT,
-    no_pin: Annotated[bool, typer.Option("--no-pin", help="Leave the deployment file as it is.")] = False,
+    no_pin: Annotated[bool, typer.Option("--no-pin", help="Do not change the deployment file.")] = False,
     as_json: output.Json = False,
 ) -> None:
-    """Fetch the models that a deployment names and write each one's commit beside it, as `revision:`.
+    """Download the models that a deployment names and write the commit of each to the file, as `revision:`.
 
-    A commit that is here already needs no network. To move on to a newer one, write `revision: main` and pull again.
+    A commit that is already on this machine needs no network. To update, write `revision: main` and pull again.
 
     Examples:
 
@@ -68,83 +68,85 @@ def pull(
     from qttrag.config import deployment as config
 
     file = resources.find("server", deployment, what="deployment")
-    done = []
-    for pulled in named_models.pull(file, config.load(file), pin=not no_pin, begin=_begin):
-        done.append(pulled)
+    models = []
+    for pulled in named_models.pull(file, config.load(file), pin=not no_pin, begin=_announce):
+        models.append(pulled)
         if not as_json:
-            output.say(f"{pulled.named.place}: {pulled.named.model}: {_became(pulled)}")
+            output.say(f"{pulled.named.place}: {pulled.named.model}: {_outcome(pulled)}")
     if as_json:
-        output.say_json([_pulled_facts(pulled) for pulled in done])
+        output.say_json([_pulled_as_dict(pulled) for pulled in models])
     else:
-        _say_what_pins([pulled for pulled in done if pulled.pinned is False])
+        _say_pins([pulled for pulled in models if pulled.pinned is False])
 
 
-def _begin(named: NamedModel) -> None:
+def _announce(named: NamedModel) -> None:
     if not named.served:
-        sys.stderr.write(f"{named.place}: {named.model} ...\n")  # its progress bars come below it
+        sys.stderr.write(f"{named.place}: {named.model} ...\n")  # the progress bars of the download follow
 
 
-def _facts(named: NamedModel) -> dict[str, Any]:
-    """Return what `list` says of a model. `missing`: it is to be fetched; `problem`: what keeps it from use."""
+def _model_as_dict(named: NamedModel) -> dict[str, Any]:
+    """Return a model as `list` prints it. `missing`: not downloaded yet; `problem`: why it cannot be used."""
     from qttrag.config.yaml_files import hide_secrets
     from qttrag.errors import ConfigError
     from qttrag.models import loading
     from qttrag.models.inventory import bytes_on_disk
 
-    facts: dict[str, Any] = {"stage": named.place, "kind": named.kind, "model": named.model, "revision": named.revision}
-    found, problem = None, None
+    located, problem = None, None
     if not named.served:
         try:
-            found = named.locate()
+            located = named.locate()
         except ConfigError as error:
             problem = str(error)
     return {
-        **facts,
+        "stage": named.place,
+        "kind": named.kind,
+        "model": named.model,
+        "revision": named.revision,
         "served": hide_secrets(named.served),
-        "folder": found and str(found.path),
-        "commit": found.revision if found and loading.is_hub_name(named.model) else None,
-        "bytes": found and bytes_on_disk(found.path),
+        "folder": located and str(located.path),
+        "commit": located.revision if located and loading.is_hub_name(named.model) else None,
+        "bytes": located and bytes_on_disk(located.path),
         "missing": named.missing,
         "problem": problem,
     }
 
 
-def _where(facts: dict[str, Any]) -> str:
-    if facts["served"]:
-        return f"served by {facts['served']}"
-    if facts["commit"]:
-        return f"hub cache at {_short(facts['commit'])}"
-    if facts["folder"]:
-        return f"folder {facts['folder']}"
-    return "missing" if facts["missing"] else "unusable"
+def _where(model: dict[str, Any]) -> str:
+    if model["served"]:
+        return f"served by {model['served']}"
+    if model["commit"]:
+        return f"hub cache at {_short(model['commit'])}"
+    if model["folder"]:
+        return f"folder {model['folder']}"
+    return "missing" if model["missing"] else "unusable"
 
 
 def _short(revision: str | None) -> str:
-    """Return a revision as a table shows it: enough of a commit to tell it, a branch as it is."""
+    """Return a revision as a table shows it: the first digits of a commit, a whole branch name."""
     if revision is None:
         return "-"
-    return revision[:_SHOWN] if hub.COMMIT.fullmatch(revision) else revision
+    return revision[:_COMMIT_DIGITS] if hub.COMMIT.fullmatch(revision) else revision
 
 
 def _size(size: int | None) -> str:
     return "-" if size is None else f"{size / 1e6:,.1f} MB"
 
 
-def _became(pulled: PulledModel) -> str:
+def _outcome(pulled: PulledModel) -> str:
     from qttrag.config.yaml_files import hide_secrets
     from qttrag.models.inventory import bytes_on_disk
 
     if pulled.path is None:
-        return f"served by {hide_secrets(pulled.named.served)}, not fetched"
+        return f"served by {hide_secrets(pulled.named.served)}, not downloaded"
     size = _size(bytes_on_disk(pulled.path))
     if pulled.state == "folder":
         return f"{size} in its own folder"
     at = f"{size} at {pulled.revision}"
-    here = f"fetched, {at}" if pulled.state == "fetched" else f"here already, {at}"
-    return f"{here}, pinned in {pulled.named.file}" if pulled.pinned else here
+    outcome = f"downloaded, {at}" if pulled.state == "fetched" else f"already here, {at}"
+    return f"{outcome}, pinned in {pulled.named.file}" if pulled.pinned else outcome
 
 
-def _pulled_facts(pulled: PulledModel) -> dict[str, Any]:
+def _pulled_as_dict(pulled: PulledModel) -> dict[str, Any]:
     named = pulled.named
     return {
         "stage": named.place,
@@ -158,24 +160,24 @@ def _pulled_facts(pulled: PulledModel) -> dict[str, Any]:
     }
 
 
-def _say_what_pins(left: list[PulledModel]) -> None:
-    """Say which lines would pin the models whose file was not to be written."""
+def _say_pins(unpinned: list[PulledModel]) -> None:
+    """Print the lines that would pin models whose file could not be changed."""
     from qttrag import resources
 
-    for file in dict.fromkeys(pulled.named.file for pulled in left):
-        output.say(f"\n{file} was left as it is; these lines in it would pin what was fetched:")
-        output.say(_lines([pulled for pulled in left if pulled.named.file == file]))
+    for file in dict.fromkeys(pulled.named.file for pulled in unpinned):
+        output.say(f"\n{file} was not changed; these lines in it would pin the downloaded models:")
+        output.say(_lines([pulled for pulled in unpinned if pulled.named.file == file]))
         if resources.is_packaged(file):
-            output.say("It belongs to the installed package; `qttrag init DIR` makes a copy to edit.")
+            output.say("The file belongs to the installed package; `qttrag init DIR` makes a copy for editing.")
 
 
-def _lines(pulled: list[PulledModel]) -> str:
+def _lines(models: list[PulledModel]) -> str:
     import yaml
 
     lines: dict[str, Any] = {}
-    for each in pulled:
+    for pulled in models:
         inner = lines
-        for key in each.named.keys:
+        for key in pulled.named.keys:
             inner = inner.setdefault(key, {})
-        inner |= {"model": each.named.model, "revision": each.revision}
+        inner |= {"model": pulled.named.model, "revision": pulled.revision}
     return yaml.safe_dump(lines, sort_keys=False).rstrip()

@@ -1,4 +1,4 @@
-"""`qttrag vllm`: the servers of a deployment, started, looked at and stopped."""
+"""`qttrag vllm up|down|status|models`."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ Settings = Annotated[str, typer.Option("--settings", help="A file like server/vl
 def up(
     config: output.Config = "paper",
     settings: Settings = "vllm",
-    gpus: Annotated[str | None, typer.Option(help="Which to use, e.g. 0,1; none: the CPU. Else all there are.")] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the commands, start nothing.")] = False,
+    gpus: Annotated[str | None, typer.Option(help="GPUs to use, e.g. 0,1; none: the CPU. Default: all.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the commands without running them.")] = False,
     overrides: output.Set = None,
     as_json: output.Json = False,
 ) -> None:
-    """Start a vLLM server for each model that the deployment asks at 127.0.0.1, and wait until they are ready.
+    """Start a vLLM server for each model with a base URL on this machine, and wait until all are ready.
 
-    Flags come from server/vllm.yaml; the longest prompt is the generator's `context:`. The servers go on running;
-    `qttrag vllm down` stops them. Their logs are in the cache folder; `qttrag vllm status` says where.
+    Flags come from server/vllm.yaml; the longest prompt is the generator's `context:`. The servers keep running after
+    the command; `qttrag vllm down` stops them. `qttrag vllm status` shows the paths of their logs.
 
     Examples:
 
@@ -44,19 +44,19 @@ def up(
     deployment = configuration.load(config, output.pairs(overrides, "--set"))
     planned = plan.plan(deployment, known, processes.gpus() if gpus is None else _indexes(gpus))
     if dry_run:
-        lines = [shlex.join(each.command) for each in planned]
+        lines = [shlex.join(server.command) for server in planned]
         output.say_json(lines) if as_json else output.say("\n".join(lines))
         return
     with output.console(stderr=True).status("starting") as shown:
 
-        def tell(each: PlannedServer, line: str) -> None:
-            shown.update(f"{each.model}: {output.printable(line)[:120]}")
+        def tell(server: PlannedServer, line: str) -> None:
+            shown.update(f"{server.model}: {output.printable(line)[:120]}")
 
         running = processes.up(planned, ready_s=known.ready_s, tell=tell)
     if as_json:
-        output.say_json([asdict(each) for each in running])
+        output.say_json([asdict(server) for server in running])
     else:
-        output.say("\n".join(f"ready: {each.model} at {each.base_url} (log: {each.log})" for each in running))
+        output.say("\n".join(f"ready: {server.model} at {server.base_url} (log: {server.log})" for server in running))
 
 
 @app.command("down")
@@ -64,7 +64,7 @@ def down(
     base_urls: Annotated[list[str] | None, typer.Argument(help="Only the servers at these base URLs.")] = None,
     as_json: output.Json = False,
 ) -> None:
-    """Stop the servers that `qttrag vllm up` has started.
+    """Stop the servers that `qttrag vllm up` started.
 
     Example: qttrag vllm down http://127.0.0.1:8001/v1
     """
@@ -72,36 +72,37 @@ def down(
 
     stopped = processes.down(only=[url.rstrip("/") for url in base_urls or []])
     if as_json:
-        output.say_json([asdict(each) for each in stopped])
+        output.say_json([asdict(server) for server in stopped])
     else:
-        output.say("\n".join(f"stopped: {each.model} at {each.base_url}" for each in stopped) or "none was running")
+        lines = [f"stopped: {server.model} at {server.base_url}" for server in stopped]
+        output.say("\n".join(lines) or "no server was running")
 
 
 @app.command("status")
 def status(as_json: output.Json = False) -> None:
-    """Show the servers that were started, what they have to do and how much of their prompts they knew already.
+    """Show the servers that were started, their requests and the share of prompt tokens from the prefix cache.
 
     Example: qttrag vllm status
     """
     from qttrag.vllm import processes
 
-    found = [processes.status(server) for server in processes.known_servers()]
+    servers = [processes.status(server) for server in processes.known_servers()]
     if as_json:
-        output.say_json([asdict(each) for each in found])
+        output.say_json([asdict(server) for server in servers])
         return
     rows = [
-        [each.running.model, each.running.base_url, each.state, _cell(each.in_work), _cell(each.waiting),
-         "" if each.cached_share is None else f"{100 * each.cached_share:.0f} %", each.running.log]
-        for each in found
+        [s.running.model, s.running.base_url, s.state, _cell(s.in_work), _cell(s.waiting),
+         "" if s.cached_share is None else f"{100 * s.cached_share:.0f} %", s.running.log]
+        for s in servers
     ]  # fmt: skip
     output.console().print(
-        output.table("model", "base URL", "state", "in work", "waiting", "prompt known", "log", rows=rows)
+        output.table("model", "base URL", "state", "running", "waiting", "prefix cache", "log", rows=rows)
     )
 
 
 @app.command("models")
 def models(settings: Settings = "vllm", as_json: output.Json = False) -> None:
-    """List the models that server/vllm.yaml knows, with the memory they take and their licences.
+    """List the models in server/vllm.yaml with their memory and licences.
 
     Example: qttrag vllm models
     """
@@ -131,4 +132,4 @@ def _indexes(text: str) -> list[int]:
     try:
         return [int(part) for part in text.split(",")]
     except ValueError as error:
-        raise InputError(f"--gpus '{text}': write indexes with commas, as 0,1, or none") from error
+        raise InputError(f"--gpus '{text}': write indexes separated by commas, such as 0,1, or none") from error

@@ -1,9 +1,9 @@
 """One YAML file is one deployment: which models, which collections, which limits.
 
-Precedence: flags, then environment (QTTRAG_DEPTH=20, QTTRAG_GENERATOR__BASE_URL=...), then the file. What goes over
-changes single settings, except where it names another `kind:`: then nothing stays of what the old one was told. In a
-file a string that begins with "./" or "../" is a path beside the file. API keys are never in it: `api_key_env` names
-the environment variable that holds one.
+Precedence: flags, then environment (QTTRAG_DEPTH=20, QTTRAG_GENERATOR__BASE_URL=...), then the file. A higher level
+overrides single settings, but one that names another `kind:` replaces all settings of the old kind. In a file, a string
+that begins with "./" or "../" is a path relative to the file. API keys are never in the file: `api_key_env` names the
+environment variable of a key.
 """
 
 from __future__ import annotations
@@ -33,15 +33,15 @@ _ENVIRONMENT = "QTTRAG_"
 
 
 def _off(value: Any) -> Any:
-    return "off" if value is False else value  # what YAML makes of a bare off
+    return "off" if value is False else value  # YAML reads a bare off as false
 
 
 LanguageGuardMode = Annotated[Literal["off", "report", "repair"], BeforeValidator(_off)]
-"""What is done about an answer in another language: nothing, say so, or ask again once and then translate it."""
+"""For an answer in the wrong language: do nothing, report it, or ask again once and then translate it."""
 
 
 class CacheSettings(BaseModel):
-    """Where translations and completions are kept. `path`: null for the user's cache folder."""
+    """The cache of translations and completions. `path`: null for the user's cache folder."""
 
     model_config = ConfigDict(extra="forbid")
     enabled: bool = True
@@ -54,7 +54,7 @@ class CacheSettings(BaseModel):
 
 
 class Deployment(BaseModel):
-    """What one running qttrag consists of. A stage's settings are those of its kind: `qttrag.application.registry`."""
+    """The settings of one running qttrag. A stage's settings are those of its kind (`qttrag.application.registry`)."""
 
     model_config = ConfigDict(extra="forbid")
     retriever: Spec
@@ -69,16 +69,16 @@ class Deployment(BaseModel):
     top_k: int = Field(default=5, ge=1, le=100)  # passages read
     answer_tokens: int = Field(default=128, ge=1, le=8192)
     max_question_chars: int = Field(default=2000, ge=1)
-    question_timeout: float | None = Field(default=None, gt=0)  # seconds; null for as long as it takes
-    degrade: bool = True  # translator or tagger down: answer from what there is, and say so
-    citations: bool = False  # ask answers for the numbers of their passages
+    question_timeout: float | None = Field(default=None, gt=0)  # seconds; null: no limit
+    degrade: bool = True  # translator or tagger unavailable: answer without it and report that
+    citations: bool = False  # ask the generator for the numbers of the passages it used
     language_guard: LanguageGuardMode = "report"
     cache: CacheSettings = CacheSettings()
     server: ServerSettings = ServerSettings()
 
 
 def load(value: str | Path, flags: Mapping[str, Any] | None = None) -> Deployment:
-    """Return the deployment in the file `value`, or of that name in `server/`, under environment and flags.
+    """Return the deployment in the file `value`, or of that name in `server/`, with environment and flags applied.
 
     Raises:
         ConfigError: no such file, not YAML, an unknown key, a value of the wrong type."""
@@ -94,11 +94,11 @@ def load(value: str | Path, flags: Mapping[str, Any] | None = None) -> Deploymen
 
 
 def _environment() -> dict[str, Any]:
-    """Return what the environment sets of a deployment: QTTRAG_A__B=value is {"a": {"b": value}}."""
-    given = {key: text for key, text in os.environ.items() if key.upper().startswith(_ENVIRONMENT)}
-    named = {tuple(key[len(_ENVIRONMENT) :].lower().split("__")): key for key in sorted(given)}
-    found: dict[str, Any] = {}
-    for names, key in sorted(named.items()):  # a whole stage before its settings
+    """Return the settings of a deployment from the environment: QTTRAG_A__B=value is {"a": {"b": value}}."""
+    variables = {key: text for key, text in os.environ.items() if key.upper().startswith(_ENVIRONMENT)}
+    paths = {tuple(key[len(_ENVIRONMENT) :].lower().split("__")): key for key in sorted(variables)}
+    settings: dict[str, Any] = {}
+    for names, key in sorted(paths.items()):  # a whole stage before its single settings
         if names[0] in Deployment.model_fields:
-            set_nested(found, names, given[key], where=key)
-    return found
+            set_nested(settings, names, variables[key], where=key)
+    return settings

@@ -1,4 +1,4 @@
-"""Settings in YAML files: read, merged, set by name, and explained where they are wrong."""
+"""Settings in YAML files: reading, merging, setting by name, and error messages."""
 
 from __future__ import annotations
 
@@ -36,15 +36,15 @@ def _can_merge(below: Any, above: Any, across_kinds: bool) -> bool:
 
 
 def set_nested(nested: dict[str, Any], names: Sequence[str], text: str, *, where: str) -> None:
-    """Set nested[a][b] for the names a, b to what `text` is in YAML: 5 is a number, true a truth, [a] a list.
+    """Set nested[a][b] for the names a, b to `text`, parsed as YAML: 5 is a number, true a boolean, [a] a list.
 
     Raises:
-        ConfigError: it is not YAML, or b is to be set of an a that is no mapping."""
+        ConfigError: the text is not YAML, or nested[a] is not a mapping."""
     *path, last = names
     for name in path:
         nested = nested.setdefault(name, {})
         if not isinstance(nested, dict):
-            raise ConfigError(f"{where}: `{name}` is set to a value already, so that nothing in it can be set")
+            raise ConfigError(f"{where}: `{name}` is set to a single value, which has no settings")
     try:
         nested[last] = yaml.safe_load(text)
     except yaml.YAMLError as error:
@@ -55,7 +55,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
     """Return the mapping in a YAML file.
 
     Raises:
-        ConfigError: it cannot be read, is not YAML, or is not a mapping; a key in it is not text."""
+        ConfigError: the file cannot be read, is not YAML or not a mapping, or has a key that is not text."""
     try:
         data = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
@@ -64,8 +64,8 @@ def read_yaml(path: Path) -> dict[str, Any]:
         raise ConfigError(f"{path}: not YAML: {' '.join(str(error).split())}") from error
     if not isinstance(data, dict):
         raise ConfigError(f"{path}: must be a mapping of settings, is {type(data).__name__}")
-    if no_text := [key for key in _keys(data) if not isinstance(key, str)]:
-        raise ConfigError(f"{path}: the key {no_text[0]!r} is {type(no_text[0]).__name__}, not text; put it in quotes")
+    if invalid := [key for key in _keys(data) if not isinstance(key, str)]:
+        raise ConfigError(f"{path}: the key {invalid[0]!r} is {type(invalid[0]).__name__}, not text; put it in quotes")
     return data
 
 
@@ -77,15 +77,15 @@ def _keys(value: Any) -> Iterator[object]:
 
 
 def complaint(error: ValidationError) -> Any:
-    """Return the error to tell of several: an unknown key first, for it is often what another one misses."""
+    """Return the error to report first: that of an unknown key, often a misspelling of a key reported as missing."""
     errors = error.errors()
-    return next((each for each in errors if each["type"] == "extra_forbidden"), errors[0])
+    return next((one for one in errors if one["type"] == "extra_forbidden"), errors[0])
 
 
 def explain(error: ValidationError, where: str, fields: Mapping[str, Any]) -> str:
-    """Return pydantic's complaint in our wording: the place, the value, the way out.
+    """Return pydantic's error in our wording: the place, the value, the remedy.
 
-    `fields`: the names allowed where the complaint is."""
+    `fields`: the valid names at that place."""
     first = complaint(error)
     name = ".".join(map(str, first["loc"]))
     if first["type"] == "extra_forbidden":
@@ -105,7 +105,7 @@ def fields_at(model: type[BaseModel], location: Sequence[int | str]) -> Mapping[
 
 
 def resolve_relative_paths(value: Any, folder: Path) -> Any:
-    """Return `value` with every string in it that begins with "./" or "../" made a path from `folder`."""
+    """Return `value` with each string that begins with "./" or "../" resolved as a path relative to `folder`."""
     if isinstance(value, dict):
         return {key: resolve_relative_paths(inner, folder) for key, inner in value.items()}
     if isinstance(value, list):
@@ -116,7 +116,7 @@ def resolve_relative_paths(value: Any, folder: Path) -> Any:
 
 
 def hide_secrets(value: Any, name: str = "") -> Any:
-    """Return `value` with whatever looks like a secret replaced by "***"."""
+    """Return `value` with passwords in URLs and the values of keys, tokens and the like replaced by "***"."""
     if isinstance(value, dict):
         return {key: hide_secrets(inner, str(key)) for key, inner in value.items()}
     if isinstance(value, list):

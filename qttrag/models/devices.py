@@ -1,4 +1,4 @@
-"""Which device a model runs on, and the one thread that may use it."""
+"""The device a model runs on, and the one thread that may use it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from qttrag.models.loading import needing_packages
 
 
 def pick(device: str) -> str:
-    """Return "cuda" or "cpu" for "auto"; any other name unchanged."""
+    """Return "cuda" or "cpu" for "auto", any other name unchanged."""
     if device != "auto":
         return device
     with needing_packages():
@@ -20,7 +20,7 @@ def pick(device: str) -> str:
 
 
 def every(device: str | Sequence[str]) -> list[str]:
-    """Return the devices to use at once: all GPUs, or the CPU, for "auto"; else those that are named."""
+    """Return the devices to use in parallel: for "auto" all GPUs, or the CPU; else the given ones."""
     if device != "auto":
         return [device] if isinstance(device, str) else list(device)
     with needing_packages():
@@ -31,5 +31,5 @@ def every(device: str | Sequence[str]) -> list[str]:
 
 @functools.cache
 def executor(device: str) -> ThreadPoolExecutor:
-    """Return the single-thread executor of a device: models that share it take turns instead of competing."""
+    """Return the single-thread executor of a device: models on one device take turns instead of competing."""
     return ThreadPoolExecutor(max_workers=1, thread_name_prefix=f"qttrag-{device}")

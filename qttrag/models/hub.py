@@ -1,4 +1,4 @@
-"""The Hugging Face hub: what of a repository is needed, whether the local cache has it, and fetching it."""
+"""The Hugging Face hub: the needed files of a repository, the local cache, and downloads."""
 
 from __future__ import annotations
 
@@ -8,36 +8,36 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from qttrag.errors import ConfigError, not_installed
+from qttrag.errors import ConfigError, describe, not_installed
 
 if TYPE_CHECKING:
     from huggingface_hub.hf_api import ModelInfo
 
 COMMIT = re.compile(r"[0-9a-f]{40}")
 _SMALL = ["*.json", "*.jinja", "*.txt", "*.model"]  # configurations, tokenizers, sentencepiece, poolings
-_COPIES = ["onnx/*", "openvino/*", "original/*", "consolidated*"]  # the same weights again, laid out for others
+_COPIES = ["onnx/*", "openvino/*", "original/*", "consolidated*"]  # the same weights in formats of other libraries
 _OTHER_WEIGHTS = (".bin", ".pt", ".pth", ".h5", ".msgpack", ".onnx", ".gguf")
 
 
 class Fetched(NamedTuple):
-    """A folder in the local cache, named by its commit. `new`: some of it was not there before."""
+    """A folder in the local cache, named by its commit. `new`: at least one file was downloaded now."""
 
     path: Path
     new: bool
 
 
 def cached(model: str, revision: str | None, *, weights: bool = True) -> Path | None:
-    """Return the folder of `model` in the local cache, or None if it is not there or is known to lack a file.
+    """Return the folder of `model` in the local cache, or None if it is absent or known to be incomplete.
 
-    `weights` off: the tokenizer is enough."""
+    `weights`: False if the tokenizer is enough."""
     _require()
     from huggingface_hub import snapshot_download
 
-    wanted = _patterns(weights=weights)
+    patterns = _patterns(weights=weights)
     try:
         return Path(
             snapshot_download(
-                model, revision=revision, allow_patterns=wanted, ignore_patterns=_COPIES, local_files_only=True
+                model, revision=revision, allow_patterns=patterns, ignore_patterns=_COPIES, local_files_only=True
             )
         )
     except (OSError, ValueError):
@@ -45,24 +45,24 @@ def cached(model: str, revision: str | None, *, weights: bool = True) -> Path | 
 
 
 def fetch(stage: str, model: str, revision: str | None, *, weights: bool = True) -> Fetched:
-    """Fetch what the local cache lacks of `model` at `revision` (None: main); files fetched before are kept.
+    """Download the files of `model` at `revision` (None: main) that are not in the local cache.
 
     Raises:
-        ConfigError: there is no such model or revision, it may not be read, it has no safetensors weights, it
-            does not fit on the disk, or the hub cannot be reached."""
+        ConfigError: the model or revision does not exist, access is denied, it has no safetensors weights, it does
+            not fit on the disk, or the hub cannot be reached."""
     _require()
     from huggingface_hub import HfApi, snapshot_download
 
-    wanted = _patterns(weights=weights)
+    patterns = _patterns(weights=weights)
     try:
         info = HfApi().model_info(model, revision=revision, files_metadata=True)
         before = cached(model, info.sha, weights=weights)
         if before is None:
             _check(stage, info, revision, weights=weights)
-        path = snapshot_download(model, revision=revision, allow_patterns=wanted, ignore_patterns=_COPIES)
+        path = snapshot_download(model, revision=revision, allow_patterns=patterns, ignore_patterns=_COPIES)
     except ConfigError:
         raise
-    except Exception as error:  # not OSError alone: errors of its HTTP client and of its storage come through too
+    except Exception as error:  # not only OSError: the library also raises errors of its HTTP client and storage
         raise ConfigError(f"{stage}: {_explain(model, revision, error, weights=weights)}") from error
     return Fetched(Path(path), new=before is None)
 
@@ -83,25 +83,25 @@ def _matches(name: str, patterns: list[str]) -> bool:
 
 
 def _check(stage: str, info: ModelInfo, revision: str | None, *, weights: bool) -> None:
-    """Refuse, before anything is fetched, what could not be used or not be stored."""
+    """Reject a model that cannot be used or stored, before anything is downloaded."""
     from huggingface_hub.constants import HF_HUB_CACHE
 
     sizes = {file.rfilename: file.size or 0 for file in info.siblings or []}
-    wanted = [name for name in sizes if _matches(name, _patterns(weights=weights)) and not _matches(name, _COPIES)]
+    needed = [name for name in sizes if _matches(name, _patterns(weights=weights)) and not _matches(name, _COPIES)]
     at = f"model '{info.id}' at revision '{revision or 'main'}'"
-    if weights and not any(name.endswith(".safetensors") and "/" not in name for name in wanted):
+    if weights and not any(name.endswith(".safetensors") and "/" not in name for name in needed):
         others = [name for name in sizes if name.endswith(_OTHER_WEIGHTS)]
         raise ConfigError(
-            f"{stage}: {at} has no *.safetensors weights (but {', '.join(others[:3]) or 'none'}); other formats are "
-            "not loaded. Set `revision:` to one that has them (hub repositories often have a conversion under "
-            "refs/pr/N), or save them with save_pretrained to a folder and set `model:` to that"
+            f"{stage}: {at} has no *.safetensors weights (it has {', '.join(others[:3]) or 'none'}); other formats "
+            "are not supported. Set `revision:` to one with safetensors (repositories often have a conversion under "
+            "refs/pr/N), or save the model with save_pretrained to a folder and set `model:` to it"
         )
     cache = Path(HF_HUB_CACHE).absolute()
-    disk = next(each for each in (cache, *cache.parents) if each.exists())
-    needed, free = sum(sizes[name] for name in wanted), shutil.disk_usage(disk).free
-    if needed > free:
+    folder = next(path for path in (cache, *cache.parents) if path.exists())
+    size, free = sum(sizes[name] for name in needed), shutil.disk_usage(folder).free
+    if size > free:
         raise ConfigError(
-            f"{stage}: {at} has {needed / 1e9:,.1f} GB to fetch and {disk} has {free / 1e9:,.1f} GB left; "
+            f"{stage}: {at} needs {size / 1e9:,.1f} GB and {folder} has {free / 1e9:,.1f} GB of free space; "
             "free some, or set HF_HOME to a folder on a larger disk"
         )
 
@@ -112,19 +112,18 @@ def _explain(model: str, revision: str | None, error: Exception, *, weights: boo
     if isinstance(error, errors.GatedRepoError):
         return (
             f"model '{model}' is gated; accept its terms on its page of the Hugging Face hub, then set HF_TOKEN to a "
-            "token of the account that did (or log in: hf auth login)"
+            "token of that account (or log in: hf auth login)"
         )
     if isinstance(error, errors.RepositoryNotFoundError):
         return (
             f"the Hugging Face hub has no model '{model}', or it is private; correct `model:`, "
-            "or set HF_TOKEN to a token that may read it"
+            "or set HF_TOKEN to a token with access"
         )
     if isinstance(error, errors.RevisionNotFoundError):
-        return f"model '{model}' has no revision '{revision}'; correct `revision:`, or remove it to take the newest"
-    words = next((line.strip() for line in str(error).splitlines() if line.strip()), "no message")
-    kept = cached(model, revision, weights=weights)
-    way_out = "set `model:` to a local folder" if kept is None else f"keep to the cached `revision: {kept.name}`"
+        return f"model '{model}' has no revision '{revision}'; correct `revision:`, or remove it for the newest"
+    folder = cached(model, revision, weights=weights)
+    remedy = "set `model:` to a local folder" if folder is None else f"use the cached `revision: {folder.name}`"
     return (
-        f"model '{model}' could not be fetched ({type(error).__name__}: {words}); "
-        f"try again where the hub can be reached (what is there already is kept), or {way_out}"
+        f"model '{model}' could not be downloaded ({describe(error)}); "
+        f"try again when the hub can be reached (downloaded files are kept), or {remedy}"
     )

@@ -1,4 +1,4 @@
-"""Models that are named somewhere: where they are on this machine, fetching them, and pinning them to one commit."""
+"""Models by the place that names them: where they are on this machine, downloads, and pinned commits."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from qttrag.models import hub, loading, revisions
 class NamedModel:
     """A model and the place that names it: the mapping under `keys` in `file`; `place` is its name for people.
 
-    `served`: the servers that have it, or None. `pins`: its kind takes a `revision:`. `weights`: false if only its
-    tokenizer is used."""
+    `served`: base URLs of its servers, separated by ", "; None for a model in this process. `takes_revision`:
+    its kind has a setting `revision:`. `weights`: False if only its tokenizer is used."""
 
     place: str
     kind: str
@@ -26,20 +26,20 @@ class NamedModel:
     file: Path
     keys: tuple[str, ...]
     served: str | None = None
-    pins: bool = True
+    takes_revision: bool = True
     weights: bool = True
 
     @property
     def missing(self) -> bool:
-        """Whether it is a model of the hub that the local cache lacks, in whole or in part."""
+        """Whether it is a model of the hub and is not completely in the local cache."""
         on_hub = not self.served and loading.is_hub_name(self.model)
         return on_hub and hub.cached(self.model, self.revision, weights=self.weights) is None
 
     def locate(self) -> loading.LocatedModel:
-        """Return where it is; nothing is fetched.
+        """Return where it is on this machine; download nothing.
 
         Raises:
-            ConfigError: it is not on this machine, or not a model."""
+            ConfigError: it is not on this machine, or the folder is not a model."""
         return loading.locate(
             self.place, self.model, revision=self.revision, model_types=(), local_only=True, weights=self.weights
         )
@@ -68,16 +68,16 @@ def pull(
     revisions_in_use: Mapping[str, str],
     begin: Callable[[NamedModel], None] = lambda named: None,
 ) -> Iterator[PulledModel]:
-    """Fetch the models; yield each when it is present and, with `pin`, its commit is written to its file.
+    """Download the models in order; yield each when it is complete and, with `pin`, its commit is in its file.
 
-    With `pin` a model without a revision takes the one that another place names, then the one in `revisions_in_use`
-    (by model), then the hub's main: one name is one set of weights. `begin` is called before each model.
+    With `pin`, one name is one set of weights: a model without a revision takes that of another place with the same
+    name, then that in `revisions_in_use` (by model), then the hub's main. `begin` is called before each model.
 
     Raises:
-        ConfigError: a model is unavailable; those before it have been fetched."""
-    agreed: dict[str, str] = {}
+        ConfigError: a model is unavailable; those before it have been downloaded."""
+    commits: dict[str, str] = {}
     if pin:
-        agreed = {**revisions_in_use, **{model.model: model.revision for model in reversed(models) if model.revision}}
+        commits = {**revisions_in_use, **{model.model: model.revision for model in reversed(models) if model.revision}}
     for model in models:
         begin(model)
         if model.served:
@@ -85,9 +85,9 @@ def pull(
         elif not loading.is_hub_name(model.model):
             yield PulledModel(model, "folder", *model.locate())
         else:
-            path, new = _fetch(model, model.revision or agreed.get(model.model))
-            agreed.setdefault(model.model, path.name)
-            pinned = _pin(model, path.name) if pin and model.pins else None
+            path, new = _fetch(model, model.revision or commits.get(model.model))
+            commits.setdefault(model.model, path.name)
+            pinned = _pin(model, path.name) if pin and model.takes_revision else None
             yield PulledModel(model, "fetched" if new else "present", path, path.name, pinned)
 
 
@@ -96,7 +96,7 @@ def _fetch(model: NamedModel, revision: str | None) -> hub.Fetched:
         with suppress(ConfigError):
             return hub.Fetched(replace(model, revision=revision).locate().path, new=False)
     fetched = hub.fetch(model.place, model.model, revision, weights=model.weights)
-    replace(model, revision=fetched.path.name).locate()  # an error if it is not a model
+    replace(model, revision=fetched.path.name).locate()  # raises if the download is not a model
     return fetched
 
 

@@ -1,4 +1,4 @@
-"""Finding a model's files and loading them once."""
+"""Locating the files of a model, and loading it once."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from qttrag.errors import ConfigError, StageError, describe, not_installed
 from qttrag.models import hub
 
 M = TypeVar("M")
-_ONE_AT_A_TIME = threading.Lock()  # transformers switches torch's initialisation off and on for all threads
+_ONE_AT_A_TIME = threading.Lock()  # while it loads, transformers disables torch's initialisation for all threads
 
 
 class LocatedModel(NamedTuple):
-    """A model's folder on this machine and what tells its weights from others: a commit, or a digest."""
+    """A model's folder on this machine and the identity of its weights: a commit, or a digest of the folder."""
 
     path: Path
     revision: str
 
 
 class Lazy(Generic[M]):
-    """A model that loads once, off the event loop, when it is first needed; of several, one after another."""
+    """A model that loads on first use, once, off the event loop; several models load one after another."""
 
     def __init__(self, load: Callable[[], M]) -> None:
         self._load = load
@@ -41,7 +41,7 @@ class Lazy(Generic[M]):
                 if self._model is None:
                     model, start, end = await asyncio.to_thread(self._load_alone)
                     self._model = model
-                    trace.elsewhere("load", start, end)  # once, however many wait
+                    trace.elsewhere("load", start, end)  # once, however many callers wait
         return self._model
 
     def _load_alone(self) -> tuple[M, float, float]:
@@ -52,7 +52,7 @@ class Lazy(Generic[M]):
 
 @contextmanager
 def needing_packages() -> Iterator[None]:
-    """Say how to install what the block imports.
+    """Turn a failed import in the block into an error that says how to install the package.
 
     Raises:
         ConfigError: a package is not installed."""
@@ -71,14 +71,14 @@ def locate(
     local_only: bool = False,
     weights: bool = True,
 ) -> LocatedModel:
-    """Return the folder of `model`: a path, or a hub name that is looked up in the local cache, then fetched.
+    """Return the folder of `model`: a path, or a name on the hub, from the local cache or downloaded.
 
-    The cache is asked first, so a branch stands for the commit of it that was fetched last. Only safetensors weights
-    are accepted. `model_types`: what config.json may say the architecture is; empty for any. `local_only`: fetch
-    nothing. `weights` off: the tokenizer is enough.
+    The cache goes first, so a branch stands for its commit at the last download. Only safetensors weights are
+    accepted. `model_types`: the accepted architectures in config.json; empty for any. `local_only`: download nothing.
+    `weights`: False if the tokenizer is enough.
 
     Raises:
-        ConfigError: there is no such model, or the folder is not what the stage expects."""
+        ConfigError: there is no such model, or the folder is unsuitable for the stage."""
     path = Path(model).expanduser()
     if path.is_dir():
         _check(stage, path, model_types, weights=weights)
@@ -87,20 +87,20 @@ def locate(
         raise ConfigError(
             f"{stage}: no model folder '{model}'; give the path of an existing folder or a hub name 'owner/name'"
         )
-    found = hub.cached(model, revision, weights=weights)
-    if found is None and local_only:
+    cached = hub.cached(model, revision, weights=weights)
+    if cached is None and local_only:
         at = f" at revision '{revision}'" if revision else ""
         raise ConfigError(
-            f"{stage}: model '{model}'{at} is not, or not wholly, in the local cache; "
+            f"{stage}: model '{model}'{at} is not completely in the local cache; "
             "fetch it: qttrag models pull DEPLOYMENT"
         )
-    path = found or hub.fetch(stage, model, revision, weights=weights).path
+    path = cached or hub.fetch(stage, model, revision, weights=weights).path
     _check(stage, path, model_types, weights=weights)
     return LocatedModel(path, path.name)
 
 
 def is_hub_name(model: str) -> bool:
-    """Say whether `model:` names a repository of the hub, "owner/name", rather than a folder."""
+    """Return whether `model:` names a repository of the hub, "owner/name", rather than a folder."""
     path = Path(model).expanduser()
     return model.count("/") == 1 and not (path.is_absolute() or model.startswith((".", "~")) or path.is_dir())
 
@@ -112,11 +112,11 @@ def _check(stage: str, path: Path, model_types: Collection[str], *, weights: boo
             f"{stage}: {path} is not a model folder: it has no config.json; "
             "set `model:` to a folder saved by save_pretrained"
         )
-    found = _read(stage, config_path).get("model_type")
-    if model_types and found not in model_types:
+    model_type = _read(stage, config_path).get("model_type")
+    if model_types and model_type not in model_types:
         raise ConfigError(
-            f"{stage}: {path} holds a '{found}' model, not {' or '.join(sorted(model_types))}; "
-            "set `model:` to one that is"
+            f"{stage}: {path} holds a '{model_type}' model, not {' or '.join(sorted(model_types))}; "
+            "set `model:` to a model of that type"
         )
     if weights:
         _check_weights(stage, path)
@@ -125,15 +125,15 @@ def _check(stage: str, path: Path, model_types: Collection[str], *, weights: boo
 def _check_weights(stage: str, path: Path) -> None:
     if not any(path.glob("*.safetensors")):
         raise ConfigError(
-            f"{stage}: {path} has no *.safetensors weights; other formats are not loaded. "
-            "Choose a `revision:` that has them, or convert the model with save_pretrained(safe_serialization=True)"
+            f"{stage}: {path} has no *.safetensors weights; other formats are not supported. "
+            "Choose a `revision:` with safetensors, or convert the model with save_pretrained(safe_serialization=True)"
         )
     index = path / "model.safetensors.index.json"
     parts = set(_read(stage, index).get("weight_map", {}).values()) if index.is_file() else set()
     if missing := sorted(name for name in parts if not (path / name).is_file()):
         raise ConfigError(
             f"{stage}: {path} lacks {len(missing)} of the {len(parts)} files of its weights (first: {missing[0]}); "
-            "fetch it again: qttrag models pull DEPLOYMENT"
+            "download it again: qttrag models pull DEPLOYMENT"
         )
 
 
@@ -141,14 +141,14 @@ def _read(stage: str, path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise ConfigError(f"{stage}: {path} cannot be read: {error}; fetch the model again") from error
+        raise ConfigError(f"{stage}: {path} cannot be read: {error}; download the model again") from error
     if not isinstance(content, dict):
-        raise ConfigError(f"{stage}: {path} is not a JSON object; fetch the model again")
+        raise ConfigError(f"{stage}: {path} is not a JSON object; download the model again")
     return content
 
 
 def _digest(path: Path) -> str:
-    """Return a digest of the folder's contents: small files whole, weights by size and both ends."""
+    """Return a digest of the folder: of small files as a whole, of large ones by size, beginning and end."""
     digest = hashlib.blake2b(digest_size=8)
     for file in sorted(p for p in path.rglob("*") if p.suffix in {".safetensors", ".json", ".jinja", ".model"}):
         size = file.stat().st_size
@@ -164,7 +164,7 @@ def _digest(path: Path) -> str:
 
 
 def quiet() -> None:
-    """Keep transformers from drawing a progress bar for every model it loads; downloads still draw theirs."""
+    """Disable the progress bars of transformers for loading; those of downloads stay."""
     from transformers.utils import logging
 
     logging.disable_progress_bar()

@@ -1,7 +1,7 @@
-"""Writing `revision:` beside a `model:` in a YAML file, and nothing else: comments and layout stay as they are.
+"""Setting `revision:` next to a `model:` in a YAML file; every other byte of the file stays unchanged.
 
-The place is found in the parsed text and the line is inserted as text, so that what was not asked for cannot change;
-the outcome is parsed again and must differ in that one setting.
+The parsed nodes give the position, and the line is inserted as text. The result is parsed again and must differ from
+the original in this one setting only. docs/design/pinning-revisions.md says why no YAML library rewrites the file.
 """
 
 from __future__ import annotations
@@ -17,35 +17,35 @@ from qttrag import resources
 
 
 def pin(path: Path, keys: Sequence[str], model: str, revision: str) -> bool:
-    """Set `revision:` in the mapping under `keys` of a YAML file, in one step.
+    """Set `revision:` in the mapping under `keys` of a YAML file, atomically; return whether it was set.
 
-    Return whether it was done: not in the package's own files or where writing is not allowed, nor where the file
-    does not say `model: MODEL` there (the environment may, or a merge key)."""
+    It is not set in files of the installed package, in files without write permission, or where the mapping in the
+    file has no `model: MODEL` of its own (which may come from the environment or a merge key)."""
     path = path.resolve()
     if resources.is_packaged(path) or not os.access(path, os.W_OK) or not os.access(path.parent, os.W_OK):
         return False
     edited = pinned(path.read_bytes().decode("utf-8"), keys, model, revision)
     if edited is None:
         return False
-    aside = path.with_name(f".{path.name}.{os.getpid()}.new")
-    aside.write_bytes(edited.encode("utf-8"))
-    shutil.copymode(path, aside)
-    aside.replace(path)
+    temporary_path = path.with_name(f".{path.name}.{os.getpid()}.new")
+    temporary_path.write_bytes(edited.encode("utf-8"))
+    shutil.copymode(path, temporary_path)
+    temporary_path.replace(path)
     return True
 
 
 def pinned(text: str, keys: Sequence[str], model: str, revision: str) -> str | None:
-    """Return the YAML `text` with that revision, or None where it cannot be set by one insertion."""
-    wanted = yaml.safe_load(text)
-    inner = wanted
+    """Return the YAML `text` with that revision, or None if one insertion cannot set it."""
+    expected = yaml.safe_load(text)
+    inner = expected
     for key in keys:
         inner = inner.get(key) if isinstance(inner, dict) else None
     if not isinstance(inner, dict) or inner.get("model") != model:
         return None
-    inner["revision"] = revision  # in the mappings that share it by an alias too, as in the text
+    inner["revision"] = revision  # also in mappings that are aliases of this one, as in the text
     edited = _insert(text, keys, revision)
     try:
-        return edited if edited is not None and yaml.safe_load(edited) == wanted else None
+        return edited if edited is not None and yaml.safe_load(edited) == expected else None
     except yaml.YAMLError:
         return None
 
@@ -72,7 +72,7 @@ def _insert(text: str, keys: Sequence[str], revision: str) -> str | None:
 
 
 def _entry(mapping: yaml.Node | None, key: str) -> tuple[yaml.Node | None, yaml.Node | None]:
-    """Return the nodes of a key and its value."""
+    """Return the nodes of a key and its value, or (None, None)."""
     for name, value in mapping.value if isinstance(mapping, yaml.MappingNode) else []:
         if name.value == key:
             return name, value

@@ -1,4 +1,4 @@
-"""The commands as a person runs them, on tiny models."""
+"""The commands, on tiny models."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Result:
 
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Any:
-    """Run `qttrag` with the given words in this process."""
+    """Return a function that runs `qttrag` with its arguments in this process."""
     monkeypatch.setenv("COLUMNS", "160")
 
     def call(*words: str | Path) -> Result:
@@ -67,7 +67,7 @@ def test_ask_shows_answer_passages_scores_and_times(run: Any, config: Path) -> N
     assert re.search(r"\d+\.\d\d s: .*retrieve \d.*translate \d.*tag \d.*answer \d", shown.out.replace("\n", " "))
 
 
-def test_ask_as_json_is_one_object_with_everything(run: Any, config: Path) -> None:
+def test_ask_as_json_is_one_object(run: Any, config: Path) -> None:
     answer = run("ask", QUESTION, "-c", config, "--json").json
     assert (answer["lang"], answer["strategy"], answer["question"]) == ("ko", "qtt_rag", QUESTION)
     assert answer["answer"]
@@ -78,7 +78,7 @@ def test_ask_as_json_is_one_object_with_everything(run: Any, config: Path) -> No
     assert answer["trace"]["seconds"]["retrieve"] >= 0
 
 
-def test_ask_searches_the_collections_it_is_told(run: Any, config: Path) -> None:
+def test_ask_searches_only_the_given_collections(run: Any, config: Path) -> None:
     words = ["ask", QUESTION, "-c", config, "-s", "base", "--json"]
     assert run(*words, "--collection", "mixed").json["collections"] == ["mixed"]
     wrong = run(*words, "--collection", "mixed", "--collection", "wiki-ko")
@@ -149,7 +149,9 @@ def test_strategies_and_languages_are_listed(run: Any) -> None:
     assert len(run("languages", "--json").json) == 202
 
 
-def test_config_show_resolves_and_hides_secrets(run: Any, config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_config_show_merges_all_levels_and_hides_secrets(
+    run: Any, config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("QTTRAG_TOP_K", "3")
     shown = run("config", "show", "-c", config, "--set", "generator.extra_body.api_key=sk-secret", "--json")
     assert shown.json["top_k"] == 3
@@ -176,14 +178,14 @@ def test_cache_is_shown_and_cleared(run: Any, config: Path) -> None:
     assert run("cache", "clear", "nothing", "-c", config).code == 2
 
 
-def test_doctor_finds_what_is_there(run: Any, config: Path) -> None:
+def test_doctor_reports_packages_models_and_indexes(run: Any, config: Path) -> None:
     shown = run("doctor", "-c", config, "--json")
     assert shown.code == 0
-    found = {finding["what"]: finding["ok"] for finding in shown.json}
-    assert found["generator model"] is found["index mixed"] is found["torch"] is True
+    checks = {finding["what"]: finding["ok"] for finding in shown.json}
+    assert checks["generator model"] is checks["index mixed"] is checks["torch"] is True
 
 
-def test_doctor_names_what_is_missing_with_exit_code_4(run: Any, tmp_path: Path, tiny: Path) -> None:
+def test_doctor_names_missing_parts_with_exit_code_4(run: Any, tmp_path: Path, tiny: Path) -> None:
     config = deployment.write_deployment(
         tmp_path,
         tiny,
@@ -203,7 +205,7 @@ class _Garbage(socketserver.BaseRequestHandler):
         self.request.sendall(b"SSH-2.0-hello\r\n")
 
 
-def test_doctor_tells_of_servers_that_are_none_and_hides_passwords(run: Any, config: Path) -> None:
+def test_doctor_reports_invalid_servers_and_hides_passwords(run: Any, config: Path) -> None:
     with socketserver.TCPServer(("127.0.0.1", 0), _Garbage) as server:
         threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
         for host in (f"127.0.0.1:{server.server_address[1]}", "127.0.0.1:9/with space", "127.0.0.1:port", "[::1"):
@@ -215,13 +217,13 @@ def test_doctor_tells_of_servers_that_are_none_and_hides_passwords(run: Any, con
         server.shutdown()
 
 
-def test_doctor_asks_a_server_whose_url_holds_a_password(run: Any, config: Path) -> None:
+def test_doctor_calls_a_server_whose_url_has_a_password(run: Any, config: Path) -> None:
     with Server(text_reply("x")) as server:
         url = server.base_url.replace("http://", "http://me:hunter2@")
         set_url = f"generator={{kind: openai, model: m, base_url: '{url}'}}"
         shown = run("doctor", "-c", config, "--set", set_url, "--json")
-    found = {finding["what"]: finding for finding in shown.json}
-    assert found["generator server"]["ok"]
+    checks = {finding["what"]: finding for finding in shown.json}
+    assert checks["generator server"]["ok"]
     assert "hunter2" not in shown.out
 
 
@@ -309,7 +311,9 @@ def test_an_error_cannot_steer_the_terminal(run: Any, tmp_path: Path, tiny: Path
     assert "the id ']0;owned' is repeated" in shown.err
 
 
-def test_tag_tells_why_it_could_not_score_and_fails(run: Any, config: Path, tmp_path: Path, tiny: Path) -> None:
+def test_tag_reports_why_it_could_not_score_with_exit_code_4(
+    run: Any, config: Path, tmp_path: Path, tiny: Path
+) -> None:
     down = {"kind": "openai", "model": "m", "base_url": "http://127.0.0.1:9/v1", "retries": 0}
     file = deployment.write_deployment(tmp_path, tiny, generator=down)
     shown = run("tag", "The bridge.", "다리.", "--to", "ko", "-c", file)
@@ -334,7 +338,7 @@ def test_an_unwritable_home_is_named(run: Any, tmp_path: Path, tiny: Path, monke
     assert "error: /proc/nothing" in shown.err
 
 
-def test_kinds_are_listed_with_what_they_can_be_told(run: Any) -> None:
+def test_kinds_are_listed_with_their_settings(run: Any) -> None:
     rows = {(row["stage"], row["kind"]): row for row in run("kinds", "--json").json}
     assert rows["tagger", "llm"]["settings"][0] == {
         "name": "generator", "type": "a generator's settings", "required": False, "default": None,

@@ -1,5 +1,5 @@
-"""`qttrag models` against a hub on loopback, each command in a process of its own: the hub's library reads its
-settings when it is imported."""
+"""`qttrag models` with a hub on loopback. Each command runs in its own process, because the hub's library reads its
+settings at import."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class Done:
 
 
 class Machine:
-    """A machine with a home of its own, from which only `hub` can be reached."""
+    """A machine with its own home directory, which reaches no hub but `hub`."""
 
     def __init__(self, folder: Path, hub: Hub) -> None:
         self.cache = folder / "hf" / "hub"
@@ -75,7 +75,7 @@ class Machine:
         return Done(subprocess.run(command, env=env, cwd=ROOT, capture_output=True, text=True))
 
     def keep(self, model: str, folder: Path, commit: str = COMMIT) -> None:
-        """Lay a model out in the cache as the hub's library does."""
+        """Write a model to the cache in the layout of the hub's library."""
         home = self.cache / f"models--{model.replace('/', '--')}"
         snapshot = home / "snapshots" / commit
         (home / "blobs").mkdir(parents=True)
@@ -114,7 +114,7 @@ def file(tmp_path: Path) -> Path:
 
 
 def only_reranker(folder: Path, tiny: Path, **settings: str) -> Path:
-    """Write a deployment of which one model alone is from the hub."""
+    """Write a deployment with one model of the hub."""
     return deployment.write_deployment(
         folder,
         tiny,
@@ -127,7 +127,7 @@ def only_reranker(folder: Path, tiny: Path, **settings: str) -> Path:
 
 
 def write_recipe(folder: Path, tiny: Path) -> Path:
-    """Write the recipe of "mixed" with an encoder of the hub where the machine's recipes are."""
+    """Write the recipe of "mixed", with an encoder of the hub, to the machine's recipes."""
     indexes = folder / "home" / "indexes"
     indexes.mkdir(parents=True)
     path = deployment.write_recipe(indexes, tiny)
@@ -148,26 +148,26 @@ def by_stage(done: Done) -> dict[str, Any]:
     return {row["stage"]: row for row in done.json}
 
 
-def test_list_says_which_commit_of_a_model_is_in_the_cache(machine: Machine, file: Path, tiny: Path) -> None:
+def test_list_shows_the_commit_of_a_model_in_the_cache(machine: Machine, file: Path, tiny: Path) -> None:
     machine.keep("acme/reranker", tiny / "reranker")
     row = by_stage(machine.run("models", "list", file, "--json"))["reranker"]
     assert (row["model"], row["revision"], row["commit"]) == ("acme/reranker", None, COMMIT)
     assert row["bytes"] == sum(path.stat().st_size for path in (tiny / "reranker").iterdir())
 
 
-def test_list_says_what_is_missing_and_how_to_fetch_it(machine: Machine, file: Path) -> None:
+def test_list_shows_missing_models_and_the_command_that_downloads_them(machine: Machine, file: Path) -> None:
     shown = machine.run("models", "list", file)
     assert shown.code == 0
     assert "missing" in shown.out
     assert f"qttrag models pull {file}" in shown.out
 
 
-def test_list_asks_no_hub(machine: Machine, file: Path, hub: Hub) -> None:
+def test_list_does_not_call_the_hub(machine: Machine, file: Path, hub: Hub) -> None:
     assert by_stage(machine.run("models", "list", file, "--json"))["reranker"]["missing"]
     assert hub.asked == []
 
 
-def test_list_shows_models_of_servers_and_of_folders_as_such(machine: Machine, tmp_path: Path, tiny: Path) -> None:
+def test_list_tells_models_of_servers_from_models_in_folders(machine: Machine, tmp_path: Path, tiny: Path) -> None:
     file = deployment.write_deployment(tmp_path, tiny, generator=SERVED)
     shown = by_stage(machine.run("models", "list", file, "--json"))
     assert shown["generator"]["served"] == SERVED["base_url"]
@@ -175,7 +175,7 @@ def test_list_shows_models_of_servers_and_of_folders_as_such(machine: Machine, t
     assert not shown["generator"]["missing"]
 
 
-def test_list_says_what_is_wrong_with_a_folder(machine: Machine, tmp_path: Path, tiny: Path) -> None:
+def test_list_explains_why_a_folder_is_unusable(machine: Machine, tmp_path: Path, tiny: Path) -> None:
     (tmp_path / "empty").mkdir()
     file = deployment.write_deployment(tmp_path, tiny, translator={"kind": "nllb", "model": "./empty"})
     assert "has no config.json" in machine.run("models", "list", file).out
@@ -187,13 +187,15 @@ def test_list_shows_the_encoder_of_a_recipe_that_is_not_built_yet(machine: Machi
     assert ("index mixed", "acme/encoder") in {(row["stage"], row["model"]) for row in shown}
 
 
-def test_list_shows_a_tokenizer_that_counts_for_a_server(machine: Machine, tmp_path: Path, tiny: Path) -> None:
+def test_list_shows_the_tokenizer_that_counts_tokens_for_a_server(machine: Machine, tmp_path: Path, tiny: Path) -> None:
     file = deployment.write_deployment(tmp_path, tiny, generator={**SERVED, "tokenizer": "acme/llama"})
     shown = machine.run("models", "list", file, "--json").json
     assert ("tokenizer", "acme/llama", True) in {(row["kind"], row["model"], row["missing"]) for row in shown}
 
 
-def test_pull_writes_each_commit_beside_its_model_and_leaves_all_else(machine: Machine, file: Path, hub: Hub) -> None:
+def test_pull_writes_the_commit_after_each_model_and_changes_nothing_else(
+    machine: Machine, file: Path, hub: Hub
+) -> None:
     done = machine.run("models", "pull", file, "--json")
     assert done.code == 0, done.err
     commit = {row["stage"]: row["commit"] for row in done.json}
@@ -203,14 +205,16 @@ def test_pull_writes_each_commit_beside_its_model_and_leaves_all_else(machine: M
     assert commit["generator"] is None
 
 
-def test_pull_says_what_it_fetched_at_which_commit(machine: Machine, tmp_path: Path, tiny: Path, hub: Hub) -> None:
+def test_pull_prints_the_downloaded_models_and_their_commits(
+    machine: Machine, tmp_path: Path, tiny: Path, hub: Hub
+) -> None:
     commit = hub.push("acme/reranker", tiny / "reranker")
     done = machine.run("models", "pull", only_reranker(tmp_path, tiny), HF_HUB_DISABLE_PROGRESS_BARS="0")
-    assert re.search(rf"reranker: acme/reranker: fetched, 0\.\d MB at {commit}, pinned in", done.out)
+    assert re.search(rf"reranker: acme/reranker: downloaded, 0\.\d MB at {commit}, pinned in", done.out)
     assert "Fetching" in done.err
 
 
-def test_pull_fetches_no_other_formats_and_no_copies(machine: Machine, tmp_path: Path, tiny: Path, hub: Hub) -> None:
+def test_pull_downloads_no_other_formats_and_no_copies(machine: Machine, tmp_path: Path, tiny: Path, hub: Hub) -> None:
     repository = tmp_path / "repository"
     shutil.copytree(tiny / "encoder", repository)
     wanted = {str(path.relative_to(repository)) for path in repository.rglob("*") if path.is_file()} - {"README.md"}
@@ -224,24 +228,22 @@ def test_pull_fetches_no_other_formats_and_no_copies(machine: Machine, tmp_path:
     assert {"modules.json", "1_Pooling/config.json", "model.safetensors", "tokenizer.json"} <= wanted
 
 
-def test_pull_without_pins_leaves_the_file_alone(machine: Machine, file: Path) -> None:
+def test_pull_without_pins_does_not_change_the_file(machine: Machine, file: Path) -> None:
     assert machine.run("models", "pull", file, "--no-pin").code == 0
     assert file.read_text(encoding="utf-8") == FILE
     assert not any(row["missing"] for row in machine.run("models", "list", file, "--json").json)
 
 
-def test_what_is_pinned_and_here_needs_no_network(machine: Machine, file: Path, hub: Hub) -> None:
+def test_a_pinned_and_downloaded_model_needs_no_network(machine: Machine, file: Path, hub: Hub) -> None:
     machine.run("models", "pull", file)
     hub.asked.clear()
     done = machine.run("models", "pull", file, HF_HUB_OFFLINE="1")
     assert done.code == 0, done.err
-    assert done.out.count("here already") == 2
+    assert done.out.count("already here") == 2
     assert hub.asked == []
 
 
-def test_a_branch_is_asked_for_anew_and_pinned_at_its_newest_commit(
-    machine: Machine, tmp_path: Path, tiny: Path, hub: Hub
-) -> None:
+def test_pull_pins_a_branch_at_its_newest_commit(machine: Machine, tmp_path: Path, tiny: Path, hub: Hub) -> None:
     file = only_reranker(tmp_path, tiny, revision="main")
     machine.run("models", "pull", file)
     newest = hub.push("acme/reranker", tiny / "reranker")
@@ -262,7 +264,7 @@ def test_a_model_that_is_named_twice_is_pinned_to_one_commit(
     assert yaml.safe_load(file.read_text(encoding="utf-8"))["generator"]["revision"] == old
 
 
-def test_an_installed_deployment_is_not_written_and_its_lines_are_told(tmp_path: Path, machine: Machine) -> None:
+def test_an_installed_deployment_is_not_changed_and_its_lines_are_printed(tmp_path: Path, machine: Machine) -> None:
     site = tmp_path / "site"
     shutil.copytree(ROOT / "qttrag", site / "qttrag")
     for folder in ("server", "prompts", "indexes"):
@@ -277,7 +279,7 @@ def test_an_installed_deployment_is_not_written_and_its_lines_are_told(tmp_path:
     assert "qttrag init DIR" in done.stdout
 
 
-def test_a_model_without_safetensors_is_refused_before_anything_is_fetched(
+def test_a_model_without_safetensors_is_rejected_before_any_download(
     machine: Machine, tmp_path: Path, tiny: Path, hub: Hub
 ) -> None:
     repository = tmp_path / "repository"
@@ -291,7 +293,7 @@ def test_a_model_without_safetensors_is_refused_before_anything_is_fetched(
     assert hub.files_asked() == []
 
 
-def test_a_conversion_under_another_revision_is_the_way_out(
+def test_a_conversion_under_another_revision_can_be_pulled(
     machine: Machine, tmp_path: Path, tiny: Path, hub: Hub
 ) -> None:
     commit = hub.push("acme/reranker", tiny / "reranker", "refs/pr/7")
@@ -299,7 +301,9 @@ def test_a_conversion_under_another_revision_is_the_way_out(
     assert machine.run("models", "pull", file, "--json").json[0]["commit"] == commit
 
 
-def test_a_gated_model_says_where_to_accept_its_terms(machine: Machine, tmp_path: Path, tiny: Path, hub: Hub) -> None:
+def test_the_error_about_a_gated_model_says_where_to_accept_its_terms(
+    machine: Machine, tmp_path: Path, tiny: Path, hub: Hub
+) -> None:
     hub.gated.add("acme/reranker")
     done = machine.run("models", "pull", only_reranker(tmp_path, tiny))
     assert done.code == 2
@@ -319,40 +323,36 @@ def test_an_unknown_revision_is_named(machine: Machine, tmp_path: Path, tiny: Pa
     assert f"model 'acme/reranker' has no revision '{revision}'" in done.error
 
 
-def test_a_model_that_the_disk_cannot_hold_is_refused_before_anything_is_fetched(
+def test_a_model_larger_than_the_disk_is_rejected_before_any_download(
     machine: Machine, tmp_path: Path, tiny: Path, hub: Hub
 ) -> None:
     hub.claimed["model.safetensors"] = 10**18
     done = machine.run("models", "pull", only_reranker(tmp_path, tiny))
-    assert "has 1,000,000,000.0 GB to fetch" in done.error
+    assert "needs 1,000,000,000.0 GB" in done.error
     assert "HF_HOME" in done.error
     assert hub.files_asked() == []
 
 
-def test_a_hub_that_cannot_be_reached_is_said(machine: Machine, tmp_path: Path, tiny: Path) -> None:
+def test_an_unreachable_hub_is_reported(machine: Machine, tmp_path: Path, tiny: Path) -> None:
     done = machine.run("models", "pull", only_reranker(tmp_path, tiny), HF_ENDPOINT="http://127.0.0.1:9")
     assert done.code == 2
-    assert "model 'acme/reranker' could not be fetched (ConnectError: " in done.error
+    assert "model 'acme/reranker' could not be downloaded (ConnectError: " in done.error
 
 
-def test_without_a_network_the_cached_commit_is_told_but_not_taken_for_the_newest(
-    machine: Machine, tmp_path: Path, tiny: Path
-) -> None:
+def test_without_a_network_the_error_names_the_cached_commit(machine: Machine, tmp_path: Path, tiny: Path) -> None:
     machine.keep("acme/reranker", tiny / "reranker")
     done = machine.run("models", "pull", only_reranker(tmp_path, tiny), HF_HUB_OFFLINE="1")
     assert done.code == 2
     assert f"`revision: {COMMIT}`" in done.error
 
 
-def test_a_missing_folder_is_not_looked_for_on_the_hub(machine: Machine, tmp_path: Path, tiny: Path, hub: Hub) -> None:
+def test_a_missing_folder_is_not_searched_on_the_hub(machine: Machine, tmp_path: Path, tiny: Path, hub: Hub) -> None:
     done = machine.run("models", "pull", only_reranker(tmp_path, tiny, model="./nowhere"))
     assert "no model folder" in done.error
     assert hub.asked == []
 
 
-def test_a_pull_that_was_killed_goes_on_with_the_files_it_lacks(
-    machine: Machine, tmp_path: Path, tiny: Path, hub: Hub
-) -> None:
+def test_a_killed_pull_resumes_with_the_missing_files(machine: Machine, tmp_path: Path, tiny: Path, hub: Hub) -> None:
     file = only_reranker(tmp_path, tiny)
     hub.stalls = "model.safetensors"
     command = [sys.executable, "-m", "qttrag", "models", "pull", str(file)]
@@ -369,13 +369,13 @@ def test_a_pull_that_was_killed_goes_on_with_the_files_it_lacks(
     assert hub.files_asked() == ["model.safetensors"]
 
 
-def test_doctor_names_the_command_that_fetches_what_is_missing(machine: Machine, file: Path) -> None:
+def test_doctor_prints_the_command_that_downloads_a_missing_model(machine: Machine, file: Path) -> None:
     findings = {finding["what"]: finding for finding in machine.run("doctor", "-c", file, "--json").json}
     assert findings["tagger.generator model"]["ok"] is False
     assert findings["reranker model"]["detail"].endswith(f"fetch it: qttrag models pull {file}")
 
 
-def test_an_index_is_built_with_what_was_pulled_and_its_commit_is_kept_when_the_hub_moves_on(
+def test_an_index_keeps_the_pulled_commit_when_the_hub_has_a_newer_one(
     machine: Machine, tmp_path: Path, tiny: Path, hub: Hub
 ) -> None:
     commit = hub.push("acme/encoder", tiny / "encoder")

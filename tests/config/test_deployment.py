@@ -27,19 +27,19 @@ def test_a_file_has_sensible_defaults(file: Path) -> None:
     assert deployment.detector == {"kind": "script"}
 
 
-def test_flags_go_over_environment_over_file(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_flags_override_the_environment_which_overrides_the_file(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("QTTRAG_DEPTH", "20")
     assert config.load(file).depth == 20
     assert config.load(file, {"depth": 10}).depth == 10
 
 
-def test_the_environment_reaches_into_a_stage(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_environment_can_set_one_setting_of_a_stage(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("QTTRAG_GENERATOR__DEVICE", "cuda")
     generator = config.load(file).generator
     assert generator == {"kind": "transformers", "model": str(file.parent / "llama"), "device": "cuda"}
 
 
-def test_the_environment_is_yaml_as_flags_are(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_values_in_the_environment_are_yaml_like_flags(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("QTTRAG_RETRIEVER__COLLECTIONS", '["mixed"]')
     monkeypatch.setenv("QTTRAG_CACHE", "{enabled: false}")
     deployment = config.load(file)
@@ -54,7 +54,7 @@ def test_the_environment_is_yaml_as_flags_are(file: Path, monkeypatch: pytest.Mo
         ("QTTRAG_GENERATOR__MODEL", "[", r"QTTRAG_GENERATOR__MODEL: the value '\[' is not YAML"),
     ],
 )
-def test_what_the_environment_cannot_say_is_named(
+def test_an_invalid_value_in_the_environment_is_named(
     file: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: str, complaint: str
 ) -> None:
     monkeypatch.setenv(name, value)
@@ -62,7 +62,7 @@ def test_what_the_environment_cannot_say_is_named(
         config.load(file)
 
 
-def test_another_kind_takes_nothing_over_from_the_one_in_the_file(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_kind_keeps_no_settings_of_the_kind_in_the_file(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("QTTRAG_GENERATOR__KIND", "openai")
     monkeypatch.setenv("QTTRAG_GENERATOR__MODEL", "m")
     assert config.load(file).generator == {"kind": "openai", "model": "m"}
@@ -75,24 +75,24 @@ def test_the_same_kind_again_keeps_its_settings(file: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["5: x\n", "generator: {5: x}\n", "strategies: {a: [{no: x}]}\n", "~: x\n"])
-def test_a_key_that_is_no_text_is_named(file: Path, text: str) -> None:
+def test_a_key_that_is_not_text_is_named(file: Path, text: str) -> None:
     file.write_text(text, encoding="utf-8")
     with pytest.raises(ConfigError, match=r"mine\.yaml: the key (5|False|None) is .*, not text; put it in quotes"):
         config.load(file)
 
 
 @pytest.mark.parametrize("kind", [5, None, ["openai"], {"a": 1}])
-def test_a_kind_that_is_no_name_is_unknown(file: Path, kind: object) -> None:
+def test_a_kind_that_is_not_a_name_is_unknown(file: Path, kind: object) -> None:
     file.write_text(yaml.safe_dump({**yaml.safe_load(MINIMAL), "generator": {"kind": kind}}), encoding="utf-8")
     with pytest.raises(ConfigError, match="unknown generator kind"):
         Application.open(config.load(file))
 
 
-def test_a_flag_changes_one_setting_of_a_stage_and_leaves_the_others(file: Path) -> None:
+def test_a_flag_changes_one_setting_of_a_stage_and_keeps_the_others(file: Path) -> None:
     assert config.load(file, {"retriever": {"collections": ["d"]}}).retriever == {"kind": "bm25", "collections": ["d"]}
 
 
-def test_a_path_with_a_dot_is_beside_the_file(file: Path) -> None:
+def test_a_path_with_a_dot_is_relative_to_the_file(file: Path) -> None:
     assert config.load(file).generator["model"] == str(file.parent / "llama")
 
 
@@ -121,7 +121,7 @@ def test_a_missing_stage_is_named(file: Path) -> None:
 
 
 @pytest.mark.parametrize(("text", "complaint"), [("a: [", "not YAML"), ("- a", "must be a mapping"), ("", "mapping")])
-def test_a_file_that_is_no_mapping_is_refused(file: Path, text: str, complaint: str) -> None:
+def test_a_file_that_is_not_a_mapping_is_rejected(file: Path, text: str, complaint: str) -> None:
     file.write_text(text, encoding="utf-8")
     with pytest.raises(ConfigError, match=complaint):
         config.load(file)
@@ -137,13 +137,13 @@ def test_a_missing_file_is_named() -> None:
         config.load("nowhere/x.yaml")
 
 
-def test_yaml_cannot_make_objects(file: Path) -> None:
+def test_yaml_cannot_construct_objects(file: Path) -> None:
     file.write_text("retriever: !!python/object/apply:os.system ['true']\n", encoding="utf-8")
     with pytest.raises(ConfigError, match="not YAML"):
         config.load(file)
 
 
-def test_secrets_are_hidden_wherever_they_are() -> None:
+def test_secrets_are_hidden_at_any_depth() -> None:
     shown = yaml_files.hide_secrets(
         {
             "generator": {
@@ -164,27 +164,29 @@ def test_secrets_are_hidden_wherever_they_are() -> None:
     }
 
 
-def test_own_home_goes_before_the_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_home_of_the_user_goes_before_the_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("QTTRAG_HOME", str(tmp_path))
     assert resources.folder("server") != tmp_path / "server"
     (tmp_path / "server").mkdir()
     assert resources.folder("server") == tmp_path / "server"
 
 
-def test_a_missing_folder_lists_every_place_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_error_about_a_missing_folder_lists_every_searched_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("QTTRAG_HOME", str(tmp_path))
     with pytest.raises(ConfigError, match=f"(?s){tmp_path}/nothing.*_resources/nothing.*qttrag init"):
         resources.folder("nothing")
 
 
-def test_init_refuses_to_write_over_what_is_there(tmp_path: Path) -> None:
+def test_init_does_not_overwrite(tmp_path: Path) -> None:
     (tmp_path / "prompts").mkdir()
-    with pytest.raises(Exception, match="already there"):
+    with pytest.raises(Exception, match="exists already"):
         resources.copy_out(tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["prompts"]
 
 
-def test_recipes_of_the_package_are_found_beside_a_home_that_has_only_built_indexes(
+def test_a_home_with_only_built_indexes_does_not_hide_the_recipes_of_the_package(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("QTTRAG_HOME", str(tmp_path))
@@ -193,12 +195,12 @@ def test_recipes_of_the_package_are_found_beside_a_home_that_has_only_built_inde
     assert resources.folder("indexes") != tmp_path / "indexes"
 
 
-def test_a_name_is_looked_for_in_one_place_after_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_name_is_searched_in_the_home_then_in_the_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("QTTRAG_HOME", str(tmp_path))
     (tmp_path / "server").mkdir()
     for name in ("mine", "laptop"):
         (tmp_path / "server" / f"{name}.yaml").write_text(MINIMAL)
     assert resources.find("server", "laptop", what="deployment").parent == tmp_path / "server"
     assert resources.find("server", "paper", what="deployment").parent != tmp_path / "server"
-    with pytest.raises(ConfigError, match=rf"laptop, mine, paper\).*names are of {tmp_path}/server, .*_resources"):
+    with pytest.raises(ConfigError, match=rf"laptop, mine, paper\).*searched: {tmp_path}/server, .*_resources"):
         resources.find("server", "nothing", what="deployment")

@@ -1,4 +1,4 @@
-"""Loading once, and what is said and counted of it."""
+"""Loading a model once, its errors, and its time in the trace."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ async def test_a_missing_package_is_named_with_the_way_to_install_it() -> None:
         await Lazy(load).get()
 
 
-async def test_a_load_is_counted_once_however_many_wait_for_it() -> None:
+async def test_a_load_is_counted_once_for_many_waiting_callers() -> None:
     trace = Trace()
     lazy = Lazy(slow)
     start = time.perf_counter()
@@ -38,7 +38,7 @@ async def test_a_load_is_counted_once_however_many_wait_for_it() -> None:
     assert sum(trace.seconds.values()) <= time.perf_counter() - start
 
 
-async def test_models_that_wait_for_each_other_are_counted_for_their_own_time() -> None:
+async def test_the_time_of_a_model_does_not_include_waiting_for_another() -> None:
     trace = Trace()
     with trace.stage("retrieve"):
         await asyncio.gather(Lazy(slow).get(), Lazy(slow).get())
@@ -46,7 +46,7 @@ async def test_models_that_wait_for_each_other_are_counted_for_their_own_time() 
     assert trace.seconds["retrieve"] >= 0
 
 
-async def test_a_load_that_a_stage_shares_with_the_next_is_taken_from_both() -> None:
+async def test_a_load_during_two_stages_is_subtracted_from_both() -> None:
     trace = Trace()
 
     async def tagged() -> None:

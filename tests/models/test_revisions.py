@@ -1,3 +1,5 @@
+"""`revision:` is written to a YAML file; every other byte stays."""
+
 from __future__ import annotations
 
 from pathlib import Path
@@ -24,28 +26,28 @@ PINS = f"revision: {SHA}"
         ("# 한국어\ng: &g {model: a/b}\nh: *g\n", f"# 한국어\ng: &g {{model: a/b, {PINS}}}\nh: *g\n"),
     ],
 )
-def test_one_setting_changes_and_nothing_else(before: str, after: str) -> None:
+def test_only_the_revision_changes(before: str, after: str) -> None:
     assert pinned(before, ["g"], "a/b", SHA) == after
 
 
-def test_a_nested_mapping_is_pinned_where_it_is() -> None:
+def test_a_nested_mapping_is_pinned_in_place() -> None:
     text = "t: {kind: llm, g: {kind: x, model: a/b}}\ng: {model: a/b}\n"
     after = f"t: {{kind: llm, g: {{kind: x, model: a/b, {PINS}}}}}\ng: {{model: a/b}}\n"
     assert pinned(text, ["t", "g"], "a/b", SHA) == after
 
 
-def test_a_commit_of_digits_alone_stays_a_string() -> None:
+def test_a_commit_of_digits_only_stays_a_string() -> None:
     assert pinned("g: {model: a/b}\n", ["g"], "a/b", "1" * 40) == f'g: {{model: a/b, revision: "{"1" * 40}"}}\n'
 
 
 @pytest.mark.parametrize(
     "text", ["g: {model: other/b}\n", "g: {kind: x}\n", "h: 1\n", "b: &b {model: a/b}\ng:\n  <<: *b\n", "g: a/b\n"]
 )
-def test_what_does_not_name_the_model_there_is_left_alone(text: str) -> None:
+def test_a_text_without_the_model_in_that_place_is_not_changed(text: str) -> None:
     assert pinned(text, ["g"], "a/b", SHA) is None
 
 
-def test_a_link_to_a_file_stays_a_link(tmp_path: Path) -> None:
+def test_a_symbolic_link_stays_a_link(tmp_path: Path) -> None:
     file, link = tmp_path / "file.yaml", tmp_path / "link.yaml"
     file.write_text("g: {model: a/b}\n", encoding="utf-8")
     file.chmod(0o640)

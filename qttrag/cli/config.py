@@ -1,0 +1,28 @@
+"""`qttrag config show`."""
+
+from __future__ import annotations
+
+import typer
+
+from qttrag.cli import output
+from qttrag.resources import DEFAULT_DEPLOYMENT
+
+app = typer.Typer(no_args_is_help=True, help="Show deployments.")
+
+
+@app.command("show")
+def show(config: output.Config = DEFAULT_DEPLOYMENT, settings: output.Set = None, as_json: output.Json = False) -> None:
+    """Show a deployment with all its settings, from file, environment and flags; secrets are hidden.
+
+    Example: qttrag config show --config server/paper.yaml
+    """
+    import yaml
+
+    from qttrag.config import deployment, yaml_files
+
+    resolved = deployment.load(config, output.pairs(settings, "--set")).model_dump(mode="json")
+    shown = yaml_files.hide_secrets(resolved)
+    if as_json:
+        output.say_json(shown)
+    else:
+        output.say(yaml.safe_dump(shown, allow_unicode=True, sort_keys=False).rstrip())
