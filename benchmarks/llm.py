@@ -28,7 +28,7 @@ from qttrag.prompts import Prompts, TagPrompt
 from qttrag.protocols import Generator
 from qttrag.taggers.verdicts import KEYS, SCHEMA, parse
 from qttrag.trace import Trace
-from qttrag.types import Answer, Decoding, Lang, Message
+from qttrag.types import Answer, AskRequest, Decoding, Lang, Message
 from tests import deployment
 from tests.openai_client.test_balancing import free_port
 from tests.texts import sentences
@@ -197,7 +197,8 @@ async def _measure_questions(server: Served, n: int) -> None:
         before = [server.metric(name) for name in names]
         for way, in_flight in (("cold", _IN_FLIGHT), ("one at a time", 1), ("64 in flight", _IN_FLIGHT)):
             start = time.perf_counter()
-            answers = await at_once(lambda text: application.ask(text, strategy="qtt_rag"), asked, in_flight)
+            requests = [AskRequest(text, strategy="qtt_rag") for text in asked]
+            answers = await at_once(application.ask, requests, in_flight)
             times[way], stages[way] = time.perf_counter() - start, _stages(answers)
             hits, queries = (server.metric(name) - value for name, value in zip(names, before, strict=True))
             console().print(f"{way}: the server knew {hits:.0f} of {queries:.0f} prompt tokens ({hits / queries:.1%})")
@@ -230,7 +231,7 @@ async def _measure_outage(server: Served, n: int, down_s: float, patience: float
         async def ask(text: str) -> Answer | StageError:
             start = time.perf_counter()
             try:
-                return await application.ask(text, strategy="qtt_rag")
+                return await application.ask(AskRequest(text, strategy="qtt_rag"))
             except StageError as error:
                 return error
             finally:

@@ -212,7 +212,8 @@ LanguageCheck = Literal["off", "right", "cannot tell", "wrong", "asked again", "
 class Answer:
     """An answer, the passages that were read for it, in reading order, and the trace of the work.
 
-    `abstained`: it says, in the words asked for, that the passages do not hold the answer."""
+    `abstained`: it says, in the words asked for, that the passages do not hold the answer.
+    `strategy`: the name of the strategy that answered; empty where a strategy was called directly."""
 
     query: Query
     text: str
@@ -222,6 +223,7 @@ class Answer:
     abstained: bool = False
     citations: Citations = Citations()
     language_check: LanguageCheck = "off"
+    strategy: str = ""
 
     @property
     def degraded(self) -> list[str]:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from qttrag.cli import output
 from qttrag.resources import DEFAULT_DEPLOYMENT
+from qttrag.types import AskRequest
 
 if TYPE_CHECKING:
     from rich.status import Status
@@ -51,23 +52,22 @@ def ask(
       qttrag ask "大运河有多长？" --config server/paper.yaml --json
     """
     application = output.open_application(config, settings, depth=depth, top_k=top_k)
-    chosen = strategy or application.deployment.strategy
     options = output.pairs(option, "--option")
-    wanted = {"lang": lang, "strategy": chosen, "options": options, "collections": collection}
-    answer = output.run(_ask(application, question, wanted, quiet=as_json))
+    request = AskRequest(question, lang=lang, strategy=strategy, options=options, collections=collection)
+    answer = output.run(_ask(application, request, quiet=as_json))
     if as_json:
-        output.say_json(output.answer_as_dict(answer, chosen))
+        output.say_json(output.answer_as_dict(answer, answer.strategy))
     else:
         _show(answer)
 
 
-async def _ask(application: Application, question: str, wanted: dict[str, Any], *, quiet: bool) -> Answer:
+async def _ask(application: Application, request: AskRequest, *, quiet: bool) -> Answer:
     status = output.console(stderr=True).status("retrieving")
     async with application:
         if quiet:
-            return await application.ask(question, **wanted)
+            return await application.ask(request)
         with status:
-            answer = await application.ask(question, **wanted, on_event=_Progress(status))
+            answer = await application.ask(request, on_event=_Progress(status))
         output.say("")
         return answer
 

@@ -6,13 +6,13 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from starlette.requests import Request
 
 from qttrag.server.errors import Refusal
 from qttrag.trace import Trace
-from qttrag.types import Answer, Event, TaggedPassage, ignore
+from qttrag.types import Answer, AskRequest, Event, TaggedPassage, ignore
 
 if TYPE_CHECKING:
     from qttrag.application.application import Application
@@ -22,20 +22,6 @@ if TYPE_CHECKING:
     from qttrag.server.tracing import Tracing
 
 T = TypeVar("T")
-
-
-class Wanted(NamedTuple):
-    """A question as it is asked, checked against the limits. `sizes`: depth, top_k, answer_tokens where given.
-
-    `collections`: those to search; None: all."""
-
-    question: str
-    lang: str | None
-    strategy: str
-    options: dict[str, Any]
-    collections: tuple[str, ...] | None
-    sizes: dict[str, int]
-    deadline: float
 
 
 class OutOfTime(Exception):
@@ -66,7 +52,7 @@ class Service:
             stages = "; ".join(f"{stage}: {state}" for stage, state in bad.items())
             raise Refusal(503, "not_ready", f"not ready ({stages}); see /readyz", retry_after=5.0)
 
-    async def ask(self, wanted: Wanted, on_event: Callable[[Event], None] = ignore) -> Answer:
+    async def ask(self, request: AskRequest, on_event: Callable[[Event], None] = ignore) -> Answer:
         """Return the answer.
 
         Raises:
@@ -74,24 +60,16 @@ class Service:
             OutOfTime: it was not there in time."""
         self.check_ready()
         trace, seen = Trace(spans=self.tracing), _Seen(on_event)
+        seconds = self.settings.deadline if request.limits.deadline is None else request.limits.deadline
         async with self.admission.slot():
             try:
-                async with asyncio.timeout(wanted.deadline):
-                    return await self.application.ask(
-                        wanted.question,
-                        lang=wanted.lang,
-                        strategy=wanted.strategy,
-                        options=wanted.options,
-                        collections=wanted.collections,
-                        on_event=seen,
-                        trace=trace,
-                        sizes=wanted.sizes,
-                    )
+                async with asyncio.timeout(seconds):
+                    return await self.application.ask(request, on_event=seen, trace=trace)
             except TimeoutError as error:
                 done = {"passages": seen.passages, "answer": seen.text, "trace": trace.as_dict()}
-                raise OutOfTime(wanted.deadline, done) from error
+                raise OutOfTime(seconds, done) from error
             finally:
-                self.metrics.observe(wanted.strategy, trace)
+                self.metrics.observe(request.strategy or self.application.deployment.strategy, trace)
 
     @asynccontextmanager
     async def working(self) -> AsyncIterator[Trace]:
@@ -149,13 +127,13 @@ async def _gone(request: Request) -> None:
         pass
 
 
-async def events(request: Request, service: Service, wanted: Wanted) -> AsyncIterator[Event | Answer | Exception]:
+async def events(request: Request, service: Service, asked: AskRequest) -> AsyncIterator[Event | Answer | Exception]:
     """Yield the events of a question as they come, then its answer or what went wrong; left early, give it up."""
     queue: asyncio.Queue[Event | Answer | Exception] = asyncio.Queue()
 
     async def ask() -> None:
         try:
-            queue.put_nowait(await while_there(request, service.ask(wanted, queue.put_nowait)))
+            queue.put_nowait(await while_there(request, service.ask(asked, queue.put_nowait)))
         except Exception as error:
             queue.put_nowait(error)
 
@@ -193,12 +171,12 @@ def passage_out(n: int, tagged: TaggedPassage) -> dict[str, Any]:
     return {"n": n, **fields.pop("passage"), **fields, "flags": list(tagged.flags)}
 
 
-def answer_out(answer: Answer, wanted: Wanted, request_id: str) -> dict[str, Any]:
+def answer_out(answer: Answer, request_id: str) -> dict[str, Any]:
     """Return an answer as `schemas.AskResponse` has it."""
     return {
         "question": answer.query.text,
         "lang": answer.lang,
-        "strategy": wanted.strategy,
+        "strategy": answer.strategy,
         "collections": answer.query.collections,
         "answer": answer.text,
         "abstained": answer.abstained,

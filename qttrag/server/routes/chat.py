@@ -16,8 +16,8 @@ from qttrag.server.errors import ErrorBody, Refusal
 from qttrag.server.problems import problem_of
 from qttrag.server.routes.ask import ERRORS, STREAMED, service_of, sse
 from qttrag.server.schemas import SAYS_SOMETHING, Collections, Positive, Whole
-from qttrag.server.service import Service, Wanted, answer_out, events, first_and_rest, while_there
-from qttrag.types import Answer, Event, Message
+from qttrag.server.service import Service, answer_out, events, first_and_rest, while_there
+from qttrag.types import Answer, AskLimits, AskRequest, Event, Message
 
 router = APIRouter(prefix="/v1", responses={**ERRORS, 404: {"model": ErrorBody, "description": "No such model"}})
 _STARTED = int(time.time())
@@ -113,23 +113,23 @@ async def chat(request: Request, body: ChatRequest) -> Any:
     service = service_of(request)
     service.check_ready()
     _check(service, body)
-    wanted = await while_there(request, _wanted(service, body))
+    asked = await while_there(request, _request(service, body))
     request_id = request.state.request_id
     if not body.stream:
-        answer = await while_there(request, service.ask(wanted))
+        answer = await while_there(request, service.ask(asked))
         return {
             **_head(request_id, body.model, "chat.completion"),
             "choices": [
                 {"index": 0, "message": {"role": "assistant", "content": answer.text}, "finish_reason": "stop"}
             ],
             "usage": _usage(answer),
-            "qttrag": answer_out(answer, wanted, request_id),
+            "qttrag": answer_out(answer, request_id),
         }
-    first, everything = await first_and_rest(events(request, service, wanted))
+    first, everything = await first_and_rest(events(request, service, asked))
     if isinstance(first, Exception):
         raise first
     return StreamingResponse(
-        _chunks(service, everything, body, wanted, request_id),
+        _chunks(service, everything, body, request_id),
         media_type="text/event-stream",
         headers={"cache-control": "no-store", "x-accel-buffering": "no"},
     )
@@ -166,7 +166,7 @@ def _asked(body: ChatRequest) -> int:
     return said[-1]
 
 
-async def _wanted(service: Service, body: ChatRequest) -> Wanted:
+async def _request(service: Service, body: ChatRequest) -> AskRequest:
     place = _asked(body)
     question = body.messages[place].text
     chosen = service.application.check_collections(body.collections)
@@ -182,15 +182,15 @@ async def _wanted(service: Service, body: ChatRequest) -> Wanted:
         service.metrics.observe(body.model, trace)
     tokens = body.max_completion_tokens or body.max_tokens
     most = service.application.deployment.answer_tokens
-    sizes = {} if tokens is None else {"answer_tokens": min(tokens, most)}
-    return Wanted(question, lang, body.model, {}, chosen, sizes, service.settings.deadline)
+    answer_tokens = None if tokens is None else min(tokens, most)
+    limits = AskLimits(answer_tokens=answer_tokens, deadline=service.settings.deadline)
+    return AskRequest(question, lang=lang, strategy=body.model, collections=chosen, limits=limits)
 
 
 async def _chunks(
     service: Service,
     stream: AsyncIterator[Event | Answer | Exception],
     body: ChatRequest,
-    wanted: Wanted,
     request_id: str,
 ) -> AsyncIterator[str]:
     """Send the answer as it comes; whole at its end where it may be replaced, for what is sent cannot be taken back."""
@@ -215,7 +215,7 @@ async def _chunks(
                 case Answer():
                     if held:
                         yield chunk({"content": item.text})
-                    yield chunk({}, "stop", qttrag=answer_out(item, wanted, request_id))
+                    yield chunk({}, "stop", qttrag=answer_out(item, request_id))
                     if body.stream_options and body.stream_options.include_usage:
                         yield sse({**head, "choices": [], "usage": _usage(item)})
                     yield "data: [DONE]\n\n"
