@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, NewType, TypedDict
 
 if TYPE_CHECKING:
@@ -239,6 +239,26 @@ class Event(NamedTuple):
     kind: Literal["ranked", "translated", "tagged", "refined", "piece", "again"]
     passages: tuple[TaggedPassage, ...] = ()
     text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PartialAnswer:
+    """What was done for a request before its deadline: the latest passages and the text so far.
+
+    None in their place: the request was for single stages, not for an answer."""
+
+    trace: Trace
+    passages: tuple[TaggedPassage, ...] | None = None
+    text: str | None = None
+
+    def after(self, event: Event) -> PartialAnswer:
+        """Return what there is after one more event."""
+        match event.kind:
+            case "piece":
+                return replace(self, text=(self.text or "") + event.text)
+            case "again":
+                return replace(self, text="")
+        return replace(self, passages=event.passages)
 
 
 def ignore(event: Event) -> None:

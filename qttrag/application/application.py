@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 
+from qttrag.application.deadline import deadline
 from qttrag.application.factory import Builder, strategy_options
 from qttrag.config import deployment as config
-from qttrag.errors import InputError, StageUnavailable, unknown
+from qttrag.errors import InputError, unknown
 from qttrag.pipeline.language_guard import LanguageGuard
 from qttrag.pipeline.stages import Stages
 from qttrag.prompts import Prompts
@@ -22,7 +24,7 @@ from qttrag.protocols import Closable, LanguageDetector, Selectable, Startable
 from qttrag.runtime.cache import Cache
 from qttrag.text.languages import language
 from qttrag.trace import Trace
-from qttrag.types import UNDETERMINED, Answer, AskLimits, AskRequest, Event, Lang, Query, ignore
+from qttrag.types import UNDETERMINED, Answer, AskLimits, AskRequest, Event, Lang, PartialAnswer, Query, ignore
 
 
 @dataclass(frozen=True)
@@ -84,26 +86,33 @@ class Application:
             InputError: the question is empty, too long, or of no telling language; the language or a collection is
                 unknown.
             ConfigError: the strategy or an option is unknown, or needs a stage the deployment lacks.
-            StageError: a stage failed, or the question took longer than the deployment lets it."""
+            StageError: a stage failed.
+            DeadlineExceeded: the question took longer than the request or the deployment's `question_timeout:` allows;
+                with the passages and the text so far."""
         request = AskRequest(request) if isinstance(request, str) else request
         name = request.strategy or self.deployment.strategy
         run, options = strategy_options(name, {**self.deployment.strategies.get(name, {}), **request.options})
         trace = Trace() if trace is None else trace
         text, collections = self.check_question(request.question), self.check_collections(request.collections)
-        with trace.stage("detect"):
-            query = Query(text, await self.language_of(text, request.lang), request.query_id, collections)
-        limit = asyncio.timeout(self.deployment.question_timeout)
-        try:
-            async with limit:
-                answer: Answer = await run(query, self.stages_for(trace, on_event, request.limits), **options)
-        except TimeoutError as error:
-            if not limit.expired():
-                raise
-            longest = max(trace.seconds, key=lambda stage: trace.seconds[stage])
-            seconds = self.deployment.question_timeout
-            words = f"took most of the {seconds:g} s that a question may take; raise `question_timeout:`"
-            raise StageUnavailable(longest, words) from error
+        partial = PartialAnswer(trace, passages=(), text="")
+
+        def emit(event: Event) -> None:
+            nonlocal partial
+            partial = partial.after(event)
+            on_event(event)
+
+        async with self._deadline(request.limits, lambda: partial):
+            with trace.stage("detect"):
+                query = Query(text, await self.language_of(text, request.lang), request.query_id, collections)
+            answer: Answer = await run(query, self.stages_for(trace, emit, request.limits), **options)
         return replace(answer, query=query, strategy=name)
+
+    def _deadline(self, limits: AskLimits, partial: Callable[[], PartialAnswer]) -> AbstractAsyncContextManager[None]:
+        """Return the deadline of a question: the request's or the deployment's, whichever is earlier."""
+        asked, allowed = limits.deadline, self.deployment.question_timeout
+        if allowed is not None and (asked is None or allowed < asked):
+            return deadline(allowed, partial, way_out="raise `question_timeout:`")
+        return deadline(asked, partial, way_out="ask with a longer `deadline`, or a smaller `depth`")
 
     def stages_for(
         self,

@@ -10,11 +10,12 @@ from typing import Any
 from fastapi import APIRouter, Request
 from fastapi.responses import StreamingResponse
 
+from qttrag.application.serialization import answer_as_dict, passages_as_dicts
 from qttrag.errors import ConfigError
 from qttrag.server import schemas
 from qttrag.server.errors import ErrorBody, Refusal
 from qttrag.server.problems import problem_of
-from qttrag.server.service import Service, answer_out, events, first_and_rest, passage_out, while_there
+from qttrag.server.service import Service, events, first_and_rest, while_there
 from qttrag.text.languages import language
 from qttrag.types import Answer, AskLimits, AskRequest, Event, Hit, Lang, Passage, Query
 
@@ -49,7 +50,7 @@ async def ask(request: Request, body: schemas.AskRequest) -> Any:
     asked = _request(service, body)
     request_id = request.state.request_id
     if not body.stream:
-        return answer_out(await while_there(request, service.ask(asked)), request_id)
+        return {**answer_as_dict(await while_there(request, service.ask(asked))), "request_id": request_id}
     first, everything = await first_and_rest(events(request, service, asked))
     if isinstance(first, Exception):
         raise first
@@ -71,9 +72,9 @@ async def _sent(
                 case Event(kind="again"):
                     yield sse({"reason": item.text}, "again")
                 case Event():
-                    yield sse({"passages": [passage_out(n, p) for n, p in enumerate(item.passages, 1)]}, item.kind)
+                    yield sse({"passages": passages_as_dicts(item.passages)}, item.kind)
                 case Answer():
-                    yield sse(answer_out(item, request_id), "end")
+                    yield sse({**answer_as_dict(item), "request_id": request_id}, "end")
                 case _:
                     yield sse(problem_of(item, request_id).body, "error")
 
@@ -125,8 +126,7 @@ async def retrieve(request: Request, body: schemas.RetrieveRequest) -> Any:
             lang = await application.language_of(text, body.lang)
             query = Query(text, lang, collections=chosen)
             passages = await application.stages_for(trace, limits=limits).search(query)
-        shown = [passage_out(n, passage) for n, passage in enumerate(passages, 1)]
-        return {"lang": lang, "passages": shown, "trace": trace.as_dict()}
+        return {"lang": lang, "passages": passages_as_dicts(passages), "trace": trace.as_dict()}
 
     return await while_there(request, found())
 

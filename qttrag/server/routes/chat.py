@@ -11,12 +11,13 @@ from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 
 from qttrag.application import registry
+from qttrag.application.serialization import answer_as_dict
 from qttrag.errors import StageUnavailable, unknown
 from qttrag.server.errors import ErrorBody, Refusal
 from qttrag.server.problems import problem_of
 from qttrag.server.routes.ask import ERRORS, STREAMED, service_of, sse
 from qttrag.server.schemas import SAYS_SOMETHING, Collections, Positive, Whole
-from qttrag.server.service import Service, answer_out, events, first_and_rest, while_there
+from qttrag.server.service import Service, events, first_and_rest, while_there
 from qttrag.types import Answer, AskLimits, AskRequest, Event, Message
 
 router = APIRouter(prefix="/v1", responses={**ERRORS, 404: {"model": ErrorBody, "description": "No such model"}})
@@ -123,7 +124,7 @@ async def chat(request: Request, body: ChatRequest) -> Any:
                 {"index": 0, "message": {"role": "assistant", "content": answer.text}, "finish_reason": "stop"}
             ],
             "usage": _usage(answer),
-            "qttrag": answer_out(answer, request_id),
+            "qttrag": {**answer_as_dict(answer), "request_id": request_id},
         }
     first, everything = await first_and_rest(events(request, service, asked))
     if isinstance(first, Exception):
@@ -215,7 +216,7 @@ async def _chunks(
                 case Answer():
                     if held:
                         yield chunk({"content": item.text})
-                    yield chunk({}, "stop", qttrag=answer_out(item, request_id))
+                    yield chunk({}, "stop", qttrag={**answer_as_dict(item), "request_id": request_id})
                     if body.stream_options and body.stream_options.include_usage:
                         yield sse({**head, "choices": [], "usage": _usage(item)})
                     yield "data: [DONE]\n\n"
