@@ -234,9 +234,9 @@ class Answer:
 class Event(NamedTuple):
     """Progress of one question: the passages after a step, or a piece of the answer.
 
-    "again": the pieces so far are void, the answer begins anew; `text` says why."""
+    "restarted": the pieces so far are void, the answer begins anew; `text` says why."""
 
-    kind: Literal["ranked", "translated", "tagged", "refined", "piece", "again"]
+    kind: Literal["ranked", "translated", "tagged", "refined", "piece", "restarted"]
     passages: tuple[TaggedPassage, ...] = ()
     text: str = ""
 
@@ -256,7 +256,7 @@ class PartialAnswer:
         match event.kind:
             case "piece":
                 return replace(self, text=(self.text or "") + event.text)
-            case "again":
+            case "restarted":
                 return replace(self, text="")
         return replace(self, passages=event.passages)
 

@@ -91,7 +91,7 @@ class _Progress:
             self._status.update(_NEXT[event.kind])
             return
         self._status.stop()
-        if event.kind == "again":
+        if event.kind == "restarted":
             output.say(f"\n[{output.printable(event.text)}]")
             return
         sys.stdout.write(output.printable(event.text))

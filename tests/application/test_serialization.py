@@ -29,7 +29,7 @@ def test_an_answer_survives_json() -> None:
 
 def test_a_partial_answer_has_the_latest_passages_and_the_text_since_the_last_restart() -> None:
     partial = PartialAnswer(Trace(), passages=(), text="")
-    told = [Event("ranked", (TAGGED,)), Event("piece", text="Se"), Event("again"), Event("piece", text="서울")]
+    told = [Event("ranked", (TAGGED,)), Event("piece", text="Se"), Event("restarted"), Event("piece", text="서울")]
     for event in told:
         partial = partial.after(event)
     read = partial_as_dict(partial)

@@ -44,7 +44,7 @@ def service_of(request: Request) -> Service:
 @router.post("/ask", response_model=schemas.AskResponse, responses=STREAMED)
 async def ask(request: Request, body: schemas.AskRequest) -> Any:
     """Answer a question. With `stream`: server-sent events `ranked`, `translated`, `tagged`, `refined` (passages so
-    far), `piece` (text of the answer), `again` (forget the pieces: the answer begins anew), then `end` (all of it) or
+    far), `piece` (text of the answer), `restarted` (forget the pieces: the answer begins anew), then `end` (all of it) or
     `error`."""
     service = service_of(request)
     asked = _request(service, body)
@@ -69,8 +69,8 @@ async def _sent(
             match item:
                 case Event(kind="piece"):
                     yield sse({"text": item.text}, "piece")
-                case Event(kind="again"):
-                    yield sse({"reason": item.text}, "again")
+                case Event(kind="restarted"):
+                    yield sse({"reason": item.text}, "restarted")
                 case Event():
                     yield sse({"passages": passages_as_dicts(item.passages)}, item.kind)
                 case Answer():

@@ -179,7 +179,7 @@ async def _request(service: Service, body: ChatRequest) -> AskRequest:
     ]
     if said:
         async with service.working() as trace:
-            question = await service.application.stages_for(trace).stand_alone(question, said, lang)
+            question = await service.application.stages_for(trace).condense_question(question, said, lang)
         service.metrics.observe(body.model, trace)
     tokens = body.max_completion_tokens or body.max_tokens
     most = service.application.deployment.answer_tokens
@@ -209,7 +209,7 @@ async def _chunks(
                 case Event(kind="piece") if not held:
                     sent = True
                     yield chunk({"content": item.text})
-                case Event(kind="again") if sent:
+                case Event(kind="restarted") if sent:
                     broken = StageUnavailable("generator", "the answer broke off and cannot be taken back; ask again")
                     yield sse(problem_of(broken, request_id).body)
                     return
