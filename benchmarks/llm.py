@@ -258,7 +258,7 @@ async def _measure_outage(server: Served, n: int, down_s: float, patience: float
         ["degraded", str(sum(bool(answer.degraded) for answer in answers))],
         [f"late (longer than the longest without the outage, {longest:.1f} s)", str(sum(s > longest for s in done))],
         ["longest, s", f"{max(done):.1f}"],
-        ["begun again (answers or verdicts)", str(sum(_count(answer, "restarted") for answer in answers))],
+        ["begun again (answers or verdicts)", str(sum(_count(answer, "begun_again") for answer in answers))],
         ["asked again", str(sum(_count(answer, "retried") for answer in answers))],
         ["unscored translations", str(sum(p.unscored is not None for a in answers for p in a.context))],
         ["the same text as without the outage", str(sum(texts.get(a.query.text) == a.text for a in answers))],

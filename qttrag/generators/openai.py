@@ -119,7 +119,7 @@ class OpenAIGenerator:
         again = min(self._limits.retries, _BEGUN_AGAIN)
         async for attempt in stamina.retry_context(on=BrokenOff, attempts=1 + again, timeout=None):
             with attempt:
-                trace.count("restarted", attempt.num - 1)
+                trace.count("begun_again", attempt.num - 1)
                 pieces = [piece async for piece in self._pieces(messages, decoding)]
         return Completion(
             "".join(piece.text for piece in pieces),

@@ -11,9 +11,7 @@ from qttrag.text.languages import ALIKE, LANGUAGES
 from qttrag.text.scripts import component_scripts, scripts_of
 from qttrag.types import UNDETERMINED, Lang
 
-_LETTERS = (
-    20  # with fewer, fastText confuses languages of one script: Swedish 1 in 4 times, Spanish 1 in 10 (FLORES-200)
-)
+_LETTERS = 20  # with fewer, fastText confuses languages of one script: Swedish 1 in 4 times, Spanish 1 in 10 (FLORES-200)
 _HAN_LETTERS = 8  # 122 of the 124 Japanese answers of MKQA that are in Han characters alone have fewer
 _LONG_WORD = 4  # letters; a shorter word in lower case may be part of a name, or a unit
 

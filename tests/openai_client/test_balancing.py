@@ -43,7 +43,7 @@ async def test_a_completion_that_broke_off_is_asked_for_anew() -> None:
         made = generator(server.base_url)
         assert (await complete(made)).text == "whole"
         await made.close()
-    assert trace.counts["tag.restarted"] == 1
+    assert trace.counts["tag.begun_again"] == 1
 
 
 async def test_a_stream_that_broke_off_says_so_to_who_reads_it() -> None:

@@ -44,8 +44,8 @@ def service_of(request: Request) -> Service:
 @router.post("/ask", response_model=schemas.AskResponse, responses=STREAMED)
 async def ask(request: Request, body: schemas.AskRequest) -> Any:
     """Answer a question. With `stream`: server-sent events `ranked`, `translated`, `tagged`, `refined` (passages so
-    far), `piece` (text of the answer), `restarted` (forget the pieces: the answer begins anew), then `end` (all of it) or
-    `error`."""
+    far), `piece` (text of the answer), `restarted` (forget the pieces: the answer begins anew), then `end` (all of
+    it) or `error`."""
     service = service_of(request)
     asked = _request(service, body)
     request_id = request.state.request_id
