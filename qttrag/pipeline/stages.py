@@ -171,7 +171,7 @@ class Stages:
             tagged[n] = replace(p, scores=verdict.scores, unscored=verdict.cause)
         return tagged
 
-    async def stand_alone(self, question: str, said: Sequence[Message], lang: Lang) -> str:
+    async def condense_question(self, question: str, said: Sequence[Message], lang: Lang) -> str:
         """Return the last question of a chat as one that can be understood alone; itself if the generator has none."""
         with self.trace.stage("condense"):
             messages = self.prompts.condense(lang).messages(question, said)

@@ -26,7 +26,7 @@ from qttrag.pipeline.stages import Stages
 from qttrag.rerankers.none import NoReranker
 from qttrag.runtime.cache import Cache
 from qttrag.runtime.tasks import gather_or_cancel
-from qttrag.types import Answer
+from qttrag.types import Answer, AskRequest
 
 _GIVE_UP = 50  # failures one after another: a server is down, and would fail the rest of the suite too
 
@@ -196,13 +196,14 @@ class _Session:
         strategy = self._suite.strategy(cell.strategy)
         query_id = f"{cell.dataset}/{cell.strategy}/{question.question_id}"
         try:
-            answer = await application.ask(
+            request = AskRequest(
                 question.text,
                 lang=question.lang,
                 strategy=strategy.strategy,
                 options=strategy.options,
                 query_id=query_id,
             )
+            answer = await application.ask(request)
         except (ConfigError, CollectionError):  # the next question would meet it, too
             raise
         except Exception as error:
