@@ -14,7 +14,7 @@ from qttrag.errors import InputError, unknown
 if TYPE_CHECKING:
     from qttrag.evaluation.report.tables import Grid
     from qttrag.evaluation.runs.folder import Run
-    from qttrag.evaluation.runs.records import Record
+    from qttrag.evaluation.runs.answer_files import Record
     from qttrag.evaluation.runs.runner import Outcome, Progress
     from qttrag.evaluation.runs.scoring import Scored
 
@@ -117,7 +117,7 @@ def show(
 
     Example: qttrag eval show xor-tydi --question -1607814965288159026
     """
-    from qttrag.evaluation.runs.records import latest
+    from qttrag.evaluation.runs.answer_files import latest
 
     opened = _open(run)
     found: dict[str, Any] = {}

@@ -6,6 +6,7 @@ import functools
 from collections.abc import Sequence
 
 from qttrag.detectors.script import detect
+from qttrag.evaluation.metrics.base import AnswerCase, measure
 from qttrag.text.languages import LANGUAGES
 from qttrag.text.scripts import scripts_of
 from qttrag.types import Lang
@@ -52,3 +53,9 @@ def _same_script(found: Lang, script: str) -> bool:
 def _shared(script: str) -> bool:
     """Return whether several languages are written in it. Chinese has two scripts of its own here."""
     return script not in _LETTERS and sum(row.script == script for row in LANGUAGES.values()) > 1
+
+
+@measure("correct_language", signature="correct-language|script,fasttext|of:decided")
+def correct_language(case: AnswerCase) -> float | None:
+    correct = in_language(case.prediction, case.question.lang, case.question.answers)
+    return None if correct is None else float(correct)

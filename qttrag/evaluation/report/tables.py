@@ -11,7 +11,7 @@ from qttrag import resources
 from qttrag.config import yaml_files
 from qttrag.errors import ConfigError
 from qttrag.evaluation.metrics.registry import MEASURES, check
-from qttrag.evaluation.runs.records import Cell
+from qttrag.evaluation.runs.answer_files import Cell
 from qttrag.evaluation.runs.scoring import Comparison, Figure
 from qttrag.evaluation.statistics import Interval
 
