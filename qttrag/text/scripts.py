@@ -42,3 +42,11 @@ def script_of(character: str) -> str | None:
 def scripts_of(text: str) -> Counter[str]:
     """Return how many letters of each script a text holds."""
     return Counter(script for character in text if (script := script_of(character)) is not None)
+
+
+_COMPONENTS = {"Hans": {"Hani"}, "Hant": {"Hani"}, "Jpan": {"Hani", "Kana"}}
+
+
+def component_scripts(script: str) -> frozenset[str]:
+    """Return the scripts of the letters, as `script_of` gives them, that an ISO 15924 script of a language combines."""
+    return frozenset(_COMPONENTS.get(script, {script}))
