@@ -88,7 +88,9 @@ class Suite(BaseModel):
 
     def rows(self) -> dict[str, Row]:
         """Return the rows of the tables by name, "DATASET LANG"."""
-        return {f"{name} {lang}": Row(settings, lang) for name, settings in self.datasets.items() for lang in settings.langs}
+        return {
+            f"{name} {lang}": Row(settings, lang) for name, settings in self.datasets.items() for lang in settings.langs
+        }
 
     def strategy(self, name: str) -> Strategy:
         """Return the strategy that the suite calls `name`.

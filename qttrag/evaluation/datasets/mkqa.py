@@ -85,7 +85,9 @@ def _language_key(where: str, queries: Mapping[str, Any], lang: str) -> str:
 def _by_language(where: str, record: dict[str, Any], name: str) -> Mapping[str, Any]:
     value = record.get(name)
     if not isinstance(value, dict):
-        raise InputError(f"{where}: `{name}` must be an object by language (fields of this record: {', '.join(record)})")
+        raise InputError(
+            f"{where}: `{name}` must be an object by language (fields of this record: {', '.join(record)})"
+        )
     return value
 
 

@@ -1,4 +1,4 @@
-"""The settings that all kinds of datasets share. A kind is one file: a subclass with its own settings and its reader."""
+"""The settings that all kinds of datasets share. A kind is one file: a subclass with more settings and a reader."""
 
 from __future__ import annotations
 

@@ -122,7 +122,9 @@ def _context(
     draw = random.Random(question_id)  # noqa: S311  an order, not a secret
     own = paragraphs[lang][place]
     chosen = [paragraphs[lang if context.gold == _OWN else context.gold][place].passage] if context.gold else []
-    others = paragraphs[lang if context.distractors_in == _OWN else context.distractors_in] if context.distractors else []
+    others = (
+        paragraphs[lang if context.distractors_in == _OWN else context.distractors_in] if context.distractors else []
+    )
     shuffled = draw.sample(others, len(others))
     shuffled.sort(key=lambda p: p.article != own.article)  # those of the same article first
     usable = (p.passage for p in shuffled if p.place != own.place and not contains(p.passage.text, answers))
@@ -149,7 +151,9 @@ def _paragraphs(path: Path, lang: Lang) -> list[_Paragraph]:
 def _answered(paragraph: dict[str, Any]) -> list[_QuestionAnswers]:
     """Return the questions of a paragraph that have an answer."""
     return [
-        _QuestionAnswers(str(qa["id"]), qa["question"], tuple(dict.fromkeys(answer["text"] for answer in qa["answers"])))
+        _QuestionAnswers(
+            str(qa["id"]), qa["question"], tuple(dict.fromkeys(answer["text"] for answer in qa["answers"]))
+        )
         for qa in paragraph["qas"]
         if qa["answers"]
     ]

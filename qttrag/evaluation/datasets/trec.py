@@ -51,7 +51,9 @@ class IdTable:
         for where, line in lines(_existing(path, "id table")):
             columns = line.split("\t")
             if len(columns) not in (2, 3) or columns[0].endswith("*") != columns[1].endswith("*"):
-                raise InputError(f"{where}: '{line}' is not theirs<TAB>ours<TAB>lang, with '*' after both ids or neither")
+                raise InputError(
+                    f"{where}: '{line}' is not theirs<TAB>ours<TAB>lang, with '*' after both ids or neither"
+                )
             mapped = MappedId(columns[1].removesuffix("*"), language(columns[2]).code if len(columns) == 3 else None)
             (prefixes if columns[0].endswith("*") else exact)[columns[0].removesuffix("*")] = mapped
         return cls(exact, prefixes)

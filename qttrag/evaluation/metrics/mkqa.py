@@ -1,8 +1,8 @@
 """The measures of MKQA's official scorer, equal to its figures, including its quirks.
 
 Articles are deleted per language; in French and Italian also at the beginning of a longer word, in Arabic anywhere.
-Chinese, Japanese, Thai and Khmer are compared character by character. Aliases are references if the dataset is read with
-them."""
+Chinese, Japanese, Thai and Khmer are compared character by character. Aliases are references if the dataset
+is read with them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Right answers in the wrong language, after the CoCo-CoLa ratio (correct concept, correct language; arXiv:2502.12476)."""
+"""Right answers in the wrong language, after CoCo-CoLa (correct concept, correct language; arXiv:2502.12476)."""
 
 from __future__ import annotations
 
@@ -14,9 +14,7 @@ def wrong_language(case: AnswerCase) -> float | None:
     return None if wrong is None or not case.question.elsewhere else float(wrong)
 
 
-def is_wrong_language(
-    prediction: str, answers: Sequence[str], elsewhere: Mapping[str, Sequence[str]]
-) -> bool | None:
+def is_wrong_language(prediction: str, answers: Sequence[str], elsewhere: Mapping[str, Sequence[str]]) -> bool | None:
     """Return whether the prediction has the answer only in another language; None if it has it in no language.
 
     `elsewhere`: the answers in other languages. A name that is spelt alike in both is right."""

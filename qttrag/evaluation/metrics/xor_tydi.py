@@ -1,7 +1,7 @@
 """The measures of XOR-TyDi's official scorer, equal to its figures, including its quirks.
 
-Counters are deleted ("3人" is "3"). Japanese is split into words by MeCab, whose dictionary changes the figures. BLEU is
-over characters and not smoothed; for Japanese it compares an unsplit prediction with split references."""
+Counters are deleted ("3人" is "3"). Japanese is split into words by MeCab, whose dictionary changes the figures.
+BLEU is over characters and not smoothed; for Japanese it compares an unsplit prediction with split references."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Answers on disk: one JSONL file per cell of the tables, one answer per line, appended and synced one by one.
 
-A line holds everything that is needed to score the answer again. An incomplete last line, left by a kill, is removed when
-the file is next opened. If a question was answered twice, the last answer counts."""
+A line holds everything that is needed to score the answer again. An incomplete last line, left by a kill, is removed
+when the file is next opened. If a question was answered twice, the last answer counts."""
 
 from __future__ import annotations
 

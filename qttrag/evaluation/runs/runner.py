@@ -56,8 +56,8 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Selection:
-    """The questions to answer. `limit`: the first N of each row. `sample`: N random ones of each row; equal for equal N,
-    and a larger sample includes a smaller one. `retry_failed`: also those that failed in earlier sessions."""
+    """The questions to answer. `limit`: the first N of each row. `sample`: N random ones of each row, the same for the
+    same N; a larger sample includes a smaller one. `retry_failed`: also those that failed in earlier sessions."""
 
     limit: int | None = None
     sample: int | None = None

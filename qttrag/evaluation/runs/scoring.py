@@ -62,7 +62,9 @@ def _score(run: Run, cell: Cell, question_set: QuestionSet, matches: _RankingMat
     records = latest(cell.file(run.folder))
     questions = {question.question_id: question for question in question_set.questions}
     if strange := records.keys() - questions.keys():
-        raise InputError(f"{cell.file(run.folder)} answers '{min(strange)}', which is not a question of '{cell.dataset}'")
+        raise InputError(
+            f"{cell.file(run.folder)} answers '{min(strange)}', which is not a question of '{cell.dataset}'"
+        )
     answers = {question_id: record for question_id, record in records.items() if not record.failed}
     answered = [questions[question_id] for question_id in answers]
     retrieval_figures = _retrieval(answered, answers)
