@@ -8,8 +8,7 @@ import sys
 import typer
 
 from qttrag.cli import ask, cache, doctor, index, listing, models, output, serve, text, vllm
-from qttrag.cli.eval import runs as evaluation
-from qttrag.cli.eval import stages as evaluation_parts
+from qttrag.cli.eval import app as eval_app
 from qttrag.errors import InputError, QttragError
 
 app = typer.Typer(
@@ -27,9 +26,7 @@ app.command("serve")(serve.serve)
 app.command("translate")(text.translate)
 app.command("tag")(text.tag)
 app.add_typer(index.app, name="index")
-for part in (evaluation_parts.retrieval, evaluation_parts.tagger, evaluation_parts.detector):
-    evaluation.app.command()(part)
-app.add_typer(evaluation.app, name="eval")
+app.add_typer(eval_app, name="eval")
 app.add_typer(models.app, name="models")
 app.add_typer(vllm.app, name="vllm")
 app.command("strategies")(listing.strategies)
