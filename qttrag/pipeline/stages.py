@@ -8,9 +8,9 @@ from dataclasses import dataclass, field, replace
 
 from qttrag import trace as tracing
 from qttrag.errors import ConfigError, StageError
-from qttrag.pipeline.answer_writer import Answering, Style
+from qttrag.pipeline.answer_writer import AnswerWriter
 from qttrag.pipeline.language_guard import LanguageGuard
-from qttrag.prompts import Prompts
+from qttrag.prompts import Prompts, Style
 from qttrag.protocols import Generator, QualityTagger, Reranker, Retriever, Translator
 from qttrag.runtime.tasks import ended_together, together
 from qttrag.trace import Trace
@@ -124,15 +124,22 @@ class Stages:
         self.emit(Event("refined", tuple(refined)))
         return refined
 
-    async def answer(
-        self, query: Query, passages: Sequence[TaggedPassage], *, style: Style = "plain", show_scores: bool = True
-    ) -> Answer:
-        """Return the generator's answer from the passages, streamed through `emit` as it comes.
+    async def answer(self, query: Query, passages: Sequence[TaggedPassage], *, style: Style = "plain") -> Answer:
+        """Return the generator's answer from the passages, streamed through `emit`.
 
-        `style` "plain" shows passages under a bare number; "tagged" says of each whether it is an original or a
-        translation, with its scores unless `show_scores` is off, and how to weigh them."""
+        `style`: "plain" shows passages under their numbers alone; "tagged" also states which are translations, their
+        scores and how to weigh them; "tagged_without_scores" is the same prompt without the scores."""
+        writer = AnswerWriter(
+            self.generator,
+            self.prompts,
+            self.translator,
+            self.guard,
+            max_tokens=self.answer_tokens,
+            citations=self.citations,
+            emit=self.emit,
+        )
         with self.trace.stage("answer"):
-            return await Answering(self, query, passages, style, show_scores).answer()
+            return await writer.write(query, passages, style, self.trace)
 
     async def _translated(self, passages: Sequence[TaggedPassage], target: Lang) -> list[TaggedPassage]:
         foreign = [n for n, p in enumerate(passages) if _is_foreign(p, target)]

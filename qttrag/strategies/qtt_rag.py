@@ -13,4 +13,4 @@ async def qtt_rag(query: Query, stages: Stages, *, tags: bool = True) -> Answer:
         passages = await stages.translate_and_tag(passages, query.lang)
     else:
         passages = await stages.translate(passages, query.lang)
-    return await stages.answer(query, passages, style="tagged", show_scores=tags)
+    return await stages.answer(query, passages, style="tagged" if tags else "tagged_without_scores")
