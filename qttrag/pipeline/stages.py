@@ -106,7 +106,7 @@ class Stages:
             except StageError as error:
                 if not self.degrade:
                     raise
-                tracing.degraded(f"passages are searched with the question untranslated: {error}")
+                tracing.note_degraded(f"passages are searched with the question untranslated: {error}")
                 return query
             for flag in translation.flags:
                 tracing.note(f"the question's translation is doubtful: {flag}")
@@ -153,7 +153,7 @@ class Stages:
             if not self.degrade:
                 raise
             tracing.count("untranslated", len(foreign))
-            tracing.degraded(f"passages are read untranslated: {error}")
+            tracing.note_degraded(f"passages are read untranslated: {error}")
             return translated
         for n, translation in zip(foreign, found, strict=True):
             translated[n] = replace(passages[n], translation=translation.text, flags=translation.flags)
@@ -174,7 +174,7 @@ class Stages:
             if verdict.error is not None:
                 if not self.degrade:
                     raise verdict.error
-                tracing.degraded(f"translations are unscored: {verdict.error}")
+                tracing.note_degraded(f"translations are unscored: {verdict.error}")
             tagged[n] = replace(p, scores=verdict.scores, unscored=verdict.cause)
         return tagged
 
