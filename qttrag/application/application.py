@@ -1,4 +1,4 @@
-"""A deployment, opened: ask it questions.
+"""An open deployment, which answers questions.
 
 async with Application.open("server/laptop.yaml") as application:
     answer = await application.ask("백야는 언제 끝나나요?")
@@ -29,21 +29,21 @@ from qttrag.types import UNDETERMINED, Answer, AskLimits, AskRequest, Event, Lan
 
 @dataclass(frozen=True)
 class Application:
-    """The stages of one deployment, shared by every question asked of it, one event loop at a time."""
+    """The stages of one deployment, shared by all its questions; used in one event loop at a time."""
 
     deployment: config.Deployment
     stages: Stages
     detector: LanguageDetector
     cache: Cache | None
     parts: Sequence[tuple[str, object]]
-    """Every model and server, with the stage that it is of."""
+    """Every model and server with the name of its stage."""
 
     @classmethod
     def open(cls, deployment: config.Deployment | str | Path) -> Application:
-        """Build the stages; models load when first needed, or all at once by `start`.
+        """Build the stages; models load on first use, or in `start`.
 
         Raises:
-            ConfigError: the deployment is not as it must be."""
+            ConfigError: the deployment is invalid."""
         if not isinstance(deployment, config.Deployment):
             deployment = config.load(deployment)
         settings = deployment.cache
@@ -79,16 +79,15 @@ class Application:
     ) -> Answer:
         """Return the answer to one question; a string stands for `AskRequest(question)`.
 
-        `on_event`: is called with the progress. `trace`: where to report, so that the caller has it even without an
-        answer.
+        `on_event`: receives the progress. `trace`: a trace to report to, for callers that need it after an error, too.
 
         Raises:
-            InputError: the question is empty, too long, or of no telling language; the language or a collection is
-                unknown.
-            ConfigError: the strategy or an option is unknown, or needs a stage the deployment lacks.
+            InputError: the question is empty or too long, its language cannot be detected, or the language or a
+                collection is unknown.
+            ConfigError: the strategy or an option is unknown, or the strategy needs a stage that the deployment lacks.
             StageError: a stage failed.
-            DeadlineExceeded: the question took longer than the request or the deployment's `question_timeout:` allows;
-                with the passages and the text so far."""
+            DeadlineExceeded: the deadline of the request, or of the deployment (`question_timeout:`), has passed; with
+                the passages and the text so far."""
         request = AskRequest(request) if isinstance(request, str) else request
         name = request.strategy or self.deployment.strategy
         run, options = strategy_options(name, {**self.deployment.strategies.get(name, {}), **request.options})
@@ -120,7 +119,7 @@ class Application:
         on_event: Callable[[Event], None] = ignore,
         limits: AskLimits = AskLimits(),  # noqa: B008  frozen
     ) -> Stages:
-        """Return the stages as one question uses them: reporting to its trace, within its limits."""
+        """Return the stages with the trace, the events and the limits of one question."""
         return replace(
             self.stages,
             trace=trace,
@@ -131,10 +130,10 @@ class Application:
         )
 
     def check_question(self, question: str) -> str:
-        """Return the question with its white space folded.
+        """Return the question with normalised white space.
 
         Raises:
-            InputError: it is empty or longer than the deployment allows."""
+            InputError: it is empty, or longer than `max_question_chars:`."""
         text = " ".join(question.encode("utf-8", "replace").decode("utf-8").split())  # no lone surrogates
         if not text:
             raise InputError("the question is empty; ask something")
@@ -148,15 +147,15 @@ class Application:
 
     @property
     def collections(self) -> list[str]:
-        """Return the names of the collections that a question may be searched in; empty: there is no choice."""
+        """Return the names of the collections that a request may select; empty: none can be selected."""
         retriever = self.stages.retriever
         return retriever.collections if isinstance(retriever, Selectable) else []
 
     def check_collections(self, names: Sequence[str] | None) -> tuple[str, ...] | None:
-        """Return the names as a query has them.
+        """Return the names in the form of `Query.collections`.
 
         Raises:
-            InputError: there are none, or the deployment does not have one of them."""
+            InputError: the list is empty, a name is unknown, or the retriever does not support a selection."""
         if names is None:
             return None
         known = self.collections
@@ -170,16 +169,16 @@ class Application:
         return tuple(sorted(set(names)))
 
     async def language_of(self, text: str, given: str | None = None) -> Lang:
-        """Return the language `given`, or the one the detector finds.
+        """Return the language `given`, or else the detected one.
 
         Raises:
-            InputError: the given one is unknown, or the text has no letters to tell one by."""
+            InputError: the given language is unknown, or the text has no letters."""
         if given is not None:
             return language(given).code
-        (found,) = await self.detector.detect([text])
-        if found == UNDETERMINED:
-            raise InputError(f"cannot tell the language of '{text[:80]}'; name it (--lang ko)")
-        return found
+        (detected,) = await self.detector.detect([text])
+        if detected == UNDETERMINED:
+            raise InputError(f"cannot detect the language of '{text[:80]}'; specify it (--lang ko)")
+        return detected
 
     async def start(self) -> None:
         """Load every model now."""

@@ -1,4 +1,4 @@
-"""`qttrag ask`: one question, streamed, with its passages and times."""
+"""`qttrag ask`: answer one question, streamed, with its passages and times."""
 
 from __future__ import annotations
 
@@ -22,27 +22,30 @@ if TYPE_CHECKING:
     from qttrag.trace import Trace
     from qttrag.types import Answer, Event, PartialAnswer, TaggedPassage
 
-_NEXT = {"ranked": "reading", "translated": "scoring", "tagged": "answering", "refined": "answering"}
-_BEGINNING = 140  # characters of a passage in the table
+_NEXT_STAGE = {"ranked": "reading", "translated": "scoring", "tagged": "answering", "refined": "answering"}
+_MAX_CHARACTERS = 140  # of a passage in the table
 
 
 def ask(
     question: Annotated[str, typer.Argument(help="The question, in any language.")],
     config: output.Config = DEFAULT_DEPLOYMENT,
     strategy: Annotated[str | None, typer.Option("--strategy", "-s", help="See `qttrag strategies`.")] = None,
-    lang: Annotated[str | None, typer.Option("--lang", "-l", help="Answer in this language; else detected.")] = None,
+    lang: Annotated[
+        str | None, typer.Option("--lang", "-l", help="Language of the answer; default: that of the question.")
+    ] = None,
     option: Annotated[
-        list[str] | None, typer.Option("--option", "-o", help="A strategy's option, e.g. -o tags=false. Repeatable.")
+        list[str] | None,
+        typer.Option("--option", "-o", help="An option of the strategy, e.g. -o tags=false. Repeatable."),
     ] = None,
     collection: Annotated[
-        list[str] | None, typer.Option("--collection", help="Search only this one of the deployment's. Repeatable.")
+        list[str] | None, typer.Option("--collection", help="Search only this collection. Repeatable.")
     ] = None,
     depth: Annotated[int | None, typer.Option(help="Passages to retrieve and rerank.")] = None,
     top_k: Annotated[int | None, typer.Option(help="Passages to read.")] = None,
     settings: output.Set = None,
     as_json: output.Json = False,
 ) -> None:
-    """Answer one question and show what the answer was made from.
+    """Answer one question and show the passages, times and counts of the answer.
 
     Examples:
 
@@ -81,14 +84,14 @@ async def _ask(application: Application, request: AskRequest, *, quiet: bool) ->
 
 
 class _Progress:
-    """Shows the stage at work until the first piece of the answer, then the answer as it comes."""
+    """Shows the current stage until the answer begins, then streams the answer."""
 
     def __init__(self, status: Status) -> None:
         self._status = status
 
     def __call__(self, event: Event) -> None:
-        if event.kind in _NEXT:
-            self._status.update(_NEXT[event.kind])
+        if event.kind in _NEXT_STAGE:
+            self._status.update(_NEXT_STAGE[event.kind])
             return
         self._status.stop()
         if event.kind == "restarted":
@@ -108,7 +111,7 @@ def _show(answer: Answer) -> None:
 
 
 def _show_partial(partial: PartialAnswer) -> None:
-    """Show what was done before the deadline; the text so far is on the screen already."""
+    """Show the passages and the trace; the text so far has been printed already."""
     console = output.console()
     console.print()
     if partial.passages:
@@ -127,18 +130,18 @@ def _show_trace(trace: Trace) -> None:
 
 
 def passage_table(context: Sequence[TaggedPassage]) -> Table:
-    """Return the passages of an answer, a row each."""
+    """Return a table with one row per passage."""
     rows = [_row(n, passage) for n, passage in enumerate(context, 1)]
     return output.table("#", "lang", "rank", "sem", "gram", "flu", "title", "passage", rows=rows)
 
 
 def _evidence(answer: Answer) -> str:
     if answer.abstained:
-        return "the answer is that the passages do not hold one"
+        return "the passages do not contain the answer"
     if not answer.citations.how:
         return ""
     numbers = ", ".join(map(str, answer.citations.passages))
-    return f"cited: {numbers}" if answer.citations.how == "marked" else f"its words are in: {numbers}"
+    return f"cited: {numbers}" if answer.citations.how == "marked" else f"words of the answer are in: {numbers}"
 
 
 def _row(n: int, tagged: TaggedPassage) -> list[str]:
@@ -148,12 +151,12 @@ def _row(n: int, tagged: TaggedPassage) -> list[str]:
 
 
 def _versions(tagged: TaggedPassage) -> Iterator[str]:
-    """Yield the beginnings of the passage, its translation and its rewriting, as far as there are any."""
+    """Yield the beginnings of the passage, of its translation and of its rewriting."""
     flags = f"[{', '.join(tagged.flags)}] " if tagged.flags else ""
     versions = (("", tagged.passage.text), (f"→ {flags}", tagged.translation), ("⇒ ", tagged.refined))
     for mark, text in versions:
         if text is not None:
-            yield mark + text[:_BEGINNING] + ("…" if len(text) > _BEGINNING else "")
+            yield mark + text[:_MAX_CHARACTERS] + ("…" if len(text) > _MAX_CHARACTERS else "")
 
 
 def _scores(tagged: TaggedPassage) -> list[str]:

@@ -210,7 +210,7 @@ async def test_a_question_of_100_000_characters_is_refused_with_both_numbers(app
 
 
 async def test_a_question_without_letters_asks_for_its_language(application: Application) -> None:
-    with pytest.raises(InputError, match="cannot tell the language of '1988'; name it"):
+    with pytest.raises(InputError, match="cannot detect the language of '1988'; specify it"):
         await application.ask("1988")
 
 
