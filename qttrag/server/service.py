@@ -1,18 +1,20 @@
-"""One question over HTTP: admitted, answered within its time, given up when nobody waits for it."""
+"""One question over HTTP: admitted, answered, and cancelled when its client disconnects."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine
 from contextlib import aclosing, asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import anyio
+from sse_starlette import EventSourceResponse, ServerSentEvent
 from starlette.requests import Request
 
 from qttrag.application.deadline import deadline
-from qttrag.server.errors import Refusal
+from qttrag.server.errors import RequestRejected
 from qttrag.trace import Trace
-from qttrag.types import Answer, AskRequest, Event, PartialAnswer, ignore
+from qttrag.types import Answer, AskLimits, AskRequest, Event, PartialAnswer, ignore
 
 if TYPE_CHECKING:
     from qttrag.application.application import Application
@@ -25,31 +27,31 @@ T = TypeVar("T")
 
 
 class Service:
-    """What the routes share: the open application, its limits, and what is counted."""
+    """What the routes share: the open application, its limits, and the metrics."""
 
     def __init__(self, application: Application, admission: Admission, metrics: Metrics, tracing: Tracing) -> None:
         self.application = application
         self.admission = admission
         self.metrics = metrics
         self.tracing = tracing
-        self.starting: dict[str, str] = {}  # by stage: "loading", "ready", or what is wrong
+        self.starting: dict[str, str] = {}  # by stage: "loading", "ready", or the error
 
     @property
     def settings(self) -> ServerSettings:
         return self.application.deployment.server
 
     def check_ready(self) -> None:
-        """Raise `Refusal` while models load, or where one cannot be loaded."""
-        if bad := {stage: state for stage, state in self.starting.items() if state != "ready"}:
-            stages = "; ".join(f"{stage}: {state}" for stage, state in bad.items())
-            raise Refusal(503, "not_ready", f"not ready ({stages}); see /readyz", retry_after=5.0)
+        """Raise `RequestRejected` while models load, or if one cannot be loaded."""
+        if not_ready := {stage: state for stage, state in self.starting.items() if state != "ready"}:
+            stages = "; ".join(f"{stage}: {state}" for stage, state in not_ready.items())
+            raise RequestRejected(503, "not_ready", f"not ready ({stages}); see /readyz", retry_after=5.0)
 
     async def ask(self, request: AskRequest, on_event: Callable[[Event], None] = ignore) -> Answer:
         """Return the answer.
 
         Raises:
-            Refusal: there is no room for it, or the service is not ready.
-            DeadlineExceeded: its deadline passed."""
+            RequestRejected: the service is overloaded or not ready.
+            DeadlineExceeded: the deadline passed."""
         self.check_ready()
         trace = Trace(spans=self.tracing)
         async with self.admission.slot():
@@ -60,7 +62,7 @@ class Service:
 
     @asynccontextmanager
     async def working(self) -> AsyncIterator[Trace]:
-        """Hold a slot for work on single stages; yields the trace to report it in."""
+        """Hold a slot for work on single stages; yields the trace for it."""
         self.check_ready()
         trace = Trace(spans=self.tracing)
         async with self.admission.slot():
@@ -69,37 +71,74 @@ class Service:
                 yield trace
 
 
-async def while_there(request: Request, work: Coroutine[Any, Any, T]) -> T:
-    """Return what `work` gives; cancel it when the client leaves.
+def service_of(request: Request) -> Service:
+    service: Service = request.app.state.service
+    return service
+
+
+def limits_of(service: Service, depth: int | None, top_k: int | None) -> AskLimits:
+    """Return the limits that a body sets.
 
     Raises:
-        Refusal: it left."""
+        RequestRejected: one exceeds the service's own."""
+    settings = service.settings
+    for name, value, most in (("depth", depth, settings.max_depth), ("top_k", top_k, settings.max_top_k)):
+        if value is not None and value > most:
+            raise RequestRejected(422, "too_many", f"`{name}: {value}` exceeds the limit of {most}", param=name)
+    return AskLimits(depth=depth, top_k=top_k)
+
+
+async def until_disconnected(request: Request, work: Coroutine[Any, Any, T]) -> T:
+    """Return the result of `work`; cancel it when the client disconnects.
+
+    Raises:
+        RequestRejected: it disconnected."""
     task = asyncio.ensure_future(work)
-    watch = asyncio.ensure_future(_gone(request))
+    watch = asyncio.ensure_future(_disconnected(request))
     try:
         await asyncio.wait({task, watch}, return_when=asyncio.FIRST_COMPLETED)
         if not task.done():
-            raise Refusal(499, "client_left", "the client left before the answer was there")
+            raise RequestRejected(499, "client_left", "the client disconnected before the answer was ready")
         return task.result()
     finally:
-        for each in (task, watch):
-            each.cancel()
+        for pending in (task, watch):
+            pending.cancel()
         with suppress(BaseException):
             await task
 
 
-async def _gone(request: Request) -> None:
+async def _disconnected(request: Request) -> None:
     while (await request.receive())["type"] != "http.disconnect":
         pass
 
 
-async def events(request: Request, service: Service, asked: AskRequest) -> AsyncIterator[Event | Answer | Exception]:
-    """Yield the events of a question as they come, then its answer or what went wrong; left early, give it up."""
+async def stream_events(
+    request: Request, service: Service, asked: AskRequest
+) -> AsyncIterator[Event | Answer | Exception]:
+    """Return the events of a question as they come, then its answer or its error. Closing the iterator cancels it.
+
+    Raises:
+        Exception: the question failed before its first event, so that the response can have an error status."""
+    events = _events(request, service, asked)
+    first = await anext(events)
+    if isinstance(first, Exception):
+        raise first
+
+    async def all_events() -> AsyncIterator[Event | Answer | Exception]:
+        async with aclosing(events):
+            yield first
+            async for item in events:
+                yield item
+
+    return all_events()
+
+
+async def _events(request: Request, service: Service, asked: AskRequest) -> AsyncGenerator[Event | Answer | Exception]:
     queue: asyncio.Queue[Event | Answer | Exception] = asyncio.Queue()
 
     async def ask() -> None:
         try:
-            queue.put_nowait(await while_there(request, service.ask(asked, queue.put_nowait)))
+            queue.put_nowait(await until_disconnected(request, service.ask(asked, queue.put_nowait)))
         except Exception as error:
             queue.put_nowait(error)
 
@@ -116,16 +155,15 @@ async def events(request: Request, service: Service, asked: AskRequest) -> Async
             await task
 
 
-async def first_and_rest(
-    stream: AsyncIterator[T],
-) -> tuple[T, AsyncIterator[T]]:
-    """Return the first item, and all of them: what goes wrong at once can still be told by a status."""
-    first = await anext(stream)
+def event_stream(service: Service, events: AsyncIterator[ServerSentEvent]) -> EventSourceResponse:
+    """Return the response that sends `events`. At shutdown a stream has `drain:` seconds to end."""
 
-    async def everything() -> AsyncIterator[T]:
-        async with aclosing(stream):  # type: ignore[type-var]
-            yield first
-            async for item in stream:
-                yield item
+    async def counted() -> AsyncIterator[ServerSentEvent]:
+        with service.metrics.streams.track_inprogress():
+            async with aclosing(events):  # type: ignore[type-var]
+                async for event in events:
+                    yield event
 
-    return first, everything()
+    return EventSourceResponse(
+        counted(), sep="\n", shutdown_event=anyio.Event(), shutdown_grace_period=service.settings.drain
+    )

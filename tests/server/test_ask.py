@@ -56,7 +56,7 @@ def test_sizes_are_the_clients_within_the_limits(service: Running) -> None:
     assert len(service.ask(top_k=2).json()["passages"]) == 2
     refused = service.ask(top_k=21)
     assert refused.status_code == 422
-    assert refused.json()["error"]["message"] == "`top_k: 21` is more than the 20 that are allowed"
+    assert refused.json()["error"]["message"] == "`top_k: 21` exceeds the limit of 20"
 
 
 @pytest.mark.parametrize(
