@@ -12,6 +12,7 @@ import typer
 from benchmarks.suites import prepared
 from qttrag.application.application import Application
 from qttrag.cli.output import console, table
+from qttrag.types import AskRequest
 from tests import deployment
 from tests.texts import LANGS, sentences
 
@@ -19,13 +20,13 @@ from tests.texts import LANGS, sentences
 async def _time_sequential(application: Application, questions: list[str], strategy: str) -> float:
     start = time.perf_counter()
     for question in questions:
-        await application.ask(question, strategy=strategy)
+        await application.ask(AskRequest(question, strategy=strategy))
     return time.perf_counter() - start
 
 
 async def _time_concurrent(application: Application, questions: list[str], strategy: str) -> float:
     start = time.perf_counter()
-    await asyncio.gather(*(application.ask(question, strategy=strategy) for question in questions))
+    await asyncio.gather(*(application.ask(AskRequest(question, strategy=strategy)) for question in questions))
     return time.perf_counter() - start
 
 
@@ -35,7 +36,7 @@ async def _measure(path: Path, strategies: list[str], n: int, rounds: int) -> li
     async with Application.open(path) as application:
         await application.start()
         for strategy in strategies:
-            await application.ask(questions[0], strategy=strategy)
+            await application.ask(AskRequest(questions[0], strategy=strategy))
             runs = [
                 (await _time_sequential(application, questions, strategy),
                  await _time_concurrent(application, questions, strategy))

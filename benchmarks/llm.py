@@ -28,7 +28,7 @@ from qttrag.prompts import Prompts, TagPrompt
 from qttrag.protocols import Generator
 from qttrag.taggers.verdicts import KEYS, SCHEMA, parse
 from qttrag.trace import Trace
-from qttrag.types import Answer, Decoding, Lang, Message
+from qttrag.types import Answer, AskRequest, Decoding, Lang, Message
 from tests import deployment
 from tests.openai_client.test_balancing import free_port
 from tests.texts import sentences
@@ -199,7 +199,8 @@ async def _measure_questions(server: RunningModel, n: int) -> None:
         before = [server.metric(name) for name in names]
         for mode, in_flight in (("cold", _IN_FLIGHT), ("one at a time", 1), ("64 in flight", _IN_FLIGHT)):
             start = time.perf_counter()
-            answers = await concurrently(lambda text: application.ask(text, strategy="qtt_rag"), texts, in_flight)
+            requests = [AskRequest(text, strategy="qtt_rag") for text in texts]
+            answers = await concurrently(application.ask, requests, in_flight)
             times[mode], stages[mode] = time.perf_counter() - start, _stages(answers)
             hits, queries = (server.metric(name) - value for name, value in zip(names, before, strict=True))
             console().print(f"{mode}: {hits:.0f} of {queries:.0f} prompt tokens were cached ({hits / queries:.1%})")
@@ -232,7 +233,7 @@ async def _measure_outage(server: RunningModel, n: int, down_s: float, patience:
         async def ask(text: str) -> Answer | StageError:
             start = time.perf_counter()
             try:
-                return await application.ask(text, strategy="qtt_rag")
+                return await application.ask(AskRequest(text, strategy="qtt_rag"))
             except StageError as error:
                 return error
             finally:

@@ -11,7 +11,7 @@ from benchmarks.suites import prepared
 from qttrag.cli.output import console, table
 from qttrag.evaluation import suites
 from qttrag.evaluation.runs import runner
-from qttrag.evaluation.runs.records import latest
+from qttrag.evaluation.runs.answer_files import latest
 from tests import suite
 from tests.openai_client.server import Server, text_reply
 

@@ -41,7 +41,7 @@ def fixed_lines() -> list[str]:
             lines.update(answer.messages("", [], style=style)[0]["content"].splitlines())
         for n in range(1, 11):
             for made in (passage, TaggedPassage(passage.passage, translation="x")):
-                lines.add(answer.block(n, made, "x", style="tagged", show_scores=False, tag=tag).splitlines()[0])
+                lines.add(answer.block(n, made, "x", style="tagged_without_scores", tag=tag).splitlines()[0])
             lines.add(answer.refined(n, "x").splitlines()[0])
         for source in map(Lang, LANGS):
             for message in tag.messages("", "", source):

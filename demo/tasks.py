@@ -23,7 +23,7 @@ from demo.corpus import (
 from demo.facts import LANGS, Name
 from demo.grammar import genitive
 from demo.invented import Territory, garble, invent, splice
-from qttrag.prompts import Prompts
+from qttrag.prompts import Prompts, Style
 from qttrag.types import Lang, Message, Passage, QualityScores, TaggedPassage
 
 _PROMPTS = Prompts()
@@ -104,18 +104,18 @@ def _reading(choose: random.Random, most_passages: int) -> list[Turn]:
     manner = choose.choices(("tagged", "plain", "foreign", "refined"), (0.5, 0.2, 0.2, 0.1))[0]
     told = _context(choose, lang, manner, max(choose.randint(1, most_passages) for _ in range(2)))
     prompt, tag = _PROMPTS.answer(Lang(lang)), _PROMPTS.tag(Lang(lang))
-    style = "tagged" if manner == "tagged" else "plain"
-    show_scores = choose.random() < 0.9
+    tagged: Style = "tagged" if choose.random() < 0.9 else "tagged_without_scores"
+    style: Style = tagged if manner == "tagged" else "plain"
     asked = [_ask(choose, lang, told) for _ in range(_BRANCHES)]
     blocks = []
     for n, item in enumerate(told, 1):
-        blocks.append(prompt.block(n, item.passage, item.body, style=style, show_scores=show_scores, tag=tag))  # type: ignore[arg-type]
+        blocks.append(prompt.block(n, item.passage, item.body, style=style, tag=tag))
         if manner == "refined":
             blocks.append(prompt.refined(n, _rewritten(lang, asked[0].relation, item)))
     passages = [(item.title, item.body) for item in told]
     turns = []
     for question, relation, subject, source in asked:
-        messages = prompt.messages(question, blocks, style=style)  # type: ignore[arg-type]
+        messages = prompt.messages(question, blocks, style=style)
         name = subject[lang] if subject[lang] in question else genitive(subject[lang]) or subject[lang]
         if source is None:
             turns.append(Turn(messages, prompt.unknown, Reading(passages, name, None, "")))

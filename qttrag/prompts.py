@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from string import Template
-from typing import ClassVar, Literal, Self, TypeVar
+from typing import ClassVar, Literal, NamedTuple, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
@@ -20,6 +20,25 @@ from qttrag.text.sanitization import neutralise as neutralise
 from qttrag.types import MAX_SCORE, Lang, Message, QualityScores, TaggedPassage
 
 FALLBACK = Lang("en")
+
+Style = Literal["plain", "tagged", "tagged_without_scores"]
+
+
+class AnswerStyle(NamedTuple):
+    """How passages are shown to the generator: the field of the system prompt, and the headers, by name, of an
+    original, of a translation with scores and of one without."""
+
+    system: Literal["plain", "tagged"]
+    original: str
+    scored: str
+    unscored: str
+
+
+STYLES: Mapping[Style, AnswerStyle] = {
+    "plain": AnswerStyle("plain", original="plain", scored="plain", unscored="plain"),
+    "tagged": AnswerStyle("tagged", original="original", scored="scored", unscored="unscored"),
+    "tagged_without_scores": AnswerStyle("tagged", original="original", scored="translation", unscored="translation"),
+}
 
 
 class _File(BaseModel):
@@ -95,39 +114,25 @@ class AnswerPrompt(_File):
     repair: str
     headers: Headers
 
-    def block(
-        self,
-        n: int,
-        passage: TaggedPassage,
-        body: str,
-        *,
-        style: Literal["plain", "tagged"],
-        show_scores: bool,
-        tag: TagPrompt,
-    ) -> str:
+    def block(self, n: int, passage: TaggedPassage, body: str, *, style: Style, tag: TagPrompt) -> str:
         """Return passage `n` as the generator reads it: its header, then `body`."""
-        if style == "plain":
-            header = self._fill("headers.plain", n=str(n))
-        elif passage.translation is None:
-            header = self._fill("headers.original", n=str(n))
-        elif not show_scores:
-            header = self._fill("headers.translation", n=str(n))
+        headers, values = STYLES[style], {"n": str(n)}
+        if passage.translation is None:
+            header = headers.original
         elif passage.scores is not None:
-            header = self._fill("headers.scored", n=str(n), scores=tag.scores(passage.scores))
+            header, values["scores"] = headers.scored, tag.scores(passage.scores)
         else:
-            header = self._fill("headers.unscored", n=str(n), reason=tag.reason(passage.unscored or "unavailable"))
-        return f"{header}\n{neutralise(body)}"
+            header, values["reason"] = headers.unscored, tag.reason(passage.unscored or "unavailable")
+        return f"{self._fill(f'headers.{header}', **values)}\n{neutralise(body)}"
 
     def refined(self, n: int, body: str) -> str:
         """Return the rewriting of passage `n` as the generator reads it."""
         return f"{self._fill('headers.refined', n=str(n))}\n{neutralise(body)}"
 
-    def messages(
-        self, question: str, blocks: Sequence[str], *, style: Literal["plain", "tagged"], cite: bool = False
-    ) -> list[Message]:
+    def messages(self, question: str, blocks: Sequence[str], *, style: Style, cite: bool = False) -> list[Message]:
         """Return the chat that asks the question. `cite`: for the numbers of the passages, too."""
         user = self._fill("user", passages="\n\n".join(blocks), question=neutralise(question))
-        system = self._fill(style, unknown=self.unknown)
+        system = self._fill(STYLES[style].system, unknown=self.unknown)
         return [
             {"role": "system", "content": f"{system}\n{self._fill('cite')}" if cite else system},
             {"role": "user", "content": user},

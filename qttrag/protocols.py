@@ -1,8 +1,8 @@
-"""What a stage must be able to do. One Protocol a stage; every kind in the registry fits one of them.
+"""The interfaces of the stages, one Protocol per stage; every kind in the registry implements one of them.
 
-A stage's constructor stores its settings (they are what a deployment file may say about it) and loads nothing.
-In-process models load on first use; `start`, where a stage has it, loads now, and `close` lets go.
-Coroutines may be called concurrently; batching is the stage's own affair.
+A stage's constructor stores its settings, which are the settings in a deployment file, and loads nothing.
+In-process models load on first use, or in `start`, where a stage has it; `close` releases them.
+Coroutines may be called concurrently; batching is the stage's own task.
 """
 
 from __future__ import annotations
@@ -37,11 +37,11 @@ class Retriever(Protocol):
 
 @runtime_checkable
 class Selectable(Protocol):
-    """A retriever that heeds `Query.collections`. Of one that is not, nobody can choose collections."""
+    """A retriever that supports `Query.collections`."""
 
     @property
     def collections(self) -> list[str]:
-        """Return the names of the collections that it searches, in the deployment's order."""
+        """Return the names of its collections, in the deployment's order."""
         ...
 
 
@@ -169,21 +169,21 @@ class Reranker(Protocol):
 
 class LanguageDetector(Protocol):
     async def detect(self, texts: Sequence[str]) -> list[Lang]:
-        """Return the most likely language of each text; "und" where a text holds no letters."""
+        """Return the most likely language of each text; "und" for a text without letters."""
         ...
 
 
 class Translator(Protocol):
     @property
     def identity(self) -> str:
-        """Return what translations depend on beside text and languages: kind, model, revision, parameters."""
+        """Return all that determines a translation except text and languages: kind, model, revision, parameters."""
         ...
 
     async def translate(self, texts: Sequence[str], source: Sequence[Lang], target: Lang) -> list[Translation]:
-        """Return each text, in the language `source` gives for it, in `target`.
+        """Return the translation of each text into `target`; `source`: the language of each text.
 
         Raises:
-            ConfigError: the model does not know one of the languages.
+            ConfigError: the model does not support one of the languages.
             StageError: the model failed."""
         ...
 
@@ -242,23 +242,23 @@ class QualityTagger(Protocol):
         source: Sequence[Lang],
         target: Lang,
     ) -> list[Verdict]:
-        """Return one verdict a translation. What cannot be scored is a verdict with a cause, not an error."""
+        """Return one verdict per translation. A translation that cannot be scored has a cause; it is not an error."""
         ...
 
 
 class Generator(Protocol):
     @property
     def identity(self) -> str:
-        """Return what completions depend on beside messages and decoding: kind, server, model, revision."""
+        """Return all that determines a completion except messages and decoding: kind, server, model, revision."""
         ...
 
     @property
     def context(self) -> int:
-        """Return how many tokens prompt and completion may have together."""
+        """Return the maximum number of tokens of prompt and completion together."""
         ...
 
     async def count_tokens(self, messages: Sequence[Message]) -> int:
-        """Return the length of the prompt in tokens, chat template included, or an estimate not below it."""
+        """Return the length of the prompt in tokens, with the chat template, or an upper estimate."""
         ...
 
     def generate(self, messages: Sequence[Message], decoding: Decoding) -> AsyncIterator[str]:
@@ -267,12 +267,12 @@ class Generator(Protocol):
         A stream that is a `qttrag.generators.completion_stream.CompletionStream` is cached as a whole completion.
 
         Raises:
-            BrokenOff: the completion stopped before its end; asking again may help.
+            BrokenOff: the completion stopped before its end; a retry may help.
             StageError: the model failed."""
         ...
 
     async def complete(self, messages: Sequence[Message], decoding: Decoding) -> Completion:
-        """Return the whole completion. What broke off has been asked for again, since nobody has seen it.
+        """Return the whole completion. A completion that broke off is restarted, as no caller has seen it.
 
         Raises:
             StageError: the model failed."""
@@ -282,14 +282,14 @@ class Generator(Protocol):
 @runtime_checkable
 class Startable(Protocol):
     async def start(self) -> None:
-        """Load now what would be loaded on first use."""
+        """Load now instead of on first use."""
         ...
 
 
 @runtime_checkable
 class Closable(Protocol):
     async def close(self) -> None:
-        """Let go of connections and files."""
+        """Close connections and files."""
         ...
 
 
@@ -303,4 +303,4 @@ PROTOCOLS: dict[str, type] = {
     "tagger": QualityTagger,
     "generator": Generator,
 }
-"""The stages by the names they have in a deployment; an encoder and a store are settings of a retriever."""
+"""The stages by their names in a deployment; an encoder and a store are settings of a retriever."""

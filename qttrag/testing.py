@@ -1,6 +1,6 @@
-"""Fakes for tests of what is built on qttrag: small, deterministic, and honest about being fakes.
+"""Fake stages for tests of code that uses qttrag: small and deterministic.
 
-None is a kind in the registry, so no deployment can use one by mistake.
+No fake is a kind in the registry, so no deployment can use one by mistake.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from qttrag.types import Completion, Decoding, Hit, Lang, Message, Passage, Qual
 
 
 class FakeRetriever:
-    """Finds the passages that share most words with the query."""
+    """Returns the passages that share most words with the query."""
 
     def __init__(self, passages: Sequence[Passage]) -> None:
         self.passages = list(passages)
@@ -32,7 +32,7 @@ class FakeReranker:
 
 
 class FakeDetector:
-    """Says one language of every text."""
+    """Returns the same language for every text."""
 
     def __init__(self, lang: str) -> None:
         self.lang = Lang(lang)
@@ -42,7 +42,7 @@ class FakeDetector:
 
 
 class FakeTranslator:
-    """Writes "ko<text>" for `text` in Korean, and remembers the texts it was given."""
+    """Translates `text` into Korean as "ko<text>". `seen`: its inputs."""
 
     identity = "fake"
 
@@ -55,7 +55,7 @@ class FakeTranslator:
 
 
 class FakeTagger:
-    """Gives the verdict that `judge` has for a translation, and remembers the translations it was given."""
+    """Returns the verdict of `judge` for each translation. `seen`: its inputs."""
 
     def __init__(self, judge: Callable[[str], Verdict] = lambda text: Verdict(QualityScores(4.5, 4.0, 3.5))) -> None:
         self.judge = judge
@@ -69,9 +69,7 @@ class FakeTagger:
 
 
 class FakeGenerator:
-    """Replies with what `reply` makes of the messages, word by word, and remembers what it was given.
-
-    A token is four characters."""
+    """Streams `reply(messages)` word by word. `seen`: its inputs. A token is four characters."""
 
     identity = "fake"
 

@@ -1,7 +1,7 @@
-"""Where the time went and what was counted, for one question.
+"""The time, counts and notes of one question.
 
-Stages report to whatever question they are working for through a context variable, so that no signature
-carries a trace. Outside a question, reports go nowhere.
+Stages report to the current question through a context variable, so that no signature has a trace parameter.
+Without a current question, reports are discarded.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ from typing import Protocol
 
 
 class Spans(Protocol):
-    """Whoever else follows the stages of a question, as they run."""
+    """Another observer of a question's stages, such as OpenTelemetry."""
 
     def stage(self, trace: Trace, name: str) -> AbstractContextManager[None]:
-        """Follow the block as the stage `name`; what it counts is in `trace` at its end."""
+        """Observe the block as the stage `name`; its counts are in `trace` at the end."""
         ...
 
     def headers(self) -> dict[str, str]:
-        """Return what calls to servers carry, so that their work can be put with that of the stage."""
+        """Return the headers for calls to servers that connect their traces with the current stage."""
         ...
 
 
 @dataclass
-class _Ran:
+class _StageRun:
     name: str
     start: float
     end: float = math.inf
@@ -37,40 +37,45 @@ class _Ran:
 
 @dataclass
 class Trace:
-    """`seconds` by stage in the order of first use; `counts` as "stage.what"; `notes` for people, each once.
+    """`seconds` by stage, in the order of first use; `counts` by "stage.what"; `notes` for people, without duplicates.
 
-    A note says what was degraded, skipped, cut or answered from something other than what was asked for.
-    `degraded`: of the notes, those on what is missing because a stage was down. `spans`: is told of stages, too."""
+    A note reports something degraded, skipped, cut or replaced. `degraded`: those notes that report something missing
+    because a stage was unavailable. `spans`: a second observer of the stages."""
 
     seconds: dict[str, float] = field(default_factory=dict)
     counts: Counter[str] = field(default_factory=Counter)
     notes: list[str] = field(default_factory=list)
     degraded: list[str] = field(default_factory=list)
     spans: Spans | None = field(default=None, repr=False, compare=False)
-    _ran: list[_Ran] = field(default_factory=list, repr=False, compare=False)
+    _runs: list[_StageRun] = field(default_factory=list, repr=False, compare=False)
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
         """Time the block as `name` and let `count` inside it report to this trace under that name."""
         token = _current.set((self, name))
-        ran = _Ran(name, time.perf_counter())
-        self._ran.append(ran)
+        run = _StageRun(name, time.perf_counter())
+        self._runs.append(run)
         try:
             with self.spans.stage(self, name) if self.spans else nullcontext():
                 yield
         finally:
-            ran.end = time.perf_counter()
-            self.seconds[name] = self.seconds.get(name, 0.0) + ran.end - ran.start
+            run.end = time.perf_counter()
+            self.seconds[name] = self.seconds.get(name, 0.0) + run.end - run.start
             _current.reset(token)
 
     @contextmanager
     def counting(self, name: str) -> Iterator[None]:
-        """Let `count` inside the block report as `name`; its time is somebody else's to take."""
+        """Let `count` inside the block report as `name`; the time belongs to another stage."""
         token = _current.set((self, name))
         try:
             yield
         finally:
             _current.reset(token)
+
+    @property
+    def longest_stage(self) -> str | None:
+        """Return the stage with the most seconds; None before the end of the first."""
+        return max(self.seconds, key=lambda stage: self.seconds[stage], default=None)
 
     def as_dict(self) -> dict[str, object]:
         return {
@@ -85,7 +90,7 @@ _current: ContextVar[tuple[Trace, str] | None] = ContextVar("qttrag_trace", defa
 
 
 def count(what: str, n: int = 1) -> None:
-    """Add `n` to "stage.what" of the question this task works for."""
+    """Add `n` to "stage.what" of the current question."""
     current = _current.get()
     if current and n:
         trace, stage = current
@@ -93,31 +98,31 @@ def count(what: str, n: int = 1) -> None:
 
 
 def headers() -> dict[str, str]:
-    """Return what a call to a server carries for the question this task works for."""
+    """Return the headers for a call to a server on behalf of the current question."""
     current = _current.get()
     return current[0].spans.headers() if current and current[0].spans else {}
 
 
-def elsewhere(stage: str, start: float, end: float) -> None:
-    """Say that the time from `start` to `end`, by `time.perf_counter`, belongs to `stage` and not to those that ran."""
+def reassign_time(stage: str, start: float, end: float) -> None:
+    """Move the time from `start` to `end`, by `time.perf_counter`, to `stage` from the stages that ran then."""
     current = _current.get()
     if current:
         seconds = current[0].seconds
-        for ran in current[0]._ran:
-            if (shared := min(ran.end, end) - max(ran.start, start)) > 0.0:
+        for run in current[0]._runs:
+            if (shared := min(run.end, end) - max(run.start, start)) > 0.0:
                 seconds[stage] = seconds.get(stage, 0.0) + shared
-                seconds[ran.name] = seconds.get(ran.name, 0.0) - shared
+                seconds[run.name] = seconds.get(run.name, 0.0) - shared
 
 
 def note(text: str) -> None:
-    """Add a note to the question this task works for."""
+    """Add a note to the current question, once."""
     current = _current.get()
     if current and text not in current[0].notes:
         current[0].notes.append(text)
 
 
-def degraded(text: str) -> None:
-    """Note what the question this task works for has to do without, because a stage is down."""
+def note_degraded(text: str) -> None:
+    """Note what the current question lacks because a stage is unavailable."""
     note(text)
     current = _current.get()
     if current and text not in current[0].degraded:

@@ -1,20 +1,20 @@
-"""The values that travel through the stages: frozen, plain, without behaviour of their own."""
+"""The values that stages exchange: frozen, and nearly without behaviour."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, NewType, TypedDict
 
 if TYPE_CHECKING:
     from qttrag.trace import Trace
 
 Lang = NewType("Lang", str)
-"""A language as an ISO 639 code ("ko", "fi", "ace"); see `qttrag.text.languages`. A model's codes stay in its file."""
+"""An ISO 639 language code ("ko", "fi", "ace"); see `qttrag.text.languages`. A model's own codes stay in its file."""
 
 UNDETERMINED = Lang("und")
-"""The language of a text without letters, or of one that nobody can tell."""
+"""The language of a text without letters, or of one whose language is unknown."""
 
 MAX_SCORE = 5.0  # the paper's scale: 0.0 to 5.0 with one decimal, arXiv:2510.23070
 
@@ -28,9 +28,9 @@ class Message(TypedDict):
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """A question. `lang` is the language to answer in; `text` may be a translation of what was asked.
+    """A question as stages receive it. `lang`: the language to answer in. `text`: may be a translation of the question.
 
-    `collections`: only these are searched, sorted names; None: all that the retriever has."""
+    `collections`: the names of the only collections to search, sorted; None: all of the retriever's."""
 
     text: str
     lang: Lang
@@ -40,10 +40,10 @@ class Query:
 
 @dataclass(frozen=True, slots=True)
 class AskLimits:
-    """What one question may use; None stands for the deployment's own value.
+    """The limits of one question; None stands for the deployment's value.
 
-    `depth`: passages retrieved and reranked. `top_k`: passages read. `answer_tokens`: length of the answer.
-    `deadline`: seconds until the question is given up."""
+    `depth`: passages retrieved and reranked. `top_k`: passages read. `answer_tokens`: maximum length of the answer.
+    `deadline`: seconds until the question is cancelled."""
 
     depth: int | None = None
     top_k: int | None = None
@@ -53,11 +53,11 @@ class AskLimits:
 
 @dataclass(frozen=True, slots=True)
 class AskRequest:
-    """A question as a caller asks it, the same from the command line, over HTTP, from Python and from a suite.
+    """A question from a caller: the command line, HTTP, Python or an evaluation suite.
 
-    `lang`: the language to answer in; None: detected from the question. `strategy`: None for the deployment's.
-    `options`: of the strategy, applied over those of the deployment. `collections`: search only these; None: all.
-    `query_id`: the caller's own name of the question."""
+    `lang`: the language to answer in; None: detected from the question. `strategy`: None: the deployment's.
+    `options`: of the strategy; they override the deployment's. `collections`: search only these; None: all.
+    `query_id`: the caller's identifier of the question."""
 
     question: str
     lang: str | None = None
@@ -70,8 +70,8 @@ class AskRequest:
 
 @dataclass(frozen=True, slots=True)
 class EncoderInfo:
-    """What vectors depend on. `revision` identifies the weights; `max_tokens`: tokens of a text that are encoded;
-    prefixes are put before each query and each passage."""
+    """The properties of an encoder that determine its vectors. `revision`: identifies the weights. `max_tokens`: longer
+    texts are truncated. The prefixes precede every query and every passage."""
 
     model: str
     revision: str
@@ -97,7 +97,7 @@ class Prepared(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """A piece of a collection as it was indexed."""
+    """A passage of a collection, as indexed."""
 
     passage_id: str
     text: str
@@ -106,14 +106,14 @@ class Passage:
 
     @property
     def content(self) -> str:
-        """Return "Title. text", which is what is encoded, ranked, translated and read."""
+        """Return "Title. text": the form that is encoded, ranked, translated and read."""
         head = f"{self.title}. " if self.title else ""
         return self.text if self.text.startswith(head) else head + self.text
 
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """A passage found. Scores of different retrievers are not comparable; a higher one is a better hit."""
+    """A passage and its score; higher is better. Scores of different retrievers are not comparable."""
 
     passage: Passage
     score: float
@@ -121,7 +121,7 @@ class Hit:
 
 @dataclass(frozen=True, slots=True)
 class QualityScores:
-    """Quality scores of a translation, each in [0, 5]. "Could not say" is None in their place, never zero.
+    """Quality scores of a translation, each in [0, 5]. An unscored translation has None in their place, never zeros.
 
     Raises:
         ValueError: a score is not a finite number in [0, 5]."""
@@ -142,7 +142,7 @@ class QualityScores:
 
 @dataclass(frozen=True, slots=True)
 class Translation:
-    """A translator's output. `flags` name what is surely wrong with it: empty, copied, loop, script."""
+    """A translator's output. `flags`: the defects that are certain: empty, copied, loop, script."""
 
     text: str
     flags: tuple[str, ...] = ()
@@ -150,37 +150,37 @@ class Translation:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """A tagger's word on one translation: its scores, or None and the cause (unreadable, range, server, ...)."""
+    """A tagger's result for one translation: its scores, or None and the cause (empty, unreadable, range, ...)."""
 
     scores: QualityScores | None
     cause: str | None = None
-    error: Exception | None = field(default=None, compare=False)  # of cause "unavailable": what the tagger met with
+    error: Exception | None = field(default=None, compare=False)  # the tagger's, where the cause is "unavailable"
 
 
 @dataclass(frozen=True, slots=True)
 class TaggedPassage:
-    """What the generator reads of one passage, and where it stood in the ranking."""
+    """A passage as the generator reads it, and its place in the ranking."""
 
     passage: Passage
-    translation: str | None = None  # None: already in the language asked for, or not translated
+    translation: str | None = None  # None: not translated, or not necessary
     scores: QualityScores | None = None  # None: not a translation, or not scored
-    refined: str | None = None  # DKM-RAG's rewriting
+    refined: str | None = None  # the rewriting of DKM-RAG
     flags: tuple[str, ...] = ()  # the translator's flags
-    unscored: str | None = None  # why a translation that was to be scored has no scores
-    score: float = 0.0  # rank score: the reranker's, or the retriever's where none reranks
+    unscored: str | None = None  # the cause, where scoring a translation failed
+    score: float = 0.0  # the reranker's; without one, the retriever's
     retrieved_rank: int = 0  # 1-based, before reranking
 
     @property
     def reading_text(self) -> str:
-        """Return the text that stands for the passage: its translation where it has one, even an empty one."""
+        """Return the translation, even an empty one, or the original where there is none."""
         return self.passage.content if self.translation is None else self.translation
 
 
 @dataclass(frozen=True, slots=True)
 class Decoding:
-    """How a generator decodes. Temperature 0 is greedy. `schema`: a JSON schema the completion has to follow.
+    """Decoding parameters of a generator. Temperature 0 is greedy. `schema`: a JSON schema for the completion.
 
-    `alternatives`: of each token, how many of the likeliest in its place are told (`Completion.tokens`)."""
+    `alternatives`: how many of the most likely tokens to report at each position (`Completion.tokens`)."""
 
     max_tokens: int = 128
     temperature: float = 0.0
@@ -191,7 +191,7 @@ class Decoding:
 
 
 class Token(NamedTuple):
-    """A token of a completion. `alternatives`: log probability by text of the likeliest in its place."""
+    """A token of a completion. `alternatives`: the most likely tokens at its position, log probability by text."""
 
     text: str
     alternatives: Mapping[str, float]
@@ -199,7 +199,7 @@ class Token(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """A whole completion. `cut`: it ended at `max_tokens`, not by itself. `tokens`: where alternatives were asked."""
+    """A whole completion. `cut`: it reached `max_tokens`. `tokens`: empty unless alternatives were requested."""
 
     text: str
     cut: bool = False
@@ -216,10 +216,10 @@ class Piece(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Citations:
-    """The passages an answer rests on, by their numbers from 1 in `context`.
+    """The passages that support an answer, by their numbers from 1 in `context`.
 
-    `how`: "marked" by the generator, or "found" by the words of the answer; None where there are none.
-    `unknown`: numbers the generator gave that name no passage it was given."""
+    `how`: "marked" by the generator, or "found" by the words of the answer; None without citations.
+    `unknown`: numbers in the answer that name no passage of the prompt."""
 
     passages: tuple[int, ...] = ()
     how: Literal["marked", "found"] | None = None
@@ -227,14 +227,15 @@ class Citations:
 
 
 LanguageCheck = Literal["off", "right", "cannot tell", "wrong", "asked again", "translated"]
-"""What became of the language guard: the last two are answers that were in another language first."""
+"""The outcome of the language guard; "asked again" and "translated" are repaired answers."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An answer, the passages that were read for it, in reading order, and the trace of the work.
+    """An answer, the passages that the generator read, in that order, and the trace of the work.
 
-    `abstained`: it says, in the words asked for, that the passages do not hold the answer."""
+    `abstained`: the answer is the prompt's sentence for "not in the passages".
+    `strategy`: the name of the strategy; empty where a strategy was called directly."""
 
     query: Query
     text: str
@@ -244,22 +245,43 @@ class Answer:
     abstained: bool = False
     citations: Citations = Citations()
     language_check: LanguageCheck = "off"
+    strategy: str = ""
 
     @property
     def degraded(self) -> list[str]:
-        """Return what is missing because a stage was down, in words; empty where nothing is."""
+        """Return, in words, what is missing because a stage was unavailable."""
         return list(self.trace.degraded)
 
 
 class Event(NamedTuple):
     """Progress of one question: the passages after a step, or a piece of the answer.
 
-    "again": the pieces so far are void, the answer begins anew; `text` says why."""
+    "restarted": the pieces so far are void; `text` is the reason."""
 
-    kind: Literal["ranked", "translated", "tagged", "refined", "piece", "again"]
+    kind: Literal["ranked", "translated", "tagged", "refined", "piece", "restarted"]
     passages: tuple[TaggedPassage, ...] = ()
     text: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class PartialAnswer:
+    """The work done for a request before its deadline: the latest passages and the text so far.
+
+    Both are None where the request is for a single stage and not for an answer."""
+
+    trace: Trace
+    passages: tuple[TaggedPassage, ...] | None = None
+    text: str | None = None
+
+    def after(self, event: Event) -> PartialAnswer:
+        """Return the partial answer after one more event."""
+        match event.kind:
+            case "piece":
+                return replace(self, text=(self.text or "") + event.text)
+            case "restarted":
+                return replace(self, text="")
+        return replace(self, passages=event.passages)
+
+
 def ignore(event: Event) -> None:
-    """Do nothing with an event."""
+    """Ignore an event."""

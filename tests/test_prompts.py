@@ -12,7 +12,7 @@ import yaml
 
 from qttrag import resources
 from qttrag.errors import ConfigError
-from qttrag.prompts import Prompts
+from qttrag.prompts import Prompts, Style
 from qttrag.trace import Trace
 from qttrag.types import Lang, Passage, QualityScores, TaggedPassage
 
@@ -140,19 +140,18 @@ def test_without_an_english_file_the_error_lists_what_there_is(folder: Path) -> 
 
 
 @pytest.mark.parametrize(
-    ("tagged", "show_scores", "header"),
+    ("tagged", "style", "header"),
     [
-        (passage(None), True, "original"),
-        (passage(scores=SCORES), True, "scored"),
-        (passage(scores=SCORES), False, "translation"),
-        (passage(unscored="unreadable"), True, "unscored"),
+        (passage(None), "tagged", "original"),
+        (passage(scores=SCORES), "tagged", "scored"),
+        (passage(scores=SCORES), "tagged_without_scores", "translation"),
+        (passage(unscored="unreadable"), "tagged_without_scores", "translation"),
+        (passage(unscored="unreadable"), "tagged", "unscored"),
     ],
 )
-def test_a_header_says_what_the_passage_is(
-    prompts: Prompts, tagged: TaggedPassage, show_scores: bool, header: str
-) -> None:
+def test_a_header_says_what_the_passage_is(prompts: Prompts, tagged: TaggedPassage, style: Style, header: str) -> None:
     prompt, tag = prompts.answer(Lang("ko")), prompts.tag(Lang("ko"))
-    block = prompt.block(3, tagged, "본문", style="tagged", show_scores=show_scores, tag=tag)
+    block = prompt.block(3, tagged, "본문", style=style, tag=tag)
     template = getattr(prompt.headers, header)
     line = template.replace("$n", "3").replace("$scores", tag.scores(SCORES))
     assert block == f"{line.replace('$reason', tag.reason('unreadable'))}\n본문"
@@ -161,7 +160,7 @@ def test_a_header_says_what_the_passage_is(
 def test_a_plain_header_is_the_same_for_originals_and_translations(prompts: Prompts) -> None:
     prompt, tag = prompts.answer(Lang("ko")), prompts.tag(Lang("ko"))
     for tagged in (passage(None), passage(scores=SCORES)):
-        assert prompt.block(1, tagged, "본문", style="plain", show_scores=True, tag=tag) == "[1]\n본문"
+        assert prompt.block(1, tagged, "본문", style="plain", tag=tag) == "[1]\n본문"
 
 
 def test_scores_are_named_in_the_language_of_the_prompt(prompts: Prompts) -> None:

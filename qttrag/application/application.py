@@ -1,4 +1,4 @@
-"""A deployment, opened: ask it questions.
+"""An open deployment, which answers questions.
 
 async with Application.open("server/laptop.yaml") as application:
     answer = await application.ask("백야는 언제 끝나나요?")
@@ -7,15 +7,16 @@ async with Application.open("server/laptop.yaml") as application:
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import MappingProxyType, TracebackType
-from typing import Any
+from types import TracebackType
 
+from qttrag.application.deadline import deadline
 from qttrag.application.factory import Builder, strategy_options
 from qttrag.config import deployment as config
-from qttrag.errors import InputError, StageUnavailable, unknown
+from qttrag.errors import InputError, unknown
 from qttrag.pipeline.language_guard import LanguageGuard
 from qttrag.pipeline.stages import Stages
 from qttrag.prompts import Prompts
@@ -23,26 +24,26 @@ from qttrag.protocols import Closable, LanguageDetector, Selectable, Startable
 from qttrag.runtime.cache import Cache
 from qttrag.text.languages import language
 from qttrag.trace import Trace
-from qttrag.types import UNDETERMINED, Answer, Event, Lang, Query, ignore
+from qttrag.types import UNDETERMINED, Answer, AskLimits, AskRequest, Event, Lang, PartialAnswer, Query, ignore
 
 
 @dataclass(frozen=True)
 class Application:
-    """The stages of one deployment, shared by every question asked of it, one event loop at a time."""
+    """The stages of one deployment, shared by all its questions; used in one event loop at a time."""
 
     deployment: config.Deployment
     stages: Stages
     detector: LanguageDetector
     cache: Cache | None
     parts: Sequence[tuple[str, object]]
-    """Every model and server, with the stage that it is of."""
+    """Every model and server with the name of its stage."""
 
     @classmethod
     def open(cls, deployment: config.Deployment | str | Path) -> Application:
-        """Build the stages; models load when first needed, or all at once by `start`.
+        """Build the stages; models load on first use, or in `start`.
 
         Raises:
-            ConfigError: the deployment is not as it must be."""
+            ConfigError: the deployment is invalid."""
         if not isinstance(deployment, config.Deployment):
             deployment = config.load(deployment)
         settings = deployment.cache
@@ -71,59 +72,68 @@ class Application:
 
     async def ask(
         self,
-        question: str,
+        request: AskRequest | str,
         *,
-        lang: str | None = None,
-        strategy: str | None = None,
-        options: Mapping[str, Any] | None = None,
-        collections: Sequence[str] | None = None,
         on_event: Callable[[Event], None] = ignore,
-        query_id: str = "",
         trace: Trace | None = None,
-        sizes: Mapping[str, int] = MappingProxyType({}),
     ) -> Answer:
-        """Return the answer to one question.
+        """Return the answer to one question; a string stands for `AskRequest(question)`.
 
-        `lang`: the language to answer in, detected from the question when None. `options` go over those that
-        the deployment sets for the strategy. `collections`: search only these of the deployment's; None: all.
-        `trace`: where to report, so that the caller has it even if there is no answer. `sizes`: depth, top_k or
-        answer_tokens other than the deployment's.
+        `on_event`: receives the progress. `trace`: a trace to report to, for callers that need it after an error, too.
 
         Raises:
-            InputError: the question is empty, too long, or of no telling language; the language or a collection is
-                unknown.
-            ConfigError: the strategy or an option is unknown, or needs a stage the deployment lacks.
-            StageError: a stage failed, or the question took longer than the deployment lets it."""
-        name = strategy or self.deployment.strategy
-        run, checked = strategy_options(name, {**self.deployment.strategies.get(name, {}), **(options or {})})
+            InputError: the question is empty or too long, its language cannot be detected, or the language or a
+                collection is unknown.
+            ConfigError: the strategy or an option is unknown, or the strategy needs a stage that the deployment lacks.
+            StageError: a stage failed.
+            DeadlineExceeded: the deadline of the request, or of the deployment (`question_timeout:`), has passed; with
+                the passages and the text so far."""
+        request = AskRequest(request) if isinstance(request, str) else request
+        name = request.strategy or self.deployment.strategy
+        run, options = strategy_options(name, {**self.deployment.strategies.get(name, {}), **request.options})
         trace = Trace() if trace is None else trace
-        text, chosen = self.check_question(question), self.check_collections(collections)
-        with trace.stage("detect"):
-            query = Query(text, await self.language_of(text, lang), query_id, chosen)
-        limit = asyncio.timeout(self.deployment.question_timeout)
-        try:
-            async with limit:
-                answer: Answer = await run(query, self.stages_for(trace, on_event, sizes), **checked)
-        except TimeoutError as error:
-            if not limit.expired():
-                raise
-            longest = max(trace.seconds, key=lambda stage: trace.seconds[stage])
-            seconds = self.deployment.question_timeout
-            words = f"took most of the {seconds:g} s that a question may take; raise `question_timeout:`"
-            raise StageUnavailable(longest, words) from error
-        return replace(answer, query=query)
+        text, collections = self.check_question(request.question), self.check_collections(request.collections)
+        partial = PartialAnswer(trace, passages=(), text="")
+
+        def emit(event: Event) -> None:
+            nonlocal partial
+            partial = partial.after(event)
+            on_event(event)
+
+        async with self._deadline(request.limits, lambda: partial):
+            with trace.stage("detect"):
+                query = Query(text, await self.language_of(text, request.lang), request.query_id, collections)
+            answer: Answer = await run(query, self.stages_for(trace, emit, request.limits), **options)
+        return replace(answer, query=query, strategy=name)
+
+    def _deadline(self, limits: AskLimits, partial: Callable[[], PartialAnswer]) -> AbstractAsyncContextManager[None]:
+        """Return the deadline of a question: the request's or the deployment's, whichever is earlier."""
+        asked, allowed = limits.deadline, self.deployment.question_timeout
+        if allowed is not None and (asked is None or allowed < asked):
+            return deadline(allowed, partial, way_out="raise `question_timeout:`")
+        return deadline(asked, partial, way_out="ask with a longer `deadline`, or a smaller `depth`")
 
     def stages_for(
-        self, trace: Trace, on_event: Callable[[Event], None] = ignore, sizes: Mapping[str, int] = MappingProxyType({})
+        self,
+        trace: Trace,
+        on_event: Callable[[Event], None] = ignore,
+        limits: AskLimits = AskLimits(),  # noqa: B008  frozen
     ) -> Stages:
-        """Return the stages as one question sees them; `sizes`: depth, top_k, answer_tokens."""
-        return replace(self.stages, trace=trace, emit=on_event, **sizes)  # type: ignore[arg-type]
+        """Return the stages with the trace, the events and the limits of one question."""
+        return replace(
+            self.stages,
+            trace=trace,
+            emit=on_event,
+            depth=self.stages.depth if limits.depth is None else limits.depth,
+            top_k=self.stages.top_k if limits.top_k is None else limits.top_k,
+            answer_tokens=self.stages.answer_tokens if limits.answer_tokens is None else limits.answer_tokens,
+        )
 
     def check_question(self, question: str) -> str:
-        """Return the question with its white space folded.
+        """Return the question with normalised white space.
 
         Raises:
-            InputError: it is empty or longer than the deployment allows."""
+            InputError: it is empty, or longer than `max_question_chars:`."""
         text = " ".join(question.encode("utf-8", "replace").decode("utf-8").split())  # no lone surrogates
         if not text:
             raise InputError("the question is empty; ask something")
@@ -137,15 +147,15 @@ class Application:
 
     @property
     def collections(self) -> list[str]:
-        """Return the names of the collections that a question may be searched in; empty: there is no choice."""
+        """Return the names of the collections that a request may select; empty: none can be selected."""
         retriever = self.stages.retriever
         return retriever.collections if isinstance(retriever, Selectable) else []
 
     def check_collections(self, names: Sequence[str] | None) -> tuple[str, ...] | None:
-        """Return the names as a query has them.
+        """Return the names in the form of `Query.collections`.
 
         Raises:
-            InputError: there are none, or the deployment does not have one of them."""
+            InputError: the list is empty, a name is unknown, or the retriever does not support a selection."""
         if names is None:
             return None
         known = self.collections
@@ -159,16 +169,16 @@ class Application:
         return tuple(sorted(set(names)))
 
     async def language_of(self, text: str, given: str | None = None) -> Lang:
-        """Return the language `given`, or the one the detector finds.
+        """Return the language `given`, or else the detected one.
 
         Raises:
-            InputError: the given one is unknown, or the text has no letters to tell one by."""
+            InputError: the given language is unknown, or the text has no letters."""
         if given is not None:
             return language(given).code
-        (found,) = await self.detector.detect([text])
-        if found == UNDETERMINED:
-            raise InputError(f"cannot tell the language of '{text[:80]}'; name it (--lang ko)")
-        return found
+        (detected,) = await self.detector.detect([text])
+        if detected == UNDETERMINED:
+            raise InputError(f"cannot detect the language of '{text[:80]}'; specify it (--lang ko)")
+        return detected
 
     async def start(self) -> None:
         """Load every model now."""

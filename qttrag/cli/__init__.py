@@ -23,8 +23,7 @@ from qttrag.cli import (
     text,
     vllm,
 )
-from qttrag.cli.eval import runs as evaluation
-from qttrag.cli.eval import stages as evaluation_parts
+from qttrag.cli.eval import app as eval_app
 from qttrag.errors import InputError, QttragError
 
 app = typer.Typer(
@@ -43,9 +42,7 @@ app.command("serve", rich_help_panel=_ANSWER)(serve.serve)
 app.command("translate", rich_help_panel=_ANSWER)(text.translate)
 app.command("tag", rich_help_panel=_ANSWER)(text.tag)
 app.add_typer(index.app, name="index", rich_help_panel=_DATA)
-for part in (evaluation_parts.retrieval, evaluation_parts.tagger, evaluation_parts.detector):
-    evaluation.app.command()(part)
-app.add_typer(evaluation.app, name="eval", rich_help_panel=_DATA)
+app.add_typer(eval_app, name="eval", rich_help_panel=_DATA)
 app.add_typer(models.app, name="models", rich_help_panel=_DEPLOYMENT)
 app.add_typer(vllm.app, name="vllm", rich_help_panel=_DEPLOYMENT)
 app.command("doctor", rich_help_panel=_DEPLOYMENT)(doctor.doctor)

@@ -1,44 +1,51 @@
-"""`qttrag ask`: one question, streamed, with its passages and times."""
+"""`qttrag ask`: answer one question, streamed, with its passages and times."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from qttrag.application.serialization import answer_as_dict
 from qttrag.cli import output
+from qttrag.errors import DeadlineExceeded
 from qttrag.resources import DEFAULT_DEPLOYMENT
+from qttrag.types import AskRequest
 
 if TYPE_CHECKING:
     from rich.status import Status
     from rich.table import Table
 
     from qttrag.application.application import Application
-    from qttrag.types import Answer, Event, TaggedPassage
+    from qttrag.trace import Trace
+    from qttrag.types import Answer, Event, PartialAnswer, TaggedPassage
 
-_NEXT = {"ranked": "reading", "translated": "scoring", "tagged": "answering", "refined": "answering"}
-_BEGINNING = 140  # characters of a passage in the table
+_NEXT_STAGE = {"ranked": "reading", "translated": "scoring", "tagged": "answering", "refined": "answering"}
+_MAX_CHARACTERS = 140  # of a passage in the table
 
 
 def ask(
     question: Annotated[str, typer.Argument(help="The question, in any language.")],
     config: output.Config = DEFAULT_DEPLOYMENT,
     strategy: Annotated[str | None, typer.Option("--strategy", "-s", help="See `qttrag strategies`.")] = None,
-    lang: Annotated[str | None, typer.Option("--lang", "-l", help="Answer in this language; else detected.")] = None,
+    lang: Annotated[
+        str | None, typer.Option("--lang", "-l", help="Language of the answer; default: that of the question.")
+    ] = None,
     option: Annotated[
-        list[str] | None, typer.Option("--option", "-o", help="A strategy's option, e.g. -o tags=false. Repeatable.")
+        list[str] | None,
+        typer.Option("--option", "-o", help="An option of the strategy, e.g. -o tags=false. Repeatable."),
     ] = None,
     collection: Annotated[
-        list[str] | None, typer.Option("--collection", help="Search only this one of the deployment's. Repeatable.")
+        list[str] | None, typer.Option("--collection", help="Search only this collection. Repeatable.")
     ] = None,
     depth: Annotated[int | None, typer.Option(help="Passages to retrieve and rerank.")] = None,
     top_k: Annotated[int | None, typer.Option(help="Passages to read.")] = None,
     settings: output.Set = None,
     as_json: output.Json = False,
 ) -> None:
-    """Answer one question and show what the answer was made from.
+    """Answer one question and show the passages, times and counts of the answer.
 
     Examples:
 
@@ -51,39 +58,43 @@ def ask(
       qttrag ask "大运河有多长？" --config server/paper.yaml --json
     """
     application = output.open_application(config, settings, depth=depth, top_k=top_k)
-    chosen = strategy or application.deployment.strategy
     options = output.pairs(option, "--option")
-    wanted = {"lang": lang, "strategy": chosen, "options": options, "collections": collection}
-    answer = output.run(_ask(application, question, wanted, quiet=as_json))
+    request = AskRequest(question, lang=lang, strategy=strategy, options=options, collections=collection)
+    try:
+        answer = output.run(_ask(application, request, quiet=as_json))
+    except DeadlineExceeded as error:
+        if not as_json:
+            _show_partial(error.partial)
+        raise
     if as_json:
-        output.say_json(output.answer_as_dict(answer, chosen))
+        output.say_json(answer_as_dict(answer))
     else:
         _show(answer)
 
 
-async def _ask(application: Application, question: str, wanted: dict[str, Any], *, quiet: bool) -> Answer:
+async def _ask(application: Application, request: AskRequest, *, quiet: bool) -> Answer:
     status = output.console(stderr=True).status("retrieving")
     async with application:
         if quiet:
-            return await application.ask(question, **wanted)
+            return await application.ask(request)
         with status:
-            answer = await application.ask(question, **wanted, on_event=_Progress(status))
+            answer = await application.ask(request, on_event=_Progress(status))
         output.say("")
         return answer
 
 
 class _Progress:
-    """Shows the stage at work until the first piece of the answer, then the answer as it comes."""
+    """Shows the current stage until the answer begins, then streams the answer."""
 
     def __init__(self, status: Status) -> None:
         self._status = status
 
     def __call__(self, event: Event) -> None:
-        if event.kind in _NEXT:
-            self._status.update(_NEXT[event.kind])
+        if event.kind in _NEXT_STAGE:
+            self._status.update(_NEXT_STAGE[event.kind])
             return
         self._status.stop()
-        if event.kind == "again":
+        if event.kind == "restarted":
             output.say(f"\n[{output.printable(event.text)}]")
             return
         sys.stdout.write(output.printable(event.text))
@@ -94,30 +105,43 @@ def _show(answer: Answer) -> None:
     console = output.console()
     console.print()
     console.print(passage_table(answer.context))
-    if told := _told(answer):
-        console.print(told, markup=False)
-    for note in answer.trace.notes:
+    if evidence := _evidence(answer):
+        console.print(evidence, markup=False)
+    _show_trace(answer.trace)
+
+
+def _show_partial(partial: PartialAnswer) -> None:
+    """Show the passages and the trace; the text so far has been printed already."""
+    console = output.console()
+    console.print()
+    if partial.passages:
+        console.print(passage_table(partial.passages))
+    _show_trace(partial.trace)
+
+
+def _show_trace(trace: Trace) -> None:
+    console = output.console()
+    for note in trace.notes:
         console.print(f"note: {output.printable(note)}", markup=False)
-    seconds = answer.trace.seconds
-    stages = " · ".join(f"{name} {value:.2f}" for name, value in seconds.items())
-    console.print(f"{sum(seconds.values()):.2f} s: {stages}", markup=False)
-    counts = " · ".join(f"{name} {n}" for name, n in sorted(answer.trace.counts.items()))
+    stages = " · ".join(f"{name} {value:.2f}" for name, value in trace.seconds.items())
+    console.print(f"{sum(trace.seconds.values()):.2f} s: {stages}", markup=False)
+    counts = " · ".join(f"{name} {n}" for name, n in sorted(trace.counts.items()))
     console.print(counts, markup=False, style="dim")
 
 
 def passage_table(context: Sequence[TaggedPassage]) -> Table:
-    """Return the passages of an answer, a row each."""
+    """Return a table with one row per passage."""
     rows = [_row(n, passage) for n, passage in enumerate(context, 1)]
     return output.table("#", "lang", "rank", "sem", "gram", "flu", "title", "passage", rows=rows)
 
 
-def _told(answer: Answer) -> str:
+def _evidence(answer: Answer) -> str:
     if answer.abstained:
-        return "the answer is that the passages do not hold one"
+        return "the passages do not contain the answer"
     if not answer.citations.how:
         return ""
     numbers = ", ".join(map(str, answer.citations.passages))
-    return f"cited: {numbers}" if answer.citations.how == "marked" else f"its words are in: {numbers}"
+    return f"cited: {numbers}" if answer.citations.how == "marked" else f"words of the answer are in: {numbers}"
 
 
 def _row(n: int, tagged: TaggedPassage) -> list[str]:
@@ -127,12 +151,12 @@ def _row(n: int, tagged: TaggedPassage) -> list[str]:
 
 
 def _versions(tagged: TaggedPassage) -> Iterator[str]:
-    """Yield the beginnings of the passage, its translation and its rewriting, as far as there are any."""
+    """Yield the beginnings of the passage, of its translation and of its rewriting."""
     flags = f"[{', '.join(tagged.flags)}] " if tagged.flags else ""
     versions = (("", tagged.passage.text), (f"→ {flags}", tagged.translation), ("⇒ ", tagged.refined))
     for mark, text in versions:
         if text is not None:
-            yield mark + text[:_BEGINNING] + ("…" if len(text) > _BEGINNING else "")
+            yield mark + text[:_MAX_CHARACTERS] + ("…" if len(text) > _MAX_CHARACTERS else "")
 
 
 def _scores(tagged: TaggedPassage) -> list[str]:

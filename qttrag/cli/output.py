@@ -1,4 +1,4 @@
-"""What commands print: results on standard output, progress and errors on standard error."""
+"""Output of the commands: results on standard output, progress and errors on standard error."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import json
 import sys
 import unicodedata
 from collections.abc import Coroutine
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from qttrag.errors import InputError, QttragError
+from qttrag.application.serialization import partial_as_dict
+from qttrag.errors import DeadlineExceeded, InputError, QttragError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -19,10 +19,9 @@ if TYPE_CHECKING:
 
     from qttrag.application.application import Application
     from qttrag.trace import Trace
-    from qttrag.types import Answer, TaggedPassage
 
 T = TypeVar("T")
-_OVERRIDES = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+_BIDIRECTIONAL = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
 Config = Annotated[
@@ -41,8 +40,8 @@ def console(*, stderr: bool = False) -> Console:
 
 
 def printable(text: str) -> str:
-    """Return model or passage text without what a terminal would obey: control and bidirectional override codes."""
-    return "".join(c for c in text if c == "\n" or not (unicodedata.category(c) in {"Cc", "Cs"} or c in _OVERRIDES))
+    """Return text of a model or passage without control characters and bidirectional overrides."""
+    return "".join(c for c in text if c == "\n" or not (unicodedata.category(c) in {"Cc", "Cs"} or c in _BIDIRECTIONAL))
 
 
 def say(text: str) -> None:
@@ -60,30 +59,33 @@ def say_json(value: object) -> None:
 
 def fail(error: QttragError, *, as_json: bool) -> None:
     if as_json:
-        say_json({"error": {"type": type(error).__name__, "message": str(error)}})
+        body: dict[str, Any] = {"error": {"type": type(error).__name__, "message": str(error)}}
+        if isinstance(error, DeadlineExceeded):
+            body["partial"] = partial_as_dict(error.partial)
+        say_json(body)
     else:
         sys.stderr.write(f"error: {printable(str(error))}\n")
 
 
 def table(*columns: str, rows: list[list[str]]) -> Table:
-    """Return a table of plain text: nothing in a cell is markup, or steers the terminal."""
+    """Return a table of plain text: markup and control characters in cells have no effect."""
     from rich.table import Table
     from rich.text import Text
 
-    made = Table(header_style="bold", box=None, pad_edge=False)
+    result = Table(header_style="bold", box=None, pad_edge=False)
     for column in columns:
-        made.add_column(column, overflow="fold")
+        result.add_column(column, overflow="fold")
     for row in rows:
-        made.add_row(*(Text(printable(cell)) for cell in row))
-    return made
+        result.add_row(*(Text(printable(cell)) for cell in row))
+    return result
 
 
 def pairs(values: list[str] | None, option: str) -> dict[str, Any]:
-    """Return {"a": {"b": value}} of ["a.b=value"]; values are YAML, so 5 is a number and true a truth.
+    """Return {"a": {"b": value}} for ["a.b=value"]; values are YAML, so 5 is a number and true a boolean.
 
     Raises:
-        InputError: one has no "=".
-        ConfigError: a value is not YAML, or in what was given a value there cannot be another."""
+        InputError: an argument has no "=".
+        ConfigError: a value is not YAML, or a name is below another that has a value."""
     from qttrag.config.yaml_files import set_nested
 
     nested: dict[str, Any] = {}
@@ -96,7 +98,7 @@ def pairs(values: list[str] | None, option: str) -> dict[str, Any]:
 
 
 def utf8(text: str) -> str:
-    """Return an argument with "?" for each byte that is not UTF-8, as a question is taken."""
+    """Return an argument with "?" for every byte that is not UTF-8, as in questions."""
     return text.encode("utf-8", "replace").decode("utf-8")
 
 
@@ -107,29 +109,9 @@ def run(coroutine: Coroutine[Any, Any, T]) -> T:
 
 
 def open_application(config: str, settings: list[str] | None, **flags: Any) -> Application:
-    """Open the deployment with what the command line says over it."""
+    """Open a deployment with the settings and flags of the command line."""
     from qttrag.application.application import Application
     from qttrag.config import deployment as configuration
 
-    given = {name: value for name, value in flags.items() if value is not None}
-    return Application.open(configuration.load(config, {**pairs(settings, "--set"), **given}))
-
-
-def answer_as_dict(answer: Answer, strategy: str) -> dict[str, Any]:
-    return {
-        "question": answer.query.text,
-        "lang": answer.lang,
-        "strategy": strategy,
-        "collections": answer.query.collections,
-        "answer": answer.text,
-        "abstained": answer.abstained,
-        "citations": asdict(answer.citations),
-        "language_check": answer.language_check,
-        "degraded": answer.degraded,
-        "passages": [passage_as_dict(passage, n) for n, passage in enumerate(answer.context, 1)],
-        "trace": answer.trace.as_dict(),
-    }
-
-
-def passage_as_dict(tagged: TaggedPassage, n: int) -> dict[str, Any]:
-    return {"n": n, **asdict(tagged.passage), **{k: v for k, v in asdict(tagged).items() if k != "passage"}}
+    chosen = {name: value for name, value in flags.items() if value is not None}
+    return Application.open(configuration.load(config, {**pairs(settings, "--set"), **chosen}))

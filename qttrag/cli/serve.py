@@ -92,7 +92,7 @@ def _is_loopback(host: str) -> bool:
 _LOGGING: dict[str, Any] = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"json": {"()": "qttrag.server.middleware.JsonFormatter"}},
+    "formatters": {"json": {"()": "qttrag.server.middleware.LogFormatter"}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "json"}},
     "loggers": {
         "uvicorn": {"handlers": ["stderr"], "level": "INFO", "propagate": False},

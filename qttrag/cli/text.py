@@ -1,4 +1,4 @@
-"""`qttrag translate` and `qttrag tag`: the stages alone, for one text."""
+"""`qttrag translate` and `qttrag tag`: single stages, for one text."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from qttrag.application.application import Application
     from qttrag.types import Lang, Translation, Verdict
 
-Source = Annotated[str | None, typer.Option("--from", "-f", help="Its language; detected if absent.")]
-Target = Annotated[str, typer.Option("--to", "-t", help="The language of the translation.")]
+Source = Annotated[str | None, typer.Option("--from", "-f", help="Language of the original; default: detected.")]
+Target = Annotated[str, typer.Option("--to", "-t", help="Language of the translation.")]
 
 
 def translate(
@@ -38,8 +38,8 @@ def translate(
     trace = Trace()
     lang, translation = output.run(_translate(application, trace, output.utf8(text), source, to))
     if as_json:
-        told = {"source": lang, "target": to, "text": translation.text, "flags": list(translation.flags)}
-        output.say_json({**told, "trace": trace.as_dict()})
+        fields = {"source": lang, "target": to, "text": translation.text, "flags": list(translation.flags)}
+        output.say_json({**fields, "trace": trace.as_dict()})
         return
     output.say(output.printable(translation.text))
     output.say_notes(trace)
@@ -61,7 +61,7 @@ async def _translate(
 
 
 def tag(
-    original: Annotated[str, typer.Argument(help="The text that was translated.")],
+    original: Annotated[str, typer.Argument(help="The original text.")],
     translation: Annotated[str, typer.Argument(help="Its translation.")],
     target: Target,
     source: Source = None,
@@ -71,7 +71,7 @@ def tag(
 ) -> None:
     """Score one translation with the deployment's tagger: semantic equivalence, grammar, fluency, 0 to 5.
 
-    Exit code 4 if the tagger's model could not be asked.
+    The exit code is 4 if the tagger's model is unavailable.
 
     Example: qttrag tag "The bridge opened in 1903." "Silta avattiin vuonna 1903." --to fi
     """

@@ -41,7 +41,7 @@ class Lazy(Generic[M]):
                 if self._model is None:
                     model, start, end = await asyncio.to_thread(self._load_alone)
                     self._model = model
-                    trace.elsewhere("load", start, end)  # once, however many callers wait
+                    trace.reassign_time("load", start, end)  # once, however many callers wait
         return self._model
 
     def _load_alone(self) -> tuple[M, float, float]:

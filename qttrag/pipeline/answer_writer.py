@@ -1,189 +1,185 @@
-"""The last verb: the prompt that fits, the answer as it streams, and what can be said of it afterwards."""
+"""Writes an answer: the prompt that fits the context, the streamed text, and the checks of that text."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 
 from qttrag import trace as tracing
 from qttrag.errors import BrokenOff, StageError
 from qttrag.pipeline import citations
-from qttrag.pipeline.context_budget import Block, Fitted, fit
-from qttrag.prompts import FALLBACK, AnswerPrompt, TagPrompt
+from qttrag.pipeline.context_budget import Block, FittedPrompt, fit
+from qttrag.pipeline.language_guard import LanguageGuard
+from qttrag.prompts import FALLBACK, AnswerPrompt, Prompts, Style
+from qttrag.protocols import Generator, Translator
 from qttrag.runtime.tasks import closing
+from qttrag.trace import Trace
 from qttrag.types import UNDETERMINED, Answer, Decoding, Event, Lang, LanguageCheck, Message, Query, TaggedPassage
 
-if TYPE_CHECKING:
-    from qttrag.pipeline.stages import Stages
-
-Style = Literal["plain", "tagged"]
-_BEGUN_AGAIN = 2  # times that an answer which broke off is begun anew
-_LONGER = 2  # an abstention may have so many times the letters of the sentence asked for
+_RESTARTS = 2  # per answer, after the generator broke off
+_ABSTENTION_LENGTH = 2  # times the letters of the sentence that the prompt asks for
 
 
-@dataclass
-class Answering:
-    """One answer in the making. `style` and `show_scores` as in `Stages.answer`."""
+@dataclass(frozen=True)
+class AnswerWriter:
+    """Writes answers with one generator.
 
-    stages: Stages
-    query: Query
-    passages: Sequence[TaggedPassage]
-    style: Style
-    show_scores: bool
-    prompt: AnswerPrompt = field(init=False)
+    `translator` None: an answer in a wrong language stays in it. `guard` None: no answer's language is checked.
+    `max_tokens`: per answer. `citations`: ask for the numbers of the passages. `emit`: receives the pieces of the
+    answer, and "restarted" when those before are void."""
 
-    def __post_init__(self) -> None:
-        self.prompt = self.stages.prompts.answer(self.query.lang)
+    generator: Generator
+    prompts: Prompts
+    translator: Translator | None
+    guard: LanguageGuard | None
+    max_tokens: int
+    citations: bool
+    emit: Callable[[Event], None]
 
-    async def answer(self) -> Answer:
-        fitted = await self._fitted()
-        text = await self._streamed(fitted.messages)
+    async def write(self, query: Query, passages: Sequence[TaggedPassage], style: Style, trace: Trace) -> Answer:
+        """Return the answer to `query` from `passages`, in the language of the query if the guard repairs answers.
+
+        Raises:
+            InputError: the question alone does not fit into the generator's context.
+            StageError: the generator failed, or broke off more than twice."""
+        prompt = self.prompts.answer(query.lang)
+        fitted = await self._fit(query, passages, prompt, style)
+        text = await self._stream(fitted.messages)
         check: LanguageCheck = "off"
-        if self.stages.guard is not None and text:
-            text, check = await self._guarded(text, fitted.messages)
+        if self.guard is not None and text:
+            text, check = await self._check_language(self.guard, text, query.lang, prompt, fitted.messages)
             tracing.count(f"language_{check.replace(' ', '_')}")
         if not text:
             tracing.note("the generator's answer is empty")
-        return self._cited(Answer(self.query, text, self.query.lang, tuple(self.passages), self.stages.trace,
-                                  language_check=check), fitted)  # fmt: skip
+        answer = Answer(query, text, query.lang, tuple(passages), trace, language_check=check)
+        return self._with_citations(answer, prompt, fitted.omitted)
 
-    async def _fitted(self) -> Fitted:
-        stages, lang = self.stages, self.query.lang
-        context = await asyncio.to_thread(lambda: stages.generator.context)  # the model may have to be fetched
-        repairs = stages.guard is not None and stages.guard.repairs
-        room = stages.answer_tokens * (2 if repairs else 1)  # asking again quotes the first answer
+    async def _fit(
+        self, query: Query, passages: Sequence[TaggedPassage], prompt: AnswerPrompt, style: Style
+    ) -> FittedPrompt:
+        context = await asyncio.to_thread(lambda: self.generator.context)  # may download the model's configuration
+        repairs = self.guard is not None and self.guard.repairs
+        reserved = self.max_tokens
+        if repairs:  # the second prompt quotes the first answer
+            reserved += self.max_tokens + _max_repair_tokens(prompt)
         fitted = await fit(
-            blocks(self.passages, lang, self.prompt, stages.prompts.tag(lang), self.style, self.show_scores),
-            lambda made: self.prompt.messages(self.query.text, made, style=self.style, cite=stages.citations),
-            count=stages.generator.count_tokens,
-            limit=context - room - (_tokens_of_repair(self.prompt) if repairs else 0),
+            self._blocks(passages, query.lang, prompt, style),
+            lambda bodies: prompt.messages(query.text, bodies, style=style, cite=self.citations),
+            count=self.generator.count_tokens,
+            limit=context - reserved,
         )
-        tracing.count("sentences_left_out", fitted.sentences_left_out)
-        if fitted.sentences_left_out:
-            tracing.note(_left_out(fitted))
+        tracing.count("sentences_left_out", fitted.sentences_omitted)
+        if fitted.sentences_omitted:
+            tracing.note(_describe_omissions(fitted))
         return fitted
 
-    async def _streamed(self, messages: Sequence[Message]) -> str:
-        """Return the answer, emitted as it comes; one that breaks off is begun anew.
+    def _blocks(
+        self, passages: Sequence[TaggedPassage], target: Lang, prompt: AnswerPrompt, style: Style
+    ) -> list[Block]:
+        tag = self.prompts.tag(target)
+        blocks = []
+        for number, passage in enumerate(passages, 1):
+            lang = passage.passage.lang if passage.translation is None else target
+            render = partial(prompt.block, number, passage, style=style, tag=tag)
+            blocks.append(Block(number, render, passage.reading_text, lang))
+            if passage.refined is not None:
+                blocks.append(Block(number, partial(prompt.refined, number), passage.refined, target))
+        return blocks
+
+    async def _stream(self, messages: Sequence[Message]) -> str:
+        """Return the completion, emitted piece by piece; restart it if the generator breaks off.
 
         Raises:
-            StageError: the generator failed, or broke off once too often."""
-        for attempt in range(1 + _BEGUN_AGAIN):
+            StageError: the generator failed, or broke off more than twice."""
+        for attempt in range(1 + _RESTARTS):
             pieces: list[str] = []
             try:
-                async with closing(self.stages.generator.generate(messages, self._decoding)) as stream:
+                decoding = Decoding(max_tokens=self.max_tokens)
+                async with closing(self.generator.generate(messages, decoding)) as stream:
                     async for piece in stream:
-                        if said := piece if pieces else piece.lstrip():
-                            pieces.append(said)
-                            self.stages.emit(Event("piece", text=said))
+                        if text := piece if pieces else piece.lstrip():
+                            pieces.append(text)
+                            self.emit(Event("piece", text=text))
                 break
             except BrokenOff as error:
-                if attempt == _BEGUN_AGAIN:
+                if attempt == _RESTARTS:
                     raise
-                tracing.count("begun_again")
-                tracing.note(f"the answer was begun anew: {error}")
-                self.stages.emit(Event("again", text=str(error)))
+                tracing.count("restarted")
+                tracing.note(f"the answer was restarted: {error}")
+                self.emit(Event("restarted", text=str(error)))
         return "".join(pieces).rstrip()
 
-    @property
-    def _decoding(self) -> Decoding:
-        return Decoding(max_tokens=self.stages.answer_tokens)
-
-    async def _guarded(self, text: str, messages: Sequence[Message]) -> tuple[str, LanguageCheck]:
-        """Return the answer in the language asked for, as far as it can be had, and how."""
-        guard, lang = self.stages.guard, self.query.lang
-        assert guard is not None  # noqa: S101  the caller looked
+    async def _check_language(
+        self, guard: LanguageGuard, text: str, lang: Lang, prompt: AnswerPrompt, messages: Sequence[Message]
+    ) -> tuple[str, LanguageCheck]:
+        """Return the answer and the outcome of the check; an answer in a wrong language is repaired if possible."""
         judged = await guard.judge(text, lang)
         if judged.outcome != "wrong":
             return text, judged.outcome
         tracing.count("language_was_wrong")
-        words = f"the answer was in another language ({judged.detected})"
+        problem = f"the answer was in another language ({judged.detected})"
         if not guard.repairs:
-            tracing.note(words)
+            tracing.note(problem)
             return text, "wrong"
-        self.stages.emit(Event("again", text=words))
-        again = await self._streamed(self.prompt.repair_messages(messages, text))
-        judged_again = await guard.judge(again, lang)
-        if again and judged_again.outcome != "wrong":
-            tracing.note(f"{words}; it was asked for again")
-            return again, "asked again"
-        translated = await self._translated(text, judged.detected)
-        self.stages.emit(Event("again", text=words))
-        self.stages.emit(Event("piece", text=translated or text))
-        tracing.note(f"{words}, twice; " + ("it was translated" if translated else "it is given as it was"))
-        return (translated, "translated") if translated else (text, "wrong")
+        self.emit(Event("restarted", text=problem))
+        second = await self._stream(prompt.repair_messages(messages, text))
+        if second and (await guard.judge(second, lang)).outcome != "wrong":
+            tracing.note(f"{problem}; the generator was asked again")
+            return second, "asked again"
+        translation = await self._translate(text, judged.detected, lang)
+        self.emit(Event("restarted", text=problem))
+        self.emit(Event("piece", text=translation or text))
+        tracing.note(f"{problem}, twice; it was {'translated' if translation else 'left unchanged'}")
+        return (translation, "translated") if translation else (text, "wrong")
 
-    async def _translated(self, text: str, source: Lang) -> str:
-        if self.stages.translator is None or source == UNDETERMINED:
+    async def _translate(self, text: str, source: Lang, target: Lang) -> str:
+        """Return the translation of an answer; "" if there is none."""
+        if self.translator is None or source == UNDETERMINED:
             return ""
         try:
-            (translation,) = await self.stages.translator.translate([text], [source], self.query.lang)
+            (translation,) = await self.translator.translate([text], [source], target)
         except StageError as error:
             tracing.note(f"the answer could not be translated: {error}")
             return ""
         return "" if "empty" in translation.flags else translation.text
 
-    def _cited(self, answer: Answer, fitted: Fitted) -> Answer:
-        """Return the answer with what it rests on, or that it says there is nothing for it to rest on."""
-        given = {
+    def _with_citations(self, answer: Answer, prompt: AnswerPrompt, omitted: Sequence[int]) -> Answer:
+        """Return the answer with the passages that it cites, or marked as an abstention."""
+        texts = {
             number: "\n".join(filter(None, (passage.reading_text, passage.refined)))
-            for number, passage in enumerate(self.passages, 1)
-            if number not in fitted.unread
+            for number, passage in enumerate(answer.context, 1)
+            if number not in omitted
         }
-        checked = citations.check(answer.text, given)
-        text = checked.text if self.stages.citations else answer.text  # unasked, brackets may be anything
-        if self._abstains(checked.bare):
+        checked = citations.check(answer.text, texts)
+        text = checked.text if self.citations else answer.text  # else brackets need not be citations
+        if self._abstains(checked.bare, prompt):
             tracing.count("abstained")
             return replace(answer, text=text, abstained=True)
-        found = checked.citations
-        tracing.count("citations", len(found.passages))
-        tracing.count("citations_of_no_passage", len(found.unknown))
-        if found.unknown:
-            tracing.note(f"the answer cited passages it was not given: {', '.join(map(str, found.unknown))}")
-        return replace(answer, text=text, citations=found)
+        cited = checked.citations
+        tracing.count("citations", len(cited.passages))
+        tracing.count("citations_of_no_passage", len(cited.unknown))
+        if cited.unknown:
+            tracing.note(f"the answer cited passages it was not given: {', '.join(map(str, cited.unknown))}")
+        return replace(answer, text=text, citations=cited)
 
-    def _abstains(self, text: str) -> bool:
-        """Return whether the answer is the sentence for "not in the passages", in its language or in English."""
-        said = citations.plain(text)
-        sentences = {self.prompt.unknown, self.stages.prompts.answer(FALLBACK).unknown}
-        asked = [citations.plain(sentence) for sentence in sentences]
-        return any(sentence in said and len(said) <= _LONGER * len(sentence) for sentence in asked)
-
-
-def blocks(
-    passages: Sequence[TaggedPassage],
-    target: Lang,
-    prompt: AnswerPrompt,
-    tag: TagPrompt,
-    style: Style,
-    show_scores: bool,
-) -> list[Block]:
-    made = []
-    for number, passage in enumerate(passages, 1):
-
-        def render(body: str, number: int = number, passage: TaggedPassage = passage) -> str:
-            return prompt.block(number, passage, body, style=style, show_scores=show_scores, tag=tag)
-
-        def render_refined(body: str, number: int = number) -> str:
-            return prompt.refined(number, body)
-
-        lang = passage.passage.lang if passage.translation is None else target
-        made.append(Block(number, render, passage.reading_text, lang))
-        if passage.refined is not None:
-            made.append(Block(number, render_refined, passage.refined, target))
-    return made
+    def _abstains(self, text: str, prompt: AnswerPrompt) -> bool:
+        """Return whether the answer is the prompt's sentence for "not in the passages", in its language or English."""
+        words = citations.plain(text)
+        sentences = [citations.plain(each) for each in {prompt.unknown, self.prompts.answer(FALLBACK).unknown}]
+        return any(each in words and len(words) <= _ABSTENTION_LENGTH * len(each) for each in sentences)
 
 
-def _tokens_of_repair(prompt: AnswerPrompt) -> int:
-    return len(prompt.repair.encode()) + 32  # a byte a token and the role tokens of two turns, on the safe side
+def _max_repair_tokens(prompt: AnswerPrompt) -> int:
+    """Return an upper bound: a token per byte, and the role tokens of two turns."""
+    return len(prompt.repair.encode()) + 32
 
 
-def _left_out(fitted: Fitted) -> str:
+def _describe_omissions(fitted: FittedPrompt) -> str:
     parts = [
         f"{'passage' if len(numbers) == 1 else 'passages'} {', '.join(map(str, numbers))} {what}"
-        for numbers, what in ((fitted.unread, "left out"), (fitted.cut, "cut"))
+        for numbers, what in ((fitted.omitted, "left out"), (fitted.shortened, "cut"))
         if numbers
     ]
-    return f"{' and '.join(parts)}: {fitted.sentences_left_out} sentences did not fit into the generator's context"
+    return f"{' and '.join(parts)}: {fitted.sentences_omitted} sentences did not fit into the generator's context"

@@ -1,4 +1,4 @@
-"""Fitting passages into the generator's context by whole sentences, best passages first."""
+"""Fits passages into the generator's context: whole sentences, the best passages first."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from qttrag.types import Lang, Message
 
 @dataclass(frozen=True)
 class Block:
-    """A text the generator is to read: `render` puts its header before whatever is kept of `body`.
+    """A text for the generator to read. `render` adds the header to a beginning of `body`.
 
-    `number`: the passage it is of, which may have several."""
+    `number`: the passage that the text belongs to; a passage may have several blocks."""
 
     number: int
     render: Callable[[str], str]
@@ -23,13 +23,13 @@ class Block:
     lang: Lang
 
 
-class Fitted(NamedTuple):
-    """The prompt, and how many sentences were left out of it: with the passages `unread`, and of those `cut`."""
+class FittedPrompt(NamedTuple):
+    """A prompt and the sentences it lacks. `omitted`, `shortened`: numbers of the passages that lack all or some."""
 
     messages: list[Message]
-    sentences_left_out: int
-    unread: list[int]
-    cut: list[int]
+    sentences_omitted: int
+    omitted: list[int]
+    shortened: list[int]
 
 
 async def fit(
@@ -38,25 +38,25 @@ async def fit(
     *,
     count: Callable[[Sequence[Message]], Awaitable[int]],
     limit: int,
-) -> Fitted:
-    """Return the longest prompt of at most `limit` tokens that `assemble` makes of the blocks' first sentences.
+) -> FittedPrompt:
+    """Return the longest prompt of at most `limit` tokens that `assemble` builds from the blocks' first sentences.
 
-    Sentences go from the end of the last block on, so the first blocks stay whole the longest; a block that
-    lost all of them is left out with its header.
+    Sentences are omitted from the end of the last block backwards, so the first blocks stay whole longest; a block
+    without any sentence is omitted with its header.
 
     Raises:
-        InputError: the prompt is too long even without any passage."""
+        InputError: the prompt is too long even without passages."""
     whole = assemble([block.render(block.body) for block in blocks])
     if await count(whole) <= limit:
-        return Fitted(whole, 0, [], [])
+        return FittedPrompt(whole, 0, [], [])
     sentences = [_sentences(block) for block in blocks]
-    total = sum(map(len, sentences))
     bare = await count(assemble([]))
     if bare > limit:
         raise InputError(
             f"the question needs a prompt of {bare} tokens, the generator has room for {limit}; "
             "ask a shorter question or raise the generator's `context:`"
         )
+    total = sum(map(len, sentences))
     fits, too_many = 0, total
     while too_many - fits > 1:
         middle = (fits + too_many) // 2
@@ -64,28 +64,32 @@ async def fit(
             fits = middle
         else:
             too_many = middle
-    kept = _first(blocks, sentences, fits)
-    shown = {block.number for block in blocks[: len(kept)]}
-    lacking = _lacking(blocks, sentences, fits)
-    return Fitted(
-        assemble(kept), total - fits, [n for n in lacking if n not in shown], [n for n in lacking if n in shown]
+    bodies = _first(blocks, sentences, fits)
+    included = {block.number for block in blocks[: len(bodies)]}
+    incomplete = _incomplete(blocks, sentences, fits)
+    return FittedPrompt(
+        assemble(bodies),
+        total - fits,
+        omitted=[number for number in incomplete if number not in included],
+        shortened=[number for number in incomplete if number in included],
     )
 
 
-def _lacking(blocks: Sequence[Block], sentences: Sequence[Sequence[str]], n: int) -> list[int]:
-    """Return the passages of which the first `n` sentences are not all."""
+def _incomplete(blocks: Sequence[Block], sentences: Sequence[Sequence[str]], n: int) -> list[int]:
+    """Return the passages that the first `n` sentences do not contain in full."""
     ends = accumulate(map(len, sentences))
     return list(dict.fromkeys(block.number for block, end in zip(blocks, ends, strict=True) if end > n))
 
 
 def _first(blocks: Sequence[Block], sentences: Sequence[Sequence[str]], n: int) -> list[str]:
-    kept = []
-    for block, parts in zip(blocks, sentences, strict=True):
+    """Return the blocks, rendered, with the first `n` sentences of all."""
+    rendered = []
+    for block, own in zip(blocks, sentences, strict=True):
         if n <= 0:
             break
-        kept.append(block.render("".join(parts[:n]).rstrip()))
-        n -= len(parts)
-    return kept
+        rendered.append(block.render("".join(own[:n]).rstrip()))
+        n -= len(own)
+    return rendered
 
 
 def _sentences(block: Block) -> list[str]:

@@ -1,4 +1,4 @@
-"""The verbs that strategies are written in: search, translate, tag, refine, answer."""
+"""The steps that strategies consist of: search, translate, tag, refine, answer."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from dataclasses import dataclass, field, replace
 
 from qttrag import trace as tracing
 from qttrag.errors import ConfigError, StageError
-from qttrag.pipeline.answer_writer import Answering, Style
+from qttrag.pipeline.answer_writer import AnswerWriter
 from qttrag.pipeline.language_guard import LanguageGuard
-from qttrag.prompts import Prompts
+from qttrag.prompts import Prompts, Style
 from qttrag.protocols import Generator, QualityTagger, Reranker, Retriever, Translator
 from qttrag.runtime.tasks import gather_or_cancel, task_group
 from qttrag.trace import Trace
@@ -19,10 +19,10 @@ from qttrag.types import UNDETERMINED, Answer, Decoding, Event, Lang, Message, Q
 
 @dataclass(frozen=True)
 class Stages:
-    """A deployment's models, seen from one question: `trace` and `emit` are that question's own.
+    """A deployment's models and settings, with the `trace` and `emit` of one question.
 
-    `degrade`: where translator or tagger are down, the answer is made from what there is, and says so.
-    `citations`: answers are asked for the numbers of their passages. `guard`: looks at the language of answers."""
+    `degrade`: answer without translations or scores if their stage is unavailable, with a note; else raise its error.
+    `citations`: ask for the numbers of the passages. `guard`: checks the language of answers; None: no check."""
 
     retriever: Retriever
     reranker: Reranker
@@ -57,7 +57,7 @@ class Stages:
         return passages
 
     async def translate(self, passages: Sequence[TaggedPassage], target: Lang) -> list[TaggedPassage]:
-        """Return the passages with a translation for each that is not in `target` already."""
+        """Return the passages; those in another language than `target` have a translation."""
         with self.trace.stage("translate"):
             _note_unknown(passages)
             translated = await self._translated(passages, target)
@@ -65,16 +65,16 @@ class Stages:
         return translated
 
     async def tag(self, passages: Sequence[TaggedPassage], target: Lang) -> list[TaggedPassage]:
-        """Return the passages with quality scores, or the cause why there are none, for each translation."""
+        """Return the passages; those with a translation have its quality scores, or the cause of their absence."""
         with self.trace.stage("tag"):
             tagged = await self._tagged(passages, target)
         self.emit(Event("tagged", tuple(tagged)))
         return tagged
 
     async def translate_and_tag(self, passages: Sequence[TaggedPassage], target: Lang) -> list[TaggedPassage]:
-        """Return what `tag` makes of what `translate` gives, each passage scored as soon as its translation is there.
+        """Return the result of `translate` and then `tag`; a passage is scored as soon as its translation is ready.
 
-        The trace's seconds of "tag" are those after the last translation."""
+        In the trace, the seconds of "tag" begin after the last translation."""
 
         async def translated(passage: TaggedPassage) -> list[TaggedPassage]:
             with self.trace.counting("translate"):
@@ -97,7 +97,7 @@ class Stages:
         return scored
 
     async def translate_query(self, query: Query, target: Lang) -> Query:
-        """Return the query with its text in `target`; the language to answer in stays."""
+        """Return the query with its text in `target`; the language of the answer is unchanged."""
         if _same(query.lang, target):
             return query
         with self.trace.stage("translate_query"):
@@ -106,14 +106,14 @@ class Stages:
             except StageError as error:
                 if not self.degrade:
                     raise
-                tracing.degraded(f"passages are searched with the question untranslated: {error}")
+                tracing.note_degraded(f"passages are searched with the question untranslated: {error}")
                 return query
             for flag in translation.flags:
                 tracing.note(f"the question's translation is doubtful: {flag}")
         return replace(query, text=translation.text or query.text)
 
     async def refine(self, query: Query, passages: Sequence[TaggedPassage], decoding: Decoding) -> list[TaggedPassage]:
-        """Return the passages, each with the generator's rewriting of what is to be read of it."""
+        """Return the passages with the generator's rewriting of their reading text."""
         with self.trace.stage("refine"):
             prompt = self.prompts.refine(query.lang)
             texts = await gather_or_cancel(
@@ -124,15 +124,22 @@ class Stages:
         self.emit(Event("refined", tuple(refined)))
         return refined
 
-    async def answer(
-        self, query: Query, passages: Sequence[TaggedPassage], *, style: Style = "plain", show_scores: bool = True
-    ) -> Answer:
-        """Return the generator's answer from the passages, streamed through `emit` as it comes.
+    async def answer(self, query: Query, passages: Sequence[TaggedPassage], *, style: Style = "plain") -> Answer:
+        """Return the generator's answer from the passages, streamed through `emit`.
 
-        `style` "plain" shows passages under a bare number; "tagged" says of each whether it is an original or a
-        translation, with its scores unless `show_scores` is off, and how to weigh them."""
+        `style`: "plain" shows passages under their numbers alone; "tagged" also states which are translations, their
+        scores and how to weigh them; "tagged_without_scores" is the same prompt without the scores."""
+        writer = AnswerWriter(
+            self.generator,
+            self.prompts,
+            self.translator,
+            self.guard,
+            max_tokens=self.answer_tokens,
+            citations=self.citations,
+            emit=self.emit,
+        )
         with self.trace.stage("answer"):
-            return await Answering(self, query, passages, style, show_scores).answer()
+            return await writer.write(query, passages, style, self.trace)
 
     async def _translated(self, passages: Sequence[TaggedPassage], target: Lang) -> list[TaggedPassage]:
         foreign = [n for n, p in enumerate(passages) if _is_foreign(p, target)]
@@ -141,14 +148,16 @@ class Stages:
             return translated
         texts = [passages[n].passage.content for n in foreign]
         try:
-            found = await self._translator().translate(texts, [passages[n].passage.lang for n in foreign], target)
+            translations = await self._translator().translate(
+                texts, [passages[n].passage.lang for n in foreign], target
+            )
         except StageError as error:
             if not self.degrade:
                 raise
             tracing.count("untranslated", len(foreign))
-            tracing.degraded(f"passages are read untranslated: {error}")
+            tracing.note_degraded(f"passages are read untranslated: {error}")
             return translated
-        for n, translation in zip(foreign, found, strict=True):
+        for n, translation in zip(foreign, translations, strict=True):
             translated[n] = replace(passages[n], translation=translation.text, flags=translation.flags)
         return translated
 
@@ -167,12 +176,14 @@ class Stages:
             if verdict.error is not None:
                 if not self.degrade:
                     raise verdict.error
-                tracing.degraded(f"translations are unscored: {verdict.error}")
+                tracing.note_degraded(f"translations are unscored: {verdict.error}")
             tagged[n] = replace(p, scores=verdict.scores, unscored=verdict.cause)
         return tagged
 
-    async def stand_alone(self, question: str, said: Sequence[Message], lang: Lang) -> str:
-        """Return the last question of a chat as one that can be understood alone; itself if the generator has none."""
+    async def condense_question(self, question: str, said: Sequence[Message], lang: Lang) -> str:
+        """Return the last question of a chat, rewritten so that it stands alone; unchanged if the generator is silent.
+
+        `said`: the turns before it."""
         with self.trace.stage("condense"):
             messages = self.prompts.condense(lang).messages(question, said)
             return await self._complete(messages, Decoding(max_tokens=self.answer_tokens)) or question
@@ -192,7 +203,7 @@ class Stages:
 
 
 def _same(one: Lang, other: Lang) -> bool:
-    return one.split("-")[0] == other.split("-")[0]  # a script or region apart is still readable
+    return one.split("-")[0] == other.split("-")[0]  # another script or region is still readable
 
 
 def _is_foreign(passage: TaggedPassage, target: Lang) -> bool:
@@ -203,4 +214,4 @@ def _note_unknown(passages: Sequence[TaggedPassage]) -> None:
     unknown = sum(p.passage.lang == UNDETERMINED for p in passages)
     tracing.count("language_unknown", unknown)
     if unknown:
-        tracing.note(f"{unknown} passages of unknown language are read as they are")
+        tracing.note(f"{unknown} passages of unknown language are read untranslated")

@@ -1,4 +1,4 @@
-"""How many requests are worked on, how many wait, and what the others are told."""
+"""Admission of requests: slots and a queue, keys, rates."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
-from qttrag.server.errors import Refusal
+from qttrag.server.errors import RequestRejected
 
 if TYPE_CHECKING:
     from qttrag.config.server_settings import ServerSettings
 
-_MEMORY = 0.2  # weight of the latest request in the mean of how long one takes
+_SMOOTHING = 0.2  # weight of the latest request in the moving mean of the duration
 
 
 class Admission:
-    """`in_flight` requests at once, `queue` beside them waiting in order; whoever comes on top is refused."""
+    """At most `in_flight` requests at once and `queue` more that wait in order; further requests are rejected."""
 
     def __init__(self, in_flight: int, queue: int) -> None:
         self._slots = asyncio.Semaphore(in_flight)
@@ -35,13 +35,13 @@ class Admission:
         """Hold a slot during the block.
 
         Raises:
-            Refusal: 429 with the seconds after which there should be room."""
+            RequestRejected: 429, with the seconds after which a slot should be free."""
         if self._slots.locked() and self.waiting >= self._queue:
             after = math.ceil(self._seconds * (1 + self.waiting / self._in_flight))
-            raise Refusal(
+            raise RequestRejected(
                 429,
                 "overloaded",
-                f"{self.working} requests are being worked on and {self.waiting} wait; try again in {after} s",
+                f"{self.working} requests are in progress and {self.waiting} are waiting; try again in {after} s",
                 retry_after=after,
             )
         self.waiting += 1
@@ -55,12 +55,12 @@ class Admission:
             yield
         finally:
             self.working -= 1
-            self._seconds += _MEMORY * (time.monotonic() - started - self._seconds)
+            self._seconds += _SMOOTHING * (time.monotonic() - started - self._seconds)
             self._slots.release()
 
 
 class Keys:
-    """The keys that clients may use, from the environment; compared in constant time."""
+    """The API keys of clients, from the environment; compared in constant time."""
 
     def __init__(self, variable: str) -> None:
         self.variable = variable
@@ -70,18 +70,18 @@ class Keys:
         return bool(self._keys)
 
     def check(self, authorization: str) -> None:
-        """Raise `Refusal` unless the header holds one of the keys, or there are none."""
+        """Raise `RequestRejected` unless the header contains one of the keys or no keys are set."""
         if not self._keys:
             return
         scheme, _, key = authorization.partition(" ")
         given = key.strip().encode("utf-8", "replace")
         matching = [hmac.compare_digest(given, each) for each in self._keys]
         if scheme.lower() != "bearer" or not any(matching):
-            raise Refusal(401, "invalid_api_key", "a valid API key is needed: Authorization: Bearer ...")
+            raise RequestRejected(401, "invalid_api_key", "a valid API key is required: Authorization: Bearer ...")
 
 
 class Rate:
-    """Requests that one client may make, by key or address."""
+    """The rate limit of one client, by key or address."""
 
     def __init__(self, rate: str | None) -> None:
         import limits
@@ -90,11 +90,13 @@ class Rate:
         self._windows = limits.strategies.MovingWindowRateLimiter(limits.storage.MemoryStorage())
 
     def check(self, client: str) -> None:
-        """Raise `Refusal` where the client has made all the requests it may."""
+        """Raise `RequestRejected` if the client has used up its requests."""
         if self._limit is None or self._windows.hit(self._limit, client):
             return
         after = max(1, math.ceil(self._windows.get_window_stats(self._limit, client).reset_time - time.time()))
-        raise Refusal(429, "rate_limited", f"at most {self._limit} requests; try again in {after} s", retry_after=after)
+        raise RequestRejected(
+            429, "rate_limited", f"at most {self._limit} requests; try again in {after} s", retry_after=after
+        )
 
 
 def keys_and_rate(settings: ServerSettings) -> tuple[Keys, Rate]:

@@ -1,4 +1,4 @@
-"""The ASGI application: routes, what is around them, and the models' loading."""
+"""The ASGI application: routes, middleware, and loading of the models."""
 
 from __future__ import annotations
 
@@ -17,22 +17,23 @@ from qttrag.config import deployment as config
 from qttrag.config.deployment import Deployment
 from qttrag.errors import QttragError
 from qttrag.protocols import Startable
-from qttrag.server import problems
 from qttrag.server.admission import Admission, keys_and_rate
+from qttrag.server.errors import install_handlers
 from qttrag.server.metrics import Metrics
-from qttrag.server.middleware import Gate
+from qttrag.server.middleware import RequestMiddleware, with_request_ids
 from qttrag.server.openapi import describe
-from qttrag.server.routes import ask as ask_routes
-from qttrag.server.routes import chat as chat_routes
-from qttrag.server.routes import page
-from qttrag.server.routes import status as status_routes
+from qttrag.server.routes import ask, chat, page, stages, status
 from qttrag.server.service import Service
 from qttrag.server.tracing import Tracing
 
 if TYPE_CHECKING:
     from fastapi.telemetry import TelemetryConfig
 
-_OURS: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False}  # FastAPI's own would tell query strings
+_TELEMETRY: TelemetryConfig = {
+    "tracing": False,
+    "metrics": False,
+    "logs": False,
+}  # FastAPI's own includes query strings
 
 
 def create_app(deployment: Deployment | str | Path, *, application: Application | None = None) -> FastAPI:
@@ -50,24 +51,25 @@ def create_app(deployment: Deployment | str | Path, *, application: Application 
         lifespan=_lifespan,
         docs_url=None,
         redoc_url=None,
-        telemetry=_OURS,
+        telemetry=_TELEMETRY,
     )
     app.state.service = service
-    for router in (ask_routes.router, chat_routes.router, status_routes.router, page.router):
-        app.include_router(router)
-    problems.install(app)
+    for group in (ask, stages, chat, status, page):
+        app.include_router(group.router)
+    install_handlers(app)
     describe(app.openapi(), application)
     if settings.origins:
         app.add_middleware(CORSMiddleware, allow_origins=settings.origins, allow_methods=["*"], allow_headers=["*"])
     keys, rate = keys_and_rate(settings)
     app.add_middleware(
-        Gate,
+        RequestMiddleware,
         keys=keys,
         rate=rate,
         max_body_bytes=settings.max_body_bytes,
         metrics=service.metrics,
         tracing=service.tracing,
     )
+    app.add_middleware(with_request_ids)  # added last, so it is the outermost
     return app
 
 
@@ -85,12 +87,12 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
 @asynccontextmanager
 async def _loading(service: Service) -> AsyncIterator[None]:
     async with service.application, asyncio.TaskGroup() as loading:
-        stages: dict[str, list[Startable]] = {}
+        startable: dict[str, list[Startable]] = {}
         for name, part in service.application.parts:
             if isinstance(part, Startable):
-                stages.setdefault(name, []).append(part)
-        service.starting = dict.fromkeys(stages, "loading")
-        tasks = [loading.create_task(_start(service, name, parts)) for name, parts in stages.items()]
+                startable.setdefault(name, []).append(part)
+        service.starting = dict.fromkeys(startable, "loading")
+        tasks = [loading.create_task(_start(service, name, parts)) for name, parts in startable.items()]
         yield
         for task in tasks:
             task.cancel()

@@ -1,16 +1,34 @@
-"""Errors as clients see them: one shape, the one that OpenAI's clients read."""
+"""Errors as clients see them: the form of OpenAI's errors, the same for every route."""
 
 from __future__ import annotations
 
+import logging
 from typing import Any, NamedTuple
 
+from asgi_correlation_id import correlation_id
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
 from pydantic import BaseModel
+from starlette.exceptions import HTTPException
 
-from qttrag.errors import CollectionError, ConfigError, InputError, QttragError, StageError, StageUnavailable
+from qttrag.application.serialization import partial_as_dict
+from qttrag.errors import (
+    CollectionError,
+    ConfigError,
+    DeadlineExceeded,
+    InputError,
+    QttragError,
+    StageError,
+    StageUnavailable,
+)
+
+_LOG = logging.getLogger("qttrag.server")
+_RETRY_AFTER_S = 5.0  # after a stage was unavailable
 
 
-class Problem(BaseModel):
-    """`message` names the thing, the value and the way out; `stage`, which stage failed; `code` is for programs."""
+class ErrorDetail(BaseModel):
+    """`message` names the thing, the value and the remedy; `stage`: the stage that failed; `code` is for programs."""
 
     message: str
     type: str
@@ -21,12 +39,28 @@ class Problem(BaseModel):
 
 
 class ErrorBody(BaseModel):
-    error: Problem
+    error: ErrorDetail
     partial: dict[str, Any] | None = None
-    """What was done before the time was up: passages and trace."""
+    """What was done before the deadline: passages, text and trace."""
 
 
-class Refusal(Exception):
+STATUSES: dict[int | str, dict[str, Any]] = {
+    code: {"model": ErrorBody, "description": description}
+    for code, description in {
+        400: "The body is not JSON",
+        401: "No valid API key",
+        413: "The body is too large",
+        422: "An invalid value",
+        429: "Overloaded, or too many requests; see Retry-After",
+        500: "An unexpected error",
+        503: "A stage is unavailable or not ready; see `stage`",
+        504: "The deadline passed; see `partial`",
+    }.items()
+}
+"""The error responses that every route documents."""
+
+
+class RequestRejected(Exception):
     """A request that is not served. `retry_after`: seconds after which it may be."""
 
     def __init__(
@@ -39,36 +73,91 @@ class Refusal(Exception):
         self.retry_after = retry_after
 
 
-class Told(NamedTuple):
-    """What a client is told of an error."""
+class ErrorResponse(NamedTuple):
+    status: int
+    body: dict[str, Any]
+    headers: dict[str, str]
+
+
+class _Entry(NamedTuple):
+    """A row of the error table."""
 
     status: int
-    problem: Problem
+    detail: ErrorDetail
     retry_after: float | None = None
 
 
-_RETRY_AFTER = 5.0  # seconds, after a stage could not be reached
+def request_id() -> str:
+    """Return the id of the request that this task serves."""
+    return correlation_id.get() or ""
 
 
-def told(error: Exception) -> Told:
-    """Return what to tell a client; of an error that nobody foresaw no more than that there was one."""
+def response_to(error: Exception) -> ErrorResponse:
+    """Return the response to a request that failed with `error`; log an unexpected one."""
+    if not isinstance(error, QttragError | RequestRejected):
+        _LOG.error("unexpected error", exc_info=error, extra={"request_id": request_id()})
+    status, detail, retry_after = _entry(error)
+    detail = detail.model_copy(update={"request_id": request_id()})
+    body: dict[str, Any] = {"error": detail.model_dump(exclude_none=True)}
+    if isinstance(error, DeadlineExceeded):
+        body["partial"] = partial_as_dict(error.partial)
+    return ErrorResponse(status, body, {} if retry_after is None else {"retry-after": str(int(retry_after))})
+
+
+def _entry(error: Exception) -> _Entry:
+    """Return the row for an error. Of an unexpected one, clients learn only that it happened."""
+
+    def server_error(status: int, code: str, stage: str | None = None, retry_after: float | None = None) -> _Entry:
+        return _Entry(status, ErrorDetail(message=str(error), type="server_error", code=code, stage=stage), retry_after)
+
     match error:
-        case Refusal():
+        case RequestRejected():
             kind = "rate_limit_error" if error.status == 429 else "invalid_request_error"
             kind = "server_error" if error.status >= 500 else kind
-            problem = Problem(message=str(error), type=kind, code=error.code, param=error.param)
-            return Told(error.status, problem, error.retry_after)
+            detail = ErrorDetail(message=str(error), type=kind, code=error.code, param=error.param)
+            return _Entry(error.status, detail, error.retry_after)
         case InputError() | ConfigError():
-            return Told(422, Problem(message=str(error), type="invalid_request_error", code="invalid_value"))
+            return _Entry(422, ErrorDetail(message=str(error), type="invalid_request_error", code="invalid_value"))
+        case DeadlineExceeded():
+            return server_error(504, "deadline")
         case StageUnavailable():
-            problem = Problem(message=str(error), type="server_error", code="stage_unavailable", stage=error.stage)
-            return Told(503, problem, _RETRY_AFTER)
+            return server_error(503, "stage_unavailable", error.stage, _RETRY_AFTER_S)
         case StageError():
-            return Told(503, Problem(message=str(error), type="server_error", code="stage_failed", stage=error.stage))
+            return server_error(503, "stage_failed", error.stage)
         case CollectionError():
-            return Told(503, Problem(message=str(error), type="server_error", code="collection", stage="retriever"))
+            return server_error(503, "collection", "retriever")
         case QttragError():
-            return Told(500, Problem(message=str(error), type="server_error", code="failed"))
-    return Told(
-        500, Problem(message="something went wrong in qttrag; its log says what", type="server_error", code="internal")
-    )
+            return server_error(500, "failed")
+    message = "an unexpected error in qttrag; its log has the details"
+    return _Entry(500, ErrorDetail(message=message, type="server_error", code="internal"))
+
+
+def install_handlers(app: FastAPI) -> None:
+    """Answer every error of `app` in the one form."""
+
+    def respond(_: Request, error: Exception) -> JSONResponse:
+        status, body, headers = response_to(error)
+        return JSONResponse(body, status, headers)
+
+    def respond_to_invalid_body(request: Request, error: Exception) -> JSONResponse:
+        assert isinstance(error, RequestValidationError)  # noqa: S101  registered for these
+        first = error.errors()[0]
+        is_not_json = first["type"] == "json_invalid"
+        param = ".".join(str(part) for part in first["loc"] if part != "body")
+        text = first["msg"].removeprefix("Value error, ")
+        message = "the body is not JSON" if is_not_json else f"`{param}`: {text}" if param else text
+        status = 400 if is_not_json else 422
+        return respond(request, RequestRejected(status, "invalid_value", message, param=param or None))
+
+    def respond_to_http_error(request: Request, error: Exception) -> JSONResponse:
+        assert isinstance(error, HTTPException)  # noqa: S101  registered for these
+        if isinstance(error.__cause__, RequestRejected):  # raised while the body was read
+            return respond(request, error.__cause__)
+        response = respond(request, RequestRejected(error.status_code, "http", str(error.detail)))
+        response.headers.update(error.headers or {})
+        return response
+
+    app.add_exception_handler(RequestValidationError, respond_to_invalid_body)
+    app.add_exception_handler(HTTPException, respond_to_http_error)
+    for kind in (QttragError, RequestRejected, Exception):
+        app.add_exception_handler(kind, respond)

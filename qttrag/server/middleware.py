@@ -1,4 +1,4 @@
-"""Around every request: its id, who may come in, how much they may send, what is counted and logged."""
+"""The middleware of every request: id, keys, rates, body size, metrics, logs, spans."""
 
 from __future__ import annotations
 
@@ -6,11 +6,14 @@ import json
 import logging
 import re
 import time
-import uuid
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import TYPE_CHECKING, Any
 
-from qttrag.server.errors import ErrorBody, Refusal, told
+from asgi_correlation_id import CorrelationIdMiddleware
+from pythonjsonlogger.core import RESERVED_ATTRS, LogData
+from pythonjsonlogger.json import JsonFormatter
+
+from qttrag.server.errors import RequestRejected, request_id, response_to
 
 if TYPE_CHECKING:
     from qttrag.server.admission import Keys, Rate
@@ -21,7 +24,7 @@ Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 _LOG = logging.getLogger("qttrag.server")
-_OPEN = frozenset({"/livez", "/readyz"})  # for probes, which have no key
+_PROBES = frozenset({"/livez", "/readyz"})  # without keys
 _PAGE = frozenset({"/", "/page.js", "/page.css"})
 _ID = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _HEADERS = [
@@ -36,10 +39,10 @@ _HEADERS = [
 ]
 
 
-class Gate:
-    """ASGI middleware: request id, keys, rate, size of the body, metrics, a line of log and a span a request.
+class RequestMiddleware:
+    """ASGI middleware: keys, rate, size of the body, metrics, one log line and one span per request.
 
-    Nothing of a question, passage or key is logged. Probes have no spans."""
+    Questions, passages and keys are not logged. Probes have no spans."""
 
     def __init__(
         self, app: Any, *, keys: Keys, rate: Rate, max_body_bytes: int, metrics: Metrics, tracing: Tracing
@@ -56,38 +59,33 @@ class Gate:
             await self._app(scope, receive, send)
             return
         headers = dict(scope["headers"])
-        given = headers.get(b"x-request-id", b"").decode("latin-1")
-        request_id = given if _ID.fullmatch(given) else uuid.uuid4().hex
-        scope.setdefault("state", {})["request_id"] = request_id
-        if scope["path"] in _OPEN:
-            await self._serve(scope, receive, send, headers, request_id)
+        if scope["path"] in _PROBES:
+            await self._serve(scope, receive, send, headers)
             return
-        with self._tracing.request(scope["method"], headers) as about:
-            about["request_id"] = request_id
-            about["status"] = 500
+        with self._tracing.request(scope["method"], headers) as attributes:
+            attributes["request_id"] = request_id()
+            attributes["status"] = 500
             try:
-                about["status"] = await self._serve(scope, receive, send, headers, request_id)
+                attributes["status"] = await self._serve(scope, receive, send, headers)
             finally:
-                about["route"] = _route(scope)
+                attributes["route"] = _route(scope)
 
-    async def _serve(
-        self, scope: Scope, receive: Receive, send: Send, headers: dict[bytes, bytes], request_id: str
-    ) -> int:
+    async def _serve(self, scope: Scope, receive: Receive, send: Send, headers: dict[bytes, bytes]) -> int:
         """Answer the request and return its status."""
         started, status = time.perf_counter(), 500
 
-        async def answer(message: MutableMapping[str, Any]) -> None:
+        async def respond(message: MutableMapping[str, Any]) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = [*message["headers"], *_HEADERS, (b"x-request-id", request_id.encode())]
+                message["headers"] = [*message["headers"], *_HEADERS]
             await send(message)
 
         try:
             self._check(scope, headers)
-            await self._app(scope, _limited(receive, self._max_body_bytes), answer)
-        except Refusal as refusal:
-            await refuse(refusal, request_id, answer)
+            await self._app(scope, _limited(receive, self._max_body_bytes), respond)
+        except RequestRejected as error:
+            await _send_error(error, respond)
         finally:
             seconds = time.perf_counter() - started
             route = _route(scope) or "unknown"
@@ -96,7 +94,7 @@ class Gate:
             _LOG.info(
                 "request",
                 extra={
-                    "request_id": request_id,
+                    "request_id": request_id(),
                     "method": scope["method"],
                     "route": route,
                     "status": status,
@@ -107,7 +105,7 @@ class Gate:
 
     def _check(self, scope: Scope, headers: dict[bytes, bytes]) -> None:
         path = scope["path"]
-        if path in _OPEN or path in _PAGE:
+        if path in _PROBES or path in _PAGE:
             return
         authorization = headers.get(b"authorization", b"").decode("latin-1")
         self._keys.check(authorization)
@@ -118,13 +116,18 @@ class Gate:
             raise _too_large(self._max_body_bytes)
 
 
+def with_request_ids(app: Any) -> CorrelationIdMiddleware:
+    """Return `app` with an id for each request: the client's x-request-id if it is a valid one, else a new one."""
+    return CorrelationIdMiddleware(app, validator=lambda value: _ID.fullmatch(value) is not None)
+
+
 def _route(scope: Scope) -> str | None:
-    """Return the template that the path was matched to, "/v1/models/{name}"; None: to none."""
+    """Return the template that matched the path, such as "/v1/models/{name}", or None."""
     return getattr(scope.get("route"), "path", None)
 
 
-def _too_large(limit: int) -> Refusal:
-    return Refusal(413, "too_large", f"the request's body is larger than {limit} bytes; send less")
+def _too_large(limit: int) -> RequestRejected:
+    return RequestRejected(413, "too_large", f"the body exceeds the limit of {limit} bytes; send less")
 
 
 def _limited(receive: Receive, limit: int) -> Receive:
@@ -141,31 +144,28 @@ def _limited(receive: Receive, limit: int) -> Receive:
     return limited
 
 
-async def refuse(error: Exception, request_id: str, send: Send) -> None:
+async def _send_error(error: Exception, send: Send) -> None:
     """Send the error as the whole response."""
-    status, problem, after = told(error)
-    body = ErrorBody(error=problem.model_copy(update={"request_id": request_id})).model_dump_json(exclude_none=True)
-    headers = [(b"content-type", b"application/json")]
-    if after is not None:
-        headers.append((b"retry-after", str(int(after)).encode()))
+    status, body, extra = response_to(error)
+    headers = [(b"content-type", b"application/json"), *((k.encode(), v.encode()) for k, v in extra.items())]
     await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": body.encode()})
+    await send({"type": "http.response.body", "body": json.dumps(body, ensure_ascii=False).encode()})
 
 
-class JsonFormatter(logging.Formatter):
-    """One JSON object a line."""
+class LogFormatter(JsonFormatter):
+    """One JSON object per line: time, level, logger, message, the extra fields, and the traceback as `error`."""
 
-    _OWN = frozenset(vars(logging.makeLogRecord({})))
+    def __init__(self) -> None:
+        super().__init__(
+            ["asctime", "levelname", "name", "message"],
+            datefmt="%Y-%m-%dT%H:%M:%S%z",
+            rename_fields={"asctime": "time", "levelname": "level", "name": "logger", "exc_info": "error"},
+            rename_fields_keep_missing=False,
+            json_ensure_ascii=False,
+            json_default=str,
+            reserved_attrs=[*RESERVED_ATTRS, "color_message"],
+        )
 
-    def format(self, record: logging.LogRecord) -> str:
-        fields = {key: value for key, value in vars(record).items() if key not in self._OWN and key != "color_message"}
-        line = {
-            "time": self.formatTime(record, "%Y-%m-%dT%H:%M:%S%z"),
-            "level": record.levelname.lower(),
-            "logger": record.name,
-            "message": record.getMessage(),
-            **fields,
-        }
-        if record.exc_info:
-            line["error"] = self.formatException(record.exc_info)
-        return json.dumps(line, ensure_ascii=False, default=str)
+    def process_log_record(self, log_data: LogData) -> LogData:
+        log_data["level"] = str(log_data["level"]).lower()
+        return log_data

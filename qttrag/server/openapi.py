@@ -15,11 +15,11 @@ def describe(document: dict[str, Any], application: Application) -> None:
     schemas = document["components"]["schemas"]
     server, deployment = application.deployment.server, application.deployment
     text = {"maxLength": server.max_text_chars}
-    for name in ("AskRequest", "RetrieveRequest"):
+    for name in ("AskBody", "RetrieveRequest"):
         _limit(schemas[name], "question", maxLength=deployment.max_question_chars)
         _limit(schemas[name], "depth", maximum=server.max_depth)
         _limit(schemas[name], "top_k", maximum=server.max_top_k)
-    for name in ("AskRequest", "RetrieveRequest", "ChatRequest"):
+    for name in ("AskBody", "RetrieveRequest", "ChatRequest"):
         _name(schemas[name]["properties"], application.collections)
     _limit(schemas["TranslateRequest"], "texts", maxItems=server.max_texts)
     schemas["TranslateRequest"]["properties"]["texts"]["items"] |= text

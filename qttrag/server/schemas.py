@@ -51,7 +51,7 @@ class _Request(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
 
-class AskRequest(_Request):
+class AskBody(_Request):
     """`lang`: the language to answer in; detected from the question when null. `options`: of the strategy.
 
     `collections`: search only these of the deployment's, by their names; all of them when null.

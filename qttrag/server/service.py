@@ -1,18 +1,20 @@
-"""One question over HTTP: admitted, answered within its time, given up when nobody waits for it."""
+"""One question over HTTP: admitted, answered, and cancelled when its client disconnects."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine
 from contextlib import aclosing, asynccontextmanager, suppress
-from dataclasses import asdict
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
+import anyio
+from sse_starlette import EventSourceResponse, ServerSentEvent
 from starlette.requests import Request
 
-from qttrag.server.errors import Refusal
+from qttrag.application.deadline import deadline
+from qttrag.server.errors import RequestRejected
 from qttrag.trace import Trace
-from qttrag.types import Answer, Event, TaggedPassage, ignore
+from qttrag.types import Answer, AskLimits, AskRequest, Event, PartialAnswer, ignore
 
 if TYPE_CHECKING:
     from qttrag.application.application import Application
@@ -24,138 +26,119 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class Wanted(NamedTuple):
-    """A question as it is asked, checked against the limits. `sizes`: depth, top_k, answer_tokens where given.
-
-    `collections`: those to search; None: all."""
-
-    question: str
-    lang: str | None
-    strategy: str
-    options: dict[str, Any]
-    collections: tuple[str, ...] | None
-    sizes: dict[str, int]
-    deadline: float
-
-
-class OutOfTime(Exception):
-    """The time of a request was up. `partial`: what was done by then."""
-
-    def __init__(self, seconds: float, partial: dict[str, Any]) -> None:
-        super().__init__(f"not answered within {seconds:g} s; ask with a longer `deadline`, or a smaller `depth`")
-        self.partial = partial
-
-
 class Service:
-    """What the routes share: the open application, its limits, and what is counted."""
+    """What the routes share: the open application, its limits, and the metrics."""
 
     def __init__(self, application: Application, admission: Admission, metrics: Metrics, tracing: Tracing) -> None:
         self.application = application
         self.admission = admission
         self.metrics = metrics
         self.tracing = tracing
-        self.starting: dict[str, str] = {}  # by stage: "loading", "ready", or what is wrong
+        self.starting: dict[str, str] = {}  # by stage: "loading", "ready", or the error
 
     @property
     def settings(self) -> ServerSettings:
         return self.application.deployment.server
 
     def check_ready(self) -> None:
-        """Raise `Refusal` while models load, or where one cannot be loaded."""
-        if bad := {stage: state for stage, state in self.starting.items() if state != "ready"}:
-            stages = "; ".join(f"{stage}: {state}" for stage, state in bad.items())
-            raise Refusal(503, "not_ready", f"not ready ({stages}); see /readyz", retry_after=5.0)
+        """Raise `RequestRejected` while models load, or if one cannot be loaded."""
+        if not_ready := {stage: state for stage, state in self.starting.items() if state != "ready"}:
+            stages = "; ".join(f"{stage}: {state}" for stage, state in not_ready.items())
+            raise RequestRejected(503, "not_ready", f"not ready ({stages}); see /readyz", retry_after=5.0)
 
-    async def ask(self, wanted: Wanted, on_event: Callable[[Event], None] = ignore) -> Answer:
+    async def ask(self, request: AskRequest, on_event: Callable[[Event], None] = ignore) -> Answer:
         """Return the answer.
 
         Raises:
-            Refusal: there is no room for it, or the service is not ready.
-            OutOfTime: it was not there in time."""
-        self.check_ready()
-        trace, seen = Trace(spans=self.tracing), _Seen(on_event)
-        async with self.admission.slot():
-            try:
-                async with asyncio.timeout(wanted.deadline):
-                    return await self.application.ask(
-                        wanted.question,
-                        lang=wanted.lang,
-                        strategy=wanted.strategy,
-                        options=wanted.options,
-                        collections=wanted.collections,
-                        on_event=seen,
-                        trace=trace,
-                        sizes=wanted.sizes,
-                    )
-            except TimeoutError as error:
-                done = {"passages": seen.passages, "answer": seen.text, "trace": trace.as_dict()}
-                raise OutOfTime(wanted.deadline, done) from error
-            finally:
-                self.metrics.observe(wanted.strategy, trace)
-
-    @asynccontextmanager
-    async def working(self) -> AsyncIterator[Trace]:
-        """Hold a slot for work on single stages; yields the trace to report it in."""
+            RequestRejected: the service is overloaded or not ready.
+            DeadlineExceeded: the deadline passed."""
         self.check_ready()
         trace = Trace(spans=self.tracing)
         async with self.admission.slot():
-            seconds = self.settings.deadline
             try:
-                async with asyncio.timeout(seconds):
-                    yield trace
-            except TimeoutError as error:
-                raise OutOfTime(seconds, {"trace": trace.as_dict()}) from error
+                return await self.application.ask(request, on_event=on_event, trace=trace)
+            finally:
+                self.metrics.observe(request.strategy or self.application.deployment.strategy, trace)
+
+    @asynccontextmanager
+    async def working(self) -> AsyncIterator[Trace]:
+        """Hold a slot for work on single stages; yields the trace for it."""
+        self.check_ready()
+        trace = Trace(spans=self.tracing)
+        async with self.admission.slot():
+            way_out = "send less at once, or raise the service's `deadline:`"
+            async with deadline(self.settings.deadline, lambda: PartialAnswer(trace), way_out=way_out):
+                yield trace
 
 
-class _Seen:
-    """Keeps what a question's events told, for those who run out of time, and hands them on."""
-
-    def __init__(self, on_event: Callable[[Event], None]) -> None:
-        self._on_event = on_event
-        self.passages: list[dict[str, Any]] = []
-        self.text = ""
-
-    def __call__(self, event: Event) -> None:
-        if event.kind == "piece":
-            self.text += event.text
-        elif event.kind == "again":
-            self.text = ""
-        else:
-            self.passages = [passage_out(n, passage) for n, passage in enumerate(event.passages, 1)]
-        self._on_event(event)
+def service_of(request: Request) -> Service:
+    service: Service = request.app.state.service
+    return service
 
 
-async def while_there(request: Request, work: Coroutine[Any, Any, T]) -> T:
-    """Return what `work` gives; cancel it when the client leaves.
+def limits_of(service: Service, depth: int | None, top_k: int | None) -> AskLimits:
+    """Return the limits that a body sets.
 
     Raises:
-        Refusal: it left."""
+        RequestRejected: one exceeds the service's own."""
+    settings = service.settings
+    for name, value, most in (("depth", depth, settings.max_depth), ("top_k", top_k, settings.max_top_k)):
+        if value is not None and value > most:
+            raise RequestRejected(422, "too_many", f"`{name}: {value}` exceeds the limit of {most}", param=name)
+    return AskLimits(depth=depth, top_k=top_k)
+
+
+async def until_disconnected(request: Request, work: Coroutine[Any, Any, T]) -> T:
+    """Return the result of `work`; cancel it when the client disconnects.
+
+    Raises:
+        RequestRejected: it disconnected."""
     task = asyncio.ensure_future(work)
-    watch = asyncio.ensure_future(_gone(request))
+    watch = asyncio.ensure_future(_disconnected(request))
     try:
         await asyncio.wait({task, watch}, return_when=asyncio.FIRST_COMPLETED)
         if not task.done():
-            raise Refusal(499, "client_left", "the client left before the answer was there")
+            raise RequestRejected(499, "client_left", "the client disconnected before the answer was ready")
         return task.result()
     finally:
-        for each in (task, watch):
-            each.cancel()
+        for pending in (task, watch):
+            pending.cancel()
         with suppress(BaseException):
             await task
 
 
-async def _gone(request: Request) -> None:
+async def _disconnected(request: Request) -> None:
     while (await request.receive())["type"] != "http.disconnect":
         pass
 
 
-async def events(request: Request, service: Service, wanted: Wanted) -> AsyncIterator[Event | Answer | Exception]:
-    """Yield the events of a question as they come, then its answer or what went wrong; left early, give it up."""
+async def stream_events(
+    request: Request, service: Service, asked: AskRequest
+) -> AsyncIterator[Event | Answer | Exception]:
+    """Return the events of a question as they come, then its answer or its error. Closing the iterator cancels it.
+
+    Raises:
+        Exception: the question failed before its first event, so that the response can have an error status."""
+    events = _events(request, service, asked)
+    first = await anext(events)
+    if isinstance(first, Exception):
+        raise first
+
+    async def all_events() -> AsyncIterator[Event | Answer | Exception]:
+        async with aclosing(events):
+            yield first
+            async for item in events:
+                yield item
+
+    return all_events()
+
+
+async def _events(request: Request, service: Service, asked: AskRequest) -> AsyncGenerator[Event | Answer | Exception]:
     queue: asyncio.Queue[Event | Answer | Exception] = asyncio.Queue()
 
     async def ask() -> None:
         try:
-            queue.put_nowait(await while_there(request, service.ask(wanted, queue.put_nowait)))
+            queue.put_nowait(await until_disconnected(request, service.ask(asked, queue.put_nowait)))
         except Exception as error:
             queue.put_nowait(error)
 
@@ -172,40 +155,15 @@ async def events(request: Request, service: Service, wanted: Wanted) -> AsyncIte
             await task
 
 
-async def first_and_rest(
-    stream: AsyncIterator[T],
-) -> tuple[T, AsyncIterator[T]]:
-    """Return the first item, and all of them: what goes wrong at once can still be told by a status."""
-    first = await anext(stream)
+def event_stream(service: Service, events: AsyncIterator[ServerSentEvent]) -> EventSourceResponse:
+    """Return the response that sends `events`. At shutdown a stream has `drain:` seconds to end."""
 
-    async def everything() -> AsyncIterator[T]:
-        async with aclosing(stream):  # type: ignore[type-var]
-            yield first
-            async for item in stream:
-                yield item
+    async def counted() -> AsyncIterator[ServerSentEvent]:
+        with service.metrics.streams.track_inprogress():
+            async with aclosing(events):  # type: ignore[type-var]
+                async for event in events:
+                    yield event
 
-    return first, everything()
-
-
-def passage_out(n: int, tagged: TaggedPassage) -> dict[str, Any]:
-    """Return passage `n` as `schemas.PassageOut` has it."""
-    fields = asdict(tagged)
-    return {"n": n, **fields.pop("passage"), **fields, "flags": list(tagged.flags)}
-
-
-def answer_out(answer: Answer, wanted: Wanted, request_id: str) -> dict[str, Any]:
-    """Return an answer as `schemas.AskResponse` has it."""
-    return {
-        "question": answer.query.text,
-        "lang": answer.lang,
-        "strategy": wanted.strategy,
-        "collections": answer.query.collections,
-        "answer": answer.text,
-        "abstained": answer.abstained,
-        "citations": asdict(answer.citations),
-        "language_check": answer.language_check,
-        "degraded": answer.degraded,
-        "passages": [passage_out(n, passage) for n, passage in enumerate(answer.context, 1)],
-        "trace": answer.trace.as_dict(),
-        "request_id": request_id,
-    }
+    return EventSourceResponse(
+        counted(), sep="\n", shutdown_event=anyio.Event(), shutdown_grace_period=service.settings.drain
+    )

@@ -1,1 +1,1 @@
-"""What happens between the top passages and the answer: one function a strategy, one file a function."""
+"""The strategies between retrieval and answer: one function each, one file per function."""

@@ -1,4 +1,4 @@
-"""DKM-RAG (arXiv:2502.11175): translations beside the language model's own rewriting of every passage."""
+"""DKM-RAG (arXiv:2502.11175): translations together with the generator's rewriting of every passage."""
 
 from typing import Literal
 
@@ -12,7 +12,7 @@ SETTINGS = {
 
 
 async def dkm_rag(query: Query, stages: Stages, *, settings: Literal["faithful", "as_released"] = "faithful") -> Answer:
-    """Translate what is foreign, refine every passage, then read both with the plain prompt."""
+    """Translate the foreign passages, rewrite every passage, then read both versions with the plain prompt."""
     translated = await stages.translate(await stages.search(query), query.lang)
     refined = await stages.refine(query, translated, SETTINGS[settings])
     return await stages.answer(query, refined)

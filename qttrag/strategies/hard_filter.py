@@ -1,4 +1,4 @@
-"""Hard filter: QTT-RAG's scores, used to drop translations instead of tagging them (arXiv:2510.23070)."""
+"""Hard filter (arXiv:2510.23070): drop translations by QTT-RAG's scores instead of showing the scores."""
 
 from typing import Literal
 
@@ -17,22 +17,22 @@ async def hard_filter(
     threshold: float = THRESHOLD,
     refill: bool = False,
 ) -> Answer:
-    """Drop bad translations, then read the rest with the plain prompt.
+    """Drop bad translations, then read the other passages with the plain prompt.
 
-    `drop`: a translation goes when "all" its scores are below `threshold` (the paper; an unscored one stays) or
-    when "any" is (the released code; an unscored one goes). `refill`: take from the ranks below until as many
-    passages as asked for are left, instead of reading fewer."""
+    `drop`: a translation is dropped if "all" its scores are below `threshold` (the paper; an unscored one is kept) or
+    if "any" is (the released code; an unscored one is dropped). `refill`: replace dropped passages by those of the
+    next ranks instead of reading fewer."""
     ranked = await stages.search(query, top_k=stages.depth if refill else None)
     kept: list[TaggedPassage] = []
     while ranked and len(kept) < stages.top_k:
-        wanted = stages.top_k - len(kept)
-        batch, ranked = ranked[:wanted], ranked[wanted:]
+        missing = stages.top_k - len(kept)
+        batch, ranked = ranked[:missing], ranked[missing:]
         scored = await stages.translate_and_tag(batch, query.lang)
         kept += [passage for passage in scored if not _is_dropped(passage, drop, threshold)]
         with stages.trace.stage("filter"):
             trace.count("dropped", sum(_is_dropped(passage, drop, threshold) for passage in scored))
             if not kept and not ranked:
-                trace.note("every passage was dropped for its scores; the answer rests on none")
+                trace.note("every passage was dropped for its scores; the generator reads none")
     return await stages.answer(query, kept)
 
 

@@ -1,4 +1,4 @@
-"""Query translation (tRAG): search with the question in the pivot language, read the passages as they are."""
+"""Query translation (tRAG): search with the question in a pivot language, read the passages untranslated."""
 
 from qttrag.pipeline.stages import Stages
 from qttrag.text.languages import language

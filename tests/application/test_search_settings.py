@@ -10,6 +10,7 @@ from qttrag.application import named_models
 from qttrag.application.application import Application
 from qttrag.config import deployment as config
 from qttrag.errors import ConfigError
+from qttrag.types import AskRequest
 from tests import deployment
 
 QUESTION = "서울 시에서 가장 오래된 다리는 언제 개통되었는가?"
@@ -45,7 +46,7 @@ async def test_a_collection_can_be_a_name_or_the_settings_of_a_store(tmp_path: P
     async with open_with(tmp_path, tiny, collections=collections) as application:
         assert application.collections == ["mixed", "few"]
         assert named_models.collection_names(application.deployment) == ["mixed", "few"]
-        answer = await application.ask(QUESTION, strategy="base", collections=["few"])
+        answer = await application.ask(AskRequest(QUESTION, strategy="base", collections=["few"]))
     assert answer.context
 
 

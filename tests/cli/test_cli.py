@@ -94,6 +94,16 @@ def test_ask_takes_strategy_options_and_settings(run: Any, config: Path) -> None
     assert answer["trace"]["counts"]["answer.completion_tokens"] <= 4
 
 
+def test_ask_shows_what_was_done_before_the_deadline(run: Any, config: Path) -> None:
+    words = ["ask", QUESTION, "-c", config, "--set", "question_timeout=0.001"]
+    shown, read = run(*words), run(*words, "--json")
+    assert shown.code == read.code == 4
+    assert "raise `question_timeout:`" in shown.err
+    assert "detect" in shown.out
+    assert read.json["error"]["type"] == "DeadlineExceeded"
+    assert read.json["partial"]["answer"] == ""
+
+
 def test_translate_and_tag_work_alone(run: Any, config: Path) -> None:
     translated = run("translate", "The old bridge was opened in 1903.", "--to", "ko", "-c", config, "--json").json
     assert (translated["source"], translated["target"]) == ("en", "ko")

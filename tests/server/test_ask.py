@@ -56,7 +56,7 @@ def test_sizes_are_the_clients_within_the_limits(service: Running) -> None:
     assert len(service.ask(top_k=2).json()["passages"]) == 2
     refused = service.ask(top_k=21)
     assert refused.status_code == 422
-    assert refused.json()["error"]["message"] == "`top_k: 21` is more than the 20 that are allowed"
+    assert refused.json()["error"]["message"] == "`top_k: 21` exceeds the limit of 20"
 
 
 @pytest.mark.parametrize(
@@ -163,8 +163,8 @@ def test_an_answer_that_begins_anew_says_so_in_the_stream() -> None:
     with running(application(BrokenOffOnce())) as up:
         told = events(up.ask(stream=True).text)
     kinds = [kind for kind, _ in told]
-    assert "again" in kinds
-    said = [data["text"] for kind, data in told[kinds.index("again") :] if kind == "piece"]
+    assert "restarted" in kinds
+    said = [data["text"] for kind, data in told[kinds.index("restarted") :] if kind == "piece"]
     assert "".join(said) == told[-1][1]["answer"] == "all of it"
 
 

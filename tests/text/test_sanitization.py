@@ -70,7 +70,7 @@ def test_only_headers_have_square_brackets(question: str, first: str, second: st
     prompt = Prompts().answer(Lang("ko"))
     tag = Prompts().tag(Lang("ko"))
     blocks = [
-        prompt.block(1, TRANSLATED, first, style="tagged", show_scores=True, tag=tag),
+        prompt.block(1, TRANSLATED, first, style="tagged", tag=tag),
         prompt.refined(2, second),
     ]
     user = prompt.messages(question, blocks, style="tagged")[1]["content"]

@@ -5,8 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from qttrag.detectors.script import detect
+from qttrag.evaluation.metrics.base import AnswerCase, measure
 from qttrag.text.language_check import judge
 from qttrag.types import Lang
+
+
+@measure("correct_language", signature="correct-language|script,fasttext|of:decided")
+def correct_language(case: AnswerCase) -> float | None:
+    correct = in_language(case.prediction, case.question.lang, case.question.answers)
+    return None if correct is None else float(correct)
 
 
 def in_language(answer: str, lang: Lang, references: Sequence[str]) -> bool | None:

@@ -1,210 +1,71 @@
-"""`/v1/ask`, and the stages alone: `/v1/retrieve`, `/v1/translate`, `/v1/tag`, `/v1/rerank`."""
+"""`/v1/ask`: one question, answered at once or streamed."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Sequence
-from dataclasses import asdict
+from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 
 from fastapi import APIRouter, Request
-from fastapi.responses import StreamingResponse
+from sse_starlette import ServerSentEvent
 
-from qttrag.errors import ConfigError
+from qttrag.application.serialization import answer_as_dict, passages_as_dicts
 from qttrag.server import schemas
-from qttrag.server.errors import ErrorBody, Refusal
-from qttrag.server.problems import problem_of
-from qttrag.server.service import Service, Wanted, answer_out, events, first_and_rest, passage_out, while_there
-from qttrag.text.languages import language
-from qttrag.types import Answer, Event, Hit, Lang, Passage, Query
+from qttrag.server.errors import STATUSES, request_id, response_to
+from qttrag.server.service import Service, event_stream, limits_of, service_of, stream_events, until_disconnected
+from qttrag.types import Answer, AskRequest, Event
 
-ERRORS: dict[int | str, dict[str, Any]] = {
-    code: {"model": ErrorBody, "description": description}
-    for code, description in {
-        400: "The body is not JSON",
-        401: "No valid API key",
-        413: "The body is too large",
-        422: "A value that cannot be worked with",
-        429: "Overloaded, or too many requests; see Retry-After",
-        500: "An error that nobody foresaw",
-        503: "A stage is down or not ready; named in `stage`",
-        504: "Not done within the deadline; see `partial`",
-    }.items()
-}
 STREAMED: dict[int | str, dict[str, Any]] = {200: {"content": {"text/event-stream": {}}}}
-router = APIRouter(prefix="/v1", responses=ERRORS)
-
-
-def service_of(request: Request) -> Service:
-    service: Service = request.app.state.service
-    return service
+router = APIRouter(prefix="/v1", responses=STATUSES)
 
 
 @router.post("/ask", response_model=schemas.AskResponse, responses=STREAMED)
-async def ask(request: Request, body: schemas.AskRequest) -> Any:
+async def ask(request: Request, body: schemas.AskBody) -> Any:
     """Answer a question. With `stream`: server-sent events `ranked`, `translated`, `tagged`, `refined` (passages so
-    far), `piece` (text of the answer), `again` (forget the pieces: the answer begins anew), then `end` (all of it) or
-    `error`."""
+    far), `piece` (text of the answer), `restarted` (discard the pieces: the answer begins again), then `end` (the whole
+    answer) or `error`."""
     service = service_of(request)
-    wanted = _wanted(service, body)
-    request_id = request.state.request_id
+    asked = _request(service, body)
     if not body.stream:
-        return answer_out(await while_there(request, service.ask(wanted)), wanted, request_id)
-    first, everything = await first_and_rest(events(request, service, wanted))
-    if isinstance(first, Exception):
-        raise first
-    return StreamingResponse(
-        _sent(service, everything, wanted, request_id),
-        media_type="text/event-stream",
-        headers={"cache-control": "no-store", "x-accel-buffering": "no"},
+        return _answer_body(await until_disconnected(request, service.ask(asked)))
+    return event_stream(service, _events(await stream_events(request, service, asked)))
+
+
+async def _events(stream: AsyncIterator[Event | Answer | Exception]) -> AsyncIterator[ServerSentEvent]:
+    async for item in stream:
+        match item:
+            case Event(kind="piece"):
+                yield sse({"text": item.text}, "piece")
+            case Event(kind="restarted"):
+                yield sse({"reason": item.text}, "restarted")
+            case Event():
+                yield sse({"passages": passages_as_dicts(item.passages)}, item.kind)
+            case Answer():
+                yield sse(_answer_body(item), "end")
+            case _:
+                yield sse(response_to(item).body, "error")
+
+
+def sse(data: Any, event: str | None = None) -> ServerSentEvent:
+    """Return one server-sent event whose data is JSON."""
+    return ServerSentEvent(json.dumps(data, ensure_ascii=False), event=event, sep="\n")
+
+
+def _answer_body(answer: Answer) -> dict[str, Any]:
+    return {**answer_as_dict(answer), "request_id": request_id()}
+
+
+def _request(service: Service, body: schemas.AskBody) -> AskRequest:
+    longest = service.settings.deadline
+    return AskRequest(
+        body.question,
+        lang=body.lang,
+        strategy=body.strategy,
+        options=body.options,
+        collections=service.application.check_collections(body.collections),
+        limits=replace(
+            limits_of(service, body.depth, body.top_k),
+            deadline=longest if body.deadline is None else min(body.deadline, longest),
+        ),
     )
-
-
-async def _sent(
-    service: Service, stream: AsyncIterator[Event | Answer | Exception], wanted: Wanted, request_id: str
-) -> AsyncIterator[str]:
-    with service.metrics.streams.track_inprogress():
-        async for item in stream:
-            match item:
-                case Event(kind="piece"):
-                    yield sse({"text": item.text}, "piece")
-                case Event(kind="again"):
-                    yield sse({"reason": item.text}, "again")
-                case Event():
-                    yield sse({"passages": [passage_out(n, p) for n, p in enumerate(item.passages, 1)]}, item.kind)
-                case Answer():
-                    yield sse(answer_out(item, wanted, request_id), "end")
-                case _:
-                    yield sse(problem_of(item, request_id).body, "error")
-
-
-def sse(data: Any, event: str | None = None) -> str:
-    """Return one server-sent event."""
-    head = f"event: {event}\n" if event else ""
-    return f"{head}data: {json.dumps(data, ensure_ascii=False)}\n\n"
-
-
-def _wanted(service: Service, body: schemas.AskRequest) -> Wanted:
-    settings = service.settings
-    longest = settings.deadline if body.deadline is None else min(body.deadline, settings.deadline)
-    strategy = body.strategy or service.application.deployment.strategy
-    chosen = service.application.check_collections(body.collections)
-    sizes = _sizes(service, body.depth, body.top_k)
-    return Wanted(body.question, body.lang, strategy, body.options, chosen, sizes, longest)
-
-
-def _sizes(service: Service, depth: int | None, top_k: int | None) -> dict[str, int]:
-    settings, sizes = service.settings, {}
-    for name, value, most in (("depth", depth, settings.max_depth), ("top_k", top_k, settings.max_top_k)):
-        if value is None:
-            continue
-        if value > most:
-            raise Refusal(422, "too_many", f"`{name}: {value}` is more than the {most} that are allowed", param=name)
-        sizes[name] = value
-    return sizes
-
-
-@router.post("/retrieve", response_model=schemas.RetrieveResponse)
-async def retrieve(request: Request, body: schemas.RetrieveRequest) -> Any:
-    """Return the passages that an answer would be made from, retrieved and reranked."""
-    service = service_of(request)
-    application = service.application
-    chosen = application.check_collections(body.collections)
-    sizes = _sizes(service, body.depth, body.top_k)
-
-    async def found() -> dict[str, Any]:
-        async with service.working() as trace:
-            text = application.check_question(body.question)
-            lang = await application.language_of(text, body.lang)
-            query = Query(text, lang, collections=chosen)
-            passages = await application.stages_for(trace, sizes=sizes).search(query)
-        shown = [passage_out(n, passage) for n, passage in enumerate(passages, 1)]
-        return {"lang": lang, "passages": shown, "trace": trace.as_dict()}
-
-    return await while_there(request, found())
-
-
-@router.post("/translate", response_model=schemas.TranslateResponse)
-async def translate(request: Request, body: schemas.TranslateRequest) -> Any:
-    """Translate texts; sentence by sentence where they are long."""
-    service = service_of(request)
-    _check_texts(service, body.texts)
-    target = language(body.target).code
-
-    async def translated() -> dict[str, Any]:
-        translator = service.application.stages.translator
-        if translator is None:
-            raise ConfigError("this deployment has no translator")
-        async with service.working() as trace:
-            with trace.stage("translate"):
-                sources = await _sources(service, body.texts, body.source)
-                made = await translator.translate(body.texts, sources, target)
-        pairs = zip(made, sources, strict=True)
-        outputs = [{"text": m.text, "source": lang, "flags": list(m.flags)} for m, lang in pairs]
-        return {"translations": outputs, "trace": trace.as_dict()}
-
-    return await while_there(request, translated())
-
-
-@router.post("/tag", response_model=schemas.TagResponse)
-async def tag(request: Request, body: schemas.TagRequest) -> Any:
-    """Score translations for meaning, grammar and fluency."""
-    service = service_of(request)
-    originals, translations = [pair.original for pair in body.pairs], [pair.translation for pair in body.pairs]
-    _check_texts(service, [*originals, *translations], pairs=True)
-    target = language(body.target).code
-
-    async def tagged() -> dict[str, Any]:
-        tagger = service.application.stages.tagger
-        if tagger is None:
-            raise ConfigError("this deployment has no tagger")
-        async with service.working() as trace:
-            with trace.stage("tag"):
-                sources = await _sources(service, originals, body.source)
-                verdicts = await tagger.score(originals, translations, sources, target)
-        outputs = [{"scores": v.scores and asdict(v.scores), "unscored": v.cause} for v in verdicts]
-        return {"verdicts": outputs, "trace": trace.as_dict()}
-
-    return await while_there(request, tagged())
-
-
-@router.post("/rerank", response_model=schemas.RerankResponse, response_model_exclude_none=True)
-async def rerank(request: Request, body: schemas.RerankRequest) -> Any:
-    """Rank documents by how well they answer the query, as Cohere's and Jina's endpoints do."""
-    service = service_of(request)
-    texts = [document if isinstance(document, str) else document.get("text", "") for document in body.documents]
-    _check_texts(service, [body.query, *texts], most=service.settings.max_depth + 1)
-
-    async def ranked() -> dict[str, Any]:
-        async with service.working():
-            lang = Lang("und")
-            hits = [Hit(Passage(str(n), text, lang), 0.0) for n, text in enumerate(texts)]
-            found = await service.application.stages.reranker.rerank(Query(body.query, lang), hits)
-        results = [
-            {
-                "index": int(hit.passage.passage_id),
-                "relevance_score": hit.score,
-                "document": {"text": hit.passage.text} if body.return_documents else None,
-            }
-            for hit in found[: body.top_n]
-        ]
-        return {"id": request.state.request_id, "model": body.model or "qttrag", "results": results}
-
-    return await while_there(request, ranked())
-
-
-async def _sources(service: Service, texts: Sequence[str], given: str | None) -> list[Lang]:
-    if given is not None:
-        return [language(given).code] * len(texts)
-    return await service.application.detector.detect(texts)
-
-
-def _check_texts(service: Service, texts: Sequence[str], *, pairs: bool = False, most: int | None = None) -> None:
-    settings = service.settings
-    most = most or settings.max_texts * (2 if pairs else 1)
-    if len(texts) > most:
-        raise Refusal(422, "too_many", f"{len(texts)} texts are more than the {most} that are allowed")
-    if long := [n for n, text in enumerate(texts) if len(text) > settings.max_text_chars]:
-        raise Refusal(
-            422, "too_long", f"text {long[0]} is longer than the {settings.max_text_chars} characters that are allowed"
-        )

@@ -7,25 +7,25 @@ from collections.abc import AsyncIterator
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Path, Request
-from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
+from sse_starlette import ServerSentEvent
 
 from qttrag.application import registry
+from qttrag.application.serialization import answer_as_dict
 from qttrag.errors import StageUnavailable, unknown
-from qttrag.server.errors import ErrorBody, Refusal
-from qttrag.server.problems import problem_of
-from qttrag.server.routes.ask import ERRORS, STREAMED, service_of, sse
+from qttrag.server.errors import STATUSES, ErrorBody, RequestRejected, request_id, response_to
+from qttrag.server.routes.ask import STREAMED, sse
 from qttrag.server.schemas import SAYS_SOMETHING, Collections, Positive, Whole
-from qttrag.server.service import Service, Wanted, answer_out, events, first_and_rest, while_there
-from qttrag.types import Answer, Event, Message
+from qttrag.server.service import Service, event_stream, service_of, stream_events, until_disconnected
+from qttrag.types import Answer, AskLimits, AskRequest, Event, Message
 
-router = APIRouter(prefix="/v1", responses={**ERRORS, 404: {"model": ErrorBody, "description": "No such model"}})
+router = APIRouter(prefix="/v1", responses={**STATUSES, 404: {"model": ErrorBody, "description": "No such model"}})
 _STARTED = int(time.time())
 _UNSUPPORTED = ("tools", "functions", "tool_choice", "logprobs", "audio", "modalities", "prediction")
 
 
 class Part(BaseModel):
-    """A part of a message; only text can be read."""
+    """A part of a message; only text is supported."""
 
     model_config = ConfigDict(extra="allow")
     type: str = Field(json_schema_extra={"const": "text"})
@@ -42,10 +42,12 @@ class Turn(BaseModel):
         """Return the text of the turn.
 
         Raises:
-            Refusal: it has parts that are not text."""
+            RequestRejected: a part is not text."""
         if isinstance(self.content, list):
-            if strange := [part.type for part in self.content if part.type != "text"]:
-                raise Refusal(400, "unsupported", f"message parts of type '{strange[0]}' cannot be read; send text")
+            if unreadable := [part.type for part in self.content if part.type != "text"]:
+                raise RequestRejected(
+                    400, "unsupported", f"message parts of type '{unreadable[0]}' cannot be read; send text"
+                )
             return "\n".join(part.text for part in self.content)
         return self.content or ""
 
@@ -65,9 +67,9 @@ _NAMES = list[Any](sorted(registry.kinds("strategy")))
 
 
 class ChatRequest(BaseModel):
-    """As OpenAI has it. Sampling parameters are taken and not used: answers are decoded greedily.
+    """OpenAI's request. Sampling parameters are accepted and ignored: answers are decoded greedily.
 
-    `collections` is our own: search only these of the deployment's, by their names; all of them when null."""
+    `collections` is an extension: search only these collections of the deployment; null: all."""
 
     model_config = ConfigDict(extra="allow", strict=True)
     model: str = Field(examples=["qtt_rag"], json_schema_extra={"enum": _NAMES})
@@ -91,7 +93,7 @@ async def models() -> dict[str, Any]:
 
 @router.get("/models/{name}")
 async def model(name: Annotated[str, Path(json_schema_extra={"enum": _NAMES})]) -> dict[str, Any]:
-    """Return one of them."""
+    """Return one strategy as a model."""
     _check_model(name)
     return _model(name)
 
@@ -103,36 +105,27 @@ def _model(name: str) -> dict[str, Any]:
 def _check_model(name: str) -> None:
     known = registry.kinds("strategy")
     if name not in known:
-        raise Refusal(404, "model_not_found", unknown("model", name, known), param="model")
+        raise RequestRejected(404, "model_not_found", unknown("model", name, known), param="model")
 
 
 @router.post("/chat/completions", responses=STREAMED)
 async def chat(request: Request, body: ChatRequest) -> Any:
-    """Answer the user's last question in a chat. Turns before it are used to understand it; those after it are not
-    used."""
+    """Answer the user's last question in a chat. Earlier turns are used to understand it; later ones are ignored."""
     service = service_of(request)
     service.check_ready()
     _check(service, body)
-    wanted = await while_there(request, _wanted(service, body))
-    request_id = request.state.request_id
+    asked = await until_disconnected(request, _request(service, body))
     if not body.stream:
-        answer = await while_there(request, service.ask(wanted))
+        answer = await until_disconnected(request, service.ask(asked))
         return {
-            **_head(request_id, body.model, "chat.completion"),
+            **_head(body.model, "chat.completion"),
             "choices": [
                 {"index": 0, "message": {"role": "assistant", "content": answer.text}, "finish_reason": "stop"}
             ],
             "usage": _usage(answer),
-            "qttrag": answer_out(answer, wanted, request_id),
+            "qttrag": {**answer_as_dict(answer), "request_id": request_id()},
         }
-    first, everything = await first_and_rest(events(request, service, wanted))
-    if isinstance(first, Exception):
-        raise first
-    return StreamingResponse(
-        _chunks(service, everything, body, wanted, request_id),
-        media_type="text/event-stream",
-        headers={"cache-control": "no-store", "x-accel-buffering": "no"},
-    )
+    return event_stream(service, _chunks(service, await stream_events(request, service, asked), body))
 
 
 def _check(service: Service, body: ChatRequest) -> None:
@@ -140,91 +133,87 @@ def _check(service: Service, body: ChatRequest) -> None:
     given = body.model_extra or {}
     for name in _UNSUPPORTED:
         if given.get(name):
-            raise Refusal(400, "unsupported", f"`{name}` is not supported; leave it out", param=name)
+            raise RequestRejected(400, "unsupported", f"`{name}` is not supported; omit it", param=name)
     if body.n not in (None, 1):
-        raise Refusal(400, "unsupported", f"`n: {body.n}` is not supported, there is one answer", param="n")
+        raise RequestRejected(400, "unsupported", f"`n: {body.n}` is not supported, there is one answer", param="n")
     if body.response_format and body.response_format.get("type", "text") != "text":
-        raise Refusal(400, "unsupported", "only text is answered; leave `response_format` out", param="response_format")
+        raise RequestRejected(400, "unsupported", "answers are text; omit `response_format`", param="response_format")
     most = service.settings.max_turns
     if len(body.messages) > most:
-        raise Refusal(422, "too_many", f"{len(body.messages)} messages are more than the {most} that are allowed")
-    long = service.settings.max_text_chars
+        raise RequestRejected(422, "too_many", f"{len(body.messages)} messages exceed the limit of {most}")
+    longest = service.settings.max_text_chars
     for turn in body.messages:
-        if len(turn.text) > long:
-            raise Refusal(422, "too_long", f"a message is longer than the {long} characters that are allowed")
-    _asked(body)
+        if len(turn.text) > longest:
+            raise RequestRejected(422, "too_long", f"a message exceeds the limit of {longest} characters")
+    _position_of_question(body)
 
 
-def _asked(body: ChatRequest) -> int:
-    """Return the place of the question: of the user's turns the last that says something.
+def _position_of_question(body: ChatRequest) -> int:
+    """Return the position of the question: the user's last turn with text.
 
     Raises:
-        Refusal: there is none."""
-    said = [n for n, turn in enumerate(body.messages) if turn.role == "user" and turn.text.strip()]
-    if not said:
-        raise Refusal(400, "no_question", "one of the messages must be the user's, with a question", param="messages")
-    return said[-1]
+        RequestRejected: there is none."""
+    with_text = [n for n, turn in enumerate(body.messages) if turn.role == "user" and turn.text.strip()]
+    if not with_text:
+        raise RequestRejected(400, "no_question", "a user message with a question is required", param="messages")
+    return with_text[-1]
 
 
-async def _wanted(service: Service, body: ChatRequest) -> Wanted:
-    place = _asked(body)
-    question = body.messages[place].text
-    chosen = service.application.check_collections(body.collections)
+async def _request(service: Service, body: ChatRequest) -> AskRequest:
+    position = _position_of_question(body)
+    question = body.messages[position].text
+    collections = service.application.check_collections(body.collections)
     lang = await service.application.language_of(service.application.check_question(question))
-    said: list[Message] = [
+    earlier: list[Message] = [
         {"role": turn.role, "content": turn.text}
-        for turn in body.messages[:place]
+        for turn in body.messages[:position]
         if turn.role in ("user", "assistant") and turn.text.strip()
     ]
-    if said:
+    if earlier:
         async with service.working() as trace:
-            question = await service.application.stages_for(trace).stand_alone(question, said, lang)
+            question = await service.application.stages_for(trace).condense_question(question, earlier, lang)
         service.metrics.observe(body.model, trace)
     tokens = body.max_completion_tokens or body.max_tokens
     most = service.application.deployment.answer_tokens
-    sizes = {} if tokens is None else {"answer_tokens": min(tokens, most)}
-    return Wanted(question, lang, body.model, {}, chosen, sizes, service.settings.deadline)
+    answer_tokens = None if tokens is None else min(tokens, most)
+    limits = AskLimits(answer_tokens=answer_tokens, deadline=service.settings.deadline)
+    return AskRequest(question, lang=lang, strategy=body.model, collections=collections, limits=limits)
 
 
 async def _chunks(
-    service: Service,
-    stream: AsyncIterator[Event | Answer | Exception],
-    body: ChatRequest,
-    wanted: Wanted,
-    request_id: str,
-) -> AsyncIterator[str]:
-    """Send the answer as it comes; whole at its end where it may be replaced, for what is sent cannot be taken back."""
-    head = _head(request_id, body.model, "chat.completion.chunk")
+    service: Service, stream: AsyncIterator[Event | Answer | Exception], body: ChatRequest
+) -> AsyncIterator[ServerSentEvent]:
+    """Yield the answer as it streams; as a whole if it may still be replaced, as sent text cannot be recalled."""
+    head = _head(body.model, "chat.completion.chunk")
     guard, sent = service.application.stages.guard, False
     held = guard is not None and guard.repairs
 
-    def chunk(delta: dict[str, Any], finish: str | None = None, **more: Any) -> str:
+    def chunk(delta: dict[str, Any], finish: str | None = None, **more: Any) -> ServerSentEvent:
         return sse({**head, "choices": [{"index": 0, "delta": delta, "finish_reason": finish}], **more})
 
-    with service.metrics.streams.track_inprogress():
-        yield chunk({"role": "assistant", "content": ""})
-        async for item in stream:
-            match item:
-                case Event(kind="piece") if not held:
-                    sent = True
+    yield chunk({"role": "assistant", "content": ""})
+    async for item in stream:
+        match item:
+            case Event(kind="piece") if not held:
+                sent = True
+                yield chunk({"content": item.text})
+            case Event(kind="restarted") if sent:
+                interrupted = StageUnavailable("generator", "the answer was interrupted after its beginning; ask again")
+                yield sse(response_to(interrupted).body)
+                return
+            case Answer():
+                if held:
                     yield chunk({"content": item.text})
-                case Event(kind="again") if sent:
-                    broken = StageUnavailable("generator", "the answer broke off and cannot be taken back; ask again")
-                    yield sse(problem_of(broken, request_id).body)
-                    return
-                case Answer():
-                    if held:
-                        yield chunk({"content": item.text})
-                    yield chunk({}, "stop", qttrag=answer_out(item, wanted, request_id))
-                    if body.stream_options and body.stream_options.include_usage:
-                        yield sse({**head, "choices": [], "usage": _usage(item)})
-                    yield "data: [DONE]\n\n"
-                case Exception():
-                    yield sse(problem_of(item, request_id).body)
+                yield chunk({}, "stop", qttrag={**answer_as_dict(item), "request_id": request_id()})
+                if body.stream_options and body.stream_options.include_usage:
+                    yield sse({**head, "choices": [], "usage": _usage(item)})
+                yield ServerSentEvent("[DONE]", sep="\n")
+            case Exception():
+                yield sse(response_to(item).body)
 
 
-def _head(request_id: str, name: str, kind: str) -> dict[str, Any]:
-    return {"id": f"chatcmpl-{request_id}", "object": kind, "created": int(time.time()), "model": name}
+def _head(name: str, kind: str) -> dict[str, Any]:
+    return {"id": f"chatcmpl-{request_id()}", "object": kind, "created": int(time.time()), "model": name}
 
 
 def _usage(answer: Answer) -> dict[str, int]:

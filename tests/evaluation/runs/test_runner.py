@@ -16,7 +16,7 @@ from qttrag.errors import ConfigError, InputError, StageError
 from qttrag.evaluation import suites
 from qttrag.evaluation.runs import folder as runs
 from qttrag.evaluation.runs import scoring
-from qttrag.evaluation.runs.records import AnswerFile, Cell, Found, Record, latest
+from qttrag.evaluation.runs.answer_files import AnswerFile, Cell, Found, Record, latest
 from qttrag.evaluation.runs.runner import Choice, Outcome, run
 from qttrag.types import Lang, Passage, QualityScores, TaggedPassage
 from tests import deployment, suite

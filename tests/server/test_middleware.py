@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from qttrag.cli import app
 from qttrag.errors import ConfigError
-from qttrag.server.middleware import JsonFormatter
+from qttrag.server.middleware import LogFormatter
 from tests.server.running import Running, application, running
 
 
@@ -65,7 +65,7 @@ def test_a_request_id_is_the_clients_or_a_new_one() -> None:
 def test_the_log_has_a_line_a_request_without_its_question(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO, "qttrag.server"), running(application()) as up:
         up.ask("salainen kysymys")
-    lines = [JsonFormatter().format(record) for record in caplog.records if record.message == "request"]
+    lines = [LogFormatter().format(record) for record in caplog.records if record.message == "request"]
     (line,) = [json.loads(line) for line in lines]
     assert (line["route"], line["status"]) == ("/v1/ask", 200)
     assert "salainen" not in "".join(lines)

@@ -15,19 +15,19 @@ def schemas(**more: Any) -> dict[str, Any]:
 
 def test_the_document_names_the_collections_there_are() -> None:
     named = schemas(retriever=DividedRetriever)
-    for request in ("AskRequest", "RetrieveRequest", "ChatRequest"):
+    for request in ("AskBody", "RetrieveRequest", "ChatRequest"):
         choice = named[request]["properties"]["collections"]["anyOf"]
         assert choice[0]["items"]["enum"] == DividedRetriever.collections
         assert choice[1] == {"type": "null"}
 
 
 def test_the_document_of_a_deployment_without_a_choice_names_none() -> None:
-    assert schemas()["AskRequest"]["properties"]["collections"] == {"type": "null"}
+    assert schemas()["AskBody"]["properties"]["collections"] == {"type": "null"}
 
 
 def test_the_document_tells_the_limits_of_the_deployment() -> None:
     told = schemas(max_depth=70, max_top_k=7, max_texts=3, max_text_chars=50, max_turns=4)
-    asked = told["AskRequest"]["properties"]
+    asked = told["AskBody"]["properties"]
     assert asked["depth"]["anyOf"][0]["maximum"] == 70
     assert asked["top_k"]["anyOf"][0]["maximum"] == 7
     assert asked["question"]["maxLength"] == 2000
