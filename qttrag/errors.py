@@ -1,15 +1,15 @@
-"""What can go wrong.
+"""The exception tree and the wording of common errors.
 
     QttragError
-    ├── ConfigError        a deployment, recipe, prompt, kind, language or model folder is not as it must be
-    ├── InputError         a question, record or option that a caller gave cannot be worked with
-    ├── CollectionError    a built index is missing, changed, empty or made for another encoder
-    └── StageError         a model or server failed at its work; names the stage
-        └── StageUnavailable   it may work later: down, overloaded, timed out
-            ├── BrokenOff          a completion stopped before its end; what came of it is no answer
+    ├── ConfigError        a deployment, recipe, prompt, kind, language or model folder is invalid
+    ├── InputError         a question, record or option from a caller is invalid
+    ├── CollectionError    a built index is missing, changed, empty or built with another encoder
+    └── StageError         a model or server failed; names the stage
+        └── StageUnavailable   a temporary failure: down, overloaded, timed out
+            ├── BrokenOff          a completion was interrupted; its beginning is no answer
             └── DeadlineExceeded   the request's time was up; names the stage that took most of it
 
-Every message names the thing, the value and the way out. `exit_code` is what the command line returns.
+Every message names the thing, the value and the remedy. `exit_code` is what the command line returns.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class QttragError(Exception):
-    """Base of every error this package raises on purpose; its message is meant for people."""
+    """Base of all errors that this package raises on purpose; the message is for people."""
 
     exit_code = 1
 
@@ -41,7 +41,7 @@ class CollectionError(QttragError):
 
 
 class StageError(QttragError):
-    """A stage failed at its work. `stage` is its name as in a deployment: "generator", "translator", ..."""
+    """A stage failed. `stage`: its name in a deployment, such as "generator" or "translator"."""
 
     exit_code = 4
 
@@ -51,11 +51,11 @@ class StageError(QttragError):
 
 
 class StageUnavailable(StageError):
-    """The stage may answer if asked again later."""
+    """A temporary failure of a stage: a later call may succeed."""
 
 
 class BrokenOff(StageUnavailable):
-    """A completion began and stopped before its end: what came of it is to be thrown away."""
+    """A completion was interrupted; its beginning must be discarded."""
 
 
 class DeadlineExceeded(StageUnavailable):
@@ -71,7 +71,7 @@ class DeadlineExceeded(StageUnavailable):
 
 
 def unknown(what: str, value: object, known: Iterable[str], *, way_out: str = "") -> str:
-    """Return "unknown WHAT 'VALUE'; did you mean ...? (known: ...)", the wording of every misspelt name."""
+    """Return "unknown WHAT 'VALUE'; did you mean ...? (known: ...)", the wording of all errors about unknown names."""
     names = sorted(known)
     close = difflib.get_close_matches(str(value), names, n=1)
     guess = f"; did you mean '{close[0]}'?" if close else ""
@@ -80,12 +80,12 @@ def unknown(what: str, value: object, known: Iterable[str], *, way_out: str = ""
 
 
 def not_installed(what: str, error: ModuleNotFoundError) -> str:
-    """Return "WHAT needs the package 'NAME', which is not installed; ...", the wording of every missing library."""
+    """Return "WHAT needs the package 'NAME', which is not installed; ...", the wording for all missing packages."""
     return f"{what} needs the package '{error.name}', which is not installed; pip install 'qttrag[models]'"
 
 
 def renamed(old: str, new: str) -> str:
-    """Return "`OLD` is now `NEW`; ...", the wording of every setting, measure or flag that was renamed."""
+    """Return "`OLD` is now `NEW`; ...", the wording of all errors about old names of settings and measures."""
     return f"`{old}` is now `{new}`; use the new name"
 
 

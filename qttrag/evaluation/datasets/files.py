@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from qttrag.errors import ConfigError, InputError, not_installed
+from qttrag.errors import ConfigError, InputError, describe, not_installed
 
 
 class HubFile(BaseModel):
@@ -43,10 +43,9 @@ def _downloaded(file: HubFile) -> Path:
     try:
         return Path(hf_hub_download(file.repo, file.file, repo_type="dataset", revision=file.revision))
     except Exception as error:  # OSError is too narrow: its HTTP client and its storage raise errors of their own
-        cause = next((line.strip() for line in str(error).splitlines() if line.strip()), "no message")
         raise ConfigError(
             f"dataset file '{file.file}' of '{file.repo}' at {file.revision[:12]} could not be downloaded "
-            f"({type(error).__name__}: {cause}); correct `repo:`, `file:` or `revision:`, or name a local file"
+            f"({describe(error)}); correct `repo:`, `file:` or `revision:`, or name a local file"
         ) from error
 
 

@@ -8,7 +8,7 @@ import pkgutil
 from collections.abc import Iterator, Mapping
 from types import ModuleType
 
-from qttrag.errors import ConfigError, unknown
+from qttrag.errors import ConfigError, renamed, unknown
 from qttrag.evaluation import extensions, metrics
 from qttrag.evaluation.metrics.base import AnswerCase, Measure
 
@@ -64,7 +64,7 @@ def check(name: str) -> str:
     Raises:
         ConfigError: there is no measure of this name."""
     if name in RENAMED:
-        raise ConfigError(f"measure '{name}' is now called '{RENAMED[name]}'; use that name")
+        raise ConfigError(f"measure {renamed(name, RENAMED[name])}")
     if name not in measures():
         raise ConfigError(unknown("measure", name, measures()))
     return name
