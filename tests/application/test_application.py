@@ -78,14 +78,14 @@ async def test_the_cache_persists(path: Path) -> None:
 async def test_without_a_cache_the_same_question_has_the_same_answer(tmp_path: Path, tiny: Path, path: Path) -> None:
     uncached = deployment.write_deployment(tmp_path, tiny, cache={"enabled": False})
     async with Application.open(uncached) as application:
-        # scored one by one as they come, passages fall into batches by chance, and an untrained model by the last bit
+        # cross_rag: in qtt_rag, timing determines the batches of the tagger, and batches change the last bit of a score
         one, other = [await application.ask(AskRequest(QUESTION, strategy="cross_rag")) for _ in range(2)]
     assert (one.text, one.context) == (other.text, other.context)
     assert "translate.cached" not in other.trace.counts
 
 
 @pytest.mark.parametrize("strategy", ["base", "qtt_rag"])
-        # not qtt_rag: batches of the tagger depend on timing, and the last bits of an untrained model on batches
+async def test_concurrent_questions_have_the_same_passages_as_single_ones(
     application: Application, strategy: str
 ) -> None:
     for alone, together in await _alone_and_together(application, strategy):
