@@ -216,7 +216,9 @@ class Generator(Protocol):
         ...
 
     def generate(self, messages: Sequence[Message], decoding: Decoding) -> AsyncIterator[str]:
-        """Yield the completion piece by piece.
+        """Yield the completion piece by piece; work begins with the first one.
+
+        A stream that is a `qttrag.generators.completion_stream.CompletionStream` is cached as a whole completion.
 
         Raises:
             BrokenOff: the completion stopped before its end; asking again may help.

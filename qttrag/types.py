@@ -206,6 +206,14 @@ class Completion:
     tokens: tuple[Token, ...] = ()
 
 
+class Piece(NamedTuple):
+    """A part of a completion as a generator streams it. `tokens` and `cut` as in `Completion`; `cut` with the last."""
+
+    text: str
+    tokens: Sequence[Token] = ()
+    cut: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class Citations:
     """The passages an answer rests on, by their numbers from 1 in `context`.

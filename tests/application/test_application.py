@@ -150,7 +150,7 @@ async def test_a_question_that_takes_too_long_ends_and_its_call_with_it(tmp_path
         async with Application.open(changed) as application:
             with pytest.raises(StageUnavailable, match=r"took most of the 3 s .* raise `question_timeout:`"):
                 await application.ask(QUESTION, strategy="base")
-        assert await asyncio.to_thread(server.gone.wait, 5)
+        assert await asyncio.to_thread(server.disconnected.wait, 5)
 
 
 async def test_a_tagger_that_is_down_is_an_error_where_the_deployment_says_so(

@@ -18,7 +18,7 @@ from qttrag.cli.index.progress import show_progress
 from qttrag.indexes.jobs.build import build
 from qttrag.indexes.recipe import load
 from tests import deployment
-from tests.openai_client.server import Server, said
+from tests.openai_client.server import Server, text_reply
 
 QUESTION = "서울 시에서 가장 오래된 다리는 언제 개통되었는가?"
 
@@ -216,7 +216,7 @@ def test_doctor_tells_of_servers_that_are_none_and_hides_passwords(run: Any, con
 
 
 def test_doctor_asks_a_server_whose_url_holds_a_password(run: Any, config: Path) -> None:
-    with Server(said("x")) as server:
+    with Server(text_reply("x")) as server:
         url = server.base_url.replace("http://", "http://me:hunter2@")
         set_url = f"generator={{kind: openai, model: m, base_url: '{url}'}}"
         shown = run("doctor", "-c", config, "--set", set_url, "--json")

@@ -25,7 +25,7 @@ from qttrag.models import inventory as models
 from qttrag.pipeline.stages import Stages
 from qttrag.rerankers.none import NoReranker
 from qttrag.runtime.cache import Cache
-from qttrag.runtime.tasks import together
+from qttrag.runtime.tasks import gather_or_cancel
 from qttrag.types import Answer
 
 _GIVE_UP = 50  # failures one after another: a server is down, and would fail the rest of the suite too
@@ -183,7 +183,7 @@ class _Session:
                     await asyncio.to_thread(files[cell].append, record)
                     self._count(cell, record)
 
-            await together(worker() for _ in range(min(self._suite.in_flight, len(jobs))))
+            await gather_or_cancel(worker() for _ in range(min(self._suite.in_flight, len(jobs))))
 
     def _search(self, stages: Stages) -> search.KeptSearch:
         if self._replayed:

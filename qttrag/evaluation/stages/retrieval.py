@@ -13,7 +13,7 @@ from qttrag.evaluation.metrics import cross_lingual, retrieval
 from qttrag.evaluation.report.tables import Grid
 from qttrag.evaluation.runs.scoring import as_judged
 from qttrag.evaluation.statistics import Interval, bootstrap
-from qttrag.runtime.tasks import together
+from qttrag.runtime.tasks import gather_or_cancel
 from qttrag.types import Lang, Query
 
 _READ = 5  # passages that r_lang is of, as in arXiv:2510.23070
@@ -49,7 +49,7 @@ async def search(application: Application, questions: Sequence[Question], *, piv
             for into, some in ((found.retrieved, hits), (found.reranked, ranked)):
                 into[question.question_id] = [Ranked(h.passage.passage_id, h.score, h.passage.lang) for h in some]
 
-    await together(worker() for _ in range(min(_AT_ONCE, len(questions))))
+    await gather_or_cancel(worker() for _ in range(min(_AT_ONCE, len(questions))))
     return found
 
 

@@ -72,7 +72,7 @@ def test_a_request_has_no_more_texts_than_the_server_takes(path: Path, tiny: Pat
     with EmbeddingServer(tiny / "encoder", largest=3) as server:
         built(path, servers=served(server, batch=3))
         assert max(map(len, server.asked)) == 3
-        with pytest.raises(StageError, match=r"refused \(HTTP 422\).*maximum allowed 3.*lower `servers: \{batch: "):
+        with pytest.raises(StageError, match=r"rejected .* \(HTTP 422\).*maximum allowed 3.*lower `servers: \{batch: "):
             built(path, servers=served(server, batch=4))
 
 
@@ -99,7 +99,7 @@ def test_when_no_server_answers_the_build_ends_and_goes_on_later(path: Path, tin
     ("change", "words"),
     [
         ({"model": "acme/other"}, r"does not have this model or path"),
-        ({"urls": ["http://127.0.0.1:9/v1"]}, r"127\.0\.0\.1:9/v1/ .*cannot be reached .*start it"),
+        ({"urls": ["http://127.0.0.1:9/v1"]}, r"127\.0\.0\.1:9/v1 .*cannot be reached .*start it"),
     ],
 )
 def test_a_server_that_will_not_do_is_named_before_anything_is_read(

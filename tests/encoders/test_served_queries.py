@@ -12,7 +12,7 @@ import pytest
 
 from qttrag.application.application import Application
 from qttrag.config import deployment as config
-from qttrag.encoders.openai_kind import OpenAIKind
+from qttrag.encoders.openai import OpenAIKind
 from qttrag.encoders.sentence_transformers import SentenceTransformersKind
 from qttrag.errors import ConfigError, StageError
 from qttrag.retrievers.dense import DenseRetriever
