@@ -120,7 +120,7 @@ def test_an_index_is_changed_by_commands(run: Any, config: Path, tmp_path: Path)
     ids = tmp_path / "ids.txt"
     ids.write_text("ko-1\nnowhere\n")
     assert run("index", "remove", "mixed", "--file", ids).code == 2
-    assert "3 passages, until it is compacted" in run("index", "remove", "mixed", "--file", ids, "--missing-ok").out
+    assert "3 passages, until compacted" in run("index", "remove", "mixed", "--file", ids, "--missing-ok").out
     assert "1 passages, 0 replaced" in run("index", "info", "mixed").out
     assert run("index", "compact", "mixed", "--json").json["rows"] == 38
     assert run("index", "remove", "mixed").code == 2

@@ -71,7 +71,7 @@ async def test_a_server_that_is_down_is_named_when_the_first_question_comes(tmp_
         tmp_path, tiny, retriever={"kind": "dense", "encoder": encoder, "collections": ["mixed"]}
     )
     async with Application.open(config.load(path)) as application:
-        with pytest.raises(StageError, match=r"retriever: http://127\.0\.0\.1:9/v1/ .*cannot be reached"):
+        with pytest.raises(StageError, match=r"retriever: http://127\.0\.0\.1:9/v1 .*cannot be reached.*`base_url:`"):
             await application.ask("서울의 다리는 언제 개통되었는가?")
 
 

@@ -1,4 +1,4 @@
-"""An encoder behind `/v1/embeddings` on loopback, as vLLM and TEI serve one."""
+"""An encoder served over `/v1/embeddings` on loopback, like vLLM and TEI."""
 
 from __future__ import annotations
 

@@ -170,7 +170,7 @@ def _append(
 def _combine(job: IndexJob, base: BaseIndex, skipped: Counter[str], *, replaceable: NDArray[np.uint64] | None) -> None:
     """Write the index of the base's files and the new shards.
 
-    `replaceable`: digests of the base's record ids by row; if appended again, their passages are removed, or None."""
+    `replaceable`: digests of the base's record ids by row, to be replaced by appended records; None: none."""
     import numpy as np
 
     folder = job.workspace.index

@@ -37,7 +37,7 @@ def ignore_progress(progress: Progress) -> None:
 
 @dataclass(frozen=True, slots=True)
 class IndexJob:
-    """One index in the making. `progress`: called after each piece of work.
+    """One index that is being built or rewritten. `progress`: called after each piece of work.
 
     `list_part_rows`: vectors added to an inverted file in memory before they are written to a part on the disk."""
 

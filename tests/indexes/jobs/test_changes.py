@@ -1,4 +1,4 @@
-"""Indexes that are appended to, that passages are removed from, and that are compacted."""
+"""Appending to indexes, removing from them and compacting them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import yaml
 from qttrag import resources
 from qttrag.encoders.sentence_transformers import SentenceTransformersEncoder
 from qttrag.errors import CollectionError, ConfigError, InputError
-from qttrag.indexes import collection as search
+from qttrag.indexes.collection import open_index, verify
 from qttrag.indexes.jobs.append import append, recipe_for_file
 from qttrag.indexes.jobs.build import build
 from qttrag.indexes.jobs.compact import compact
@@ -33,12 +33,12 @@ QUERIES = ["silta Turku", "다리", "library in Seoul", "博物馆", "fire in th
 
 
 class Stop(Exception):
-    """What ends a change in the middle, as any error would."""
+    """Interrupts a change, as any error would."""
 
 
 @pytest.fixture
 def path(tmp_path: Path, tiny: Path) -> Path:
-    """The recipe of an index that is built: 60 passages in three shards."""
+    """The recipe of a built index: 60 passages in three shards."""
     path = deployment.write_recipe(tmp_path, tiny, n=ROWS)
     path.write_text(yaml.safe_dump({**yaml.safe_load(path.read_text()), "shard_rows": SHARD}))
     build(load(path))
@@ -54,8 +54,8 @@ def records(first: int, n: int) -> list[dict[str, str]]:
     ]
 
 
-def write(path: Path, found: list[dict[str, str]]) -> Path:
-    path.write_text("".join(json.dumps(each, ensure_ascii=False) + "\n" for each in found))
+def write(path: Path, rows: list[dict[str, str]]) -> Path:
+    path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
     return path
 
 
@@ -64,15 +64,14 @@ def append_file(file: Path, **options: Any) -> Manifest:
 
 
 def answers(tiny: Path, langs: Any = "all", name: str = "mixed", k: int = 20) -> list[list[tuple[str, float]]]:
-    queries = SentenceTransformersEncoder(str(tiny / "encoder"), revision=None, device="cpu", max_tokens=256).encode(
-        QUERIES
-    )
-    found = search.open_index(name).search(queries, k, langs)
-    return [[(hit.passage.passage_id, round(hit.score, 4)) for hit in hits] for hits in found]
+    encoder = SentenceTransformersEncoder(str(tiny / "encoder"), revision=None, device="cpu", max_tokens=256)
+    queries = encoder.encode(QUERIES)
+    results = open_index(name).search(queries, k, langs)
+    return [[(hit.passage.passage_id, round(hit.score, 4)) for hit in hits] for hits in results]
 
 
 def ids(tiny: Path, **options: Any) -> set[str]:
-    """Return the ids of all passages that searches find."""
+    """Return the ids of all passages in search results."""
     return {passage_id for hits in answers(tiny, k=1000, **options) for passage_id, _ in hits}
 
 
@@ -80,12 +79,12 @@ def names() -> list[str]:
     return sorted(path.name for path in resources.built_folder().iterdir())
 
 
-def test_an_index_appended_to_answers_like_one_built_of_all(path: Path, tiny: Path, tmp_path: Path) -> None:
+def test_an_appended_index_answers_like_one_built_from_all_sources(path: Path, tiny: Path, tmp_path: Path) -> None:
     manifest = append_file(write(tmp_path / "new.jsonl", records(0, 40)))
     appended = answers(tiny)
     assert (manifest.rows, manifest.shards) == (100, [25, 25, 10, 25, 15])
     assert manifest.langs == {"en": 25, "ko": 25, "fi": 25, "zh": 25}
-    assert search.verify("mixed") == []
+    assert verify("mixed") == []
     assert names() == [".mixed.lock", "mixed"]
     with path.with_name("mixed.jsonl").open("a") as file:
         file.write((tmp_path / "new.jsonl").read_text())
@@ -93,9 +92,7 @@ def test_an_index_appended_to_answers_like_one_built_of_all(path: Path, tiny: Pa
     assert answers(tiny) == appended
 
 
-def test_an_id_that_the_index_has_is_refused_by_its_line_and_changes_nothing(
-    path: Path, tiny: Path, tmp_path: Path
-) -> None:
+def test_an_id_in_the_index_is_refused_by_its_line_and_changes_nothing(path: Path, tiny: Path, tmp_path: Path) -> None:
     before = answers(tiny)
     file = write(tmp_path / "new.jsonl", [*records(0, 2), {**records(2, 1)[0], "id": "en-0"}])
     with pytest.raises(InputError, match=r"new\.jsonl:3: the index already has 'en-0'; replace it with --replace"):
@@ -105,24 +102,24 @@ def test_an_id_that_the_index_has_is_refused_by_its_line_and_changes_nothing(
     assert (manifest.rows, manifest.skipped) == (ROWS + 2, {"id in the index": 1})
 
 
-def test_appending_what_is_there_already_changes_nothing(path: Path, tmp_path: Path) -> None:
+def test_appending_the_same_passages_again_changes_nothing(path: Path, tmp_path: Path) -> None:
     file = write(tmp_path / "new.jsonl", records(0, 5))
     first = append_file(file)
     assert append_file(file, on_error="skip") == first
 
 
-def test_replaced_passages_are_no_longer_found(path: Path, tiny: Path, tmp_path: Path) -> None:
+def test_replaced_passages_are_in_no_result(path: Path, tiny: Path, tmp_path: Path) -> None:
     changed = [{**record, "id": name} for record, name in zip(records(0, 2), ["en-0", "ko-1"], strict=True)]
     manifest = append_file(write(tmp_path / "new.jsonl", [*changed, *records(5, 1)]), replace=True)
     assert (manifest.rows, manifest.removed, sum(manifest.langs.values())) == (ROWS + 3, 2, ROWS + 1)
     assert (manifest.appended[0].passages, manifest.appended[0].replaced) == (3, 2)
-    collection = search.open_index("mixed")
+    collection = open_index("mixed")
     texts = {
         passage.passage_id: passage.text for passage in collection.passages.take(collection.passages.remaining_rows())
     }
     assert texts["en-0#0"].startswith("0: Turku sai")
     assert ids(tiny) == set(texts)
-    assert search.verify("mixed") == []
+    assert verify("mixed") == []
 
 
 def test_a_replacement_can_be_replaced_again(path: Path, tmp_path: Path) -> None:
@@ -130,13 +127,13 @@ def test_a_replacement_can_be_replaced_again(path: Path, tmp_path: Path) -> None
         manifest = append_file(
             write(tmp_path / f"{text}jsonl", [{"id": "en-0", "text": text, "lang": "en"}]), replace=True
         )
-    collection = search.open_index("mixed")
-    found = [p.text for p in collection.passages.take(collection.passages.remaining_rows()) if p.passage_id == "en-0#0"]
-    assert found == ["Twice."]
+    collection = open_index("mixed")
+    texts = [p.text for p in collection.passages.take(collection.passages.remaining_rows()) if p.passage_id == "en-0#0"]
+    assert texts == ["Twice."]
     assert (manifest.removed, manifest.appended[1].replaced) == (2, 1)
 
 
-def test_an_append_broken_off_leaves_the_index_and_goes_on(path: Path, tiny: Path, tmp_path: Path) -> None:
+def test_an_interrupted_append_leaves_the_index_and_resumes(path: Path, tiny: Path, tmp_path: Path) -> None:
     def stop(progress: Progress) -> None:
         if progress.step == "encode" and progress.passages >= 30:
             raise Stop
@@ -145,13 +142,13 @@ def test_an_append_broken_off_leaves_the_index_and_goes_on(path: Path, tiny: Pat
     with pytest.raises(Stop):
         append_file(file, progress=stop)
     assert answers(tiny) == before
-    told: list[Progress] = []
-    assert append_file(file, progress=told.append).rows == ROWS + 40
-    assert told[0].passages > SHARD
-    assert search.verify("mixed") == []
+    progress: list[Progress] = []
+    assert append_file(file, progress=progress.append).rows == ROWS + 40
+    assert progress[0].passages > SHARD
+    assert verify("mixed") == []
 
 
-def test_an_append_half_done_on_other_terms_is_refused(path: Path, tmp_path: Path) -> None:
+def test_an_unfinished_append_with_other_settings_is_refused(path: Path, tmp_path: Path) -> None:
     def stop(progress: Progress) -> None:
         if progress.step == "add":
             raise Stop
@@ -167,7 +164,7 @@ def test_an_append_half_done_on_other_terms_is_refused(path: Path, tmp_path: Pat
     assert append_file(file, restart=True).rows == ROWS + 40
 
 
-def test_passages_made_otherwise_are_not_appended(path: Path, tmp_path: Path) -> None:
+def test_passages_with_other_settings_are_not_appended(path: Path, tmp_path: Path) -> None:
     data = yaml.safe_load(path.read_text())
     other = tmp_path / "other.yaml"
     other.write_text(yaml.safe_dump({**data, "chunking": {"size": 50}}))
@@ -179,7 +176,7 @@ def test_passages_made_otherwise_are_not_appended(path: Path, tmp_path: Path) ->
         append("mixed", load(other))
 
 
-def test_an_encoder_that_has_changed_is_not_appended_with(path: Path, tmp_path: Path, tiny: Path) -> None:
+def test_a_changed_encoder_is_refused(path: Path, tmp_path: Path, tiny: Path) -> None:
     model = shutil.copytree(tiny / "encoder", tmp_path / "encoder")
     data = yaml.safe_load(path.read_text())
     path.write_text(yaml.safe_dump({**data, "encoder": {**data["encoder"], "model": str(model)}}))
@@ -190,19 +187,19 @@ def test_an_encoder_that_has_changed_is_not_appended_with(path: Path, tmp_path: 
         append_file(write(tmp_path / "new.jsonl", records(0, 2)))
 
 
-def test_a_file_of_no_known_kind_is_refused(path: Path, tmp_path: Path) -> None:
+def test_a_file_of_an_unknown_kind_is_refused(path: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"new\.csv: unknown kind of file; use \.jsonl, "):
         append_file(tmp_path / "new.csv")
 
 
 @pytest.mark.parametrize("name", ["en-0", "en-0#0"])
-def test_a_removed_passage_is_found_by_no_search(path: Path, tiny: Path, name: str) -> None:
+def test_a_removed_passage_is_in_no_result(path: Path, tiny: Path, name: str) -> None:
     manifest = remove("mixed", {name})
     assert (manifest.rows, manifest.removed, manifest.langs["en"]) == (ROWS, 1, 14)
     assert len(ids(tiny)) == ROWS - 1
     assert "en-0#0" not in ids(tiny)
     assert "en-0#0" not in ids(tiny, langs=[Lang("en"), Lang("ko")])
-    assert search.verify("mixed") == []
+    assert verify("mixed") == []
 
 
 def test_a_removed_passage_is_not_in_the_terms_of_bm25(path: Path) -> None:
@@ -211,46 +208,46 @@ def test_a_removed_passage_is_not_in_the_terms_of_bm25(path: Path) -> None:
     from qttrag.retrievers.bm25 import BM25Retriever
     from qttrag.types import Query
 
-    text = search.open_index("mixed").passages[0].text
+    text = open_index("mixed").passages[0].text
     remove("mixed", {"en-0"})
     hits = asyncio.run(BM25Retriever(collections=["mixed"]).retrieve(Query(text, Lang("en")), ROWS))
     assert hits
     assert "en-0#0" not in {hit.passage.passage_id for hit in hits}
 
 
-def test_removing_goes_on_from_what_was_removed(path: Path, tiny: Path) -> None:
+def test_removing_adds_to_earlier_removals(path: Path, tiny: Path) -> None:
     remove("mixed", {"en-0", "ko-1"})
     assert remove("mixed", {"fi-2"}).removed == 3
     with pytest.raises(InputError, match=r"does not contain 1 of these 2 ids \(en-0\).*--missing-ok"):
         remove("mixed", {"en-0", "zh-3"})
     assert remove("mixed", {"en-0", "zh-3"}, missing_ok=True).removed == 4
     folder = resources.built_folder() / "mixed"
-    assert [each.name for each in folder.glob("removed-*")] == ["removed-000000004.npy"]
-    assert search.verify("mixed") == []
+    assert [file.name for file in folder.glob("removed-*")] == ["removed-000000004.npy"]
+    assert verify("mixed") == []
 
 
-def test_a_language_of_which_all_is_removed_finds_nothing(path: Path, tiny: Path) -> None:
+def test_a_language_with_all_passages_removed_has_no_hits(path: Path, tiny: Path) -> None:
     manifest = remove("mixed", {f"fi-{n}" for n in range(2, ROWS, 4)})
     assert "fi" not in manifest.langs
     assert ids(tiny, langs=[Lang("fi")]) == set()
 
 
-def test_an_index_that_cannot_leave_out_rows_says_so_and_is_left_as_it_is(path: Path) -> None:
-    made = load(path)
-    build(made.model_copy(update={"faiss": "PQ8x4", "lang": Lang("en")}), overwrite=True)
+def test_an_index_that_cannot_exclude_rows_is_refused_and_unchanged(path: Path) -> None:
+    recipe = load(path)
+    build(recipe.model_copy(update={"faiss": "PQ8x4", "lang": Lang("en")}), overwrite=True)
     with pytest.raises(CollectionError, match=r"FAISS cannot search its 'PQ8x4'"):
         remove("mixed", {"en-0"})
-    assert search.open_index("mixed").manifest.removed == 0
+    assert open_index("mixed").manifest.removed == 0
 
 
-def test_a_damaged_list_of_what_is_removed_is_named(path: Path) -> None:
+def test_a_damaged_file_of_removed_rows_is_reported_by_name(path: Path) -> None:
     remove("mixed", {"en-0"})
     file = resources.built_folder() / "mixed" / "removed-000000001.npy"
     content = bytearray(file.read_bytes())
     content[-8] ^= 1
     file.write_bytes(content)
     with pytest.raises(CollectionError, match=r"removed-000000001\.npy has changed"):
-        search.open_index("mixed")
+        open_index("mixed")
 
 
 @pytest.mark.parametrize(
@@ -261,10 +258,8 @@ def test_a_damaged_list_of_what_is_removed_is_named(path: Path) -> None:
         ("passages.arrow", "투르쿠".encode(), b"\xff" * 9),
     ],
 )
-def test_damage_that_moves_no_time_is_an_error_of_the_index(
-    path: Path, tiny: Path, name: str, before: bytes, after: bytes
-) -> None:
-    """As a bad disk does it; opening does not read every byte."""
+def test_silent_damage_is_an_error_of_the_index(path: Path, tiny: Path, name: str, before: bytes, after: bytes) -> None:
+    """As a bad disk does; opening does not read every byte."""
     remove("mixed", {"en-0"})
     file = resources.built_folder() / "mixed" / name
     stat, content = file.stat(), file.read_bytes()
@@ -273,25 +268,25 @@ def test_damage_that_moves_no_time_is_an_error_of_the_index(
     os.utime(file, ns=(stat.st_atime_ns, stat.st_mtime_ns))
     with pytest.raises(CollectionError, match="damaged"):
         ids(tiny)
-    assert any(name in problem for problem in search.verify("mixed"))
+    assert any(name in problem for problem in verify("mixed"))
 
 
-def test_a_compacted_index_answers_as_before_without_what_was_removed(path: Path, tiny: Path, tmp_path: Path) -> None:
+def test_a_compacted_index_answers_as_before(path: Path, tiny: Path, tmp_path: Path) -> None:
     append_file(
         write(tmp_path / "new.jsonl", [*records(0, 40), {"id": "ko-1", "text": "새 글.", "lang": "ko"}]), replace=True
     )
     remove("mixed", {"en-0", "new-3"})
-    before, langs = answers(tiny), search.open_index("mixed").manifest.langs
+    before, langs = answers(tiny), open_index("mixed").manifest.langs
     manifest = compact("mixed")
     assert answers(tiny) == before
     assert (manifest.rows, manifest.removed, manifest.langs) == (98, 0, langs)
-    assert search.verify("mixed") == []
+    assert verify("mixed") == []
     assert names() == [".mixed.lock", "mixed"]
     assert compact("mixed") == manifest
     assert append_file(write(tmp_path / "more.jsonl", records(50, 3))).rows == 101
 
 
-def test_a_compaction_broken_off_leaves_the_index_and_goes_on(path: Path, tiny: Path) -> None:
+def test_an_interrupted_compaction_leaves_the_index_and_resumes(path: Path, tiny: Path) -> None:
     def stop(progress: Progress) -> None:
         if progress.step == "add":
             raise Stop
@@ -301,21 +296,21 @@ def test_a_compaction_broken_off_leaves_the_index_and_goes_on(path: Path, tiny: 
     with pytest.raises(Stop):
         compact("mixed", progress=stop)
     assert answers(tiny) == before
-    told: list[Progress] = []
-    assert compact("mixed", progress=told.append).rows == ROWS - 1
-    assert told[0].step == "add"
+    progress: list[Progress] = []
+    assert compact("mixed", progress=progress.append).rows == ROWS - 1
+    assert progress[0].step == "add"
     assert answers(tiny) == before
 
 
-def test_an_index_with_nothing_left_is_not_compacted(path: Path) -> None:
-    found = search.open_index("mixed").passages
-    remove("mixed", {found[row].passage_id for row in range(ROWS)})
+def test_an_index_without_passages_is_not_compacted(path: Path) -> None:
+    passages = open_index("mixed").passages
+    remove("mixed", {passages[row].passage_id for row in range(ROWS)})
     with pytest.raises(CollectionError, match=r"'mixed' has no passage left"):
         compact("mixed")
 
 
 @pytest.mark.parametrize("task", ["append", "remove", "compact"])
-def test_a_change_killed_at_any_moment_leaves_the_old_index_or_the_new(
+def test_a_change_killed_at_any_moment_leaves_the_old_or_the_new_index(
     path: Path, tiny: Path, tmp_path: Path, task: str
 ) -> None:
     file = write(tmp_path / "new.jsonl", records(0, 40))
@@ -330,12 +325,12 @@ def test_a_change_killed_at_any_moment_leaves_the_old_index_or_the_new(
         process.join(moments.uniform(0.02, 0.5))
         process.kill()
         process.join()
-        assert search.verify("mixed") == []
+        assert verify("mixed") == []
         assert ids(tiny) in (old, new)
-    if search.open_index("mixed").manifest.removed == 1 and ids(tiny) == old:
+    if open_index("mixed").manifest.removed == 1 and ids(tiny) == old:
         process = processes.start_change(home, task, *arguments[task])
         process.join(60)
         assert process.exitcode == 0
     assert ids(tiny) == new
     assert len(ids(tiny)) == sum(read_manifest(resources.built_folder() / "mixed").langs.values())
-    assert np.unique(search.open_index("mixed").passages.removed).size == {"append": 1, "remove": 3, "compact": 0}[task]
+    assert np.unique(open_index("mixed").passages.removed).size == {"append": 1, "remove": 3, "compact": 0}[task]
