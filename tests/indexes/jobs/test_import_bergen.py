@@ -91,14 +91,8 @@ async def test_an_imported_index_is_searched_like_any_other(published: Published
     assert [index.passages[n].passage_id for n in (0, 39, 40, 59)] == ["0", "39", "40", "59"]
     assert index.passages[7].content == published.contents[7]
     assert np.allclose(np.concatenate(list(index.vectors)), published.tensor.float().numpy(), atol=2e-3)
-<<<<<<< HEAD
     encoder = SentenceTransformersKind(str(tiny / "encoder"), device="cpu")
     retriever = DenseRetriever(encoder=encoder, collections=["wiki"])
-=======
-    retriever = DenseRetriever(
-        encoder=SentenceTransformersKind(str(tiny / "encoder"), device="cpu"), collections=["wiki"]
-    )
->>>>>>> r-search
     hits = await retriever.retrieve(Query(published.contents[12], Lang("ko")), 1)
     assert hits[0].passage.text == published.contents[12]
 
