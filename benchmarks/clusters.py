@@ -44,7 +44,7 @@ class Clusters:
         return -(-self.rows // BLOCK)
 
     def block(self, number: int) -> Floats:
-        """Return the unit vectors of a block. Topics are as unequal as page views: the largest is ten medians."""
+        """Return the unit vectors of a block. Topic sizes vary like page views: the largest is ten times the median."""
         random = np.random.default_rng([self._seed, 1 + number])
         n = min(BLOCK, self.rows - number * BLOCK)
         pages = -(-n // _PAGE)

@@ -260,7 +260,7 @@ async def _measure_outage(server: RunningModel, n: int, down_s: float, patience:
         ["degraded", str(sum(bool(answer.degraded) for answer in answers))],
         [f"late (longer than the longest without the outage, {longest:.1f} s)", str(sum(s > longest for s in done))],
         ["longest, s", f"{max(done):.1f}"],
-        ["restarted (answers or verdicts)", str(sum(_count(answer, "begun_again") for answer in answers))],
+        ["restarted (answers or verdicts)", str(sum(_count(answer, "restarted") for answer in answers))],
         ["retried", str(sum(_count(answer, "retried") for answer in answers))],
         ["unscored translations", str(sum(p.unscored is not None for a in answers for p in a.context))],
         ["the same text as without the outage", str(sum(expected_texts.get(a.query.text) == a.text for a in answers))],

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from qttrag.types import Lang, Passage
+from qttrag.types import Lang, Passage, TaggedPassage
 
 
 @pytest.mark.parametrize(
@@ -15,5 +15,10 @@ from qttrag.types import Lang, Passage
         ("Turku", "Turku. A city in Finland.", "Turku. A city in Finland."),
     ],
 )
-def test_a_title_is_put_before_a_text_that_does_not_have_it_there(title: str, text: str, content: str) -> None:
+def test_a_title_precedes_a_text_that_does_not_begin_with_it(title: str, text: str, content: str) -> None:
     assert Passage("1", text, Lang("en"), title).content == content
+
+
+@pytest.mark.parametrize(("translation", "text"), [(None, "A text."), ("Teksti.", "Teksti."), ("", "")])
+def test_a_translation_is_read_even_if_it_is_empty(translation: str | None, text: str) -> None:
+    assert TaggedPassage(Passage("1", "A text.", Lang("en")), translation).reading_text == text

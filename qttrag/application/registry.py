@@ -25,7 +25,7 @@ KINDS: dict[str, dict[str, str]] = {
     },
     "encoder": {
         "sentence_transformers": "qttrag.encoders.sentence_transformers:SentenceTransformersKind",
-        "openai": "qttrag.encoders.openai_kind:OpenAIKind",
+        "openai": "qttrag.encoders.openai:OpenAIKind",
     },
     "store": {
         "faiss_folder": "qttrag.stores.faiss_folder:FaissFolder",

@@ -106,7 +106,7 @@ class OpenAIGenerator:
         attempts = 1 + min(self._endpoint.limits.retries, _RESTARTS)
         async for attempt in stamina.retry_context(on=BrokenOff, attempts=attempts, timeout=None):
             with attempt:
-                trace.count("begun_again", attempt.num - 1)
+                trace.count("restarted", attempt.num - 1)
                 return await self.generate(messages, decoding).whole()
         raise AssertionError("a retry loop ends by return or error")
 

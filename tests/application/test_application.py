@@ -1,4 +1,4 @@
-"""A whole deployment on tiny models, in process: every stage is real code on real architectures."""
+"""A whole deployment on tiny models, in process: real stages on real architectures."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from qttrag.application import registry
-from qttrag.application.application import Application
+from qttrag.application import Application, registry
 from qttrag.errors import ConfigError, DeadlineExceeded, InputError, StageUnavailable
 from qttrag.generators.openai import OpenAIGenerator
 from qttrag.types import Answer, AskLimits, AskRequest
@@ -46,7 +45,7 @@ async def test_every_strategy_answers_from_real_stages(application: Application,
     assert {"retrieve", "rerank", "answer"} <= set(answer.trace.seconds)
 
 
-async def test_translations_and_scores_are_there_for_what_is_foreign(application: Application) -> None:
+async def test_foreign_passages_have_translations_and_scores(application: Application) -> None:
     answer = await application.ask(AskRequest(QUESTION, strategy="qtt_rag"))
     foreign = [passage for passage in answer.context if passage.passage.lang != "ko"]
     assert foreign
@@ -55,7 +54,7 @@ async def test_translations_and_scores_are_there_for_what_is_foreign(application
     assert all(passage.translation is None for passage in answer.context if passage.passage.lang == "ko")
 
 
-async def test_a_second_strategy_translates_and_scores_nothing_again(application: Application) -> None:
+async def test_a_second_strategy_reuses_translations_and_scores(application: Application) -> None:
     first = (await application.ask(AskRequest(QUESTION, strategy="qtt_rag"))).trace.counts
     second = (await application.ask(AskRequest(QUESTION, strategy="hard_filter"))).trace.counts
     third = (await application.ask(AskRequest(QUESTION, strategy="cross_rag"))).trace.counts
@@ -66,7 +65,7 @@ async def test_a_second_strategy_translates_and_scores_nothing_again(application
     assert second["tag.cached"] == first["tag.computed"]
 
 
-async def test_the_cache_serves_the_next_process_too(path: Path) -> None:
+async def test_the_cache_persists(path: Path) -> None:
     answers = []
     for _ in range(2):
         async with Application.open(path) as application:
@@ -79,21 +78,23 @@ async def test_the_cache_serves_the_next_process_too(path: Path) -> None:
 async def test_without_a_cache_the_same_question_has_the_same_answer(tmp_path: Path, tiny: Path, path: Path) -> None:
     uncached = deployment.write_deployment(tmp_path, tiny, cache={"enabled": False})
     async with Application.open(uncached) as application:
-        # scored one by one as they come, passages fall into batches by chance, and an untrained model by the last bit
+        # cross_rag: in qtt_rag, timing determines the batches of the tagger, and batches change the last bit of a score
         one, other = [await application.ask(AskRequest(QUESTION, strategy="cross_rag")) for _ in range(2)]
     assert (one.text, one.context) == (other.text, other.context)
     assert "translate.cached" not in other.trace.counts
 
 
 @pytest.mark.parametrize("strategy", ["base", "qtt_rag"])
-async def test_questions_at_once_find_what_they_find_alone(application: Application, strategy: str) -> None:
+async def test_concurrent_questions_have_the_same_passages_as_single_ones(
+    application: Application, strategy: str
+) -> None:
     for alone, together in await _alone_and_together(application, strategy):
         assert [p.passage for p in together.context] == [p.passage for p in alone.context]
         # the words are those of an untrained translator, and hang on what shares its batch
         assert [bool(p.translation) for p in together.context] == [bool(p.translation) for p in alone.context]
 
 
-async def test_questions_at_once_are_answered_as_they_are_alone(application: Application) -> None:
+async def test_concurrent_questions_have_the_same_answers_as_single_ones(application: Application) -> None:
     for alone, together in await _alone_and_together(application, "base"):
         assert together.text == alone.text
 
@@ -107,7 +108,12 @@ async def _alone_and_together(application: Application, strategy: str) -> list[t
     return list(zip(alone, together, strict=True))
 
 
-async def test_all_models_can_be_loaded_at_once(path: Path) -> None:
+async def test_a_string_stands_for_a_request_without_choices(application: Application) -> None:
+    one, other = await application.ask(QUESTION), await application.ask(AskRequest(QUESTION))
+    assert (one.text, one.context, one.strategy) == (other.text, other.context, "qtt_rag")
+
+
+async def test_start_loads_all_models(path: Path) -> None:
     async with Application.open(path) as application:
         await application.start()
         answer = await application.ask(QUESTION)
@@ -115,12 +121,12 @@ async def test_all_models_can_be_loaded_at_once(path: Path) -> None:
     assert answer.trace.seconds.get("load", 0.0) == 0.0
 
 
-async def test_a_language_given_by_the_caller_wins(application: Application) -> None:
+async def test_the_language_of_the_request_overrides_detection(application: Application) -> None:
     assert (await application.ask(AskRequest("When was the bridge opened?", lang="fi", strategy="base"))).lang == "fi"
     assert (await application.ask(AskRequest("When was the bridge opened?", strategy="base"))).lang == "en"
 
 
-async def test_hybrid_retrieval_is_a_matter_of_settings(tmp_path: Path, tiny: Path, path: Path) -> None:
+async def test_hybrid_retrieval_is_configurable(tmp_path: Path, tiny: Path, path: Path) -> None:
     dense = {"kind": "dense", "encoder": deployment.encoder(tiny), "collections": ["mixed"]}
     hybrid = {"kind": "hybrid", "first": dense, "second": {"kind": "bm25", "collections": ["mixed"]}}
     changed = deployment.write_deployment(tmp_path, tiny, retriever=hybrid, reranker={"kind": "none"})
@@ -128,17 +134,17 @@ async def test_hybrid_retrieval_is_a_matter_of_settings(tmp_path: Path, tiny: Pa
         assert len((await application.ask(AskRequest(QUESTION, strategy="base"))).context) == 5
 
 
-async def test_the_tagger_can_have_a_model_of_its_own(tmp_path: Path, tiny: Path, path: Path) -> None:
+async def test_the_tagger_can_have_its_own_model(tmp_path: Path, tiny: Path, path: Path) -> None:
     judge = {"kind": "openai", "model": "judge", "base_url": "http://127.0.0.1:9/v1", "retries": 0}
     changed = deployment.write_deployment(tmp_path, tiny, tagger={"kind": "llm", "generator": judge})
     async with Application.open(changed) as application:
         answer = await application.ask(QUESTION)
     assert answer.text
     assert {p.unscored for p in answer.context if p.translation} == {"unavailable"}
-    assert any("127.0.0.1:9" in told for told in answer.degraded)
+    assert any("127.0.0.1:9" in note for note in answer.degraded)
 
 
-async def test_a_generator_that_is_down_is_an_error_not_an_answer(tmp_path: Path, tiny: Path, path: Path) -> None:
+async def test_an_unavailable_generator_is_an_error(tmp_path: Path, tiny: Path, path: Path) -> None:
     down = {"kind": "openai", "model": "m", "base_url": "http://127.0.0.1:9/v1", "retries": 0}
     changed = deployment.write_deployment(tmp_path, tiny, generator=down)
     async with Application.open(changed) as application:
@@ -146,7 +152,7 @@ async def test_a_generator_that_is_down_is_an_error_not_an_answer(tmp_path: Path
             await application.ask(AskRequest(QUESTION, strategy="base"))
 
 
-async def test_a_question_that_takes_too_long_ends_and_its_call_with_it(tmp_path: Path, tiny: Path, path: Path) -> None:
+async def test_a_deadline_cancels_the_question_and_its_call(tmp_path: Path, tiny: Path, path: Path) -> None:
     import openai  # noqa: F401  its import alone may take longer than the deadline
 
     with Server(Reply(*[chunk("x" * 10_000)] * 2000, pause=0.02)) as server:
@@ -169,7 +175,7 @@ async def test_a_deadline_keeps_the_passages_and_the_text_so_far() -> None:
 
 
 @pytest.mark.parametrize(("asked", "allowed"), [(0.001, None), (0.001, 60), (60, 0.001)])
-async def test_the_earlier_of_two_deadlines_holds(
+async def test_the_earlier_of_two_deadlines_applies(
     application: Application, asked: float, allowed: float | None
 ) -> None:
     deployment = application.deployment.model_copy(update={"question_timeout": allowed})
@@ -180,9 +186,7 @@ async def test_the_earlier_of_two_deadlines_holds(
     assert ("`question_timeout:`" in str(stopped.value)) is (allowed == 0.001)
 
 
-async def test_a_tagger_that_is_down_is_an_error_where_the_deployment_says_so(
-    tmp_path: Path, tiny: Path, path: Path
-) -> None:
+async def test_an_unavailable_tagger_is_an_error_without_degrade(tmp_path: Path, tiny: Path, path: Path) -> None:
     judge = {"kind": "openai", "model": "judge", "base_url": "http://127.0.0.1:9/v1", "retries": 0}
     changed = deployment.write_deployment(tmp_path, tiny, tagger={"kind": "llm", "generator": judge}, degrade=False)
     async with Application.open(changed) as application:
@@ -204,7 +208,7 @@ async def test_an_empty_question_is_refused(application: Application, question: 
         await application.ask(question)
 
 
-async def test_a_question_of_100_000_characters_is_refused_with_both_numbers(application: Application) -> None:
+async def test_a_question_of_100_000_characters_is_an_error_with_both_numbers(application: Application) -> None:
     with pytest.raises(InputError, match=r"100000 characters, at most 2000.*max_question_chars"):
         await application.ask("가" * 100_000)
 
@@ -219,7 +223,7 @@ async def test_an_unknown_language_is_refused(application: Application) -> None:
         await application.ask(AskRequest(QUESTION, lang="klingon"))
 
 
-async def test_a_lone_surrogate_in_a_question_is_no_obstacle(application: Application) -> None:
+async def test_a_lone_surrogate_in_a_question_is_replaced(application: Application) -> None:
     assert (await application.ask(AskRequest("다리는 \ud800 언제?", strategy="base"))).text
 
 
@@ -228,7 +232,7 @@ def refuse(tmp_path: Path, tiny: Path, words: str, **changes: object) -> None:
         Application.open(deployment.write_deployment(tmp_path, tiny, **changes))
 
 
-def test_wrong_settings_are_explained_before_anything_loads(tmp_path: Path, tiny: Path) -> None:
+def test_invalid_settings_are_explained_before_models_load(tmp_path: Path, tiny: Path) -> None:
     model = str(tiny / "nllb")
     refuse(tmp_path, tiny, "unknown translator kind 'nlb'; did you mean 'nllb'", translator={"kind": "nlb"})
     refuse(tmp_path, tiny, "translator: `kind:` is missing", translator={"model": model})
@@ -246,19 +250,19 @@ def test_wrong_settings_are_explained_before_anything_loads(tmp_path: Path, tiny
     refuse(tmp_path, tiny, r"`first:` must hold a retriever's settings", retriever={"kind": "hybrid"})
 
 
-async def test_equal_settings_are_one_object(application: Application) -> None:
+async def test_equal_settings_share_one_object(application: Application) -> None:
     tagger = application.stages.tagger
     assert getattr(tagger, "_generator", None) is application.stages.generator
 
 
-async def test_an_unknown_language_in_the_pool_is_refused(tmp_path: Path, tiny: Path, path: Path) -> None:
+async def test_an_unknown_language_of_the_retriever_is_refused(tmp_path: Path, tiny: Path, path: Path) -> None:
     refuse(
         tmp_path, tiny, "unknown language 'klingon'",
         retriever={"kind": "bm25", "collections": ["mixed"], "languages": ["klingon"]},
     )  # fmt: skip
 
 
-def test_a_server_s_generator_is_built_without_asking_it(tmp_path: Path, tiny: Path) -> None:
+def test_a_generator_behind_a_server_is_built_without_a_request(tmp_path: Path, tiny: Path) -> None:
     path = deployment.write_deployment(
         tmp_path, tiny, generator={"kind": "openai", "model": "m", "base_url": "http://127.0.0.1:9/v1"}
     )
@@ -268,7 +272,7 @@ def test_a_server_s_generator_is_built_without_asking_it(tmp_path: Path, tiny: P
 
 @pytest.fixture
 async def two(tmp_path: Path, tiny: Path) -> AsyncIterator[Application]:
-    """Two collections; passages of "other" have ids of their own."""
+    """An application with two collections."""
     for name, n in (("mixed", 40), ("other", 16)):
         deployment.build(tmp_path, tiny, n=n, name=name)
     retriever = {"kind": "bm25", "collections": ["mixed", "other"]}
@@ -276,7 +280,7 @@ async def two(tmp_path: Path, tiny: Path) -> AsyncIterator[Application]:
         yield opened
 
 
-async def test_a_question_is_answered_from_the_collections_it_names(two: Application) -> None:
+async def test_only_the_collections_of_the_request_are_searched(two: Application) -> None:
     assert two.collections == ["mixed", "other"]
     request = AskRequest(WORDS, strategy="base", limits=AskLimits(depth=100, top_k=100))
     chosen = await two.ask(replace(request, collections=["other"]))
@@ -285,7 +289,7 @@ async def test_a_question_is_answered_from_the_collections_it_names(two: Applica
     assert 0 < len(chosen.context) < len(everything.context)
 
 
-async def test_answers_of_different_collections_are_not_mixed_by_the_cache(two: Application) -> None:
+async def test_the_cache_distinguishes_collections(two: Application) -> None:
     limits = AskLimits(depth=20, top_k=20)
     asked = [["mixed"], ["other"], ["mixed"]]
     answers = [await two.ask(AskRequest(WORDS, collections=names, limits=limits, strategy="base")) for names in asked]
@@ -302,6 +306,6 @@ async def test_answers_of_different_collections_are_not_mixed_by_the_cache(two: 
         ([], "`collections` is empty; name some of mixed, other"),
     ],
 )
-async def test_collections_that_there_are_not_are_named(two: Application, names: list[str], words: str) -> None:
+async def test_unknown_collections_are_an_error(two: Application, names: list[str], words: str) -> None:
     with pytest.raises(InputError, match=re.escape(words)):
         await two.ask(AskRequest(WORDS, collections=names))

@@ -43,7 +43,7 @@ async def test_an_interrupted_completion_is_restarted() -> None:
         client = generator(server.base_url)
         assert (await complete(client)).text == "whole"
         await client.close()
-    assert trace.counts["tag.begun_again"] == 1
+    assert trace.counts["tag.restarted"] == 1
 
 
 async def test_an_interrupted_stream_is_an_error_to_its_reader() -> None:

@@ -7,11 +7,11 @@ from hypothesis import strategies as st
 from qttrag.pipeline.citations import check
 from qttrag.types import Citations
 
-GIVEN = {1: "다리는 1903년에 개통되었다.", 2: "The bridge was opened in 1903.", 4: "Helsinki on pääkaupunki."}
+PASSAGES = {1: "다리는 1903년에 개통되었다.", 2: "The bridge was opened in 1903.", 4: "Helsinki on pääkaupunki."}
 
 
 @pytest.mark.parametrize(
-    ("text", "kept", "passages", "unknown"),
+    ("text", "cleaned", "passages", "unknown"),
     [
         ("1903 [2]", "1903 [2]", (2,), ()),
         ("1903 [1][2].", "1903 [1][2].", (1, 2), ()),
@@ -22,9 +22,9 @@ GIVEN = {1: "다리는 1903년에 개통되었다.", 2: "The bridge was opened i
         ("[2] 1903 [2]", "[2] 1903 [2]", (2,), ()),
     ],
 )
-def test_markers_are_checked(text: str, kept: str, passages: tuple[int, ...], unknown: tuple[int, ...]) -> None:
-    checked = check(text, GIVEN)
-    assert (checked.text, checked.citations) == (kept, Citations(passages, "marked", unknown))
+def test_markers_are_checked(text: str, cleaned: str, passages: tuple[int, ...], unknown: tuple[int, ...]) -> None:
+    checked = check(text, PASSAGES)
+    assert (checked.text, checked.citations) == (cleaned, Citations(passages, "marked", unknown))
 
 
 @pytest.mark.parametrize(
@@ -32,14 +32,14 @@ def test_markers_are_checked(text: str, kept: str, passages: tuple[int, ...], un
     [("1903", (1, 2)), ("1903년", (1,)), ("helsinki.", (4,)), ("\"Helsinki\"", (4,)), ("190", ()), ("3", ()), ("", ()),
      ("Espoo", ()), ("1903 [7]", (1, 2))],
 )  # fmt: skip
-def test_without_a_marker_the_passages_that_hold_the_words_are_found(text: str, passages: tuple[int, ...]) -> None:
-    found = check(text, GIVEN).citations
+def test_without_a_marker_the_passages_that_contain_the_words_are_cited(text: str, passages: tuple[int, ...]) -> None:
+    found = check(text, PASSAGES).citations
     assert found.passages == passages
     assert found.how == ("found" if passages else None)
 
 
 @given(st.text(alphabet="0123456789[],［］【】; a", max_size=40))
-def test_only_passages_that_were_given_are_cited(text: str) -> None:
-    checked = check(text, GIVEN)
-    assert set(checked.citations.passages) <= GIVEN.keys()
-    assert not set(checked.citations.unknown) & GIVEN.keys()
+def test_only_passages_of_the_prompt_are_cited(text: str) -> None:
+    checked = check(text, PASSAGES)
+    assert set(checked.citations.passages) <= PASSAGES.keys()
+    assert not set(checked.citations.unknown) & PASSAGES.keys()

@@ -23,27 +23,27 @@ async def characters(messages: Sequence[Message]) -> int:
     return sum(len(message["content"]) for message in messages)
 
 
-async def test_what_fits_is_left_as_it_is() -> None:
+async def test_passages_that_fit_are_unchanged() -> None:
     fitted = await fit([block(1, "One. Two.")], assemble, count=characters, limit=100)
     assert fitted.messages == assemble(["[1]\nOne. Two."])
     assert (fitted.sentences_omitted, fitted.omitted, fitted.shortened) == (0, [], [])
 
 
-async def test_sentences_go_from_the_end_of_the_last_block() -> None:
+async def test_sentences_are_omitted_from_the_end_of_the_last_block() -> None:
     blocks = [block(1, "First one. First two."), block(2, "Second one. Second two.")]
     fitted = await fit(blocks, assemble, count=characters, limit=50)
     assert fitted.messages == assemble(["[1]\nFirst one. First two.", "[2]\nSecond one."])
     assert (fitted.sentences_omitted, fitted.omitted, fitted.shortened) == (1, [], [2])
 
 
-async def test_a_block_without_sentences_goes_with_its_header() -> None:
+async def test_a_block_without_sentences_is_omitted_with_its_header() -> None:
     blocks = [block(1, "北京是首都。人口很多。", "zh"), block(2, "一。二。", "zh")]
     fitted = await fit(blocks, assemble, count=characters, limit=20)
     assert fitted.messages == assemble(["[1]\n北京是首都。人口很多。"])
     assert (fitted.sentences_omitted, fitted.omitted, fitted.shortened) == (2, [2], [])
 
 
-async def test_a_question_that_does_not_fit_alone_is_refused_with_both_numbers() -> None:
+async def test_a_question_that_does_not_fit_is_an_error_with_both_numbers() -> None:
     with pytest.raises(InputError, match="2 tokens, the generator has room for 1"):
         await fit([block(1, "Text.")], assemble, count=characters, limit=1)
 
@@ -52,9 +52,7 @@ async def test_a_question_that_does_not_fit_alone_is_refused_with_both_numbers()
     st.lists(st.lists(st.sampled_from(["One.", "Two two.", "Three three three."]), max_size=4), max_size=4),
     st.integers(2, 200),
 )
-async def test_the_prompt_never_exceeds_the_limit_and_is_cut_only_where_it_would(
-    texts: list[list[str]], limit: int
-) -> None:
+async def test_the_prompt_fits_and_is_shortened_only_if_necessary(texts: list[list[str]], limit: int) -> None:
     blocks = [block(n, " ".join(sentences)) for n, sentences in enumerate(texts, 1)]
     fitted = await fit(blocks, assemble, count=characters, limit=limit)
     assert await characters(fitted.messages) <= limit

@@ -17,6 +17,6 @@ async def test_the_guard_uses_its_own_detector() -> None:
     assert (await LanguageGuard(Finnish()).judge(text, Lang("en"))) == ("wrong", "fi")
 
 
-def test_a_guard_only_reports_unless_it_is_to_repair() -> None:
+def test_a_guard_repairs_only_if_configured() -> None:
     assert not LanguageGuard(Finnish()).repairs
     assert LanguageGuard(Finnish(), repairs=True).repairs

@@ -1,4 +1,4 @@
-"""What happens when a stage fails, is slow, or answers in another language: the strategies on the shipped fakes."""
+"""Answers when a stage fails, is slow, or uses another language: the strategies on the shipped fakes."""
 
 from __future__ import annotations
 
@@ -49,11 +49,11 @@ async def run(stages: Stages, name: str = "qtt_rag", **options: Any) -> Answer:
     return answer
 
 
-# a stage that is down
+# a stage that is unavailable
 
 
 class Down(FakeTranslator):
-    """Is down for texts that hold a word."""
+    """Fails for texts that contain "large"."""
 
     async def translate(self, texts: Sequence[str], source: Sequence[Lang], target: Lang) -> list[Translation]:
         if any("large" in text for text in texts):
@@ -66,7 +66,7 @@ class Unavailable(FakeTagger):
         super().__init__(lambda text: Verdict(None, "unavailable", StageUnavailable("tagger", "http://x is down")))
 
 
-async def test_without_a_translator_the_answer_is_made_from_what_there_is_and_says_so(stages: Stages) -> None:
+async def test_without_a_translator_the_passages_are_read_untranslated_with_a_note(stages: Stages) -> None:
     answer = await run(replace(stages, translator=Down()))
     assert answer.text
     assert {p.passage.passage_id: p.translation is not None for p in answer.context} == {
@@ -77,13 +77,13 @@ async def test_without_a_translator_the_answer_is_made_from_what_there_is_and_sa
     assert answer.trace.as_dict()["degraded"] == answer.degraded
 
 
-async def test_without_a_tagger_translations_are_read_unscored_and_the_answer_says_so(stages: Stages) -> None:
+async def test_without_a_tagger_the_translations_are_read_unscored_with_a_note(stages: Stages) -> None:
     answer = await run(replace(stages, tagger=Unavailable()))
     assert {p.unscored for p in answer.context if p.translation} == {"unavailable"}
     assert answer.degraded == ["translations are unscored: tagger: http://x is down"]
 
 
-async def test_a_question_that_cannot_be_translated_is_searched_as_it_is(stages: Stages) -> None:
+async def test_a_question_that_cannot_be_translated_is_searched_untranslated(stages: Stages) -> None:
     class NoTranslator(FakeTranslator):
         async def translate(self, texts: Sequence[str], source: Sequence[Lang], target: Lang) -> list[Translation]:
             raise StageUnavailable("translator", "died")
@@ -94,17 +94,17 @@ async def test_a_question_that_cannot_be_translated_is_searched_as_it_is(stages:
 
 
 @pytest.mark.parametrize("name", ["qtt_rag", "hard_filter", "cross_rag"])
-async def test_a_stage_that_is_down_is_an_error_where_answers_may_not_be_degraded(stages: Stages, name: str) -> None:
+async def test_an_unavailable_translator_is_an_error_without_degrade(stages: Stages, name: str) -> None:
     with pytest.raises(StageUnavailable, match="translator: died"):
         await run(replace(stages, translator=Down(), degrade=False), name)
 
 
-async def test_a_tagger_that_is_down_is_an_error_where_answers_may_not_be_degraded(stages: Stages) -> None:
+async def test_an_unavailable_tagger_is_an_error_without_degrade(stages: Stages) -> None:
     with pytest.raises(StageUnavailable, match="http://x is down"):
         await run(replace(stages, tagger=Unavailable(), degrade=False))
 
 
-async def test_an_answer_with_everything_is_not_degraded(stages: Stages) -> None:
+async def test_a_complete_answer_is_not_degraded(stages: Stages) -> None:
     assert (await run(stages)).degraded == []
 
 
@@ -129,13 +129,13 @@ async def test_a_passage_is_scored_while_another_is_still_being_translated(stage
     assert answer.degraded == []
 
 
-async def test_translating_and_scoring_at_once_gives_what_one_after_the_other_does(stages: Stages) -> None:
+async def test_translating_and_scoring_in_parallel_gives_the_same_result_as_in_sequence(stages: Stages) -> None:
     passages = await stages.search(QUERY)
     at_once = await stages.translate_and_tag(passages, QUERY.lang)
     assert at_once == await stages.tag(await stages.translate(passages, QUERY.lang), QUERY.lang)
 
 
-async def test_a_question_that_is_given_up_ends_its_translations_and_scores(stages: Stages) -> None:
+async def test_a_cancelled_question_cancels_its_translations_and_scores(stages: Stages) -> None:
     ended = []
 
     class Endless(FakeTranslator):
@@ -172,7 +172,7 @@ class Breaking(FakeGenerator):
                 raise BrokenOff("generator", "http://x broke off")
 
 
-async def test_an_answer_that_breaks_off_is_begun_anew_and_its_pieces_are_taken_back(stages: Stages) -> None:
+async def test_an_answer_that_breaks_off_is_restarted_and_its_pieces_are_void(stages: Stages) -> None:
     events: list[Event] = []
     answer = await run(replace(stages, generator=Breaking(1), emit=events.append))
     assert answer.text == "서울 입니다"
@@ -201,7 +201,7 @@ def asked(stages: Stages) -> list[list[Message]]:
     return [messages for messages, _ in stages.generator.seen]
 
 
-async def test_an_answer_in_another_language_is_asked_for_again_in_its_own(stages: Stages) -> None:
+async def test_an_answer_in_another_language_is_requested_again(stages: Stages) -> None:
     repairing = guarded(stages, ENGLISH, "나라의 수도입니다.")
     answer = await run(repairing)
     assert (answer.text, answer.language_check) == ("나라의 수도입니다.", "asked again")
@@ -210,7 +210,7 @@ async def test_an_answer_in_another_language_is_asked_for_again_in_its_own(stage
     assert answer.trace.counts["answer.language_was_wrong"] == answer.trace.counts["answer.language_asked_again"] == 1
 
 
-async def test_what_is_in_another_language_twice_is_translated(stages: Stages) -> None:
+async def test_a_second_answer_in_another_language_is_translated(stages: Stages) -> None:
     events: list[Event] = []
     answer = await run(guarded(stages, ENGLISH, ENGLISH, emit=events.append))
     assert (answer.text, answer.language_check) == (f"ko<{ENGLISH}>", "translated")
@@ -218,34 +218,34 @@ async def test_what_is_in_another_language_twice_is_translated(stages: Stages) -
     assert any("it was translated" in note for note in answer.trace.notes)
 
 
-async def test_without_a_translator_it_is_given_as_it_was_and_marked(stages: Stages) -> None:
+async def test_without_a_translator_the_answer_is_unchanged_and_marked_as_wrong(stages: Stages) -> None:
     answer = await run(guarded(stages, ENGLISH, ENGLISH, translator=None), "base")
     assert (answer.text, answer.language_check) == (ENGLISH, "wrong")
 
 
-async def test_a_report_changes_nothing(stages: Stages) -> None:
+async def test_a_guard_that_reports_changes_nothing(stages: Stages) -> None:
     reporting = guarded(stages, ENGLISH, repairs=False)
     answer = await run(reporting)
     assert (answer.text, answer.language_check, len(asked(reporting))) == (ENGLISH, "wrong", 1)
     assert any("another language (en)" in note for note in answer.trace.notes)
 
 
-async def test_a_number_is_left_alone(stages: Stages) -> None:
+async def test_a_number_has_no_language(stages: Stages) -> None:
     assert (await run(guarded(stages, "1903"))).language_check == "cannot tell"
 
 
-async def test_a_language_without_prompts_is_named_in_itself_when_asked_for_again(stages: Stages) -> None:
+async def test_the_second_request_names_a_language_without_prompts_in_that_language(stages: Stages) -> None:
     repairing = guarded(stages, "다리는 1903년에 개통되었다.", "De brug werd geopend.")
     strategy, _ = strategy_options("base", {})
     await strategy(Query("wanneer", Lang("nl")), repairing)
     assert "Nederlands" in asked(repairing)[1][-1]["content"]
 
 
-# "not in the passages", and what an answer rests on
+# abstentions and citations
 
 
 @pytest.mark.parametrize("lang", ["ko", "fi", "zh", "en", "de"])
-async def test_an_answer_that_there_is_none_is_recognised(stages: Stages, lang: str) -> None:
+async def test_an_abstention_is_recognised(stages: Stages, lang: str) -> None:
     unknown = stages.prompts.answer(Lang(lang)).unknown
     strategy, _ = strategy_options("base", {})
     for said in (unknown, f'"{unknown}"', unknown.rstrip(".。"), f"{unknown} [1]"):
@@ -255,11 +255,11 @@ async def test_an_answer_that_there_is_none_is_recognised(stages: Stages, lang: 
         assert answer.trace.counts["answer.abstained"] == 1
 
 
-async def test_an_answer_is_no_abstention(stages: Stages) -> None:
+async def test_an_answer_is_not_an_abstention(stages: Stages) -> None:
     assert not (await run(stages)).abstained
 
 
-async def test_markers_are_asked_for_only_where_the_deployment_says_so(stages: Stages) -> None:
+async def test_markers_are_requested_only_if_configured(stages: Stages) -> None:
     for citations in (False, True):
         asking = replace(stages, citations=citations, generator=FakeGenerator(lambda messages: "서울 [1] [8]"))
         answer = await run(asking)
@@ -269,7 +269,7 @@ async def test_markers_are_asked_for_only_where_the_deployment_says_so(stages: S
         assert answer.trace.counts["answer.citations_of_no_passage"] == 1
 
 
-async def test_a_passage_that_did_not_fit_was_not_given(stages: Stages) -> None:
+async def test_an_omitted_passage_cannot_be_cited(stages: Stages) -> None:
     long = [Passage(f"ko-{n}", "서울. " + "수도 문장이다. " * 100, Lang("ko")) for n in range(4)]
     narrow = replace(stages, top_k=4, depth=4, retriever=FakeRetriever(long))
     answer = await run(replace(narrow, generator=FakeGenerator(lambda messages: "수도 [4]", context=700)))

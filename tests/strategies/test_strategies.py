@@ -1,4 +1,4 @@
-"""What each strategy does with the stages, on the shipped fakes."""
+"""The strategies on the shipped fakes."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ QUERY = Query("서울 수도", Lang("ko"), "q1")
 
 
 def judge(text: str) -> Verdict:
-    """Bad scores for the second passage, none for a third."""
+    """Return bad scores for the second passage, good ones for others."""
     if "large" in text:
         return Verdict(QualityScores(1.0, 3.0, 4.0))
     return Verdict(QualityScores(4.5, 4.0, 3.5))
@@ -69,7 +69,7 @@ def tagger_of(stages: Stages) -> FakeTagger:
     return stages.tagger
 
 
-async def test_base_reads_passages_as_they_are(stages: Stages) -> None:
+async def test_base_reads_passages_untranslated(stages: Stages) -> None:
     answer = await run(stages, "base")
     assert answer.text == "서울"
     assert [p.translation for p in answer.context] == [None, None, None]
@@ -77,7 +77,7 @@ async def test_base_reads_passages_as_they_are(stages: Stages) -> None:
     assert "Seoul. 서울 capital of Korea" in prompt(stages)
 
 
-async def test_cross_rag_translates_only_what_is_foreign(stages: Stages) -> None:
+async def test_cross_rag_translates_only_foreign_passages(stages: Stages) -> None:
     answer = await run(stages, "cross_rag")
     assert {p.passage.passage_id: p.translation for p in answer.context} == {
         "en-1": "ko<Seoul. 서울 capital of Korea>",
@@ -87,12 +87,12 @@ async def test_cross_rag_translates_only_what_is_foreign(stages: Stages) -> None
     assert tagger_of(stages).seen == []
 
 
-async def test_cross_rag_can_bring_everything_to_one_common_language(stages: Stages) -> None:
+async def test_cross_rag_can_translate_all_passages_into_one_language(stages: Stages) -> None:
     answer = await run(stages, "cross_rag", target="en")
     assert [p.translation for p in answer.context if p.translation] == ["en<서울 대한민국의 수도>"]
 
 
-async def test_qtt_rag_scores_translations_and_leaves_originals_alone(stages: Stages) -> None:
+async def test_qtt_rag_scores_translations_and_not_originals(stages: Stages) -> None:
     answer = await run(stages, "qtt_rag")
     scores = {p.passage.passage_id: p.scores for p in answer.context}
     assert scores["ko-1"] is None
@@ -101,7 +101,7 @@ async def test_qtt_rag_scores_translations_and_leaves_originals_alone(stages: St
     assert prompt(stages).index("4.5/5") < prompt(stages).index("capital of Korea")
 
 
-async def test_qtt_rag_without_tags_asks_in_the_same_words_and_scores_nothing(stages: Stages) -> None:
+async def test_qtt_rag_without_tags_uses_the_same_prompt_and_scores_nothing(stages: Stages) -> None:
     await run(stages, "qtt_rag", tags=False)
     without = stages.generator.seen[-1][0]  # type: ignore[attr-defined]
     await run(stages, "qtt_rag")
@@ -111,7 +111,7 @@ async def test_qtt_rag_without_tags_asks_in_the_same_words_and_scores_nothing(st
     assert len(tagger_of(stages).seen) == 2
 
 
-async def test_an_unscored_translation_says_why_and_is_not_a_zero(stages: Stages) -> None:
+async def test_an_unscored_translation_has_a_cause_and_not_a_zero(stages: Stages) -> None:
     unreadable = replace(stages, tagger=FakeTagger(lambda text: Verdict(None, "unreadable")))
     answer = await run(unreadable, "qtt_rag")
     assert [p.unscored for p in answer.context if p.translation] == ["unreadable", "unreadable"]
@@ -124,20 +124,20 @@ async def test_hard_filter_drops_when_all_scores_are_low(stages: Stages) -> None
     assert [p.passage.passage_id for p in (await run(low, "hard_filter")).context] == ["ko-1"]
 
 
-async def test_hard_filter_keeps_what_has_one_good_score_unless_told_any(stages: Stages) -> None:
+async def test_hard_filter_keeps_a_translation_with_one_good_score_unless_drop_is_any(stages: Stages) -> None:
     assert len((await run(stages, "hard_filter")).context) == 3
     answer = await run(stages, "hard_filter", drop="any")
     assert [p.passage.passage_id for p in answer.context] == ["ko-1", "en-1"]
     assert answer.trace.counts["filter.dropped"] == 1
 
 
-async def test_hard_filter_drops_the_unscored_only_as_released(stages: Stages) -> None:
+async def test_hard_filter_drops_unscored_translations_only_if_drop_is_any(stages: Stages) -> None:
     unscored = replace(stages, tagger=FakeTagger(lambda text: Verdict(None, "unreadable")))
     assert len((await run(unscored, "hard_filter")).context) == 3
     assert len((await run(unscored, "hard_filter", drop="any")).context) == 1
 
 
-async def test_hard_filter_refills_from_the_ranks_below(stages: Stages) -> None:
+async def test_hard_filter_refills_from_the_next_ranks(stages: Stages) -> None:
     narrow = replace(stages, top_k=2, retriever=FakeRetriever([PASSAGES[1], PASSAGES[0], PASSAGES[2]]))
     narrow = replace(narrow, tagger=FakeTagger(lambda text: Verdict(QualityScores(1, 1, 1))))
     assert len((await run(narrow, "hard_filter")).context) == 1
@@ -157,7 +157,7 @@ async def test_dkm_rag_refines_every_passage_and_shows_both(stages: Stages) -> N
 @pytest.mark.parametrize(
     ("settings", "expected"), [("faithful", (200, 0.3, 0.95, 1.2)), ("as_released", (128, 0, 1, 1))]
 )
-async def test_dkm_rag_decodes_as_its_settings_say(stages: Stages, settings: str, expected: tuple[float, ...]) -> None:
+async def test_dkm_rag_decodes_with_its_settings(stages: Stages, settings: str, expected: tuple[float, ...]) -> None:
     await run(stages, "dkm_rag", settings=settings)
     decoding = stages.generator.seen[0][1]  # type: ignore[attr-defined]
     assert (decoding.max_tokens, decoding.temperature, decoding.top_p, decoding.repetition_penalty) == expected
@@ -171,7 +171,7 @@ async def test_query_translation_searches_in_english_and_answers_the_original(st
     assert "en<" not in prompt(stages)
 
 
-async def test_events_tell_the_passages_after_each_step_and_then_the_answer(stages: Stages) -> None:
+async def test_events_have_the_passages_after_every_step_and_then_the_answer(stages: Stages) -> None:
     events: list[Event] = []
     await run(replace(stages, emit=events.append), "qtt_rag")
     assert [event.kind for event in events] == ["ranked", "translated", "tagged", "piece"]
@@ -182,13 +182,13 @@ async def test_the_trace_times_every_stage(stages: Stages) -> None:
     assert list(answer.trace.seconds) == ["retrieve", "rerank", "translate", "tag", "answer"]
 
 
-async def test_nothing_found_is_answered_and_noted(stages: Stages) -> None:
+async def test_a_search_without_hits_is_answered_and_noted(stages: Stages) -> None:
     answer = await run(replace(stages, retriever=FakeRetriever([])), "qtt_rag")
     assert answer.context == ()
     assert "no passage was found" in answer.trace.notes
 
 
-async def test_a_passage_of_unknown_language_is_read_as_it_is_and_noted(stages: Stages) -> None:
+async def test_a_passage_of_unknown_language_is_read_untranslated_and_noted(stages: Stages) -> None:
     unknown = replace(stages, retriever=FakeRetriever([Passage("x", "서울 ???", Lang("und"))]))
     answer = await run(unknown, "qtt_rag")
     assert answer.context[0].translation is None
@@ -204,7 +204,7 @@ async def test_base_needs_neither_translator_nor_tagger(stages: Stages) -> None:
     assert (await run(replace(stages, translator=None, tagger=None), "base")).text == "서울"
 
 
-async def test_passages_are_cut_to_the_context_and_the_trace_says_so(stages: Stages) -> None:
+async def test_passages_are_shortened_to_the_context_and_counted(stages: Stages) -> None:
     long = [Passage(f"ko-{n}", "서울. " + "수도 문장이다. " * 200, Lang("ko")) for n in range(3)]
     narrow = replace(stages, retriever=FakeRetriever(long), generator=FakeGenerator(context=1000))
     answer = await run(narrow, "qtt_rag")
@@ -212,7 +212,7 @@ async def test_passages_are_cut_to_the_context_and_the_trace_says_so(stages: Sta
     assert any("did not fit" in note for note in answer.trace.notes)
 
 
-async def test_passages_that_were_cut_or_left_out_are_named_by_their_numbers(stages: Stages) -> None:
+async def test_a_note_has_the_numbers_of_shortened_and_omitted_passages(stages: Stages) -> None:
     long = [Passage(f"ko-{n}", "서울. " + "수도 문장이다. " * 100, Lang("ko")) for n in range(4)]
     narrow = replace(stages, top_k=4, depth=4, retriever=FakeRetriever(long), generator=FakeGenerator(context=700))
     (note,) = (await run(narrow, "qtt_rag")).trace.notes
@@ -230,18 +230,18 @@ async def test_dropping_every_passage_is_noted(stages: Stages) -> None:
 
 
 class Copying(NoReranker):
-    """Gives back equal passages that are not the same objects, as one behind a server would."""
+    """Returns equal passages that are other objects, as a reranker behind a server would."""
 
     async def rerank(self, query: Query, hits: Sequence[Hit]) -> list[Hit]:
         return [replace(hit, passage=replace(hit.passage)) for hit in reversed(hits)]
 
 
-async def test_a_reranker_may_give_back_copies_of_the_passages(stages: Stages) -> None:
+async def test_a_reranker_may_return_copies_of_the_passages(stages: Stages) -> None:
     answer = await run(replace(stages, reranker=Copying()), "base")
     assert [p.retrieved_rank for p in answer.context] == [3, 2, 1]
 
 
-async def test_when_a_refinement_fails_the_others_are_ended_and_its_error_is_raised(stages: Stages) -> None:
+async def test_a_failed_refinement_cancels_the_others_and_its_error_is_raised(stages: Stages) -> None:
     ended = []
 
     class Failing(FakeGenerator):
@@ -259,23 +259,23 @@ async def test_when_a_refinement_fails_the_others_are_ended_and_its_error_is_rai
     assert len(ended) == 2
 
 
-async def test_a_language_without_prompts_is_asked_in_english_by_name_and_noted(stages: Stages) -> None:
+async def test_a_language_without_prompts_uses_the_english_prompt_with_a_note(stages: Stages) -> None:
     strategy, _ = strategy_options("qtt_rag", {})
     answer = await strategy(Query("hoe heet de hoofdstad", Lang("nl")), stages)
     assert "Dutch" in prompt(stages)
     assert any("nl" in note for note in answer.trace.notes)
 
 
-async def test_an_unknown_option_is_named_with_the_nearest_one() -> None:
+async def test_an_unknown_option_is_an_error_with_a_suggestion() -> None:
     with pytest.raises(ConfigError, match=r"unknown setting of strategy 'hard_filter': 'dorp'; did you mean 'drop'"):
         strategy_options("hard_filter", {"dorp": "any"})
 
 
-async def test_an_option_of_the_wrong_value_is_named() -> None:
+async def test_an_invalid_option_value_is_an_error() -> None:
     with pytest.raises(ConfigError, match=r"strategy 'hard_filter': `drop: 'some'`"):
         strategy_options("hard_filter", {"drop": "some"})
 
 
-async def test_an_unknown_strategy_is_named_with_the_nearest_one() -> None:
+async def test_an_unknown_strategy_is_an_error_with_a_suggestion() -> None:
     with pytest.raises(ConfigError, match=r"unknown strategy 'qtt_rga'; did you mean 'qtt_rag'"):
         strategy_options("qtt_rga", {})

@@ -12,7 +12,7 @@ import pytest
 
 from qttrag.application.application import Application
 from qttrag.config import deployment as config
-from qttrag.encoders.openai_kind import OpenAIKind
+from qttrag.encoders.openai import OpenAIKind
 from qttrag.encoders.sentence_transformers import SentenceTransformersKind
 from qttrag.errors import ConfigError, StageError
 from qttrag.retrievers.dense import DenseRetriever
@@ -71,7 +71,7 @@ async def test_a_server_that_is_down_is_named_when_the_first_question_comes(tmp_
         tmp_path, tiny, retriever={"kind": "dense", "encoder": encoder, "collections": ["mixed"]}
     )
     async with Application.open(config.load(path)) as application:
-        with pytest.raises(StageError, match=r"retriever: http://127\.0\.0\.1:9/v1/ .*cannot be reached"):
+        with pytest.raises(StageError, match=r"retriever: http://127\.0\.0\.1:9/v1 .*cannot be reached.*`base_url:`"):
             await application.ask("서울의 다리는 언제 개통되었는가?")
 
 

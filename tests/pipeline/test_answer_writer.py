@@ -1,0 +1,33 @@
+from __future__ import annotations
+
+import pytest
+
+from qttrag.pipeline.answer_writer import AnswerWriter
+from qttrag.prompts import Prompts, Style
+from qttrag.testing import FakeGenerator
+from qttrag.trace import Trace
+from qttrag.types import Event, Lang, Passage, QualityScores, Query, TaggedPassage
+
+SCORED = TaggedPassage(Passage("en-1", "Seoul.", Lang("en")), "서울.", QualityScores(4.5, 4, 3))
+
+
+def writer(generator: FakeGenerator, events: list[Event]) -> AnswerWriter:
+    return AnswerWriter(generator, Prompts(), None, None, max_tokens=16, citations=False, emit=events.append)
+
+
+async def test_an_answer_needs_only_a_generator_and_prompts() -> None:
+    events: list[Event] = []
+    answer = await writer(FakeGenerator(lambda messages: "서울 입니다"), events).write(
+        Query("수도는?", Lang("ko")), [SCORED], "plain", Trace()
+    )
+    assert answer.text == "서울 입니다"
+    assert [event.text for event in events] == ["서울", " 입니다"]
+    assert answer.language_check == "off"
+
+
+@pytest.mark.parametrize(("style", "shown"), [("plain", False), ("tagged", True), ("tagged_without_scores", False)])
+async def test_only_the_tagged_style_shows_scores(style: Style, shown: bool) -> None:
+    generator = FakeGenerator()
+    await writer(generator, []).write(Query("수도는?", Lang("ko")), [SCORED], style, Trace())
+    ((messages, _),) = generator.seen
+    assert ("4.5/5" in messages[1]["content"]) is shown
