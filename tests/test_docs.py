@@ -1,4 +1,4 @@
-"""The documents: each command in them exists with its options, each link leads somewhere, each YAML block is valid."""
+"""The documents: commands exist with their options, links lead to files, settings in YAML blocks are valid."""
 
 from __future__ import annotations
 
@@ -11,9 +11,11 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
+from qttrag.application.application import Application
 from qttrag.cli import app
-from qttrag.config import deployment
+from qttrag.config.deployment import Deployment
 from qttrag.config.yaml_files import merge_settings
+from qttrag.evaluation import suites
 from qttrag.indexes import recipe
 
 ROOT = Path(__file__).parent.parent
@@ -25,20 +27,20 @@ PAGES = [
 ]
 COMMAND = re.compile(r"^\$ (qttrag .*?)(?:\s{2,}#.*)?$", re.MULTILINE)
 LINK = re.compile(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)")
-YAML_BLOCK = re.compile(r"^```yaml\n# (deployment|recipe)\b[^\n]*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+YAML_BLOCK = re.compile(r"^```yaml\n(?P<first># (?P<what>\w+)[^\n]*\n)?(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
-def found(pattern: re.Pattern[str]) -> list[Any]:
-    """Return (page and number, groups) of each match, as test parameters."""
+def matches(pattern: re.Pattern[str]) -> list[Any]:
+    """Return each match of a pattern in the pages as a test parameter."""
     return [
-        pytest.param(page, match, id=f"{page.relative_to(ROOT)}-{number}")
+        pytest.param(match, id=f"{page.relative_to(ROOT)}-{number}")
         for page in PAGES
         for number, match in enumerate(pattern.finditer(page.read_text(encoding="utf-8")), 1)
     ]
 
 
-@pytest.mark.parametrize(("page", "match"), found(COMMAND))
-def test_a_command_exists_with_its_options(page: Path, match: re.Match[str]) -> None:
+@pytest.mark.parametrize("match", matches(COMMAND))
+def test_a_command_exists_with_its_options(match: re.Match[str]) -> None:
     words = shlex.split(match[1])[1:]
     done = CliRunner().invoke(app, [*words, "--help"])  # options are parsed before --help acts
     assert done.exit_code == 0, f"{match[1]}: {done.output}"
@@ -50,13 +52,18 @@ def test_a_link_leads_to_a_file(page: Path) -> None:
     assert [link for link in links if not (page.parent / link).exists()] == []
 
 
-@pytest.mark.parametrize(("page", "match"), found(YAML_BLOCK))
-def test_a_yaml_block_is_valid(page: Path, match: re.Match[str], tmp_path: Path) -> None:
-    kind, text = match[1], match[2]
-    if kind == "recipe":
-        file = tmp_path / "my.yaml"
-        file.write_text(text, encoding="utf-8")
-        assert recipe.load(file).name == "my"
-    else:
-        shipped = yaml.safe_load((ROOT / "server" / "laptop.yaml").read_text(encoding="utf-8"))
-        deployment.Deployment.model_validate(merge_settings(shipped, yaml.safe_load(text)))
+@pytest.mark.parametrize("block", matches(YAML_BLOCK))
+def test_the_settings_in_a_yaml_block_are_valid(block: re.Match[str], tmp_path: Path) -> None:
+    file = tmp_path / "my.yaml"
+    file.write_text(block["text"], encoding="utf-8")
+    match block["what"]:
+        case "recipe":
+            assert recipe.load(file).name == "my"
+        case "suite":
+            assert suites.load(str(file)).strategies
+        case "deployment":
+            shipped = yaml.safe_load((ROOT / "server" / "laptop.yaml").read_text(encoding="utf-8"))
+            settings = merge_settings(shipped, yaml.safe_load(block["text"]))
+            Application.open(Deployment.model_validate(settings))  # checks each setting against its constructor
+        case _:
+            pytest.fail("say what the block is in its first line: `# recipe`, `# suite` or `# deployment`")

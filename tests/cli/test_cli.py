@@ -329,9 +329,9 @@ def test_tag_reports_why_it_could_not_score_with_exit_code_4(
     shown = run("tag", "The bridge.", "다리.", "--to", "ko", "-c", file)
     assert (shown.code, shown.out) == (4, "unscored: unavailable\n")
     assert "cannot be reached" in shown.err.replace("\n", " ")
-    told = run("tag", "The bridge.", "다리.", "--to", "ko", "-c", file, "--json")
-    assert told.code == 4
-    assert "cannot be reached" in told.json["trace"]["notes"][0]
+    as_json = run("tag", "The bridge.", "다리.", "--to", "ko", "-c", file, "--json")
+    assert as_json.code == 4
+    assert "cannot be reached" in as_json.json["trace"]["notes"][0]
 
 
 def test_a_text_that_is_not_utf8_is_searched_translated_and_tagged(run: Any, config: Path) -> None:

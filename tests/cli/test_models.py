@@ -217,15 +217,15 @@ def test_pull_prints_the_downloaded_models_and_their_commits(
 def test_pull_downloads_no_other_formats_and_no_copies(machine: Machine, tmp_path: Path, tiny: Path, hub: Hub) -> None:
     repository = tmp_path / "repository"
     shutil.copytree(tiny / "encoder", repository)
-    wanted = {str(path.relative_to(repository)) for path in repository.rglob("*") if path.is_file()} - {"README.md"}
+    needed = {str(path.relative_to(repository)) for path in repository.rglob("*") if path.is_file()} - {"README.md"}
     for name in ("pytorch_model.bin", "onnx/model.onnx", "onnx/config.json", "m.gguf", "consolidated.safetensors"):
         (repository / name).parent.mkdir(exist_ok=True)
         (repository / name).write_bytes(b"0")
     hub.push("acme/encoder", repository)
     write_recipe(tmp_path, tiny)
     machine.run("models", "pull", deployment.write_deployment(tmp_path, tiny))
-    assert machine.fetched("acme/encoder") == wanted
-    assert {"modules.json", "1_Pooling/config.json", "model.safetensors", "tokenizer.json"} <= wanted
+    assert machine.fetched("acme/encoder") == needed
+    assert {"modules.json", "1_Pooling/config.json", "model.safetensors", "tokenizer.json"} <= needed
 
 
 def test_pull_without_pins_does_not_change_the_file(machine: Machine, file: Path) -> None:

@@ -30,6 +30,11 @@ def test_only_the_revision_changes(before: str, after: str) -> None:
     assert pinned(before, ["g"], "a/b", SHA) == after
 
 
+@pytest.mark.parametrize("other", ["l:\n- a\nm:\n  - b\n", "x: null\n", "f: {a: 1,b: 2}\n", "s: [{t: [a]}]\n"])
+def test_the_layout_of_other_settings_stays(other: str) -> None:
+    assert pinned(f"g: {{model: a/b}}\n{other}", ["g"], "a/b", SHA) == f"g: {{model: a/b, {PINS}}}\n{other}"
+
+
 def test_a_nested_mapping_is_pinned_in_place() -> None:
     text = "t: {kind: llm, g: {kind: x, model: a/b}}\ng: {model: a/b}\n"
     after = f"t: {{kind: llm, g: {{kind: x, model: a/b, {PINS}}}}}\ng: {{model: a/b}}\n"
