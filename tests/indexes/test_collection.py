@@ -174,7 +174,9 @@ def test_an_index_that_was_replaced_is_not_read_on(tmp_path: Path, monkeypatch: 
     before = synthetic.index(VECTORS, "Flat")
     synthetic.index(VECTORS[::-1], "Flat")
     assert np.array_equal(before.vectors.take(np.arange(3)), VECTORS[:3].astype(np.float16).astype(np.float32))
-    with pytest.raises(OSError, match=r"vectors-00000\.npy is another file than was opened; open the index again"):
+    with pytest.raises(
+        OSError, match=r"vectors-00000\.npy has been replaced since it was opened; open the index again"
+    ):
         before.vectors.shard(0)
 
 
