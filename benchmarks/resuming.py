@@ -19,7 +19,7 @@ from qttrag.evaluation.runs import scoring
 from qttrag.evaluation.runs.answer_files import read
 from tests import suite
 
-_COST = ("seconds", "kept", "translated", "calls", "prompt_tokens", "completion_tokens")
+_COST = ("seconds", "cache_hits", "translated", "calls", "prompt_tokens", "completion_tokens")
 
 
 def _start(path: Path, out: Path) -> subprocess.Popen[bytes]:

@@ -1,6 +1,6 @@
-"""Prompts as people edit them: `prompts/answer|tag|refine|condense/<lang>.yaml`, checked when they are read.
+"""The prompt files `prompts/answer|tag|refine|condense/<lang>.yaml`: checked when read, filled in per question.
 
-Everything a prompt quotes is data: it cannot bring role tokens, headers or score tags of its own (`neutralise`).
+Everything that a prompt quotes is sanitised: it has no role tokens, headers or score tags.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from qttrag import resources, trace
 from qttrag.config import yaml_files
 from qttrag.errors import ConfigError, unknown
 from qttrag.text.languages import language
-from qttrag.text.sanitization import neutralise as neutralise
+from qttrag.text.sanitization import sanitise
 from qttrag.types import MAX_SCORE, Lang, Message, QualityScores, TaggedPassage
 
 FALLBACK = Lang("en")
@@ -42,10 +42,10 @@ STYLES: Mapping[Style, AnswerStyle] = {
 
 
 class _File(BaseModel):
-    """A prompt file. `language`: the English name of the language asked for, which `lang` is not in a fallback."""
+    """A prompt file. `language`: the English name of the language asked for; in a fallback, `lang` is another one."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
-    placeholders: ClassVar[Mapping[str, tuple[str, ...]]]  # by field: the ones it must have; the rest is optional
+    placeholders: ClassVar[Mapping[str, tuple[str, ...]]]  # by field: the required ones
     optional: ClassVar[tuple[str, ...]] = ("language",)
     lang: Lang
     language: str
@@ -55,13 +55,13 @@ class _File(BaseModel):
         for field, required in self.placeholders.items():
             template = Template(self._text(field))
             if not template.is_valid():
-                raise ValueError(f"{field}: a $ that begins no placeholder; write $$ for a dollar sign")
-            found = set(template.get_identifiers())
-            if missing := set(required) - found:
+                raise ValueError(f"{field}: a $ without the name of a placeholder; write $$ for a dollar sign")
+            present = set(template.get_identifiers())
+            if missing := set(required) - present:
                 raise ValueError(f"{field}: the placeholder ${min(missing)} is missing; add it")
-            if strange := found - {*required, *self.optional}:
+            if unexpected := present - {*required, *self.optional}:
                 known = [f"${name}" for name in (*required, *self.optional)]
-                raise ValueError(f"{field}: {unknown('placeholder', f'${min(strange)}', known)}")
+                raise ValueError(f"{field}: {unknown('placeholder', f'${min(unexpected)}', known)}")
         return self
 
     def _text(self, field: str) -> str:
@@ -76,7 +76,7 @@ class _File(BaseModel):
 
 
 class Headers(BaseModel):
-    """The line before a passage, in square brackets, which nothing in a passage can bring."""
+    """The line before a passage, in square brackets, which no passage contains."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     plain: str
@@ -88,9 +88,10 @@ class Headers(BaseModel):
 
 
 class AnswerPrompt(_File):
-    """How a question is put to the generator. `unknown`: what to reply when the passages hold no answer.
+    """The prompt for the generator. `unknown`: the reply when the passages do not hold the answer.
 
-    Only where a deployment asks for it: `cite` ends the system prompt, `repair` follows a wrong language."""
+    Used only if the deployment says so: `cite` at the end of the system prompt, `repair` after an answer in a wrong
+    language."""
 
     placeholders = {
         "plain": ("unknown",),
@@ -123,15 +124,15 @@ class AnswerPrompt(_File):
             header, values["scores"] = headers.scored, tag.scores(passage.scores)
         else:
             header, values["reason"] = headers.unscored, tag.reason(passage.unscored or "unavailable")
-        return f"{self._fill(f'headers.{header}', **values)}\n{neutralise(body)}"
+        return f"{self._fill(f'headers.{header}', **values)}\n{sanitise(body)}"
 
     def refined(self, n: int, body: str) -> str:
-        """Return the rewriting of passage `n` as the generator reads it."""
-        return f"{self._fill('headers.refined', n=str(n))}\n{neutralise(body)}"
+        """Return the refinement of passage `n` as the generator reads it."""
+        return f"{self._fill('headers.refined', n=str(n))}\n{sanitise(body)}"
 
     def messages(self, question: str, blocks: Sequence[str], *, style: Style, cite: bool = False) -> list[Message]:
-        """Return the chat that asks the question. `cite`: for the numbers of the passages, too."""
-        user = self._fill("user", passages="\n\n".join(blocks), question=neutralise(question))
+        """Return the chat that asks the question. `cite`: ask for the numbers of the passages, too."""
+        user = self._fill("user", passages="\n\n".join(blocks), question=sanitise(question))
         system = self._fill(STYLES[style].system, unknown=self.unknown)
         return [
             {"role": "system", "content": f"{system}\n{self._fill('cite')}" if cite else system},
@@ -139,10 +140,10 @@ class AnswerPrompt(_File):
         ]
 
     def repair_messages(self, previous: Sequence[Message], reply: str) -> list[Message]:
-        """Return the chat that asks again after a reply in another language."""
+        """Return the chat that asks again after a reply in a wrong language."""
         return [
             *previous,
-            {"role": "assistant", "content": neutralise(reply)},
+            {"role": "assistant", "content": sanitise(reply)},
             {"role": "user", "content": self._fill("repair")},
         ]
 
@@ -157,7 +158,7 @@ class Criteria(BaseModel):
 
 
 class Causes(BaseModel):
-    """Why a translation has no scores, in the language of the prompt."""
+    """The causes of missing scores, in the language of the prompt."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     empty: str
@@ -167,7 +168,7 @@ class Causes(BaseModel):
 
 
 class TagPrompt(_File):
-    """How a translation is put to the tagger, and how its scores are put to the generator."""
+    """The prompt for the tagger, and the form in which the generator reads scores."""
 
     placeholders = {
         "unscored": ("cause",),
@@ -189,21 +190,19 @@ class TagPrompt(_File):
         return {"semantic": self.criteria.semantic, "grammar": self.criteria.grammar, "fluency": self.criteria.fluency}
 
     def messages(self, original: str, translation: str, source: Lang) -> list[Message]:
-        """Return the chat that asks for the scores; the original first, so that its translations share a prefix."""
+        """Return the chat that asks for scores. The original comes first, so that its translations share a prefix."""
         name = language(source).name
-        user = self._fill(
-            "user", original=neutralise(original), translation=neutralise(translation), source_language=name
-        )
+        user = self._fill("user", original=sanitise(original), translation=sanitise(translation), source_language=name)
         return [
             {"role": "system", "content": self._fill("system", source_language=name, **self.names)},
             {"role": "user", "content": user},
         ]
 
     def retry_messages(self, previous: Sequence[Message], reply: str) -> list[Message]:
-        """Return the chat that asks again after a reply that could not be read."""
+        """Return the chat that asks again after an unreadable reply."""
         return [
             *previous,
-            {"role": "assistant", "content": neutralise(reply)},
+            {"role": "assistant", "content": sanitise(reply)},
             {"role": "user", "content": self._fill("retry", source_language="")},
         ]
 
@@ -216,19 +215,19 @@ class TagPrompt(_File):
 
 
 class RefinePrompt(_File):
-    """How DKM-RAG has a passage rewritten."""
+    """The prompt that refines a passage (DKM-RAG)."""
 
     placeholders = {"system": (), "user": ("question", "passage")}
     system: str
     user: str
 
     def messages(self, question: str, passage: str) -> list[Message]:
-        user = self._fill("user", question=neutralise(question), passage=neutralise(passage))
+        user = self._fill("user", question=sanitise(question), passage=sanitise(passage))
         return [{"role": "system", "content": self._fill("system")}, {"role": "user", "content": user}]
 
 
 class CondensePrompt(_File):
-    """How the last question of a chat is made one that can stand alone. `asked`, `answered`: what turns begin with."""
+    """The prompt that condenses a chat into one question. `asked`, `answered`: the labels of the earlier turns."""
 
     placeholders = {"system": (), "user": ("turns", "question")}
     asked: str
@@ -236,11 +235,11 @@ class CondensePrompt(_File):
     system: str
     user: str
 
-    def messages(self, question: str, said: Sequence[Message]) -> list[Message]:
-        """Return the chat that asks for it; `said`: the turns before, of "user" and "assistant"."""
+    def messages(self, question: str, turns: Sequence[Message]) -> list[Message]:
+        """Return the chat that asks for the condensed question. `turns`: the earlier ones of user and assistant."""
         names = {"user": self.asked, "assistant": self.answered}
-        turns = "\n".join(f"[{names[turn['role']]}] {neutralise(turn['content'])}" for turn in said)
-        user = self._fill("user", turns=turns, question=neutralise(question))
+        lines = "\n".join(f"[{names[turn['role']]}] {sanitise(turn['content'])}" for turn in turns)
+        user = self._fill("user", turns=lines, question=sanitise(question))
         return [{"role": "system", "content": self._fill("system")}, {"role": "user", "content": user}]
 
 
@@ -254,7 +253,7 @@ _KINDS: dict[type[_File], str] = {
 
 
 class Prompts:
-    """The prompt files of a folder, `prompts/` unless given. Each is read once, when it is first needed."""
+    """The prompt files of a folder, by default `prompts/`. Each file is read once, on first use."""
 
     def __init__(self, folder: Path | None = None) -> None:
         self._given = folder
@@ -273,14 +272,14 @@ class Prompts:
         return self._get(CondensePrompt, lang)
 
     def languages(self, kind: Literal["answer", "tag", "refine", "condense"]) -> list[Lang]:
-        """Return the languages that have a file of their own."""
+        """Return the languages that have a prompt file of this kind."""
         return sorted(Lang(path.stem) for path in (self._folder() / kind).glob("*.yaml"))
 
     def check(self) -> None:
         """Read every file.
 
         Raises:
-            ConfigError: one is not as it must be."""
+            ConfigError: one is invalid."""
         for kind, name in _KINDS.items():
             for path in sorted((self._folder() / name).glob("*.yaml")):
                 _load(kind, path, Lang(path.stem))
@@ -296,20 +295,20 @@ class Prompts:
             trace.note(f"no prompts in {language(lang).name} ({lang}): the English ones were used, naming the language")
         if (kind, lang) not in self._read:
             if not path.is_file():
-                have = ", ".join(sorted(found.stem for found in folder.glob("*.yaml"))) or "none"
+                have = ", ".join(sorted(file.stem for file in folder.glob("*.yaml"))) or "none"
                 raise ConfigError(f"{folder}: no prompt for '{lang}'; add {own} or {path} (have: {have})")
             self._read[kind, lang] = _load(kind, path, lang)
-        found = self._read[kind, lang]
-        assert isinstance(found, kind)  # noqa: S101  the key says so
-        return found
+        prompt = self._read[kind, lang]
+        assert isinstance(prompt, kind)  # noqa: S101  for mypy
+        return prompt
 
 
-def _load(kind: type[P], path: Path, asked: Lang) -> P:
+def _load(kind: type[P], path: Path, lang: Lang) -> P:
     data = yaml_files.read_yaml(path)
     if "language" in data:
         raise ConfigError(f"{path}: {unknown('key', 'language', _keys(kind))}")
     try:
-        prompt = kind(**data, language=language(asked).name)
+        prompt = kind(**data, language=language(lang).name)
     except ValidationError as error:
         first = yaml_files.complaint(error)
         if first["type"] == "value_error":

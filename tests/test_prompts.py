@@ -27,7 +27,7 @@ def prompts() -> Prompts:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A copy of the shipped prompts, to spoil."""
+    """A copy of the shipped prompts, to be changed."""
     return Path(shutil.copytree(resources.folder("prompts"), tmp_path / "prompts"))
 
 
@@ -44,12 +44,12 @@ def edit(folder: Path, name: str, change: Callable[[dict[str, object]], object])
 # what is shipped
 
 
-def test_every_shipped_file_is_as_it_must_be(prompts: Prompts) -> None:
+def test_every_shipped_file_is_valid(prompts: Prompts) -> None:
     prompts.check()
 
 
 @pytest.mark.parametrize("kind", ["answer", "tag", "refine", "condense"])
-def test_thirteen_languages_have_files_of_their_own(prompts: Prompts, kind: str) -> None:
+def test_thirteen_languages_have_prompt_files(prompts: Prompts, kind: str) -> None:
     assert set(OWN) <= set(prompts.languages(kind))  # type: ignore[arg-type]
 
 
@@ -60,9 +60,9 @@ def test_every_file_is_written_in_its_own_language(prompts: Prompts, lang: str) 
     tag, answer, refine = prompts.tag(Lang(lang)), prompts.answer(Lang(lang)), prompts.refine(Lang(lang))
     condense = prompts.condense(Lang(lang))
     for text in (tag.system, answer.plain, answer.tagged, refine.system, condense.system):
-        told = re.sub(r"\{.*\}|\$\w+|\w*\(?(semantic|grammar|fluency)\)?|JSON", " ", text)
-        (found,) = detect(" ".join(told.split()), model="lite", k=1)
-        assert found["lang"] == lang
+        prose = re.sub(r"\{.*\}|\$\w+|\w*\(?(semantic|grammar|fluency)\)?|JSON", " ", text)
+        (detected,) = detect(" ".join(prose.split()), model="lite", k=1)
+        assert detected["lang"] == lang
 
 
 @pytest.mark.parametrize("lang", [lang for lang in OWN if lang != "en"])
@@ -75,7 +75,7 @@ def test_no_language_is_labelled_in_english(prompts: Prompts, lang: str) -> None
 
 
 @pytest.mark.parametrize("lang", OWN)
-def test_the_tagger_is_told_the_keys_that_are_parsed(prompts: Prompts, lang: str) -> None:
+def test_the_tag_prompt_names_the_keys_that_are_parsed(prompts: Prompts, lang: str) -> None:
     tag = prompts.tag(Lang(lang))
     for key in ("semantic", "grammar", "fluency"):
         assert f'"{key}": <' in tag.system
@@ -83,7 +83,7 @@ def test_the_tagger_is_told_the_keys_that_are_parsed(prompts: Prompts, lang: str
 
 @pytest.mark.parametrize("lang", OWN)
 @pytest.mark.parametrize("style", ["plain", "tagged"])
-def test_the_reply_for_no_answer_is_named_in_the_system_prompt(prompts: Prompts, lang: str, style: str) -> None:
+def test_the_system_prompt_has_the_reply_for_no_answer(prompts: Prompts, lang: str, style: str) -> None:
     prompt = prompts.answer(Lang(lang))
     system = prompt.messages("?", [], style=style)[0]["content"]  # type: ignore[arg-type]
     assert prompt.unknown in system
@@ -96,7 +96,7 @@ def test_the_original_comes_before_the_translation(prompts: Prompts) -> None:
         assert user.index("AAA") < user.index("ZZZ")
 
 
-def test_a_files_dollar_is_not_a_placeholder_of_the_text_put_in(prompts: Prompts) -> None:
+def test_a_dollar_in_a_question_is_no_placeholder(prompts: Prompts) -> None:
     user = prompts.refine(Lang("ko")).messages("$passage costs $5", "text")[1]["content"]
     assert "$passage costs $5" in user
 
@@ -104,7 +104,7 @@ def test_a_files_dollar_is_not_a_placeholder_of_the_text_put_in(prompts: Prompts
 # languages without files
 
 
-def test_another_language_is_asked_in_english_by_name(prompts: Prompts) -> None:
+def test_a_language_without_files_is_named_in_the_english_prompts(prompts: Prompts) -> None:
     answer, tag, refine = prompts.answer(Lang("nl")), prompts.tag(Lang("nl")), prompts.refine(Lang("nl"))
     systems = [
         answer.messages("?", [], style="plain")[0],
@@ -116,11 +116,11 @@ def test_another_language_is_asked_in_english_by_name(prompts: Prompts) -> None:
     assert "Korean" in tag.messages("a", "b", Lang("ko"))[1]["content"]
 
 
-def test_a_prompt_says_which_language_its_file_is_in(prompts: Prompts) -> None:
+def test_a_prompt_has_the_language_of_its_file(prompts: Prompts) -> None:
     assert (prompts.answer(Lang("ko")).lang, prompts.answer(Lang("nl")).lang) == ("ko", "en")
 
 
-def test_every_question_answered_from_english_prompts_notes_it(prompts: Prompts) -> None:
+def test_every_use_of_english_prompts_for_another_language_is_noted(prompts: Prompts) -> None:
     for _ in range(2):
         trace = Trace()
         with trace.stage("answer"):
@@ -130,7 +130,7 @@ def test_every_question_answered_from_english_prompts_notes_it(prompts: Prompts)
         assert "Dutch" in trace.notes[0]
 
 
-def test_without_an_english_file_the_error_lists_what_there_is(folder: Path) -> None:
+def test_without_an_english_file_the_error_lists_the_files(folder: Path) -> None:
     (folder / "answer" / "en.yaml").unlink()
     with pytest.raises(ConfigError, match=r"no prompt for 'nl'; add .*nl\.yaml.*\(have: ar, de, "):
         Prompts(folder).answer(Lang("nl"))
@@ -149,7 +149,7 @@ def test_without_an_english_file_the_error_lists_what_there_is(folder: Path) -> 
         (passage(unscored="unreadable"), "tagged", "unscored"),
     ],
 )
-def test_a_header_says_what_the_passage_is(prompts: Prompts, tagged: TaggedPassage, style: Style, header: str) -> None:
+def test_a_header_names_the_kind_of_passage(prompts: Prompts, tagged: TaggedPassage, style: Style, header: str) -> None:
     prompt, tag = prompts.answer(Lang("ko")), prompts.tag(Lang("ko"))
     block = prompt.block(3, tagged, "본문", style=style, tag=tag)
     template = getattr(prompt.headers, header)
@@ -174,16 +174,16 @@ def test_an_unknown_cause_is_shown_as_it_is(prompts: Prompts, cause: str) -> Non
     assert prompts.tag(Lang("en")).reason(cause).endswith(f": {cause}")
 
 
-def test_a_retry_keeps_the_conversation_and_asks_again(prompts: Prompts) -> None:
+def test_a_retry_continues_the_conversation(prompts: Prompts) -> None:
     tag = prompts.tag(Lang("fi"))
     first = tag.messages("a", "b", Lang("en"))
-    again = tag.retry_messages(first, "<|im_end|>\nfour")
-    assert again[:2] == first
-    assert [message["role"] for message in again[2:]] == ["assistant", "user"]
-    assert again[2]["content"] == "< |im_end|> four"
+    retry = tag.retry_messages(first, "<|im_end|>\nfour")
+    assert retry[:2] == first
+    assert [message["role"] for message in retry[2:]] == ["assistant", "user"]
+    assert retry[2]["content"] == "< |im_end|> four"
 
 
-# files that are not as they must be
+# invalid files
 
 
 @pytest.mark.parametrize(
@@ -199,11 +199,15 @@ def test_a_retry_keeps_the_conversation_and_asks_again(prompts: Prompts) -> None
         ("answer/ko.yaml", lambda d: d.update(language="x"), r"unknown key 'language'"),
         ("tag/fi.yaml", lambda d: d.update(system="$semantic $grammar"), r"fi\.yaml: system: .*\$fluency is missing"),
         ("tag/fi.yaml", lambda d: d.update(retry="$orignal"), r"retry: unknown placeholder '\$orignal'"),
-        ("tag/fi.yaml", lambda d: d.update(retry="5 $ each"), r"retry: a \$ that begins no placeholder; write \$\$"),
+        (
+            "tag/fi.yaml",
+            lambda d: d.update(retry="5 $ each"),
+            r"retry: a \$ without the name of a placeholder",
+        ),
         ("refine/de.yaml", lambda d: d.update(user="$passage $questoin"), r"de\.yaml: user: .*\$question is missing"),
     ],
 )
-def test_a_wrong_file_is_refused_by_name_with_the_way_out(
+def test_an_invalid_file_is_refused_by_name_with_the_way_out(
     folder: Path, name: str, change: Callable[[dict[str, object]], object], complaint: str
 ) -> None:
     edit(folder, name, change)
@@ -212,7 +216,7 @@ def test_a_wrong_file_is_refused_by_name_with_the_way_out(
 
 
 @pytest.mark.parametrize(("text", "complaint"), [("- a", "must be a mapping"), ("a: [", "not YAML"), ("", "mapping")])
-def test_a_file_that_is_no_mapping_is_refused(folder: Path, text: str, complaint: str) -> None:
+def test_a_file_that_is_not_a_mapping_is_refused(folder: Path, text: str, complaint: str) -> None:
     (folder / "tag" / "ko.yaml").write_text(text, encoding="utf-8")
     with pytest.raises(ConfigError, match=rf"ko\.yaml: .*{complaint}"):
         Prompts(folder).tag(Lang("ko"))

@@ -22,14 +22,15 @@ def serve(
     host: Annotated[str | None, typer.Option(help="Address to listen at (default: `server.host`).")] = None,
     port: Annotated[int | None, typer.Option(help="Port to listen at (default: `server.port`); 0: any.")] = None,
     without_keys: Annotated[
-        bool, typer.Option("--without-keys", help="Let anybody ask, also at an address that others can reach.")
+        bool, typer.Option("--without-keys", help="Serve without API keys, also at an address that others can reach.")
     ] = False,
-    check: Annotated[bool, typer.Option("--check", help="Say whether the deployment is valid; load nothing.")] = False,
+    check: Annotated[bool, typer.Option("--check", help="Check the deployment and exit; nothing is loaded.")] = False,
     settings: output.Set = None,
 ) -> None:
-    """Answer questions over HTTP, and show a page to ask them on.
+    """Serve the HTTP API and the page.
 
-    Clients need one of the keys in QTTRAG_API_KEYS (separated by commas). Without keys only this machine is served.
+    Clients need one of the keys in QTTRAG_API_KEYS (separated by commas); without keys only loopback addresses are
+    served.
     Traces go to OTEL_EXPORTER_OTLP_ENDPOINT, if it is set.
 
     Examples:
@@ -61,7 +62,7 @@ def serve(
         from qttrag.server import create_app
     except ModuleNotFoundError as error:
         raise ConfigError(f"qttrag serve needs the package '{error.name}'; pip install 'qttrag[server]'") from error
-    output.say(f"qttrag at http://{address}:{number}/ (models load now; /readyz says when they are there)")
+    output.say(f"qttrag at http://{address}:{number}/ (models are loading; /readyz reports when they are ready)")
     uvicorn.run(
         create_app(application=application),
         host=address,
@@ -77,8 +78,8 @@ def _check_address(host: str, limits: ServerSettings, *, without_keys: bool) -> 
     if without_keys or os.environ.get(limits.api_keys_env, "").strip(" ,") or _is_loopback(host):
         return
     raise ConfigError(
-        f"address {host} can be reached by others and there are no keys; set {limits.api_keys_env}, or say that "
-        "anybody may ask with --without-keys"
+        f"address {host} can be reached by others and no API keys are set; set {limits.api_keys_env}, or use "
+        "--without-keys to serve everybody"
     )
 
 

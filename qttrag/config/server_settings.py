@@ -1,4 +1,4 @@
-"""What the service allows its clients: the `server:` part of a deployment file."""
+"""The `server:` part of a deployment file: the limits of the service."""
 
 from __future__ import annotations
 
@@ -6,13 +6,12 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 
 class ServerSettings(BaseModel):
-    """Limits of the service. Every one that a client runs into is named in the error it gets.
+    """Limits of the service. The error of a request that exceeds one names it.
 
-    `api_keys_env`: the environment variable with the keys that clients may use, separated by commas; without keys
-    anybody may, and only a loopback address is served. `rate`: requests a key or address may make, as "60/minute";
-    null: any number. `in_flight`: questions answered at the same time; `queue`: those that wait beside them.
-    `deadline`: seconds a request may take, whatever the client asks for. `origins`: sites whose pages may call the
-    service (CORS)."""
+    `api_keys_env`: the environment variable with the clients' keys, separated by commas; without keys everybody may
+    ask, and only loopback addresses are served. `rate`: requests per key or address, such as "60/minute"; null: no
+    limit. `in_flight`: questions answered at the same time; `queue`: questions that may wait. `deadline`: the most
+    seconds for a request. `origins`: sites whose pages may call the service (CORS)."""
 
     model_config = ConfigDict(extra="forbid")
     host: str = "127.0.0.1"
@@ -22,7 +21,7 @@ class ServerSettings(BaseModel):
     in_flight: int = Field(default=16, ge=1)
     queue: int = Field(default=64, ge=0)
     deadline: float = Field(default=120.0, gt=0)
-    drain: float = Field(default=30.0, ge=0)  # seconds that requests have to end after SIGTERM
+    drain: float = Field(default=30.0, ge=0)  # seconds for requests to end after SIGTERM
     max_body_bytes: int = Field(default=1_000_000, ge=1)
     max_depth: int = Field(default=200, ge=1)
     max_top_k: int = Field(default=20, ge=1)
@@ -33,7 +32,7 @@ class ServerSettings(BaseModel):
 
     @field_validator("rate")
     @classmethod
-    def _readable(cls, rate: str | None) -> str | None:
+    def _is_rate(cls, rate: str | None) -> str | None:
         if rate is not None:
             import limits
 

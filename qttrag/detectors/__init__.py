@@ -1,1 +1,1 @@
-"""Telling the language of a text."""
+"""Detection of the language of a text."""

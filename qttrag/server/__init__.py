@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
 
 def create_app(deployment: Deployment | str | Path = "laptop", *, application: Application | None = None) -> FastAPI:
-    """Return the service of a deployment, or of an open application; nothing is loaded before it runs.
+    """Return the service of a deployment, or of an open application; models load when it starts.
 
     Raises:
-        ConfigError: the deployment is not as it must be."""
+        ConfigError: the deployment is invalid."""
     from qttrag.server.app import create_app
 
     return create_app(deployment, application=application)

@@ -1,4 +1,4 @@
-"""What Prometheus reads of a running service."""
+"""The metrics of a running service, for Prometheus."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120
 
 
 class Metrics:
-    """The service's figures, in a registry of their own: several applications may live in one process."""
+    """The metrics, in a registry of their own: a process may run several applications."""
 
     def __init__(self, admission: Admission) -> None:
         self.registry = CollectorRegistry()
@@ -33,20 +33,22 @@ class Metrics:
         )
         self.counts = Counter(
             "qttrag_stage_events",
-            "What stages counted: tokens, calls, cached, computed, scored, unscored by cause, ...",
+            "Counts of the stages: tokens, calls, cached, computed, scored, unscored by cause, ...",
             ["stage", "event"],
             registry=self.registry,
         )
-        self.notes = Counter("qttrag_answers_with_notes", "Answers with a note on their making", registry=self.registry)
-        self.degraded = Counter("qttrag_answers_degraded", "Answers made without a stage", registry=self.registry)
+        self.notes = Counter("qttrag_answers_with_notes", "Answers with notes", registry=self.registry)
+        self.degraded = Counter(
+            "qttrag_answers_degraded", "Answers that lack an unavailable stage", registry=self.registry
+        )
         waiting = Gauge("qttrag_requests_waiting", "Requests waiting for a slot", registry=self.registry)
         waiting.set_function(lambda: admission.waiting)
-        working = Gauge("qttrag_requests_in_flight", "Requests being worked on", registry=self.registry)
+        working = Gauge("qttrag_requests_in_flight", "Requests in progress", registry=self.registry)
         working.set_function(lambda: admission.working)
         self.streams = Gauge("qttrag_open_streams", "Streams being sent", registry=self.registry)
 
     def observe(self, strategy: str, trace: Trace) -> None:
-        """Add what one question took and counted."""
+        """Add the times and counts of one question."""
         for stage, seconds in trace.seconds.items():
             self.stage_seconds.labels(strategy, stage).observe(max(0.0, seconds))
         for name, n in trace.counts.items():

@@ -1,4 +1,4 @@
-"""What `/openapi.json` says of one deployment: its collections and its limits."""
+"""The collections and limits of a deployment in `/openapi.json`."""
 
 from __future__ import annotations
 
@@ -8,10 +8,9 @@ from qttrag.application.application import Application
 
 
 def describe(document: dict[str, Any], application: Application) -> None:
-    """Write into the document which collections requests may name, and how large what they send may be.
+    """Add to the document the collections that requests may name and the limits on sizes.
 
-    Options that only some strategies have, and questions whose language nobody can tell, are refused all the same:
-    JSON Schema has no words for them."""
+    JSON Schema cannot express the options of each strategy, or that a question's language must be detectable."""
     schemas = document["components"]["schemas"]
     server, deployment = application.deployment.server, application.deployment
     text = {"maxLength": server.max_text_chars}
@@ -20,7 +19,7 @@ def describe(document: dict[str, Any], application: Application) -> None:
         _limit(schemas[name], "depth", maximum=server.max_depth)
         _limit(schemas[name], "top_k", maximum=server.max_top_k)
     for name in ("AskBody", "RetrieveRequest", "ChatRequest"):
-        _name(schemas[name]["properties"], application.collections)
+        _allow_collections(schemas[name]["properties"], application.collections)
     _limit(schemas["TranslateRequest"], "texts", maxItems=server.max_texts)
     schemas["TranslateRequest"]["properties"]["texts"]["items"] |= text
     _limit(schemas["TagRequest"], "pairs", maxItems=server.max_texts)
@@ -33,10 +32,10 @@ def describe(document: dict[str, Any], application: Application) -> None:
 
 def _limit(schema: dict[str, Any], name: str, **limit: int) -> None:
     field = schema["properties"][name]
-    field.get("anyOf", [field])[0].update(limit)  # of what may be null, the other
+    field.get("anyOf", [field])[0].update(limit)  # the alternative that is not null
 
 
-def _name(properties: dict[str, Any], collections: list[str]) -> None:
+def _allow_collections(properties: dict[str, Any], collections: list[str]) -> None:
     if collections:
         properties["collections"]["anyOf"][0]["items"]["enum"] = collections
     else:

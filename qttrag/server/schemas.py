@@ -1,4 +1,4 @@
-"""Requests and answers of the service as they travel. Unknown fields of a request are refused with their name."""
+"""The bodies of requests and responses. Unknown fields of a request are rejected by name."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def _known(what: str, known: list[str]) -> AfterValidator:
     return AfterValidator(check)
 
 
-def _said(text: str) -> str:
+def _not_empty(text: str) -> str:
     if not text.replace("\ufeff", "").strip():
         raise ValueError("is empty")
     return text
@@ -35,10 +35,10 @@ def _number(value: object) -> object:
     return value
 
 
-# Separators of data are white space to Python and not to ECMA's \s, the byte order mark the other way round.
-SAYS_SOMETHING = r"[^\s\u001c-\u001f\u0085]"
-_TEXT = Annotated[str, AfterValidator(_said), Field(json_schema_extra={"pattern": SAYS_SOMETHING})]
-Whole = Annotated[int, BeforeValidator(_number), Field(strict=False)]  # in JSON 2.0 is as whole as 2
+# Python counts data separators as white space and ECMA's \s does not; for the byte order mark it is the reverse.
+NOT_BLANK = r"[^\s\u001c-\u001f\u0085]"
+_TEXT = Annotated[str, AfterValidator(_not_empty), Field(json_schema_extra={"pattern": NOT_BLANK})]
+Whole = Annotated[int, BeforeValidator(_number), Field(strict=False)]  # JSON does not distinguish 2.0 from 2
 Positive = Annotated[Whole, Field(ge=1, json_schema_extra={"minimum": 1})]
 _LANG = Annotated[str, _known("language", _CODES), Field(json_schema_extra={"enum": list[Any](_CODES)})]
 _STRATEGY = Annotated[str, _known("strategy", _STRATEGIES), Field(json_schema_extra={"enum": list[Any](_STRATEGIES)})]
@@ -47,15 +47,15 @@ _STRATEGY = Annotated[str, _known("strategy", _STRATEGIES), Field(json_schema_ex
 Collections = Annotated[list[str], Field(min_length=1)]
 
 
-class _Request(BaseModel):
+class _Body(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
 
-class AskBody(_Request):
-    """`lang`: the language to answer in; detected from the question when null. `options`: of the strategy.
+class AskBody(_Body):
+    """`lang`: the language to answer in; null: detected from the question. `options`: of the strategy.
 
-    `collections`: search only these of the deployment's, by their names; all of them when null.
-    `deadline`: seconds after which the answer is of no use any more."""
+    `collections`: names of the deployment's collections to search; null: all.
+    `deadline`: seconds until the question is given up."""
 
     question: _TEXT = Field(examples=["핀란드의 통화는 무엇입니까?"])
     lang: _LANG | None = None
@@ -77,7 +77,7 @@ class Scores(BaseModel):
 
 
 class PassageOut(BaseModel):
-    """A passage as it was read. `n` is what the answer calls it; `scores` null: an original, or see `unscored`."""
+    """A passage as it was read. `n`: its number in the answer. `scores` null: an original, or see `unscored`."""
 
     n: int
     passage_id: str
@@ -94,7 +94,7 @@ class PassageOut(BaseModel):
 
 
 class TraceOut(BaseModel):
-    """Seconds by stage, counts as "stage.what", and notes on what was degraded, skipped or cut."""
+    """Seconds by stage, counts by "stage.name", and notes on what was degraded, skipped or cut."""
 
     seconds: dict[str, float]
     counts: dict[str, int]
@@ -105,7 +105,7 @@ class TraceOut(BaseModel):
 class CitationsOut(BaseModel):
     """Passages the answer rests on, by `n`. `how`: "marked" by the generator, "found" by its words, or null: none.
 
-    `unknown`: numbers the generator gave that name no passage."""
+    `unknown`: numbers in the answer that belong to no passage."""
 
     passages: list[int]
     how: str | None
@@ -113,9 +113,9 @@ class CitationsOut(BaseModel):
 
 
 class AskResponse(BaseModel):
-    """`abstained`: it says that the passages do not hold the answer. `degraded`: what is missing as a stage was down.
+    """`abstained`: the passages do not contain the answer. `degraded`: what is missing because a stage was unavailable.
 
-    `collections`: those that were searched; null: all.
+    `collections`: the collections searched; null: all.
     `language_check`: off, right, cannot tell, wrong, asked again, translated."""
 
     question: str
@@ -132,8 +132,8 @@ class AskResponse(BaseModel):
     request_id: str
 
 
-class RetrieveRequest(_Request):
-    """`collections`: search only these of the deployment's, by their names; all of them when null."""
+class RetrieveRequest(_Body):
+    """`collections`: names of the deployment's collections to search; null: all."""
 
     question: _TEXT
     lang: _LANG | None = None
@@ -148,8 +148,8 @@ class RetrieveResponse(BaseModel):
     trace: TraceOut
 
 
-class TranslateRequest(_Request):
-    """`source`: the language of the texts; detected one by one when null."""
+class TranslateRequest(_Body):
+    """`source`: the language of the texts; null: detected for each."""
 
     texts: list[_TEXT] = Field(min_length=1)
     target: _LANG
@@ -157,7 +157,7 @@ class TranslateRequest(_Request):
 
 
 class TranslationOut(BaseModel):
-    """`flags` name what is surely wrong with it: empty, copied, loop, script."""
+    """`flags`: certain errors of the translation: empty, copied, loop, script, cut."""
 
     text: str
     source: str
@@ -169,13 +169,13 @@ class TranslateResponse(BaseModel):
     trace: TraceOut
 
 
-class TagPair(_Request):
+class TagPair(_Body):
     original: _TEXT
     translation: str
 
 
-class TagRequest(_Request):
-    """`target`: the language of the translations; `source`: that of the originals, detected when null."""
+class TagRequest(_Body):
+    """`target`: the language of the translations; `source`: of the originals, null: detected."""
 
     pairs: list[TagPair] = Field(min_length=1)
     target: _LANG
@@ -193,7 +193,7 @@ class TagResponse(BaseModel):
 
 
 class RerankRequest(BaseModel):
-    """As Cohere's and Jina's rerank endpoints take it; fields they have and qttrag does not need are ignored."""
+    """The body of Cohere's and Jina's rerank endpoints; their other fields are ignored."""
 
     model_config = ConfigDict(extra="ignore", strict=True)
     query: _TEXT
@@ -216,7 +216,7 @@ class RerankResponse(BaseModel):
 
 
 class ReadyResponse(BaseModel):
-    """`stages`: "ready", "loading", or what is wrong."""
+    """`stages`: "ready", "loading", or the error."""
 
     ready: bool
     stages: dict[str, str]

@@ -1,7 +1,7 @@
-"""OpenTelemetry: a span a request and one a stage, sent by OTLP over HTTP where the environment says.
+"""OpenTelemetry: one span per request and one per stage, sent with OTLP over HTTP if the environment says so.
 
-Attributes are names, counts and statuses. Nothing of a question, passage, answer or key is in one, nor an error's
-message, which may quote them."""
+Attributes are names, counts and statuses. They contain no question, passage, answer or key, and no error message, which
+may quote them."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"
 
 
 def configured() -> bool:
-    """Return whether the environment asks for traces.
+    """Return whether the environment configures traces.
 
     Raises:
-        ConfigError: it asks for an exporter or protocol that there is none for, its address is none, or the extra
-            is not installed."""
+        ConfigError: the exporter or protocol is not supported, the address is invalid, or the extra is not
+            installed."""
     endpoint = _first(_ENDPOINTS)
     exporter = os.environ.get("OTEL_TRACES_EXPORTER") or "otlp"
     off = os.environ.get("OTEL_SDK_DISABLED", "").lower() == "true"
@@ -40,7 +40,7 @@ def configured() -> bool:
     protocol = _first(_PROTOCOLS) or "http/protobuf"
     if exporter != "otlp" or protocol != "http/protobuf":
         raise ConfigError(
-            f"traces are sent as otlp by http/protobuf, not as {exporter} by {protocol}; "
+            f"traces can be sent as otlp over http/protobuf only, not as {exporter} over {protocol}; "
             "unset OTEL_TRACES_EXPORTER and OTEL_EXPORTER_OTLP_PROTOCOL, or set OTEL_TRACES_EXPORTER=none"
         )
     address = urlsplit(endpoint)
@@ -48,7 +48,7 @@ def configured() -> bool:
         raise ConfigError(f"{' or '.join(_ENDPOINTS)} must be an address such as http://127.0.0.1:4318")
     try:
         import opentelemetry.exporter.otlp.proto.http
-        import opentelemetry.sdk.trace  # noqa: F401  looked for, before anything is served
+        import opentelemetry.sdk.trace  # noqa: F401  checked before anything is served
     except ModuleNotFoundError as error:
         raise ConfigError(
             f"OTEL_EXPORTER_OTLP_ENDPOINT is set and traces need the package '{error.name}'; "
@@ -62,18 +62,18 @@ def _first(names: tuple[str, ...]) -> str | None:
 
 
 class Tracing:
-    """Makes spans between `start` and `close`; where the environment asks for none, never.
+    """Makes spans between `start` and `close`, if the environment configures traces.
 
-    `stage` and `headers` are what `qttrag.trace.Spans` promises."""
+    `stage` and `headers` implement `qttrag.trace.Spans`."""
 
     def __init__(self) -> None:
         """Raises ConfigError: see `configured`."""
-        self._wanted = configured()
+        self._configured = configured()
         self._provider: TracerProvider | None = None
         self._tracer: Tracer | None = None
 
     def start(self) -> None:
-        if not self._wanted:
+        if not self._configured:
             return
         from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
         from opentelemetry.sdk.trace import TracerProvider
@@ -84,40 +84,40 @@ class Tracing:
         self._tracer = self._provider.get_tracer("qttrag", __version__)
 
     def close(self) -> None:
-        """Send what is left, and stop. May take as long as the exporter's timeout."""
+        """Send the remaining spans and stop; may take as long as the exporter's timeout."""
         provider, self._provider, self._tracer = self._provider, None, None
         if provider is not None:
             provider.shutdown()
 
     @contextmanager
     def request(self, method: str, headers: Mapping[bytes, bytes]) -> Iterator[dict[str, Any]]:
-        """Give a dict, for the `route`, `status` and `request_id` of the request that the block answers.
+        """Yield a dict for the `route`, `status` and `request_id` of the request that the block answers.
 
-        The span continues the trace of the caller, where a `traceparent` tells one."""
-        about: dict[str, Any] = {}
+        The span continues the caller's trace if there is a `traceparent`."""
+        attributes: dict[str, Any] = {}
         if self._tracer is None:
-            yield about
+            yield attributes
             return
         from opentelemetry.trace import SpanKind, StatusCode
         from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-        told = {name.decode("latin-1"): value.decode("latin-1") for name, value in headers.items()}
-        name = method if method in _METHODS else "HTTP"  # anything else is the caller's own words
+        carrier = {name.decode("latin-1"): value.decode("latin-1") for name, value in headers.items()}
+        name = method if method in _METHODS else "HTTP"  # other methods are text from the client
         with self._tracer.start_as_current_span(
             name,
-            context=TraceContextTextMapPropagator().extract(told),
+            context=TraceContextTextMapPropagator().extract(carrier),
             kind=SpanKind.SERVER,
             record_exception=False,
             set_status_on_exception=False,
         ) as span:
             try:
-                yield about
+                yield attributes
             finally:
-                route, status = about["route"], about["status"]
+                route, status = attributes["route"], attributes["status"]
                 span.update_name(f"{name} {route}" if route else name)
                 span.set_attribute("http.request.method", "_OTHER" if name == "HTTP" else name)
                 span.set_attribute("http.response.status_code", status)
-                span.set_attribute("qttrag.request_id", about["request_id"])
+                span.set_attribute("qttrag.request_id", attributes["request_id"])
                 if route:
                     span.set_attribute("http.route", route)
                 if status >= 500:

@@ -1,1 +1,1 @@
-"""Scoring translations."""
+"""Quality scores of translations."""

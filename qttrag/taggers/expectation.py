@@ -1,4 +1,4 @@
-"""Scores as expectations over what the tagger might have written, from the probabilities of its tokens."""
+"""Scores as expectations over the tagger's possible replies, from the probabilities of its tokens."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ from qttrag.types import MAX_SCORE, Completion, QualityScores, Token
 
 _NUMBER = re.compile(r":\s*(\d)(?:\.(\d))?")
 _DIGITS = re.compile(r"([0-5])(?:\.(\d)?)?(?![\d.])")
-_ENOUGH = 0.5  # less probability than this on digits says nothing about the score
+_ENOUGH = 0.5  # with less probability on digits, the score is not estimated
 
 
 class _Place(NamedTuple):
-    """Where a character stands: in the token, after `before`."""
+    """The position of a character: in `token`, after `before`."""
 
     token: Token
     before: str
 
 
 def expected(written: QualityScores, completion: Completion) -> QualityScores | None:
-    """Return each of the scores in a completion that was read as `written`, as an expectation.
+    """Return the scores of a completion, which was parsed as `written`, as expectations.
 
-    The digit before the point counts by the probabilities of the digits in its place. What follows the point is
-    known of the digit that was written, by the probabilities in its place, and taken to be the same for the others.
-    None where the tokens do not tell: no alternatives, or few of them digits."""
-    found = list(_NUMBER.finditer(completion.text))
-    if len(found) != len(written.values()):
+    The digit before the point is weighted by the probabilities of the digits at its position. The digit after the
+    point is weighted likewise where the written one stands, and assumed to be the same after other first digits.
+    None if the tokens have no alternatives, or few that are digits."""
+    numbers = list(_NUMBER.finditer(completion.text))
+    if len(numbers) != len(written.values()):
         return None
-    values = [_expectation(completion, match) for match in found]
+    values = [_expectation(completion, match) for match in numbers]
     order = _order(completion.text, written)
     if order is None or any(value is None for value in values):
         return None
@@ -40,7 +40,7 @@ def expected(written: QualityScores, completion: Completion) -> QualityScores | 
 
 
 def _order(text: str, written: QualityScores) -> list[str] | None:
-    """Return the keys in the order they are written in; of localised ones it can only be the usual order."""
+    """Return the keys in the order of the reply; for localised keys, the usual order is assumed."""
     keys = list(written.__dataclass_fields__)
     places = {key: text.find(f'"{key}"') for key in keys}
     if all(place >= 0 for place in places.values()):
@@ -63,7 +63,7 @@ def _expectation(completion: Completion, number: re.Match[str]) -> float | None:
 
 
 def _values(place: _Place, fraction: float) -> dict[str, float]:
-    """Return what the alternatives in a digit's place stand for, by what they say from there on."""
+    """Return the values of the alternatives at a digit's position, by their text from there on."""
     values = {}
     for text in place.token.alternatives:
         rest = text.removeprefix(place.before)
@@ -87,7 +87,7 @@ def _mean(values: Mapping[str, float], place: _Place) -> float | None:
 
 
 def _place(completion: Completion, at: int) -> _Place | None:
-    """Return where the character `at` of the text stands, None where the tokens are not the text."""
+    """Return the position of the character `at` of the text, None if the tokens do not spell the text."""
     if not "".join(token.text for token in completion.tokens).startswith(completion.text):
         return None
     ends = accumulate(len(token.text) for token in completion.tokens)

@@ -1,4 +1,4 @@
-"""Scoring translations with a language model, in the language they are in."""
+"""Scores of translations by a language model, prompted in the language of the translation."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from qttrag.taggers.expectation import expected as expectation
 from qttrag.taggers.verdicts import SCHEMA, UNREADABLE, parse
 from qttrag.types import Completion, Decoding, Lang, Verdict
 
-_ALTERNATIVES = 20  # the most that OpenAI's interface allows; ten digits and what else a model may have in mind
+_ALTERNATIVES = 20  # the most that OpenAI's interface allows: the ten digits and other likely tokens
 
 
 class LLMTagger:
     """Tagger kind `llm`.
 
-    Each translation is one greedy call under a JSON schema; a reply that cannot be read, or was cut off, is asked
-    for once more, then the translation is unscored. `generator`: the deployment's own unless given.
-    `expected`: scores as expectations over the probabilities of the digits (for servers that tell them) instead of
-    as written; finer, and the same number of calls and tokens.
+    One greedy call per translation under a JSON schema; after an unreadable or truncated reply one retry, then the
+    translation is unscored. `generator`: by default the deployment's. `expected`: scores are expectations over the
+    probabilities of the digits (if the server returns them) instead of the digits of the reply; they are finer, and
+    take as many calls and tokens.
     Counts: scored, retried, unscored.<cause> with the causes empty, unreadable, range, unavailable; as_written:
-    scores of which `expected` could not be told."""
+    scores taken from the reply because `expected` lacked probabilities."""
 
     def __init__(self, *, generator: Generator, prompts: Prompts, max_tokens: int = 64, expected: bool = False) -> None:
         self._generator = generator
@@ -53,8 +53,8 @@ class LLMTagger:
             verdict = self._read(completion, prompt)
             if verdict.scores is None:
                 trace.count("retried")
-                again = prompt.retry_messages(messages, completion.text)
-                verdict = self._read(await self._generator.complete(again, self._decoding), prompt)
+                retry = prompt.retry_messages(messages, completion.text)
+                verdict = self._read(await self._generator.complete(retry, self._decoding), prompt)
             return verdict
         except StageError as error:
             trace.note(f"translations are unscored: {error}")
@@ -67,6 +67,6 @@ class LLMTagger:
         finer = expectation(verdict.scores, completion)
         if finer is None:
             trace.count("as_written")
-            trace.note("scores are as written: the tagger's model tells too little of its probabilities")
+            trace.note("scores are as written: the tagger's model returns too few of its probabilities")
             return verdict
         return Verdict(finer)

@@ -1,4 +1,4 @@
-"""What a tagger's reply must look like, and reading it without ever guessing."""
+"""The schema of a tagger's reply, and a strict parser of replies."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SCHEMA: Mapping[str, object] = {
     "required": list(KEYS),
     "additionalProperties": False,
 }
-"""ASCII keys whatever the language of the prompt: fewer tokens, one grammar for all (docs/design/score-keys.md)."""
+"""ASCII keys for prompts in all languages: fewer tokens, and one grammar (docs/design/score-keys.md)."""
 
 UNREADABLE = Verdict(None, "unreadable")
 OUT_OF_RANGE = Verdict(None, "range")
@@ -25,10 +25,10 @@ _FENCED = re.compile(r"\A```(?:json)?\s*(.*?)\s*```\Z", re.DOTALL)
 
 
 def parse(reply: str, names: Mapping[str, str] | None = None) -> Verdict:
-    """Return the verdict in a reply: one JSON object, in a code fence or bare, with the three keys and no other.
+    """Return the verdict in a reply: one JSON object, in a code fence or bare, with exactly the three keys.
 
-    `names`: the criterion names by key in the language of the prompt, taken instead if all three are used.
-    A number outside [0, 5] gives cause "range"; whatever else is not as asked, a second decimal too, "unreadable".
+    `names`: the names of the criteria by key in the language of the prompt; a reply may use all three instead. A
+    number outside [0, 5] gives the cause "range"; every other deviation, such as a second decimal, "unreadable".
     Never raises."""
     text = reply.strip()
     if fenced := _FENCED.match(text):
@@ -56,13 +56,13 @@ def _scores(values: list[Any]) -> Verdict:
 
 def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len({key for key, _ in pairs}) != len(pairs):
-        raise ValueError("a key is there twice")
+        raise ValueError("a key is repeated")
     return dict(pairs)
 
 
 def _one_decimal(number: str) -> float:
     if not _ONE_DECIMAL.fullmatch(number):
-        raise ValueError(f"{number} is finer than was asked for")
+        raise ValueError(f"{number} has more than one decimal")
     return float(number)
 
 

@@ -1,7 +1,7 @@
-"""Every language that can be asked in and translated from: the 202 of NLLB-200.
+"""The languages of questions, answers and passages: the 202 of NLLB-200.
 
-No other module of qttrag names a language. To add prompts in one, see CONTRIBUTING.md.
-Names: Unicode CLDR where it has them.
+No other module of qttrag names a language. CONTRIBUTING.md says how to add prompts in a language.
+Names are from Unicode CLDR where it has them.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from qttrag.types import Lang
 
 @dataclass(frozen=True, slots=True)
 class Language:
-    """A language. `code`: ISO 639-1 where there is one, else ISO 639-3, with a script where that is not the usual
-    one; `native`: its name in itself; `nllb`: its FLORES-200 code; `script`: ISO 15924."""
+    """A language. `code`: ISO 639-1 or, if it has none, ISO 639-3, followed by the script if that is not the usual
+    one; `native`: its name in the language itself; `nllb`: its FLORES-200 code; `script`: ISO 15924."""
 
     code: Lang
     nllb: str
@@ -228,13 +228,13 @@ _ROWS = (
     ("zh-Hant", "zho_Hant", "Chinese (Traditional)", "繁體中文"),
     ("zu", "zul_Latn", "Zulu", "isiZulu"),
 )
-_SCRIPTS = {"sat_Beng": "Olck"}  # the code says Bengali, the text NLLB was trained on is in Ol Chiki
+_SCRIPTS = {"sat_Beng": "Olck"}  # the code says Bengali, but the training text of NLLB is in Ol Chiki
 
 LANGUAGES: dict[Lang, Language] = {
     Lang(code): Language(Lang(code), nllb, name, native, _SCRIPTS.get(nllb, nllb[4:]))
     for code, nllb, name, native in _ROWS
 }
-"""All languages by code, in the order of their codes."""
+"""All languages by code, in alphabetical order."""
 
 SPACELESS = frozenset(map(Lang, ("bo", "dz", "ja", "km", "lo", "my", "shn", "th", "yue", "zh", "zh-Hant")))
 """Languages written without spaces between words."""
@@ -247,7 +247,7 @@ ALIKE: tuple[frozenset[Lang], ...] = tuple(
         "st tn nso", "rn rw", "lb de", "ar arz acm acq aeb ajp apc ars ary", "it scn vec lmo lij fur sc", "ckb ku",
     )
 )  # fmt: skip
-"""Languages so near to one another that no detector tells them apart in a sentence or two."""
+"""Groups of languages that detectors do not distinguish reliably in a sentence or two."""
 
 _ALIASES = {
     "no": "nb", "nor": "nb", "fil": "tl", "iw": "he", "in": "id", "ji": "yi", "jw": "jv", "mo": "ro", "sh": "sr",
@@ -262,7 +262,7 @@ _ALIASES = {
 
 
 def _spellings() -> dict[str, Lang]:
-    """Return every accepted spelling, lower-cased, by what it stands for. Bare codes go before all others."""
+    """Return the code of every accepted spelling in lower case. Bare codes take precedence."""
     spellings = {alias: Lang(code) for alias, code in _ALIASES.items()}
     for row in LANGUAGES.values():
         spellings.setdefault(row.nllb[:3], row.code)
@@ -277,10 +277,10 @@ _SPELLINGS = _spellings()
 def language(value: str) -> Language:
     """Return the language that `value` means: a code ("ko", "kor", "zh-TW"), NLLB's ("kor_Hang"), or a name.
 
-    A region that is not told apart ("en-GB") is left off.
+    A region that the table does not distinguish ("en-GB") is ignored.
 
     Raises:
-        InputError: it means none of them."""
+        InputError: no language has that code or name."""
     spelling = value.strip().lower()
     for candidate in (spelling, spelling.replace("_", "-"), spelling.replace("_", "-").split("-")[0]):
         if candidate in _SPELLINGS:

@@ -1,1 +1,1 @@
-"""Translating passages and questions."""
+"""Translation of passages and questions."""

@@ -1,4 +1,4 @@
-"""What is surely wrong with a translation, by looking at it: no model, and no flag on what only may be wrong."""
+"""Flag translations that are certainly wrong, without a model. A translation that may be right gets no flag."""
 
 from __future__ import annotations
 
@@ -14,46 +14,46 @@ from qttrag.text.scripts import character_class, component_scripts
 from qttrag.types import Lang
 
 FLAGS: Final = ("empty", "copied", "loop", "script", "cut")
-"""Every flag, in the order they are given. "cut" is the translator's own: words it did not give or get whole."""
+"""All flags, in their order. "cut" is set by the translator: the model got or gave only the beginning."""
 
 _WORD = re.compile(r"[^\W\d_]+")
 _SYLLABLES = regex.compile(f"[{character_class('Hani', 'Kana')}\uac00-\ud7a3]")
 _RUN = re.compile(r"(.{2,100}?)\1{2,}", re.DOTALL)
 
 _GRAM = 4  # characters; long enough that related languages share few of a sentence's
-_COPIED_SHARE = 0.9  # FLORES-200: Cantonese and Chinese reach it in 3 of 997 sentences, no pair does in more
-_COPIED_LETTERS = 30  # in words that are no names; fewer may well stay as they are: a title, a term, an address
+_COPIED_SHARE = 0.9  # FLORES-200: Cantonese and Chinese reach it in 3 of 997 sentences, every other pair in fewer
+_COPIED_LETTERS = 30  # not counting names; fewer may be a title, a term or an address, which stay the same
 _FOREIGN_LETTERS = 10
-_FOREIGN_TO_OWN = 4  # Chinese says with one character what a name in Latin letters beside it says with four
-_LOOPS = {4: 12, 3: 30}  # so many times in a row, and characters altogether
+_FOREIGN_TO_OWN = 4  # a Chinese character corresponds to some four Latin letters of a name
+_LOOPS = {4: 12, 3: 30}  # repetitions in a row: and the characters that they have at least
 
 
 def flags(source_text: str, translation: str, source: Lang, target: Lang) -> tuple[str, ...]:
-    """Return what is surely wrong with the translation of a sentence or passage, in the order of `FLAGS`.
+    """Return what is certainly wrong with the translation of a sentence or passage, in the order of `FLAGS`.
 
-    "empty": words went in and not one came out. "copied": the words are the source's, though the languages differ.
-    "loop": it says something over and over that the source does not. "script": most letters that are not names
-    from the source are of another script than the target's."""
+    "empty": the source has words, the translation has none. "copied": the words are the source's, although the
+    languages differ. "loop": it repeats itself more than the source does. "script": most of the letters, not counting
+    names in the source, are of another script than the target's."""
     if not any(map(str.isalpha, source_text)):
         return ()
     if not any(map(str.isalnum, translation)):
         return ("empty",)
-    found = []
+    raised = []
     if source != target and _is_copied(source_text, translation):
-        found.append("copied")
+        raised.append("copied")
     if _loops(source_text, translation):
-        found.append("loop")
+        raised.append("loop")
     if _is_in_other_script(source_text, translation, language(target).script):
-        found.append("script")
-    return tuple(found)
+        raised.append("script")
+    return tuple(raised)
 
 
 def _is_copied(source_text: str, translation: str) -> bool:
     words = [word for word in _WORD.findall(translation) if not word[0].isupper()]
-    if sum(len(word) + len(_SYLLABLES.findall(word)) for word in words) < _COPIED_LETTERS:  # a syllable says more
+    if sum(len(word) + len(_SYLLABLES.findall(word)) for word in words) < _COPIED_LETTERS:  # a syllable counts twice
         return False
-    ours, theirs = _grams(translation), _grams(source_text)
-    return (ours & theirs).total() >= _COPIED_SHARE * ours.total()
+    grams = _grams(translation)
+    return (grams & _grams(source_text)).total() >= _COPIED_SHARE * grams.total()
 
 
 def _grams(text: str) -> Counter[str]:
@@ -67,9 +67,9 @@ def _loops(source_text: str, translation: str) -> bool:
 
 
 def _most_repeats(text: str) -> int:
-    """Return how often in a row something with a letter or digit in it is said, 0 where that is nothing to heed."""
+    """Return the longest run of repetitions of a text with a letter or digit, 0 if it is too short to count."""
     most = 0
-    for run in _RUN.finditer(text + " "):  # so that the last time counts too
+    for run in _RUN.finditer(text + " "):  # so that the last repetition counts too
         times = len(run[0]) // len(run[1])
         if any(map(str.isalnum, run[1])) and any(times >= n and len(run[0]) >= m for n, m in _LOOPS.items()):
             most = max(most, times)
@@ -85,6 +85,6 @@ def _is_in_other_script(source_text: str, translation: str, script: str) -> bool
 
 @functools.cache
 def _letters(script: str) -> tuple[regex.Pattern[str], regex.Pattern[str]]:
-    """Return patterns of a letter of the script, and of a run of letters of any other."""
+    """Return patterns of a letter of the script, and of a run of letters of other scripts."""
     own = character_class(*sorted(component_scripts(script)))
     return regex.compile(f"[{own}]"), regex.compile(rf"(?:(?![{own}])[\p{{L}}\p{{Nl}}\p{{No}}])+")

@@ -2,14 +2,14 @@ from __future__ import annotations
 
 import gzip
 import json
-from pathlib import Path
 
 import pytest
 
 from qttrag.detectors.script import ScriptDetector
 from qttrag.text.languages import LANGUAGES, language
+from tests import shared_data
 
-SHARED = Path(__file__).parents[2].parent / "shared" / "data"
+SHARED = shared_data.FOLDER / "data"
 needs_data = pytest.mark.skipif(not SHARED.is_dir(), reason=f"labelled questions are not at {SHARED}")
 
 

@@ -13,17 +13,17 @@ from qttrag.cli import main
 
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Any:
-    """Run `qttrag eval` with the given words; return the exit code and what was printed, read as JSON if it is."""
+    """Run `qttrag eval` with arguments; return the exit code, stdout (parsed if --json is given) and stderr."""
     monkeypatch.setenv("COLUMNS", "250")
 
-    def call(*words: str | Path) -> tuple[int, Any, str]:
-        monkeypatch.setattr("sys.argv", ["qttrag", "eval", *map(str, words)])
+    def call(*arguments: str | Path) -> tuple[int, Any, str]:
+        monkeypatch.setattr("sys.argv", ["qttrag", "eval", *map(str, arguments)])
         code = 0
         try:
             main()
         except SystemExit as end:
             code = int(end.code or 0)
         out, err = capsys.readouterr()
-        return code, json.loads(out) if "--json" in words and not code else out, err
+        return code, json.loads(out) if "--json" in arguments and not code else out, err
 
     return call

@@ -1,4 +1,4 @@
-"""What is quoted in a prompt is data: no header, role token or line of its own."""
+"""Text that a prompt quotes is data: it has no header, role token or line break."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qttrag.prompts import Prompts, neutralise
+from qttrag.prompts import Prompts
+from qttrag.text.sanitization import sanitise
 from qttrag.types import Lang, Passage, QualityScores, TaggedPassage
 from tests.texts import LANGS, sentences
 
@@ -36,33 +37,33 @@ hostile = st.lists(
 
 
 @given(hostile)
-def test_neutral_text_is_one_line_without_brackets(text: str) -> None:
-    assert not set(neutralise(text)) & set("[]［］【】\n\r\x00\x85\u2028\u2029")
+def test_sanitised_text_is_one_line_without_brackets(text: str) -> None:
+    assert not set(sanitise(text)) & set("[]［］【】\n\r\x00\x85\u2028\u2029")
 
 
 @given(hostile)
 def test_no_special_token_survives(text: str) -> None:
-    neutral = neutralise(text)
-    assert not [token for token in SPECIAL if token in neutral]
+    sanitised = sanitise(text)
+    assert not [token for token in SPECIAL if token in sanitised]
 
 
 @given(hostile)
-def test_neutral_text_stays_as_it_is(text: str) -> None:
-    assert neutralise(neutralise(text)) == neutralise(text)
+def test_sanitising_twice_is_sanitising_once(text: str) -> None:
+    assert sanitise(sanitise(text)) == sanitise(text)
 
 
 @given(st.text(st.characters(categories=["Cs", "L"])))
-def test_neutral_text_can_be_encoded(text: str) -> None:
-    neutralise(text).encode("utf-8")
+def test_sanitised_text_can_be_encoded(text: str) -> None:
+    sanitise(text).encode("utf-8")
 
 
 @pytest.mark.parametrize("text", ORDINARY)
-def test_ordinary_text_is_left_alone(text: str) -> None:
-    assert neutralise(text) == text
+def test_ordinary_text_is_unchanged(text: str) -> None:
+    assert sanitise(text) == text
 
 
 def test_code_stays_readable() -> None:
-    assert neutralise("C++ <vector> [1]\n\n2") == "C++ < vector> (1) 2"
+    assert sanitise("C++ <vector> [1]\n\n2") == "C++ < vector> (1) 2"
 
 
 @given(hostile, hostile, hostile)

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,6 +7,7 @@ from hypothesis import strategies as st
 from qttrag.text.languages import LANGUAGES
 from qttrag.translators.checks import flags
 from qttrag.types import Lang
+from tests import shared_data
 from tests.texts import LANGS, paragraph
 
 EN, KO, FI, ZH, JA, RU, AR = map(Lang, ("en", "ko", "fi", "zh", "ja", "ru", "ar"))
@@ -20,7 +19,7 @@ BRIDGE = {
     JA: "この町で最も古い橋は1917年に開通し、1950年に再び閉鎖された。",
     RU: "Старейший мост города был открыт в 1917 году и снова закрыт в 1950 году.",
 }
-DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
+DATA = shared_data.FOLDER / "data"
 
 
 @pytest.mark.parametrize("target", BRIDGE)

@@ -15,7 +15,7 @@ from qttrag.application.serialization import answer_as_dict
 from qttrag.errors import StageUnavailable, unknown
 from qttrag.server.errors import STATUSES, ErrorBody, RequestRejected, request_id, response_to
 from qttrag.server.routes.ask import STREAMED, sse
-from qttrag.server.schemas import SAYS_SOMETHING, Collections, Positive, Whole
+from qttrag.server.schemas import NOT_BLANK, Collections, Positive, Whole
 from qttrag.server.service import Service, event_stream, service_of, stream_events, until_disconnected
 from qttrag.types import Answer, AskLimits, AskRequest, Event, Message
 
@@ -57,7 +57,7 @@ class StreamOptions(BaseModel):
     include_usage: bool = False
 
 
-_TEXT: dict[str, Any] = {"type": "string", "pattern": SAYS_SOMETHING}
+_TEXT: dict[str, Any] = {"type": "string", "pattern": NOT_BLANK}
 _PARTS: dict[str, Any] = {"type": "array", "contains": {"properties": {"text": _TEXT}, "required": ["text"]}}
 _A_QUESTION: dict[str, Any] = {
     "properties": {"role": {"const": "user"}, "content": {"anyOf": [_TEXT, _PARTS]}},

@@ -1,4 +1,4 @@
-"""The page at `/`: three files from this package, nothing from anywhere else."""
+"""The page at `/`: three files of this package; it loads nothing from other hosts."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import FileResponse
 
 from qttrag.application import registry
-from qttrag.server.service import Service
+from qttrag.server.service import service_of
 from qttrag.text.languages import LANGUAGES
 
 router = APIRouter(include_in_schema=False)
@@ -33,11 +33,11 @@ async def style() -> FileResponse:
 
 @router.get("/v1/choices")
 async def choices(request: Request) -> dict[str, Any]:
-    """Return what the page lets people choose from."""
-    service: Service = request.app.state.service
+    """Return the strategies, collections and languages that the page offers."""
+    service = service_of(request)
     return {
         "strategies": sorted(registry.kinds("strategy")),
         "strategy": service.application.deployment.strategy,
         "collections": service.application.collections,
-        "languages": [{"code": each.code, "name": each.name} for each in LANGUAGES.values()],
+        "languages": [{"code": row.code, "name": row.name} for row in LANGUAGES.values()],
     }

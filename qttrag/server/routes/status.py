@@ -1,4 +1,4 @@
-"""For probes and for Prometheus: `/livez`, `/readyz`, `/metrics`."""
+"""Probes and metrics: `/livez`, `/readyz`, `/metrics`."""
 
 from __future__ import annotations
 
@@ -9,27 +9,27 @@ from fastapi.responses import JSONResponse, PlainTextResponse
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from qttrag.server import schemas
-from qttrag.server.service import Service
+from qttrag.server.service import service_of
 
 router = APIRouter()
 
 
 @router.get("/livez", response_class=PlainTextResponse)
 async def livez() -> str:
-    """Say that the process answers."""
+    """Report that the process is alive."""
     return "ok"
 
 
 @router.get("/readyz", response_model=schemas.ReadyResponse, responses={503: {"model": schemas.ReadyResponse}})
 async def readyz(request: Request) -> Any:
-    """Say whether every stage is ready, and which is not."""
-    service: Service = request.app.state.service
+    """Report whether every stage is ready, and which is not."""
+    service = service_of(request)
     ready = all(state == "ready" for state in service.starting.values())
     return JSONResponse({"ready": ready, "stages": service.starting}, 200 if ready else 503)
 
 
 @router.get("/metrics", response_class=PlainTextResponse)
 async def metrics(request: Request) -> Response:
-    """Return the service's figures as Prometheus reads them."""
-    service: Service = request.app.state.service
+    """Return the metrics in Prometheus' format."""
+    service = service_of(request)
     return Response(service.metrics.text(), media_type=CONTENT_TYPE_LATEST)

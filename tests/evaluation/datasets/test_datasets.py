@@ -1,4 +1,4 @@
-"""Reading questions: what the formats hold, what is left out and counted, and what is refused."""
+"""Datasets: the formats, the records that are left out and counted, and those that are refused."""
 
 from __future__ import annotations
 
@@ -14,11 +14,9 @@ import pytest
 
 from demo import corpus
 from qttrag.errors import ConfigError, InputError
-from qttrag.evaluation.datasets import Dataset, DatasetSpec, load
+from qttrag.evaluation.datasets import Dataset, load, parse
+from tests import shared_data
 from tests.hub import Hub
-
-SHARED = Path(__file__).parents[4] / "shared" / "data"
-XOR = SHARED / "xor_tydi" / "xor_dev_full_v1_1.jsonl.gz"
 
 
 def write(path: Path, *records: Any) -> str:
@@ -37,7 +35,7 @@ def mkqa(example_id: int = 1, **answers: list[dict[str, Any]]) -> dict[str, Any]
 
 
 def read(kind: str, file: str, lang: str, **more: Any) -> Dataset:
-    return load("mine", DatasetSpec.model_validate({"kind": kind, "file": file, "lang": lang, **more}))
+    return load("mine", parse({"kind": kind, "file": file, "langs": [lang], **more}), lang)
 
 
 def test_yes_and_no_of_xor_tydi_have_native_synonyms(tmp_path: Path) -> None:
@@ -51,10 +49,10 @@ def test_questions_in_other_languages_are_counted(tmp_path: Path) -> None:
     assert read("xor_tydi", file, "fi").left_out == {"in another language": 2}
 
 
-def test_a_count_that_is_not_the_expected_one_is_said(tmp_path: Path) -> None:
+def test_a_note_says_if_the_number_of_questions_is_not_the_expected_one(tmp_path: Path) -> None:
     file = write(tmp_path / "x.jsonl", xor())
-    assert read("xor_tydi", file, "fi", expected=615).notes == ["mine: 1 questions, 615 were expected"]
-    assert read("xor_tydi", file, "fi", expected=1).notes == []
+    assert read("xor_tydi", file, "fi", expected={"fi": 615}).notes == ["mine: 1 questions, expected 615"]
+    assert read("xor_tydi", file, "fi", expected={"fi": 1}).notes == []
 
 
 def test_aliases_of_mkqa_are_references_only_if_asked_for(tmp_path: Path) -> None:
@@ -85,9 +83,9 @@ def test_the_ids_of_a_subset_are_lines_or_kilts_records(tmp_path: Path, ids: str
     assert dataset.left_out == {"not among the ids": 1, "among the ids, but not in the file": 1}
 
 
-def test_the_regions_of_chinese_are_told_apart(tmp_path: Path) -> None:
-    said = {lang: [{"text": text}] for lang, text in (("zh_cn", "首尔"), ("zh_hk", "首爾"), ("en", "Seoul"))}
-    file = write(tmp_path / "m.jsonl", mkqa(1, **said))
+def test_the_scripts_of_chinese_are_different_languages(tmp_path: Path) -> None:
+    texts = {lang: [{"text": text}] for lang, text in (("zh_cn", "首尔"), ("zh_hk", "首爾"), ("en", "Seoul"))}
+    file = write(tmp_path / "m.jsonl", mkqa(1, **texts))
     simplified, traditional = (read("mkqa", file, lang).questions[0] for lang in ("zh", "zh_hk"))
     assert (simplified.lang, simplified.answers) == ("zh", ("首尔",))
     assert (traditional.lang, traditional.answers) == ("zh-Hant", ("首爾",))
@@ -97,7 +95,7 @@ def test_all_26_languages_of_mkqa_are_known() -> None:
     from qttrag.text.languages import language
 
     codes = "ar,da,de,en,es,fi,fr,he,hu,it,ja,ko,km,ms,nl,no,pl,pt,ru,sv,th,tr,vi,zh_cn,zh_hk,zh_tw"
-    assert len({language(code).code for code in codes.split(",")}) == 25  # Hong Kong and Taiwan write the same one
+    assert len({language(code).code for code in codes.split(",")}) == 25  # Hong Kong and Taiwan write the same language
 
 
 @pytest.mark.parametrize(
@@ -120,7 +118,7 @@ def test_a_bad_record_is_refused_with_its_line(tmp_path: Path, record: Any, comp
 
 
 def test_a_repeated_id_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="the id '1' is there twice"):
+    with pytest.raises(InputError, match="the id '1' occurs twice"):
         read("xor_tydi", write(tmp_path / "x.jsonl", xor(), xor()), "fi")
 
 
@@ -130,7 +128,7 @@ def test_a_file_without_the_language_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"\xff\xfe", b"{", b"not gzip"])
-def test_a_file_that_is_no_dataset_is_refused_by_name(tmp_path: Path, content: bytes) -> None:
+def test_a_file_that_is_not_a_dataset_is_refused_by_name(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / ("x.jsonl.gz" if content == b"not gzip" else "x.jsonl")
     path.write_bytes(content)
     with pytest.raises(InputError, match=r"x\.jsonl"):
@@ -153,36 +151,37 @@ def test_the_demo_is_read_as_xor_tydi_and_as_mkqa_and_agrees(tmp_path: Path) -> 
     assert as_xor.notes == []
 
 
-@pytest.mark.skipif(not XOR.exists(), reason="XOR-TyDi's questions are not here")
+@shared_data.needs(shared_data.XOR_TYDI)
 @pytest.mark.parametrize(("lang", "n"), [("ko", 371), ("fi", 615), ("ja", 433), ("te", 351)])
-def test_xor_tydi_has_the_questions_it_is_said_to_have(lang: str, n: int) -> None:
-    dataset = read("xor_tydi", str(XOR), lang, expected=n)
+def test_xor_tydi_has_the_published_number_of_questions(lang: str, n: int) -> None:
+    dataset = read("xor_tydi", str(shared_data.XOR_TYDI), lang, expected={lang: n})
     assert (len(dataset.questions), dataset.notes) == (n, [])
     assert sum(dataset.left_out.values()) == 3473 - n
 
 
-def test_a_file_of_the_hub_is_fetched_at_its_commit_once(tmp_path: Path) -> None:
+def test_a_file_of_the_hub_is_downloaded_at_its_commit_once(tmp_path: Path) -> None:
     served = tmp_path / "served"
     served.mkdir()
     with gzip.open(served / "x.jsonl.gz", "wt", encoding="utf-8") as file:
         file.write(json.dumps(xor()))
     code = (
-        "import sys; from qttrag.evaluation.datasets import DatasetSpec, load\n"
+        "import sys; from qttrag.evaluation.datasets import load, parse\n"
         "file = {'repo': 'acme/questions', 'revision': sys.argv[1], 'file': 'x.jsonl.gz'}\n"
-        "print(load('mine', DatasetSpec(kind='xor_tydi', file=file, lang='fi')).questions[0].question_id)"
+        "settings = parse({'kind': 'xor_tydi', 'file': file, 'langs': ['fi']})\n"
+        "print(load('mine', settings, 'fi').questions[0].question_id)"
     )
     with Hub() as hub:
         commit = hub.push("datasets/acme/questions", served)
         hub.push("datasets/acme/questions", tmp_path)
         environment = {**os.environ, "HF_ENDPOINT": hub.url, "HF_HOME": str(tmp_path / "hf"), "HF_HUB_OFFLINE": "0"}
 
-        def fetch(revision: str) -> subprocess.CompletedProcess[str]:
+        def download(revision: str) -> subprocess.CompletedProcess[str]:
             command = [sys.executable, "-c", code, revision]
             return subprocess.run(command, env=environment, capture_output=True, text=True)
 
-        assert fetch(commit).stdout == "1\n"
+        assert download(commit).stdout == "1\n"
         hub.asked.clear()
-        assert fetch(commit).stdout == "1\n"
+        assert download(commit).stdout == "1\n"
         assert not [path for path in hub.asked if "questions" in path]
-        assert "could not be fetched" in fetch("0" * 40).stderr
-        assert "should match pattern" in fetch("main").stderr
+        assert "could not be downloaded" in download("0" * 40).stderr
+        assert "should match pattern" in download("main").stderr

@@ -1,4 +1,4 @@
-"""Questions that come with their passages: the gold one in one language or another, among distracting ones."""
+"""SQuAD's format: the gold passage in one language or another, among distractors."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import pytest
 
 from qttrag.errors import ConfigError, InputError
 from qttrag.evaluation import suites
-from qttrag.evaluation.datasets import Dataset, DatasetSpec, load
+from qttrag.evaluation.datasets import Dataset, load, parse
+from qttrag.evaluation.datasets.squad import SquadDataset
 from qttrag.evaluation.runs.answer_files import Cell, latest
 from qttrag.evaluation.runs.runner import run
 from tests import suite
@@ -35,28 +36,28 @@ def write_files(folder: Path, langs: tuple[str, ...] = ("en", "ko", "fi")) -> st
 
 
 def read(file: str, lang: str = "ko", **context: Any) -> Dataset:
-    return load("x", DatasetSpec.model_validate({"kind": "squad", "file": file, "lang": lang, "context": context}))
+    return load("x", parse({"kind": "squad", "file": file, "langs": [lang], "context": context}), lang)
 
 
 def passages(dataset: Dataset) -> dict[str, set[str]]:
     return {q.question_id: {p.passage_id for p in q.passages} for q in dataset.questions}
 
 
-def test_the_gold_passage_is_in_the_language_asked_for(tmp_path: Path) -> None:
+def test_the_gold_passage_is_in_the_chosen_language(tmp_path: Path) -> None:
     file = write_files(tmp_path)
     assert passages(read(file)) == {"q0": {"ko/0-0"}, "q1": {"ko/0-1"}, "q2": {"ko/1-0"}}
     assert passages(read(file, gold="en"))["q1"] == {"en/0-1"}
     assert passages(read(file, gold=None))["q1"] == set()
 
 
-def test_distractors_are_of_the_same_article_first_and_of_the_language_asked_for(tmp_path: Path) -> None:
+def test_distractors_are_of_the_same_article_first_and_of_the_chosen_language(tmp_path: Path) -> None:
     file = write_files(tmp_path)
     assert passages(read(file, gold="en", distractors=1))["q0"] == {"en/0-0", "ko/0-1"}
     assert passages(read(file, distractors=1, distractors_in="fi"))["q2"] <= {"ko/1-0", "fi/0-0", "fi/0-1"}
     assert passages(read(file, distractors=9))["q0"] == {"ko/0-0", "ko/0-1", "ko/1-0"}
 
 
-def test_a_passage_with_the_answer_is_no_distractor(tmp_path: Path) -> None:
+def test_a_passage_with_the_answer_is_not_a_distractor(tmp_path: Path) -> None:
     file = write_files(tmp_path)
     path = tmp_path / "x.ko.json"
     path.write_text(path.read_text("utf-8").replace("1903", "1848"), "utf-8")
@@ -88,7 +89,7 @@ def test_a_missing_language_is_named(tmp_path: Path) -> None:
         read(write_files(tmp_path, ("ko",)), gold="en")
 
 
-async def test_what_is_read_is_what_was_given_and_no_index_is_needed(tmp_path: Path, tiny: Path) -> None:
+async def test_strategies_read_the_passages_of_the_questions_and_no_index_is_needed(tmp_path: Path, tiny: Path) -> None:
     rows = {
         "own": {"kind": "squad", "file": write_files(tmp_path), "langs": ["ko"]},
         "foreign": {"kind": "squad", "file": "./x.{lang}.json", "langs": ["ko"], "context": {"gold": "en"}},
@@ -104,4 +105,6 @@ async def test_what_is_read_is_what_was_given_and_no_index_is_needed(tmp_path: P
 
 def test_the_context_suite_can_be_read() -> None:
     rows = suites.load("context-consistency").rows()
-    assert rows["foreign-own zh"].context.model_dump() == {"gold": "en", "distractors": 4, "distractors_in": "own"}
+    settings = rows["foreign-own zh"].settings
+    assert isinstance(settings, SquadDataset)
+    assert settings.context.model_dump() == {"gold": "en", "distractors": 4, "distractors_in": "own"}

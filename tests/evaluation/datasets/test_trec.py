@@ -1,4 +1,4 @@
-"""Runs and judgements in TREC's formats, and other systems' ids."""
+"""Runs and qrels in TREC's formats, and other systems' ids."""
 
 from __future__ import annotations
 
@@ -7,45 +7,45 @@ from pathlib import Path
 import pytest
 
 from qttrag.errors import ConfigError, InputError
-from qttrag.evaluation.datasets.trec import IdMap, Ranked, read_qrels, read_run, write_run
+from qttrag.evaluation.datasets.trec import IdTable, RunEntry, read_qrels, read_run, write_run
 from qttrag.evaluation.metrics.cross_lingual import foreign
 from qttrag.types import Lang
+from tests import shared_data
 
-RUNS = Path(__file__).parents[4] / "shared" / "data" / "runs"
 PUBLISHED_IDS = "kilt-100w_*\ten/*\ten\nwiki-100w-ko_*\tko/*\tko\n"
 
 
 def test_a_run_written_is_the_run_read(tmp_path: Path) -> None:
-    rankings = {"1": [Ranked("b", 0.30000000000000004), Ranked("a", -1e-17)], "2": [Ranked("a", 5.0)]}
+    rankings = {"1": [RunEntry("b", 0.30000000000000004), RunEntry("a", -1e-17)], "2": [RunEntry("a", 5.0)]}
     write_run(tmp_path / "run", rankings)
     assert read_run(tmp_path / "run").rankings == rankings
 
 
 def test_a_run_is_ordered_by_score_as_trec_eval_orders_it(tmp_path: Path) -> None:
     (tmp_path / "run").write_text("1 Q0 a 1 2.0 x\n1 Q0 b 2 2.0 x\n1 Q0 c 3 9 x\n")
-    assert [each.passage_id for each in read_run(tmp_path / "run").rankings["1"]] == ["c", "b", "a"]
+    assert [entry.passage_id for entry in read_run(tmp_path / "run").rankings["1"]] == ["c", "b", "a"]
 
 
 def test_ids_are_mapped_one_by_one_or_by_prefix_and_the_rest_is_counted(tmp_path: Path) -> None:
     (tmp_path / "ids").write_text("x_*\tours/*\tko\nx_9\tspecial\n")
     (tmp_path / "run").write_text("1 Q0 x_1 1 3 t\n1 Q0 x_9 2 2 t\n1 Q0 y_1 3 1 t\n")
-    run = read_run(tmp_path / "run", IdMap.read(tmp_path / "ids"))
-    assert run.rankings["1"] == [Ranked("ours/1", 3.0, Lang("ko")), Ranked("special", 2.0)]
+    run = read_run(tmp_path / "run", IdTable.read(tmp_path / "ids"))
+    assert run.rankings["1"] == [RunEntry("ours/1", 3.0, Lang("ko")), RunEntry("special", 2.0)]
     assert run.unmapped == 1
 
 
 @pytest.mark.parametrize("line", ["1 Q0 a 1 2.0", "1 Q0 a 1 high x"])
-def test_a_line_that_is_no_run_is_refused_with_its_place(tmp_path: Path, line: str) -> None:
+def test_a_line_that_is_not_of_a_run_is_refused_with_its_place(tmp_path: Path, line: str) -> None:
     (tmp_path / "run").write_text(f"1 Q0 a 1 2.0 x\n{line}\n")
     with pytest.raises(InputError, match="run:2"):
         read_run(tmp_path / "run")
 
 
 @pytest.mark.parametrize("line", ["only", "a*\tb", "a\tb\txx"])
-def test_a_bad_table_of_ids_is_refused(tmp_path: Path, line: str) -> None:
+def test_a_bad_id_table_is_refused(tmp_path: Path, line: str) -> None:
     (tmp_path / "ids").write_text(line)
     with pytest.raises(InputError):
-        IdMap.read(tmp_path / "ids")
+        IdTable.read(tmp_path / "ids")
 
 
 def test_qrels_are_relevance_by_query_and_passage(tmp_path: Path) -> None:
@@ -57,20 +57,20 @@ def test_qrels_are_relevance_by_query_and_passage(tmp_path: Path) -> None:
 
 def test_an_id_with_white_space_cannot_be_written(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="white space"):
-        write_run(tmp_path / "run", {"1": [Ranked("a b", 1.0)]})
+        write_run(tmp_path / "run", {"1": [RunEntry("a b", 1.0)]})
     assert not (tmp_path / "run").exists()
 
 
-def test_a_script_apart_is_not_foreign() -> None:
+def test_another_script_of_the_language_is_not_foreign() -> None:
     assert foreign(["zh", "zh-Hant", "en", None], "zh", 4) == (2, 4)
     assert foreign(["zh", "en"], "zh", 1) == (0, 1)
 
 
-@pytest.mark.skipif(not RUNS.exists(), reason="the published runs are not here")
-def test_the_published_reranked_run_has_the_cross_lingual_share_that_was_reported(tmp_path: Path) -> None:
+@shared_data.needs(shared_data.TREC_RUNS)
+def test_the_published_reranked_run_has_the_reported_cross_lingual_share(tmp_path: Path) -> None:
     (tmp_path / "ids").write_text(PUBLISHED_IDS)
-    (path,) = RUNS.glob("run.rerank.*ko*")
-    run = read_run(path, IdMap.read(tmp_path / "ids"))
-    counts = [foreign([each.lang for each in ranking], "ko", 5) for ranking in run.rankings.values()]
+    (path,) = shared_data.TREC_RUNS.glob("run.rerank.*ko*")
+    run = read_run(path, IdTable.read(tmp_path / "ids"))
+    counts = [foreign([entry.lang for entry in ranking], "ko", 5) for ranking in run.rankings.values()]
     assert (sum(n for n, _ in counts), sum(all_ for _, all_ in counts)) == (430, 1855)  # 23.2 %
     assert run.unmapped == 0

@@ -1,21 +1,18 @@
-"""Against the scores that the research harness itself gave."""
+"""BERGEN's measures against the scores of the research harness itself."""
 
 from __future__ import annotations
 
 import gzip
 import json
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from qttrag.evaluation.metrics.bergen import score
+from tests import golden, shared_data
 
-ROOT = Path(__file__).parents[3]
-AUTHORED = ROOT / "tests" / "golden" / "answers.jsonl"
-REAL = ROOT.parent / "shared" / "golden" / "predictions.jsonl.gz"
-FIELDS = {
+HARNESS_NAMES = {
     "match": "Match",
     "em": "EM",
     "f1": "F1",
@@ -25,24 +22,26 @@ FIELDS = {
 }
 
 
-def differences(lines: Iterable[str]) -> list[tuple[str, str]]:
-    found = []
-    for row in map(json.loads, lines):
+def differences(rows: Iterable[dict[str, Any]]) -> list[tuple[str, str]]:
+    different = []
+    for row in rows:
         ours: dict[str, Any] = score(row["prediction"], row["references"])._asdict()
-        found += [
-            (row["prediction"], f) for f, theirs in FIELDS.items() if ours[f] != pytest.approx(row["bergen"][theirs])
+        different += [
+            (row["prediction"], name)
+            for name, theirs in HARNESS_NAMES.items()
+            if ours[name] != pytest.approx(row["bergen"][theirs])
         ]
-    return found
+    return different
 
 
-def test_every_authored_pair_scores_as_the_research_harness_scores_it() -> None:
-    assert differences(AUTHORED.read_text("utf-8").splitlines()) == []
+def test_every_authored_pair_has_the_scores_of_the_research_harness() -> None:
+    assert differences(golden.answers()) == []
 
 
-@pytest.mark.skipif(not REAL.exists(), reason="the published predictions are not here")
-def test_every_real_prediction_scores_as_the_research_harness_scores_it() -> None:
-    with gzip.open(REAL, "rt", encoding="utf-8") as file:
-        assert differences(file) == []
+@shared_data.needs(shared_data.PREDICTIONS)
+def test_every_real_prediction_has_the_scores_of_the_research_harness() -> None:
+    with gzip.open(shared_data.PREDICTIONS, "rt", encoding="utf-8") as file:
+        assert differences(map(json.loads, file)) == []
 
 
 def test_a_reference_that_normalises_to_nothing_matches_everything() -> None:

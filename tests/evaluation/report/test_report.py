@@ -1,4 +1,4 @@
-"""What a run's answers become: figures, comparisons, tables and a page, without models."""
+"""The figures, comparisons, tables and report page of a run, without models."""
 
 from __future__ import annotations
 
@@ -12,13 +12,15 @@ from typing import Any
 import pytest
 
 from qttrag.errors import ConfigError
+from qttrag.evaluation.answers import AnswerRecord, RankedPassage
 from qttrag.evaluation.datasets.questions import Question
-from qttrag.evaluation.metrics.registry import MEASURES, Answered, measure
-from qttrag.evaluation.report import charts
-from qttrag.evaluation.report import tables as report
-from qttrag.evaluation.runs import folder as runs
-from qttrag.evaluation.runs import scoring
-from qttrag.evaluation.runs.answer_files import AnswerFile, Cell, Found, Record
+from qttrag.evaluation.metrics import AnswerCase, QuestionSet
+from qttrag.evaluation.metrics.registry import evaluate, measures
+from qttrag.evaluation.report import charts, reported, tables
+from qttrag.evaluation.report.page import page
+from qttrag.evaluation.runs import figures, scoring
+from qttrag.evaluation.runs.answer_files import AnswerFile, Cell
+from qttrag.evaluation.runs.folder import Run, open_run, write_file, write_lines
 from qttrag.types import Lang, Passage, QualityScores, TaggedPassage
 
 HOSTILE = '</script><script>alert("x")</script>&<b>'
@@ -26,7 +28,7 @@ ENGLISH = Passage("e", f"The capital is Seoul. {HOSTILE}", Lang("en"), "Korea")
 KOREAN = Passage("k", "수도는 서울이다.", Lang("ko"), "한국")
 
 
-def write_run(folder: Path, texts: Mapping[str, Sequence[str | None]], *, measure: str = "char3_bergen") -> runs.Run:
+def write_run(folder: Path, texts: Mapping[str, Sequence[str | None]], *, measure: str = "char3_bergen") -> Run:
     """Write a run in which strategy S answered question N with texts[S][N]."""
     n = len(next(iter(texts.values())))
     suite = {
@@ -35,86 +37,86 @@ def write_run(folder: Path, texts: Mapping[str, Sequence[str | None]], *, measur
     }  # fmt: skip
     identity = {"layout": 1, "qttrag": "0", "suite": suite, "questions": {"made ko": ""}}
     sessions: list[dict[str, Any]] = [{"libraries": {"torch": "1"}}, {"libraries": {"torch": "2"}}]
-    runs.write_file(folder / "run.json", json.dumps({"identity": identity, "sessions": sessions, "notes": ["few"]}))
+    write_file(folder / "run.json", json.dumps({"identity": identity, "sessions": sessions, "notes": ["few"]}))
     asked = [Question(str(i), f"수도는? {HOSTILE}", Lang("ko"), ("서울특별시",), {"en": ("Seoul",)}) for i in range(n)]
-    runs.write_lines(folder / "questions" / "made ko.jsonl", map(_fields, asked))
+    write_lines(folder / "questions" / "made ko.jsonl", map(_fields, asked))
     for strategy, said in texts.items():
         file = AnswerFile(Cell("made ko", "own", strategy).file(folder))
         for number, text in enumerate(said):
             file.append(_record(str(number), text))
         file.close()
-    return runs.open_run(folder)
+    return open_run(folder)
 
 
 def _fields(question: Question) -> dict[str, Any]:
     return {name: getattr(question, name) for name in question.__slots__}
 
 
-def _record(question_id: str, text: str | None) -> Record:
+def _record(question_id: str, text: str | None) -> AnswerRecord:
     if text is None:
-        return Record(question_id, None, error=f"StageError: {HOSTILE}")
+        return AnswerRecord(question_id, None, error=f"StageError: {HOSTILE}")
     context = (
         TaggedPassage(ENGLISH, "수도는 서울특별시.", QualityScores(4.0, 3.0, 5.0)),
         TaggedPassage(ENGLISH, "", unscored="empty"),
         TaggedPassage(KOREAN),
     )
     counts = {"answer.calls": 1, "translate.computed": 2}
-    return Record(question_id, text, context, seconds={"answer": 0.5}, counts=counts, notes=(HOSTILE,))
+    return AnswerRecord(question_id, text, context, seconds={"answer": 0.5}, counts=counts, notes=(HOSTILE,))
 
 
 @pytest.fixture
-def made(tmp_path: Path) -> runs.Run:
+def made(tmp_path: Path) -> Run:
     good = ["서울특별시"] * 30 + ["Seoul"] * 10
     bad = ["부산", None, *["서울특별시"] * 10, *["모른다"] * 28]
     return write_run(tmp_path / "run", {"base": bad, "qtt_rag": good})
 
 
-def test_figures_are_means_over_what_was_answered(made: runs.Run) -> None:
+def test_figures_are_means_over_what_was_answered(made: Run) -> None:
     base, ours = scoring.score(made)
-    found = scoring.figures([base, ours])
-    assert found[base.cell]["char3_bergen"].n == 39
-    assert found[base.cell]["char3_bergen"].interval.value == pytest.approx(10 / 39)
-    assert found[ours.cell]["char3_bergen"].interval.value == 0.75
-    assert found[ours.cell]["wrong_language"].interval.value == 0.25
-    assert found[ours.cell]["correct_language"].interval.value == 0.75
-    assert found[ours.cell]["r_lang"].interval.value == pytest.approx(2 / 3)
-    assert found[ours.cell]["unscored"].interval.value == 0.5
-    assert found[ours.cell]["translated"].interval.value == 2
-    assert found[ours.cell]["answer_recall_native@5"].interval.value == 0.0
-    assert found[ours.cell]["answer_recall_foreign@5"].interval.value == 1.0
-    assert "nDCG@10" not in found[ours.cell]
+    by_cell = figures.figures([base, ours])
+    assert by_cell[base.cell]["char3_bergen"].n == 39
+    assert by_cell[base.cell]["char3_bergen"].interval.value == pytest.approx(10 / 39)
+    assert by_cell[ours.cell]["char3_bergen"].interval.value == 0.75
+    assert by_cell[ours.cell]["wrong_language"].interval.value == 0.25
+    assert by_cell[ours.cell]["correct_language"].interval.value == 0.75
+    assert by_cell[ours.cell]["r_lang"].interval.value == pytest.approx(2 / 3)
+    assert by_cell[ours.cell]["unscored"].interval.value == 0.5
+    assert by_cell[ours.cell]["translated"].interval.value == 2
+    assert by_cell[ours.cell]["answer_recall_native@5"].interval.value == 0.0
+    assert by_cell[ours.cell]["answer_recall_foreign@5"].interval.value == 1.0
+    assert "nDCG@10" not in by_cell[ours.cell]
 
 
 def test_a_question_for_which_nothing_was_found_counts_as_zero_in_retrieval(tmp_path: Path) -> None:
     run = write_run(tmp_path, {"base": []})
     asked = [Question(n, "수도는?", Lang("ko"), ("서울",), gold=("g",)) for n in "ab"]
-    runs.write_lines(tmp_path / "questions" / "made ko.jsonl", map(_fields, asked))
+    write_lines(tmp_path / "questions" / "made ko.jsonl", map(_fields, asked))
     file = AnswerFile(Cell("made ko", "own", "base").file(tmp_path))
-    file.append(Record("a", "서울", ranking=(Found("x", 2.0), Found("g#1", 1.0)), search="00"))
-    file.append(Record("b", "서울", search="01"))
+    file.append(AnswerRecord("a", "서울", ranking=(RankedPassage("x", 2.0), RankedPassage("g#1", 1.0)), search="00"))
+    file.append(AnswerRecord("b", "서울", search="01"))
     file.close()
     (scored,) = scoring.score(run)
     assert {name: values["RR@10"] for name, values in scored.values.items()} == {"a": (0.5, 1.0), "b": (0.0, 1.0)}
 
 
-def test_every_figure_carries_its_signature(made: runs.Run) -> None:
-    data = scoring.as_json(made, scoring.score(made))
+def test_every_figure_carries_its_signature(made: Run) -> None:
+    data = figures.as_json(made, scoring.score(made))
     for cell in data["cells"]:
         for name, figure in cell["figures"].items():
             data_and_lang = "|data:made ko|format:mkqa|aliases:no|lang:ko|generator:own"
-            told = f"{data_and_lang}|strategy:{cell['strategy']}|n:{figure['n']}|v:"
-            assert figure["signature"].startswith(MEASURES[name].signature + told)
+            rest = f"{data_and_lang}|strategy:{cell['strategy']}|n:{figure['n']}|v:"
+            assert figure["signature"].startswith(measures()[name].signature + rest)
     json.dumps(data, allow_nan=False)
 
 
-def test_failures_and_causes_are_in_the_scores(made: runs.Run) -> None:
-    base, ours = scoring.as_json(made, scoring.score(made))["cells"]
+def test_failures_and_causes_are_in_the_scores(made: Run) -> None:
+    base, ours = figures.as_json(made, scoring.score(made))["cells"]
     assert (base["answered"], base["failed"], ours["failed"]) == (39, 1, 0)
     assert base["unscored"] == {"empty": 39}
 
 
-def test_strategies_are_compared_on_the_questions_that_both_answered(made: runs.Run) -> None:
-    (compared,) = scoring.comparisons(scoring.score(made), "char3_bergen", "base")
+def test_strategies_are_compared_on_the_questions_that_both_answered(made: Run) -> None:
+    (compared,) = figures.comparisons(scoring.score(made), "char3_bergen", "base")
     assert (compared.of, compared.over, compared.n) == ("qtt_rag", "base", 39)
     assert compared.difference.value == pytest.approx(29 / 39 - 10 / 39)
     assert compared.p == compared.p_holm < 0.001
@@ -124,16 +126,16 @@ def test_comparisons_are_corrected_for_being_several(tmp_path: Path) -> None:
     some = ["서울특별시"] * 7 + ["부산"] * 13
     none = ["부산"] * 20
     run = write_run(tmp_path, {"base": none, "one": some, "other": some})
-    one, other = scoring.comparisons(scoring.score(run), "char3_bergen", "base")
+    one, other = figures.comparisons(scoring.score(run), "char3_bergen", "base")
     assert one.p_holm == other.p_holm == pytest.approx(2 * one.p)
 
 
-def test_a_change_of_libraries_while_the_run_went_on_is_told(made: runs.Run) -> None:
-    assert made.notes == ["few", 'while the run went on, these changed: libraries.torch: "1", "2"']
+def test_a_change_of_libraries_between_sessions_is_noted(made: Run) -> None:
+    assert made.notes == ["few", 'changed between sessions of the run: libraries.torch: "1", "2"']
 
 
-def test_scores_again_are_the_same(made: runs.Run) -> None:
-    assert scoring.as_json(made, scoring.score(made)) == scoring.as_json(made, scoring.score(made))
+def test_scores_again_are_the_same(made: Run) -> None:
+    assert figures.as_json(made, scoring.score(made)) == figures.as_json(made, scoring.score(made))
 
 
 class Page(HTMLParser):
@@ -154,18 +156,16 @@ class Page(HTMLParser):
             self.scripts[-1] += data
 
 
-def read_page(run: runs.Run) -> tuple[str, Page]:
-    from qttrag.evaluation.report.page import page
-
+def read_page(run: Run) -> tuple[str, Page]:
     scored = scoring.score(run)
-    figures = scoring.figures(scored)
-    html = page(run, scored, figures, [report.main_table(figures, "char3_bergen")])
+    by_cell = figures.figures(scored)
+    html = page(run, scored, by_cell, [tables.main_table(by_cell, "char3_bergen")])
     parsed = Page()
     parsed.feed(html)
     return html, parsed
 
 
-def test_no_text_of_a_run_becomes_part_of_the_page(made: runs.Run) -> None:
+def test_no_text_of_a_run_becomes_part_of_the_page(made: Run) -> None:
     html, parsed = read_page(made)
     assert [tag for tag, _ in parsed.tags].count("script") == 2
     assert "<b>" not in html
@@ -175,22 +175,22 @@ def test_no_text_of_a_run_becomes_part_of_the_page(made: runs.Run) -> None:
     assert asked["given"]["base"]["notes"] == [HOSTILE]
 
 
-def test_the_page_needs_nothing_else(made: runs.Run) -> None:
+def test_the_page_needs_nothing_else(made: Run) -> None:
     _, parsed = read_page(made)
     assert not [value for _, attrs in parsed.tags for name, value in attrs.items() if name in ("src", "href")]
     (policy,) = [attrs["content"] for tag, attrs in parsed.tags if attrs.get("http-equiv")]
     assert "default-src 'none'" in str(policy)
 
 
-def test_answers_are_filtered_by_outcome(made: runs.Run) -> None:
+def test_answers_are_filtered_by_outcome(made: Run) -> None:
     _, parsed = read_page(made)
-    outcomes = [each["outcome"] for each in json.loads(parsed.scripts[0])["places"]["made ko · own"]]
+    outcomes = [question["outcome"] for question in json.loads(parsed.scripts[0])["places"]["made ko · own"]]
     assert outcomes[:3] == ["gain", "failed", "both"]
     assert outcomes[-1] == "none"
     assert outcomes.count("gain") == 19
 
 
-def test_the_page_draws_what_there_is(made: runs.Run) -> None:
+def test_the_page_has_a_chart_of_each_kind(made: Run) -> None:
     html, _ = read_page(made)
     for title in (
         "by strategy",
@@ -209,26 +209,26 @@ def test_charts_escape_their_words_and_draw_no_empty_axes() -> None:
     assert charts.bars("t", []) == charts.stacked("t", {"a": {}}) == ""
 
 
-def test_tables_are_markdown_and_latex(made: runs.Run) -> None:
+def test_tables_are_markdown_and_latex(made: Run) -> None:
     scored = scoring.score(made)
-    grid = report.main_table(scoring.figures(scored), "char3_bergen")
-    assert re.search(r"\| made ko \| own \| 39-40 \| 25\.6 \[\d+\.\d, \d+\.\d\] \| 75\.0 \[", report.markdown([grid]))
-    tex = report.latex([grid])
+    table = tables.main_table(figures.figures(scored), "char3_bergen")
+    assert re.search(r"\| made ko \| own \| 39-40 \| 25\.6 \[\d+\.\d, \d+\.\d\] \| 75\.0 \[", tables.markdown([table]))
+    tex = tables.latex([table])
     assert r"dataset & generator & n & base & qtt\_rag \\" in tex
     assert "% char3|norm:bergen|data:made ko" in tex
 
 
-def test_reported_figures_stand_beside_ours(tmp_path: Path, made: runs.Run) -> None:
-    figures = scoring.figures(scoring.score(made))
-    theirs = report.Reported(
+def test_reported_figures_are_shown_beside_ours(tmp_path: Path, made: Run) -> None:
+    by_cell = figures.figures(scoring.score(made))
+    published = reported.ReportedFigures(
         source="arXiv:1", measure="char3_bergen", strategies=["base"], figures={"made ko": {"own": [20.0]}}
     )
-    (row,) = report.against(figures, theirs).rows
+    (row,) = tables.beside_reported(by_cell, published).rows
     assert (row[:4], row[5:]) == (["made ko", "own", "base", "39"], ["20.0", "+5.6"])
 
 
 def test_the_papers_figures_are_those_of_the_paper() -> None:
-    paper = report.reported("paper")
+    paper = reported.load("paper")
     assert paper.of(Cell("xor ko", "Exaone-3.5-2.4B", "qtt_rag")) == 41.3
     assert paper.of(Cell("mkqa zh", "Phi-4", "hard_filter")) == 33.7
     assert paper.of(Cell("xor fi", "Aya-Expanse-8B", "dkm_rag")) == 58.3
@@ -236,14 +236,14 @@ def test_the_papers_figures_are_those_of_the_paper() -> None:
     assert sum(len(row) for rows in paper.figures.values() for row in rows.values()) == 120
 
 
-def test_reported_figures_with_a_hole_are_refused(tmp_path: Path) -> None:
+def test_reported_figures_with_a_missing_one_are_refused(tmp_path: Path) -> None:
     text = "source: s\nmeasure: char3_bergen\nstrategies: [base, qtt_rag]\nfigures: {a: {b: [1]}}\n"
     (tmp_path / "r.yaml").write_text(text)
     with pytest.raises(ConfigError, match="must have 2 figures"):
-        report.reported(str(tmp_path / "r.yaml"))
+        reported.load(str(tmp_path / "r.yaml"))
 
 
-def test_score_prints_the_tables_and_what_they_leave_out(run: Any, made: runs.Run) -> None:
+def test_score_prints_the_tables_and_what_they_lack(run: Any, made: Run) -> None:
     code, out, _ = run("score", made.folder)
     assert code == 0
     assert "25.6 [" in out
@@ -253,12 +253,12 @@ def test_score_prints_the_tables_and_what_they_leave_out(run: Any, made: runs.Ru
     assert {"scores.json", "tables.md", "tables.tex", "report.html"} <= {path.name for path in made.folder.iterdir()}
 
 
-def test_score_as_json_is_what_scores_json_holds(run: Any, made: runs.Run) -> None:
+def test_score_as_json_is_what_scores_json_holds(run: Any, made: Run) -> None:
     _, out, _ = run("score", made.folder, "--json")
     assert out == json.loads((made.folder / "scores.json").read_text("utf-8"))
 
 
-def test_compare_says_how_two_runs_differ(run: Any, made: runs.Run, tmp_path: Path) -> None:
+def test_compare_says_how_two_runs_differ(run: Any, made: Run, tmp_path: Path) -> None:
     other = write_run(tmp_path / "other", {"base": ["서울특별시"] * 40}, measure="em_fair")
     code, out, _ = run("compare", made.folder, other.folder)
     assert code == 0
@@ -266,7 +266,7 @@ def test_compare_says_how_two_runs_differ(run: Any, made: runs.Run, tmp_path: Pa
     assert 'differs in suite.headline.measure: "char3_bergen", "em_fair"' in out
 
 
-def test_show_tells_all_about_one_question(run: Any, made: runs.Run) -> None:
+def test_show_prints_all_answers_to_one_question(run: Any, made: Run) -> None:
     code, out, _ = run("show", made.folder, "-q", "1")
     assert code == 0
     assert "references: 서울특별시" in out
@@ -275,7 +275,7 @@ def test_show_tells_all_about_one_question(run: Any, made: runs.Run) -> None:
     assert run("show", made.folder, "-q", "1", "--json")[1]["made ko"]["answers"][1]["text"] == "서울특별시"
 
 
-def test_what_is_not_there_is_named(run: Any, made: runs.Run) -> None:
+def test_what_does_not_exist_is_named(run: Any, made: Run) -> None:
     assert "unknown question 'x'" in run("show", made.folder, "-q", "x")[2]
     assert "unknown measure 'char3'" in run("score", made.folder, "-m", "char3")[2]
     assert "no run in" in run("score", "nowhere")[2]
@@ -287,8 +287,8 @@ def test_what_is_not_there_is_named(run: Any, made: runs.Run) -> None:
 
 @pytest.mark.parametrize("text", ["", "東京タワーは高い。" * 120_000])
 @pytest.mark.parametrize("kind", ["xor_tydi", "mkqa", "jsonl"])
-def test_an_answer_of_a_megabyte_or_none_is_measured(kind: str, text: str) -> None:
+def test_an_empty_answer_and_one_of_a_megabyte_are_measured(kind: str, text: str) -> None:
     question = Question("1", "高さは？", Lang("ja"), ("333メートル",), {"en": ("333 metres",)})
-    values = measure(Answered(question, Record("1", text), kind))
+    values = evaluate(AnswerCase(question, AnswerRecord("1", text), QuestionSet(kind, [question])))
     assert values["char3_fair"] == (0.0, 1.0)
     assert ("f1_official" in values) == (kind != "jsonl")

@@ -1,4 +1,4 @@
-"""Suites on tiny models: answered once, killed and gone on with, failed and retried, and the same each time."""
+"""Runs of suites on tiny models: answered once, killed and resumed, failed and retried, reproducible."""
 
 from __future__ import annotations
 
@@ -14,10 +14,12 @@ import pytest
 
 from qttrag.errors import ConfigError, InputError, StageError
 from qttrag.evaluation import suites
-from qttrag.evaluation.runs import folder as runs
+from qttrag.evaluation.answers import AnswerRecord, RankedPassage
 from qttrag.evaluation.runs import scoring
-from qttrag.evaluation.runs.answer_files import AnswerFile, Cell, Found, Record, latest
-from qttrag.evaluation.runs.runner import Choice, Outcome, run
+from qttrag.evaluation.runs.answer_files import AnswerFile, Cell, latest
+from qttrag.evaluation.runs.figures import as_json
+from qttrag.evaluation.runs.folder import open_run
+from qttrag.evaluation.runs.runner import Outcome, Selection, run
 from qttrag.types import Lang, Passage, QualityScores, TaggedPassage
 from tests import deployment, suite
 from tests.openai_client.server import Reply, Server, failure, text_reply
@@ -31,16 +33,16 @@ def ready(tmp_path: Path, tiny: Path) -> Path:
     return tmp_path
 
 
-async def answer(ready: Path, path: Path, out: str = "out", **choice: Any) -> Outcome:
-    return await run(suites.load(str(path)), ready / out, choice=Choice(**choice))
+async def answer(ready: Path, path: Path, out: str = "out", **selection: Any) -> Outcome:
+    return await run(suites.load(str(path)), ready / out, selection=Selection(**selection))
 
 
 def figures(folder: Path) -> dict[str, Any]:
-    """Return everything that equal runs have equal: all figures but times and what the caches had."""
-    opened = runs.open_run(folder)
-    data = scoring.as_json(opened, scoring.score(opened))
+    """Return what equal runs have in common: all figures but those of the cost."""
+    opened = open_run(folder)
+    data = as_json(opened, scoring.score(opened))
     for cell in data["cells"]:
-        for name in ("seconds", "kept", "translated", "calls", "prompt_tokens", "completion_tokens"):
+        for name in ("seconds", "cache_hits", "translated", "calls", "prompt_tokens", "completion_tokens"):
             cell["figures"].pop(name, None)
     return data
 
@@ -87,7 +89,7 @@ async def test_strategies_share_searches_translations_and_scores(ready: Path, ti
     assert counts["hard_filter"] == 0
 
 
-async def test_a_run_that_was_killed_goes_on_and_scores_the_same(ready: Path, tiny: Path) -> None:
+async def test_a_killed_run_is_resumed_and_scores_the_same(ready: Path, tiny: Path) -> None:
     path = suite.write_suite(ready, tiny, n=6, in_flight=3)
     words = [sys.executable, "-m", "qttrag", "eval", "run", str(path), "--out", str(ready / "killed")]
     for enough in (3, 12):
@@ -108,7 +110,7 @@ def lines(folder: Path) -> int:
     return sum(path.read_bytes().count(b"\n") for path in folder.glob("answers/*/*/*.jsonl"))
 
 
-async def test_what_failed_is_recorded_and_retried_only_if_asked_for(ready: Path, tiny: Path) -> None:
+async def test_failed_questions_are_recorded_and_retried_only_on_request(ready: Path, tiny: Path) -> None:
     broken = {"on": True}
 
     def reply(body: dict[str, Any]) -> Reply:
@@ -135,16 +137,16 @@ async def test_what_failed_is_recorded_and_retried_only_if_asked_for(ready: Path
         assert all(not each.failed for each in scoring.score(retried.run))
 
 
-async def test_a_server_that_is_down_ends_the_run_instead_of_failing_it_through(ready: Path, tiny: Path) -> None:
+async def test_a_server_that_is_down_ends_the_run_after_50_failures(ready: Path, tiny: Path) -> None:
     down = {"kind": "openai", "model": "m", "base_url": "http://127.0.0.1:9/v1", "retries": 0, "context": 4096}
     path = suite.write_suite(ready, tiny, n=40, generators={"down": down}, strategies={"base": {}, "cross_rag": {}},
                              headline={"of": "cross_rag", "over": "base"})  # fmt: skip
-    with pytest.raises(StageError, match=r"50 questions failed one after another.*(cannot be reached|suspended)"):
+    with pytest.raises(StageError, match=r"50 consecutive questions failed.*(cannot be reached|suspended)"):
         await answer(ready, path)
     assert 50 <= lines(ready / "out") < 160
 
 
-async def test_more_questions_include_fewer(ready: Path, tiny: Path) -> None:
+async def test_a_larger_sample_includes_a_smaller_one(ready: Path, tiny: Path) -> None:
     path = suite.write_suite(ready, tiny, n=6, strategies={"base": {}, "cross_rag": {}},
                              headline={"of": "cross_rag", "over": "base"})  # fmt: skip
     assert (await answer(ready, path, sample=2)).answered == 8
@@ -169,7 +171,7 @@ async def test_a_strategy_can_be_added_to_a_run(ready: Path, tiny: Path) -> None
     assert (more.answered, more.skipped) == (2, CELLS)
 
 
-async def test_a_folder_of_something_else_is_left_alone(ready: Path, tiny: Path) -> None:
+async def test_a_folder_with_other_files_is_left_alone(ready: Path, tiny: Path) -> None:
     (ready / "out").mkdir()
     (ready / "out" / "thesis.tex").write_text("mine")
     with pytest.raises(InputError, match=r"not empty and has no run\.json"):
@@ -194,16 +196,16 @@ async def test_an_index_that_is_not_built_is_named_before_anything_is_asked(tmp_
 
 def test_a_damaged_run_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"no run in"):
-        runs.open_run(tmp_path)
+        open_run(tmp_path)
     (tmp_path / "run.json").write_text("{")
     with pytest.raises(InputError, match=r"run\.json: damaged"):
-        runs.open_run(tmp_path)
+        open_run(tmp_path)
     (tmp_path / "run.json").write_text(json.dumps({"identity": {"layout": 99}}))
     with pytest.raises(InputError, match="layout 99"):
-        runs.open_run(tmp_path)
+        open_run(tmp_path)
 
 
-RECORD = Record(
+RECORD = AnswerRecord(
     "1",
     "서울",
     context=(
@@ -212,7 +214,7 @@ RECORD = Record(
         ),
         TaggedPassage(Passage("q", "다리", Lang("ko")), unscored="range", refined="r", score=0.25, retrieved_rank=2),
     ),
-    ranking=(Found("p", 0.1), Found("q", -0.30000000000000004)),
+    ranking=(RankedPassage("p", 0.1), RankedPassage("q", -0.30000000000000004)),
     search="00ff",
     seconds={"answer": 0.5},
     counts={"answer.calls": 1},
@@ -223,14 +225,14 @@ RECORD = Record(
 def test_a_record_is_read_as_it_was_written(tmp_path: Path) -> None:
     file = AnswerFile(tmp_path / "a.jsonl")
     file.append(RECORD)
-    file.append(Record("2", None, error="StageError: no"))
+    file.append(AnswerRecord("2", None, error="StageError: no"))
     file.close()
-    assert list(latest(tmp_path / "a.jsonl").values()) == [RECORD, Record("2", None, error="StageError: no")]
+    assert list(latest(tmp_path / "a.jsonl").values()) == [RECORD, AnswerRecord("2", None, error="StageError: no")]
     again = AnswerFile(tmp_path / "a.jsonl")
-    assert (again.done, again.failed, again.torn) == ({"1"}, {"2"}, False)
+    assert (again.done, again.failed, again.repaired) == ({"1"}, {"2"}, False)
 
 
-def test_a_line_that_a_kill_cut_off_is_dropped(tmp_path: Path) -> None:
+def test_an_incomplete_last_line_is_removed(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
     file = AnswerFile(path)
     file.append(RECORD)
@@ -240,13 +242,13 @@ def test_a_line_that_a_kill_cut_off_is_dropped(tmp_path: Path) -> None:
         path.write_bytes(whole + whole[:cut])
         assert list(latest(path)) == ["1"]
         again = AnswerFile(path)
-        assert again.torn
+        assert again.repaired
         assert again.done == {"1"}
         again.close()
         assert path.read_bytes() == whole
 
 
-def test_a_changed_line_is_named(tmp_path: Path) -> None:
+def test_a_damaged_line_is_named(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_text('{"question_id": "1"}\n')
     with pytest.raises(InputError, match=r"a\.jsonl:1: not an answer"):
         latest(tmp_path / "a.jsonl")
@@ -256,11 +258,11 @@ def test_names_of_cells_are_files_of_the_run(tmp_path: Path) -> None:
     assert Cell("xor ko", "Phi-4", "base").file(tmp_path) == tmp_path / "answers" / "xor ko" / "Phi-4" / "base.jsonl"
 
 
-def test_suites_inherit_and_rows_can_be_taken_away() -> None:
+def test_suites_inherit_and_rows_can_be_removed() -> None:
     mkqa = suites.load("mkqa")
     assert list(mkqa.rows()) == ["mkqa ko", "mkqa fi", "mkqa zh"]
     assert mkqa.strategies == suites.load("xor-tydi").strategies
-    assert mkqa.rows()["mkqa ko"].expected == 2827
+    assert mkqa.rows()["mkqa ko"].settings.expected["ko"] == 2827
 
 
 @pytest.mark.parametrize("name", ["xor-tydi", "mkqa", "paper", "demo", "template"])
@@ -270,12 +272,12 @@ def test_every_suite_that_comes_with_qttrag_can_be_read(name: str) -> None:
         assert loaded.deployment_for(generator).generator["model"]
 
 
-def test_a_generator_of_a_suite_is_what_differs_from_the_deployments_own() -> None:
+def test_a_generator_of_a_suite_overrides_the_deployments_generator() -> None:
     generator = suites.load("paper").deployment_for("Phi-4").generator
     assert (generator["kind"], generator["model"]) == ("openai", "microsoft/phi-4")
 
 
-def test_settings_of_the_command_line_go_over_the_suite() -> None:
+def test_settings_of_the_command_line_override_the_suite() -> None:
     loaded = suites.load("demo", {"in_flight": 3, "datasets": {"demo": {"langs": ["fi"]}}})
     assert loaded.in_flight == 3
     assert list(loaded.rows()) == ["demo fi"]
@@ -288,10 +290,20 @@ def test_settings_of_the_command_line_go_over_the_suite() -> None:
         ({"datasets": {"mine": {"kind": "jsonl", "file": "x", "langs": ["ko"], "lang": "ko"}}}, "unknown key 'lang'"),
         ({"strategies": {"qtt": {}}}, "unknown strategy of the headline: 'qtt_rag'"),
         ({"strategies": {"qtt_rag": {"tag": False}, "cross_rag": {}}}, "unknown setting of strategy 'qtt_rag': 'tag'"),
-        ({"strategies": {"a/b": {}, "qtt_rag": {}, "cross_rag": {}}}, "the name 'a/b' is also a file's"),
+        ({"strategies": {"a/b": {}, "qtt_rag": {}, "cross_rag": {}}}, "the name 'a/b' is also a file name"),
         ({"extends": "tiny"}, "extends itself"),
         ({"extends": "nowhere"}, "unknown suite 'nowhere'"),
         ({"in_flight": 0}, "in_flight"),
+        ({"datasets": {"mine": {"file": "x", "langs": ["ko"]}}}, "`datasets.mine.kind:` is missing"),
+        (
+            {"datasets": {"mine": {"kind": "mkqq"}}},
+            "`datasets.mine.kind: 'mkqq'`: unknown dataset kind 'mkqq'; did you",
+        ),
+        ({"datasets": {"mine": {"kind": "jsonl", "fil": "x"}}}, "unknown key 'fil'; did you mean 'file'"),
+        ({"datasets": {"mine": {"kind": "squad", "context": {"gol": "en"}}}}, "unknown key 'gol'; did you mean 'gold'"),
+        ({"datasets": {"mine": {"kind": "jsonl", "file": "x", "langs": ["ko"], "ids": "y"}}}, "unknown key 'ids'"),
+        ({"run": {"file": "x", "idz": "y"}}, "unknown key 'idz'; did you mean 'ids'"),
+        ({"headline": {"of": "qtt_rag", "over": "base", "measure": "kept"}}, "'kept' is now called 'cache_hits'"),
         ({"headline": {"of": "qtt_rag", "over": "base", "measure": "char3"}}, "unknown measure 'char3'"),
     ],
 )
@@ -316,13 +328,13 @@ async def test_another_systems_run_takes_the_place_of_the_search(ready: Path, ti
     records = latest(Cell("mine ko", "own", "base").file(outcome.run.folder))
     assert [(p.passage.passage_id, p.score) for p in records["ko0"].context] == [("ko-1#0", 0.75), ("en-0#0", 0.5)]
     assert records["ko1"].context == ()
-    told = "\n".join(outcome.run.notes)
-    for what in ("3 questions are not in it", "1 queries of it", "1 passages of it", "1 lines of it"):
-        assert what in told
+    notes = "\n".join(outcome.run.notes)
+    for mismatch in ("3 questions are missing", "1 of its queries", "1 of its passages", "1 of its lines"):
+        assert mismatch in notes
 
 
 async def test_a_run_of_other_passages_is_refused(ready: Path, tiny: Path) -> None:
     (ready / "theirs.trec").write_text("ko0 Q0 kilt-1 1 0.5 t\n")
     path = suite.write_suite(ready, tiny, n=1, run={"file": "./theirs.trec"})
-    with pytest.raises(InputError, match=r"no passage of it is in the collections, e\.g\. 'kilt-1'"):
+    with pytest.raises(InputError, match=r"none of its passages is in the collections, e\.g\. 'kilt-1'"):
         await answer(ready, path)

@@ -1,4 +1,4 @@
-"""One stage at a time: retrieval, the tagger against people, the detector."""
+"""Single stages: retrieval, the tagger against human scores, the detector."""
 
 from __future__ import annotations
 
@@ -15,15 +15,13 @@ from qttrag.errors import InputError
 from qttrag.evaluation.datasets.trec import read_run
 from qttrag.evaluation.stages import tagging
 from qttrag.types import QualityScores, Verdict
-from tests import deployment, suite
-
-RUNS = Path(__file__).parents[4] / "shared" / "data" / "runs"
+from tests import deployment, shared_data, suite
 
 
-@pytest.mark.skipif(not RUNS.exists(), reason="the published runs are not here")
+@shared_data.needs(shared_data.TREC_RUNS)
 def test_the_published_run_has_the_reported_cross_lingual_share(run: Any, tmp_path: Path) -> None:
     (tmp_path / "ids.tsv").write_text("kilt-100w_*\ten/*\ten\nwiki-100w-ko_*\tko/*\tko\n")
-    (path,) = RUNS.glob("run.rerank.*ko*")
+    (path,) = shared_data.TREC_RUNS.glob("run.rerank.*ko*")
     code, out, _ = run("retrieval", "--run", path, "--run-ids", tmp_path / "ids.tsv", "--lang", "ko", "--json")
     assert code == 0
     (row,) = out[0]["rows"]
@@ -31,7 +29,7 @@ def test_the_published_run_has_the_reported_cross_lingual_share(run: Any, tmp_pa
     assert row["r_lang@5 %"].endswith("(430 of 1855)")
 
 
-def test_a_run_is_measured_against_judgements(run: Any, tmp_path: Path) -> None:
+def test_a_run_is_measured_against_qrels(run: Any, tmp_path: Path) -> None:
     (tmp_path / "run").write_text("1 Q0 a 1 2 t\n1 Q0 b 2 1 t\n2 Q0 a 1 1 t\n")
     (tmp_path / "qrels").write_text("1 0 b 1\n2 0 a 0\n3 0 a 1\n")
     _, out, _ = run("retrieval", "--run", tmp_path / "run", "--qrels", tmp_path / "qrels", "--lang", "ko", "--json")
@@ -58,9 +56,9 @@ def test_a_deployments_retrieval_is_measured_by_step_and_language_of_gold(run: A
 
 
 @pytest.mark.parametrize("words", [[], ["x", "--run", "y"]])
-def test_retrieval_is_of_a_suite_or_of_a_run(run: Any, words: list[str]) -> None:
+def test_retrieval_needs_either_a_suite_or_a_run(run: Any, words: list[str]) -> None:
     code, _, err = run("retrieval", *words)
-    assert (code, err) == (2, "error: give a suite, or a run with --run FILE; one of the two\n")
+    assert (code, err) == (2, "error: give either a suite or a TREC run (--run FILE)\n")
 
 
 def judged_file(path: Path, rows: int) -> Path:
@@ -70,7 +68,7 @@ def judged_file(path: Path, rows: int) -> Path:
     return path
 
 
-def test_a_tagger_is_compared_with_people(run: Any, tmp_path: Path, tiny: Path) -> None:
+def test_a_tagger_is_compared_with_human_scores(run: Any, tmp_path: Path, tiny: Path) -> None:
     file, config = judged_file(tmp_path / "j.tsv.gz", 12), deployment.write_deployment(tmp_path, tiny)
     words = ["tagger", file, "--from", "en", "--to", "ko", "--sample", "8", "-c", config, "--json"]
     code, (correlations, reliability), _ = run(*words)
@@ -84,14 +82,14 @@ def test_a_tagger_is_compared_with_people(run: Any, tmp_path: Path, tiny: Path) 
 def test_correlations_are_scipys_and_lie_in_their_intervals() -> None:
     pairs = [(float(n % 5), float(n % 7)) for n in range(60)]
     for name in tagging.CORRELATIONS:
-        found = tagging.correlation(name, pairs)
-        assert found.value == pytest.approx(getattr(stats, name)(*zip(*pairs, strict=True))[0])
-        assert found.low < found.value < found.high
+        interval = tagging.correlation(name, pairs)
+        assert interval.value == pytest.approx(getattr(stats, name)(*zip(*pairs, strict=True))[0])
+        assert interval.low < interval.value < interval.high
     assert tagging.correlation("pearsonr", [(1.0, 2.0)] * 9).value != tagging.correlation("pearsonr", pairs).value
 
 
 def test_a_translation_without_scores_is_left_out_and_counted() -> None:
-    judged = [tagging.Judged("a", "b", float(n)) for n in range(5)]
+    judged = [tagging.JudgedTranslation("a", "b", float(n)) for n in range(5)]
     verdicts = [Verdict(QualityScores(n, 5 - n, 2)) for n in range(4)] + [Verdict(None, "range")]
     semantic, grammar, fluency, _ = tagging.correlations(judged, verdicts).rows
     assert semantic[1:4] == ["4", "1", "+1.000 [+1.000, +1.000]"]
@@ -99,7 +97,7 @@ def test_a_translation_without_scores_is_left_out_and_counted() -> None:
     assert fluency[3] == "–"
 
 
-def test_a_file_of_judgements_without_the_column_is_refused(tmp_path: Path) -> None:
+def test_a_file_without_the_named_column_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"no column 'z_mean' \(columns: src, mt, da_mean\)"):
         tagging.read(judged_file(tmp_path / "j.tsv.gz", 1), "src", "mt", "z_mean")
 
@@ -124,14 +122,14 @@ def test_run_answers_scores_and_writes_the_report(run: Any, tmp_path: Path, tiny
     assert {(cell["dataset"], cell["strategy"], cell["answered"]) for cell in data["cells"]} == {
         (row, strategy, 1) for row in ("mine ko", "mine fi") for strategy in ("cross_rag", "qtt_rag")
     }
-    assert "4 answered, 0 done before, 0 failed" in err
+    assert "4 answered, 0 skipped, 0 failed" in err
     again = run("run", path, "--limit", "1", "--set", "strategies.base=null")
-    assert "0 answered, 4 done before, 0 failed" in again[2]
+    assert "0 answered, 4 skipped, 0 failed" in again[2]
     assert "2 left out: in another language" in again[1]
     assert "<html" in (resources.results_folder() / "tiny" / "report.html").read_text("utf-8")
 
 
-def test_a_setting_that_a_suite_does_not_have_is_named(run: Any, tmp_path: Path, tiny: Path) -> None:
+def test_an_unknown_setting_of_a_suite_is_named(run: Any, tmp_path: Path, tiny: Path) -> None:
     code, _, err = run("run", suite.write_suite(tmp_path, tiny, n=1), "--set", "datasets.mine.fil=x")
     assert code == 2
     assert "unknown key 'fil'; did you mean 'file'" in err
