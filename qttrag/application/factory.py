@@ -131,7 +131,7 @@ def _words(annotation: Any) -> str:
     return words.replace("typing.", "").replace("None", "null")
 
 
-class Placed(NamedTuple):
+class StageSettings(NamedTuple):
     """A stage's settings in a deployment, the keys of their place, and the settings that its kind has."""
 
     stage: str
@@ -140,27 +140,27 @@ class Placed(NamedTuple):
     takes: frozenset[str]
 
 
-def placed(deployment: Deployment) -> Iterator[Placed]:
+def stage_settings(deployment: Deployment) -> Iterator[StageSettings]:
     """Yield the settings of every stage of a deployment, nested stages after the stage that contains them.
 
     Raises:
         ConfigError: an unknown kind, or a library it needs is not installed."""
     for stage in PROTOCOLS:
         if spec := getattr(deployment, stage, None):
-            yield from _placed(stage, (stage,), spec)
+            yield from _stage_settings(stage, (stage,), spec)
 
 
-def _placed(stage: str, keys: tuple[str, ...], spec: Spec) -> Iterator[Placed]:
+def _stage_settings(stage: str, keys: tuple[str, ...], spec: Spec) -> Iterator[StageSettings]:
     parameters = _parameters(registry.resolve(stage, spec.get("kind")))
-    yield Placed(stage, keys, spec, frozenset(parameters))
+    yield StageSettings(stage, keys, spec, frozenset(parameters))
     for name, (annotation, _) in parameters.items():
         inner = spec.get(name)
         if (nested := _STAGE_OF.get(annotation)) and isinstance(inner, dict):
-            yield from _placed(nested, (*keys, name), inner)
+            yield from _stage_settings(nested, (*keys, name), inner)
         elif (nested := _listed_stage(annotation)) and isinstance(inner, list):
             for n, item in enumerate(inner):
                 if isinstance(item, dict):
-                    yield from _placed(nested, (*keys, name, str(n)), item)
+                    yield from _stage_settings(nested, (*keys, name, str(n)), item)
 
 
 def _listed_stage(annotation: Any) -> str | None:

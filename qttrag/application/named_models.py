@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from qttrag import resources
-from qttrag.application.factory import Placed, placed
+from qttrag.application.factory import StageSettings, stage_settings
 from qttrag.config.deployment import Deployment
 from qttrag.errors import CollectionError, ConfigError
 from qttrag.indexes import collection as indexes
@@ -22,13 +22,13 @@ def named_models(file: Path, deployment: Deployment) -> list[NamedModel]:
 
     Raises:
         ConfigError: an unknown kind, or an invalid recipe."""
-    models = [model for stage in placed(deployment) for model in _of_stage(file, stage)]
+    models = [model for stage in stage_settings(deployment) for model in _of_stage(file, stage)]
     return models + [encoder for name in collection_names(deployment) if (encoder := _of_recipe(name))]
 
 
 def collection_names(deployment: Deployment) -> list[str]:
     """Return the names of the built indexes that a deployment searches, without repeats and without other stores."""
-    return list(dict.fromkeys(name for stage in placed(deployment) for name in _built_indexes(stage)))
+    return list(dict.fromkeys(name for stage in stage_settings(deployment) for name in _built_indexes(stage)))
 
 
 def pull(
@@ -41,7 +41,7 @@ def pull(
     return inventory.pull(named_models(file, deployment), pin=pin, revisions_in_use=in_use, begin=begin)
 
 
-def _built_indexes(stage: Placed) -> Iterator[str]:
+def _built_indexes(stage: StageSettings) -> Iterator[str]:
     for collection in stage.spec.get("collections", []):
         if isinstance(collection, str):
             yield collection
@@ -49,7 +49,7 @@ def _built_indexes(stage: Placed) -> Iterator[str]:
             yield str(collection["name"])
 
 
-def _of_stage(file: Path, stage: Placed) -> Iterator[NamedModel]:
+def _of_stage(file: Path, stage: StageSettings) -> Iterator[NamedModel]:
     spec, place, kind = stage.spec, ".".join(stage.keys), str(stage.spec.get("kind"))
     if "model" in spec:
         revision = spec.get("revision")

@@ -30,11 +30,11 @@ def list_models(deployment: Deployment = DEFAULT_DEPLOYMENT, as_json: output.Jso
       qttrag models list server/paper.yaml --json
     """
     from qttrag import resources
-    from qttrag.application import named_models
+    from qttrag.application.named_models import named_models
     from qttrag.config import deployment as config
 
     file = resources.find("server", deployment, what="deployment")
-    models = [_model_as_dict(model) for model in named_models.named_models(file, config.load(file))]
+    models = [_model_as_dict(model) for model in named_models(file, config.load(file))]
     if as_json:
         output.say_json(models)
         return
@@ -64,12 +64,12 @@ def pull(
       qttrag models pull server/paper.yaml --no-pin
     """
     from qttrag import resources
-    from qttrag.application import named_models
+    from qttrag.application.named_models import pull as pull_models
     from qttrag.config import deployment as config
 
     file = resources.find("server", deployment, what="deployment")
     models = []
-    for pulled in named_models.pull(file, config.load(file), pin=not no_pin, begin=_announce):
+    for pulled in pull_models(file, config.load(file), pin=not no_pin, begin=_announce):
         models.append(pulled)
         if not as_json:
             output.say(f"{pulled.named.place}: {pulled.named.model}: {_outcome(pulled)}")

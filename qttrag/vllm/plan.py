@@ -106,7 +106,7 @@ def plan(deployment: Deployment, settings: VllmSettings, gpus: Sequence[int]) ->
 
 def _local_servers(deployment: Deployment, settings: VllmSettings) -> list[PlannedServer]:
     servers: dict[str, PlannedServer] = {}
-    for stage in factory.placed(deployment):
+    for stage in factory.stage_settings(deployment):
         spec = stage.spec
         if stage.stage != "generator" or spec.get("kind") != "openai":
             continue
