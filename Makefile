@@ -2,13 +2,14 @@
 # make demo    questions in four languages, answered by small models of our own (demo/README.md)
 # make test    the test suite
 # make check   style and types
+# make wheel   the package as users install it, in dist/
 # make test-vllm   the tests against real servers: vLLM's CPU build, in an environment of its own
 PYTHON ?= python3.11
 VENV ?= .venv
 VLLM ?= .venv-vllm
 BIN = $(VENV)/bin
 
-.PHONY: setup demo test check test-vllm
+.PHONY: setup demo test check wheel test-vllm
 
 $(VENV)/.ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -30,6 +31,9 @@ check: $(VENV)/.ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+wheel: $(VENV)/.ready
+	$(BIN)/python -m build --wheel --no-isolation
 
 $(VLLM)/.ready: tests/vllm/requirements.txt tests/vllm/metadata/pyproject.toml
 	$(PYTHON) -m venv $(VLLM)

@@ -1,4 +1,4 @@
-"""How fast passages are encoded while an index is built, beside the bare model: `python -m benchmarks.encoding`."""
+"""Compares the encoding speed of a build with that of the model alone: `python -m benchmarks.encoding`."""
 
 from __future__ import annotations
 
@@ -18,14 +18,16 @@ import typer
 from numpy.typing import NDArray
 
 from qttrag.cli.output import console, table
-from qttrag.encoders.sentence_transformers import Encoder, Prepared
-from qttrag.indexes.jobs import encoding
-from qttrag.indexes.jobs.workers import Workers
+from qttrag.encoders.sentence_transformers import SentenceTransformersEncoder
+from qttrag.indexes.jobs.encoding import encode_source, windows
+from qttrag.indexes.jobs.index_job import IndexJob
+from qttrag.indexes.jobs.workers import EncoderPool
 from qttrag.indexes.recipe import Recipe
 from qttrag.indexes.sources import listing
-from qttrag.indexes.sources.records import Reader
-from qttrag.indexes.storage.journal import Workshop
+from qttrag.indexes.sources.records import SourceReader
+from qttrag.indexes.storage.workspace import BuildWorkspace
 from qttrag.models.loading import quiet
+from qttrag.types import Prepared
 from tests import tiny_models
 from tests.texts import LANGS, sentences
 
@@ -33,26 +35,26 @@ SIZES = {"tiny": (64, 2), "small": (384, 12), "base": (768, 12), "bge-m3": (1024
 
 
 class Arms(NamedTuple):
-    """The same passages, encoded in three ways: each returns the seconds it took."""
+    """Three ways to encode the same passages; a call returns the seconds it took."""
 
     pipeline: Callable[[], float]
-    ready: Callable[[], float]
+    model_alone: Callable[[], float]
     unsorted: Callable[[], float]
 
 
-class Run(NamedTuple):
-    """The seconds that each took."""
+class Seconds(NamedTuple):
+    """The seconds of each way."""
 
     pipeline: float
-    ready: float
+    model_alone: float
     unsorted: float
 
 
 class Timed:
-    """An encoder that notes how long it is at work."""
+    """An encoder that measures how long it is busy."""
 
-    def __init__(self, encoder: Encoder) -> None:
-        self.revision, self.dim, self.max_tokens = encoder.revision, encoder.dim, encoder.max_tokens
+    def __init__(self, encoder: SentenceTransformersEncoder) -> None:
+        self.info = encoder.info
         self.tokenise, self.prepare = encoder.tokenise, encoder.prepare
         self.seconds = 0.0
         self._encoder = encoder
@@ -65,29 +67,29 @@ class Timed:
 
 
 def write_source(path: Path, passages: int) -> None:
-    """Write articles as a Wikipedia has them: many short ones, few long, so that about half the passages are whole."""
+    """Write articles of lengths as in a Wikipedia: many short and few long ones; about half the passages are full."""
     draw = random.Random(7)
     pool = [sentence for lang in LANGS if lang != "zh" for sentence in sentences(lang, 400, seed=1)]
     left, number = passages, 0
     with path.open("w", encoding="utf-8") as file:
         while left > 0:
             words: list[str] = []
-            wanted = min(max(5, int(draw.lognormvariate(4.6, 1.0))), 100 * left)
-            while len(words) < wanted:
+            length = min(max(5, int(draw.lognormvariate(4.6, 1.0))), 100 * left)
+            while len(words) < length:
                 words += draw.choice(pool).split()
-            words = words[:wanted]
+            words = words[:length]
             file.write(json.dumps({"id": str(number), "text": " ".join(words)}, ensure_ascii=False) + "\n")
             left, number = left - -(-len(words) // 100), number + 1
 
 
 class Opened(NamedTuple):
-    """`busy`: for each run of the pipeline, the share of its time in which the encoder was at work; `lengths` of the
-    passages in tokens; `each`: passages of an unsorted batch."""
+    """`busy`: per run of the pipeline, the share of time in which the encoder was busy; `lengths`: of the passages in
+    tokens; `batch_size`: passages per unsorted batch."""
 
     arms: Arms
     busy: list[float]
     lengths: list[int]
-    each: int
+    batch_size: int
 
 
 def open_arms(folder: Path, passages: int, size: str, batch_tokens: int) -> Opened:
@@ -103,27 +105,28 @@ def open_arms(folder: Path, passages: int, size: str, batch_tokens: int) -> Open
         }
     )
     files = listing.files(recipe)
-    encoder = Encoder(str(folder / "encoder"), revision=None, device="cpu", max_tokens=256)
-    with Workers([encoder]) as alone:
-        windows = list(encoding.windows(recipe, alone, Reader(recipe, files, on_error="stop")))
-    sorted_batches = [batch.prepared for window in windows for batch in window.batches]
-    texts = [passage.content for window in windows for passage in window.passages]
+    encoder = SentenceTransformersEncoder(str(folder / "encoder"), revision=None, device="cpu", max_tokens=256)
+    with EncoderPool([encoder]) as pool:
+        all_windows = list(windows(recipe, pool, SourceReader(recipe, files, on_error="stop")))
+    sorted_batches = [batch.prepared for window in all_windows for batch in window.batches]
+    texts = [passage.content for window in all_windows for passage in window.passages]
     lengths = encoder.lengths(texts)
-    each = max(1, round(len(texts) / len(sorted_batches)))
+    batch_size = max(1, round(len(texts) / len(sorted_batches)))
     busy: list[float] = []
-    unsorted_batches = [encoder.prepare(encoder.tokenise(texts[n : n + each])) for n in range(0, len(texts), each)]
+    unsorted_batches = [
+        encoder.prepare(encoder.tokenise(texts[n : n + batch_size])) for n in range(0, len(texts), batch_size)
+    ]
 
     def pipeline() -> float:
-        workshop = Workshop(folder / f"built{time.monotonic_ns()}")
-        journal = workshop.begin({})
+        workspace = BuildWorkspace(folder / f"built{time.monotonic_ns()}")
+        job = IndexJob(recipe, workspace, workspace.begin({}))
         timed = Timed(encoder)
-        with Workers([timed]) as workers:
+        with EncoderPool([timed]) as pool:
             start = time.perf_counter()
-            reader = Reader(recipe, files, on_error="stop")
-            encoding.encode_all(recipe, workers, reader, journal, workshop, lambda done, share: None)
+            encode_source(job, pool, files, on_error="stop")
             seconds = time.perf_counter() - start
-        assert journal.rows == len(texts)
-        workshop.remove()
+        assert job.journal.rows == len(texts)
+        workspace.remove()
         busy.append(timed.seconds / seconds)
         return seconds
 
@@ -134,38 +137,45 @@ def open_arms(folder: Path, passages: int, size: str, batch_tokens: int) -> Open
         return time.perf_counter() - start
 
     arms = Arms(pipeline, lambda: loop(sorted_batches), lambda: loop(unsorted_batches))
-    return Opened(arms, busy, lengths, each)
+    return Opened(arms, busy, lengths, batch_size)
 
 
 def main(
-    passages: int = typer.Option(20_000, help="About how many; of fewer than some windows of 4,096 little overlaps."),
-    size: str = typer.Option("tiny", help=f"The encoder's, of random weights: {', '.join(SIZES)}."),
-    batch_tokens: int = typer.Option(16_384, help="Tokens in a batch, as in a recipe."),
-    rounds: int = typer.Option(3, help="How often all ways are run, in turn."),
+    passages: int = typer.Option(
+        20_000, help="About how many; with fewer than some windows of 4,096 little runs in parallel."
+    ),
+    size: str = typer.Option("tiny", help=f"The size of the encoder, with random weights: {', '.join(SIZES)}."),
+    batch_tokens: int = typer.Option(16_384, help="Tokens per batch, as in a recipe."),
+    rounds: int = typer.Option(3, help="The number of runs of each way, in turn."),
 ) -> None:
-    """Encode the same passages by the build's pipeline, by a loop that only calls the model on the same batches made
-    beforehand, and by such a loop on batches of as many passages as they come, unsorted. Print passages a second, the
-    medians of the ratios, and for how much of the pipeline's time the encoder was at work, which on a machine that
-    is busy otherwise says more."""
+    """Encode the same passages by the build's pipeline, by a loop over the same prepared batches, and by a loop over
+    unsorted batches of the same number of passages. Print passages per second, the median ratios, and the share of the
+    pipeline's time in which the encoder was busy, which is more reliable on a machine with other load."""
     with tempfile.TemporaryDirectory() as name:
         os.environ |= {"QTTRAG_HOME": name, "HF_HUB_OFFLINE": "1"}
         quiet()
-        arms, busy, lengths, each = open_arms(Path(name), passages, size, batch_tokens)
+        arms, busy, lengths, batch_size = open_arms(Path(name), passages, size, batch_tokens)
         n = len(lengths)
-        arms.ready()
-        runs = [Run(*(arm() for arm in arms)) for _ in range(rounds)]
-    median = Run(*map(statistics.median, zip(*runs, strict=True)))
-    ratio = statistics.median(run.ready / run.pipeline for run in runs)
+        arms.model_alone()
+        runs = [Seconds(*(arm() for arm in arms)) for _ in range(rounds)]
+    median = Seconds(*map(statistics.median, zip(*runs, strict=True)))
+    ratio = statistics.median(run.model_alone / run.pipeline for run in runs)
     gain = statistics.median(run.unsorted / run.pipeline for run in runs)
     rows = [
-        ["build's pipeline", f"{n / median.pipeline:,.1f}", f"encoder at work {100 * statistics.median(busy):.1f} %"],
-        ["model alone, same batches", f"{n / median.ready:,.1f}", f"pipeline {100 * ratio:.1f} % of it"],
-        [f"model alone, {each} a batch, unsorted", f"{n / median.unsorted:,.1f}", f"pipeline {gain:.2f} times it"],
+        ["build's pipeline", f"{n / median.pipeline:,.1f}", f"encoder busy {100 * statistics.median(busy):.1f} %"],
+        ["model alone, same batches", f"{n / median.model_alone:,.1f}", f"pipeline {100 * ratio:.1f} % of it"],
+        [
+            f"model alone, {batch_size} per batch, unsorted",
+            f"{n / median.unsorted:,.1f}",
+            f"pipeline {gain:.2f} times it",
+        ],
     ]
-    console().print(table("way", "passages a second", "", rows=rows))
+    console().print(table("way", "passages per second", "", rows=rows))
     spread = f"{np.mean(lengths):.0f} tokens, standard deviation {np.std(lengths):.0f}"
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
-    console().print(f"{n} passages, {spread}, {rounds} rounds; peak memory {peak:.1f} GB, both loops' batches included")
+    console().print(
+        f"{n} passages, {spread}, {rounds} rounds; peak memory {peak:.1f} GB, including both loops' batches"
+    )
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Scoring a passage as soon as it is translated, against all after all: `python -m benchmarks.overlap`."""
+"""Compares scoring each passage right after its translation with scoring after all: `python -m benchmarks.overlap`."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.texts import sentences
 
 
 async def _measure(path: Path, n: int) -> tuple[float, float, float]:
-    """Return the median seconds of both ways for one question alone, and the median of their ratio."""
+    """Return the median seconds of both ways for single questions, and the median of their ratio."""
     pairs = []
     async with Application.open(path) as application:
         await application.start()
@@ -33,17 +33,17 @@ async def _measure(path: Path, n: int) -> tuple[float, float, float]:
             between = time.perf_counter()
             await stages.translate_and_tag(passages, query.lang)
             pairs.append((between - start, time.perf_counter() - between))
-    apart, overlapped = (statistics.median(seconds) for seconds in zip(*pairs, strict=True))
-    return apart, overlapped, statistics.median(one / other for one, other in pairs)
+    sequential, overlapped = (statistics.median(seconds) for seconds in zip(*pairs, strict=True))
+    return sequential, overlapped, statistics.median(one / other for one, other in pairs)
 
 
-def main(n: int = typer.Option(40, help="Questions, each asked alone.")) -> None:
-    """Translate and score the passages of N questions both ways in turn, without a cache, models in process."""
+def main(n: int = typer.Option(40, help="Questions, asked one at a time.")) -> None:
+    """Translate and score the passages of N questions both ways in turn, without a cache, with models in process."""
     with prepared() as folder:
         path = deployment.write_deployment(folder, folder, cache={"enabled": False})
-        apart, overlapped, ratio = asyncio.run(_measure(path, n))
-    rows = [[f"{apart:.3f}", f"{overlapped:.3f}", f"{ratio:.2f}"]]
-    console().print(table("one after the other, s", "overlapped, s", "times faster", rows=rows))
+        sequential, overlapped, ratio = asyncio.run(_measure(path, n))
+    rows = [[f"{sequential:.3f}", f"{overlapped:.3f}", f"{ratio:.2f}"]]
+    console().print(table("sequential, s", "overlapped, s", "times faster", rows=rows))
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from benchmarks.suites import prepared
 from qttrag.cli.output import console, table
 from qttrag.evaluation.runs import folder as runs
 from qttrag.evaluation.runs import scoring
-from qttrag.evaluation.runs.records import read
+from qttrag.evaluation.runs.answer_files import read
 from tests import suite
 
 _COST = ("seconds", "kept", "translated", "calls", "prompt_tokens", "completion_tokens")

@@ -18,7 +18,7 @@ from qttrag.cli.output import console, table
 from qttrag.evaluation.datasets.questions import Question
 from qttrag.evaluation.metrics import bergen
 from qttrag.evaluation.metrics.registry import Answered, measure
-from qttrag.evaluation.runs.records import Cell, Record
+from qttrag.evaluation.runs.answer_files import Cell, Record
 from qttrag.evaluation.runs.scoring import Scored, figures
 from qttrag.evaluation.statistics import RESAMPLES
 from qttrag.text.languages import language

@@ -11,9 +11,9 @@ from benchmarks.suites import prepared
 from qttrag.cli.output import console, table
 from qttrag.evaluation import suites
 from qttrag.evaluation.runs import runner
-from qttrag.evaluation.runs.records import latest
+from qttrag.evaluation.runs.answer_files import latest
 from tests import suite
-from tests.openai_client.server import Server, said
+from tests.openai_client.server import Server, text_reply
 
 _COUNTED = {
     "searches": ("retrieve.computed",),
@@ -28,7 +28,7 @@ def main(n: int = typer.Option(250, help="Questions in each of two languages."))
     """Run three strategies with two generators and print the calls of each stage, in the order in which they ran.
 
     Both generators are one scripted server under two names; all other models are tiny ones in process."""
-    with prepared() as folder, Server(said("1848")) as server:
+    with prepared() as folder, Server(text_reply("1848")) as server:
         served = {"kind": "openai", "base_url": server.base_url, "context": 8192}
         local = {"kind": "transformers", "model": str(folder / "llama"), "device": "cpu"}
         path = suite.write_suite(

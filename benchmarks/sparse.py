@@ -1,9 +1,9 @@
-"""An index whose vectors would not fit on the disk: files of their full size, of which only what is read is written.
+"""An index larger than the disk: its files have their full size, but only the vectors that a search reads are written.
 
-All vectors are made, added to the FAISS index and compared with all questions; then they are made again, and those that
-are candidates of a question are written where they belong. The rest of the files are holes, which take no room. A
-search then reads the same bytes at the same places as if all were there. What is not measured so: writing the shards,
-and reading candidates past those kept for a question (`_KEPT`), which count as not found."""
+All vectors are generated, added to the FAISS index and compared with all questions; then they are generated again, and
+the candidates of the questions are written in their places. The rest of the files are holes, which need no space. A
+search reads the same bytes in the same places as with all vectors. Not measured: writing the shards, and reading
+candidates beyond those written for a question (`_CANDIDATES`), which count as not found."""
 
 from __future__ import annotations
 
@@ -17,127 +17,128 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks import exact_results
 from benchmarks.clusters import BLOCK, Clusters, Floats
+from benchmarks.exact_results import ExactResults
 from qttrag import __version__, resources
 
 if TYPE_CHECKING:
     from qttrag.indexes.ann.first_stage import FirstStage
-    from qttrag.indexes.ann.inverted_list_parts import Parts
+    from qttrag.indexes.ann.inverted_list_parts import InvertedListParts
     from qttrag.indexes.collection import Collection
     from qttrag.indexes.jobs.tune import Trial
     from qttrag.indexes.storage.manifest import Tuned
     from qttrag.indexes.storage.vectors import Vectors
 
-_SHARD = BLOCK * 81  # about a million vectors
-_KEPT = {**dict.fromkeys((16, 32, 64, 128, 256, 512), 1600), **dict.fromkeys((1024, 2048, 4096), 800)}
-"""How many candidates of a question are kept, by the number of lists searched."""
+_TUNING_FILE = "tuning.npz"
+_SHARD_ROWS = BLOCK * 81  # about a million vectors
+_CANDIDATES = {**dict.fromkeys((16, 32, 64, 128, 256, 512), 1600), **dict.fromkeys((1024, 2048, 4096), 800)}
+"""Number of candidates of a question that are written, by the number of lists searched."""
 
 
 class _Stream:
-    """Vectors that are made as they are asked for and, on the way, added to a FAISS index, as a build adds them."""
+    """Generates vectors block by block and adds them to a FAISS index, as a build does."""
 
-    def __init__(self, clusters: Clusters, index: Any, aside: Parts) -> None:
-        self._clusters, self._index, self._aside = clusters, index, aside
-        self.making = self.adding = 0.0
+    def __init__(self, clusters: Clusters, index: Any, parts: InvertedListParts) -> None:
+        self._clusters, self._index, self._parts = clusters, index, parts
+        self.adding = 0.0  # seconds
 
     def blocks(self, size: int) -> Iterator[tuple[int, Floats]]:
         for number in range(self._clusters.blocks):
-            start = time.perf_counter()
             block = self._clusters.block(number)
-            made = time.perf_counter()
+            start = time.perf_counter()
             self._index.add(block)
-            if self._aside.full:
-                self._aside.put_aside()
-            self.making += made - start
-            self.adding += time.perf_counter() - made
+            if self._parts.is_full:
+                self._parts.write_part()
+            self.adding += time.perf_counter() - start
             yield number * BLOCK, block
 
 
 def build(home: Path, rows: int, dim: int, faiss_string: str, questions: int, tuned_on: int, k: int) -> dict[str, Any]:
-    """Build the index under `home`, and keep questions and their exact best there."""
+    """Build the index under `home`; save the questions and their exact best there."""
     import faiss
 
-    from benchmarks.index import keep_truth
     from qttrag.indexes.ann import exact, training
-    from qttrag.indexes.ann import inverted_list_parts as parts
     from qttrag.indexes.ann.first_stage import FirstStage
+    from qttrag.indexes.ann.inverted_list_parts import InvertedListParts, part_files
 
     clusters, begun = Clusters(rows, dim), time.perf_counter()
     factory = training.resolve(faiss_string, rows, dim)
     index = faiss.index_factory(dim, factory, faiss.METRIC_INNER_PRODUCT)
     training.train(index, clusters.sample, rows)
     trained = time.perf_counter()
-    asked = np.concatenate([clusters.questions(questions), clusters.questions(tuned_on, seed=2)])
-    aside = parts.Parts(index, home / "lists", ())
-    stream = _Stream(clusters, index, aside)
-    best = exact.scan(cast("Vectors", stream), asked, k)
-    aside.join()
-    for path in parts.found(home / "lists"):
+    queries = np.concatenate([clusters.questions(questions), clusters.questions(tuned_on, seed=2)])
+    parts = InvertedListParts(index, home / "lists", ())
+    stream = _Stream(clusters, index, parts)
+    best = exact.scan(cast("Vectors", stream), queries, k)
+    parts.join()
+    for path in part_files(home / "lists"):
         path.unlink()
-    scores = np.stack([each.scores for each in best])
+    scores = np.stack([result.scores for result in best])
     folder = resources.built_folder() / "benchmark"
     folder.mkdir(parents=True)
     faiss.write_index(index, str(folder / training.FAISS_FILE))
     stage = FirstStage(index)
-    kept = _candidates(stage, asked)
-    _write(folder, clusters, kept, factory)
-    np.savez(home / "tuning.npz", asked=asked[questions:], scores=scores[questions:])
+    rows_read = _candidates(stage, queries)
+    _write(folder, clusters, rows_read, factory)
+    exact_results.save(home, ExactResults(queries[questions:], scores[questions:]), file=_TUNING_FILE)
     size = (folder / training.FAISS_FILE).stat().st_size
     return {
         "factory": factory,
-        "disk": f"{rows * dim * 2 / 1e9:.2f} GB of vectors if all were kept ({len(kept) * dim * 2 / 1e9:.2f} GB are), "
+        "disk": f"{rows * dim * 2 / 1e9:.2f} GB of vectors, "
+        f"of which {len(rows_read) * dim * 2 / 1e9:.2f} GB are written, "
         f"{size / 1e9:.2f} GB of index ({size / rows:.0f} bytes a vector)",
-        "said": {
-            "writing shards": "not done: only vectors that are read are kept",
+        "steps": {
+            "writing shards": "not done: only vectors that are read are written",
             "training": f"{trained - begun:,.0f} s",
             "adding": f"{stream.adding:,.0f} s ({rows / stream.adding:,.0f} vectors a second)",
         },
-        **keep_truth(home, asked[:questions], scores[:questions]),
+        **exact_results.save(home, ExactResults(queries[:questions], scores[:questions])),
     }
 
 
 def tune(home: Path, collection: Collection, recall: float, k: int) -> tuple[Tuned, list[Trial]]:
-    """Tune the index by questions whose exact best are known already."""
+    """Tune the index with the questions whose exact best `build` saved."""
     from qttrag.indexes.ann.first_stage import Candidates
-    from qttrag.indexes.jobs import tune as tuning
+    from qttrag.indexes.jobs import tune
 
-    known = np.load(home / "tuning.npz")
-    best = [Candidates(np.zeros(len(scores), np.int64), scores) for scores in known["scores"]]
-    sample = tuning.Sample(known["asked"], None, "questions made as those of the benchmark are")
-    return tuning.tune(collection, sample, wanted=recall, k=k, best=best)
+    known = exact_results.load(home, file=_TUNING_FILE)
+    best = [Candidates(np.zeros(len(scores), np.int64), scores) for scores in known.scores]
+    sample = tune.QuerySample(known.questions, None, "questions generated as those of the benchmark")
+    return tune.tune(collection, sample, target=recall, k=k, best=best)
 
 
-def _candidates(stage: FirstStage, asked: Floats) -> NDArray[np.int64]:
+def _candidates(stage: FirstStage, queries: Floats) -> NDArray[np.int64]:
     from qttrag.indexes.ann.first_stage import Effort
 
-    found = np.zeros(0, np.int64)
-    for lists, depth in _KEPT.items():
-        rows = [each.rows for each in stage.find(asked, depth, Effort(lists))]
-        found = np.union1d(found, np.concatenate(rows))
-    return found
+    union = np.zeros(0, np.int64)
+    for lists, depth in _CANDIDATES.items():
+        rows = [candidates.rows for candidates in stage.find(queries, depth, Effort(lists))]
+        union = np.union1d(union, np.concatenate(rows))
+    return union
 
 
-def _write(folder: Path, clusters: Clusters, kept: NDArray[np.int64], factory: str) -> None:
-    """Write shards of which only the rows `kept` hold their vectors, passages, and a manifest."""
+def _write(folder: Path, clusters: Clusters, rows_read: NDArray[np.int64], factory: str) -> None:
+    """Write passages, a manifest, and shards that hold the vectors of `rows_read` only."""
     from qttrag.indexes.recipe import EncoderSettings, Recipe, Source
     from qttrag.indexes.storage import passages, vectors
     from qttrag.indexes.storage.manifest import FileSum, Manifest
 
-    shards = [min(_SHARD, clusters.rows - start) for start in range(0, clusters.rows, _SHARD)]
+    shards = [min(_SHARD_ROWS, clusters.rows - start) for start in range(0, clusters.rows, _SHARD_ROWS)]
     for number, rows in enumerate(shards):
-        first = number * _SHARD
-        _write_passages(folder / passages.file(number), first, rows)
-        with (folder / vectors.file(number)).open("wb") as stream:
+        first = number * _SHARD_ROWS
+        _write_passages(folder / passages.passages_file(number), first, rows)
+        with (folder / vectors.vectors_file(number)).open("wb") as stream:
             header = {"descr": "<f2", "fortran_order": False, "shape": (rows, clusters.dim)}
             np.lib.format.write_array_header_1_0(stream, header)
             begins = stream.tell()
             stream.truncate(begins + rows * clusters.dim * 2)
             for block in range(first // BLOCK, -(-(first + rows) // BLOCK)):
-                here = kept[slice(*np.searchsorted(kept, [block * BLOCK, (block + 1) * BLOCK]))]
-                made = clusters.block(block).astype("<f2") if len(here) else np.zeros((0, 0), "<f2")
+                here = rows_read[slice(*np.searchsorted(rows_read, [block * BLOCK, (block + 1) * BLOCK]))]
+                generated = clusters.block(block).astype("<f2") if len(here) else np.zeros((0, 0), "<f2")
                 for row in here.tolist():
                     place = begins + (row - first) * clusters.dim * 2
-                    os.pwrite(stream.fileno(), made[row - block * BLOCK].tobytes(), place)
+                    os.pwrite(stream.fileno(), generated[row - block * BLOCK].tobytes(), place)
     recipe = Recipe(name="benchmark", source=Source(kind="jsonl", path="none"), encoder=EncoderSettings(model="none"))
     files = {path.name: path.stat() for path in folder.iterdir()}
     Manifest(

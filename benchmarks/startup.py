@@ -1,4 +1,4 @@
-"""How long `import qttrag` and `qttrag --help` take beside Python itself: `python -m benchmarks.startup`."""
+"""Time `import qttrag` and `qttrag --help`, with and without Python itself: `python -m benchmarks.startup`."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ COMMANDS = {
 }
 
 
-def main(rounds: int = typer.Option(15, help="How often each command is run, in turn.")) -> None:
-    """Time each command in turn and print the medians."""
+def main(rounds: int = typer.Option(15, help="Runs of each command, alternating.")) -> None:
+    """Time the commands, alternating, and print the medians."""
     seconds: dict[str, list[float]] = {name: [] for name in COMMANDS}
     for _ in range(rounds):
         for name, arguments in COMMANDS.items():
             start = time.perf_counter()
             subprocess.run([sys.executable, *arguments], check=True, capture_output=True)
             seconds[name].append(time.perf_counter() - start)
-    bare = statistics.median(seconds["python -c pass"])
+    python = statistics.median(seconds["python -c pass"])
     rows = [
-        [name, f"{statistics.median(times):.3f}", f"{statistics.median(times) - bare:+.3f}"]
+        [name, f"{statistics.median(times):.3f}", f"{statistics.median(times) - python:+.3f}"]
         for name, times in seconds.items()
     ]
     console().print(table("command", "seconds", "over Python", rows=rows))

@@ -31,7 +31,7 @@ from demo.train import MODELS
 from qttrag.application.application import Application
 from qttrag.evaluation.metrics.bergen import score
 from qttrag.pipeline.stages import Stages
-from qttrag.types import Lang, Passage, Query, TaggedPassage
+from qttrag.types import AskRequest, Lang, Passage, Query, TaggedPassage
 
 DEPLOYMENT = "demo"
 STRATEGY_NAMES = ("base", "cross_rag", "dkm_rag", "qtt_rag", "hard_filter", "query_translation")
@@ -187,7 +187,7 @@ async def answering(application: Application, asked: Sequence[Question]) -> list
 
     async def ask(question: Question, strategy: str) -> str:
         async with limit:
-            return (await application.ask(question.text, lang=question.lang, strategy=strategy)).text
+            return (await application.ask(AskRequest(question.text, lang=question.lang, strategy=strategy))).text
 
     for strategy in STRATEGY_NAMES:
         texts = await asyncio.gather(*(ask(question, strategy) for question in asked))

@@ -6,7 +6,8 @@
     ├── CollectionError    a built index is missing, changed, empty or made for another encoder
     └── StageError         a model or server failed at its work; names the stage
         └── StageUnavailable   it may work later: down, overloaded, timed out
-            └── BrokenOff          a completion stopped before its end; what came of it is no answer
+            ├── BrokenOff          a completion stopped before its end; what came of it is no answer
+            └── DeadlineExceeded   the request's time was up; names the stage that took most of it
 
 Every message names the thing, the value and the way out. `exit_code` is what the command line returns.
 """
@@ -15,6 +16,10 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from qttrag.types import PartialAnswer
 
 
 class QttragError(Exception):
@@ -51,6 +56,18 @@ class StageUnavailable(StageError):
 
 class BrokenOff(StageUnavailable):
     """A completion began and stopped before its end: what came of it is to be thrown away."""
+
+
+class DeadlineExceeded(StageUnavailable):
+    """A request was cancelled after its `seconds`. `partial`: what was done by then.
+
+    `stage`: the one that took most of the time; "request" if none had begun."""
+
+    def __init__(self, seconds: float, partial: PartialAnswer, *, way_out: str) -> None:
+        stage = partial.trace.longest_stage or "request"
+        super().__init__(stage, f"took most of the {seconds:g} s that a request may take; {way_out}")
+        self.seconds = seconds
+        self.partial = partial
 
 
 def unknown(what: str, value: object, known: Iterable[str], *, way_out: str = "") -> str:

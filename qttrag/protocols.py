@@ -8,9 +8,25 @@ Coroutines may be called concurrently; batching is the stage's own affair.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
-from qttrag.types import Completion, Decoding, Hit, Lang, Message, Query, Translation, Verdict
+from qttrag.types import (
+    Completion,
+    Decoding,
+    EncoderInfo,
+    Hit,
+    Lang,
+    Message,
+    Prepared,
+    Query,
+    Tokens,
+    Translation,
+    Verdict,
+)
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 
 class Retriever(Protocol):
@@ -26,6 +42,122 @@ class Selectable(Protocol):
     @property
     def collections(self) -> list[str]:
         """Return the names of the collections that it searches, in the deployment's order."""
+        ...
+
+
+class QueryEncoder(Protocol):
+    """A loaded encoder of queries: synchronous, in batches. One thread at a time encodes; another may count lengths."""
+
+    @property
+    def info(self) -> EncoderInfo: ...
+
+    @property
+    def device(self) -> str:
+        """Return the device or server that does the work; models with the same one take turns."""
+        ...
+
+    def lengths(self, texts: Sequence[str]) -> list[int]:
+        """Return the length of each text in tokens."""
+        ...
+
+    def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Return unit vectors, float32, shape (len(texts), dim). Texts are cut to `info.max_tokens`.
+
+        Raises:
+            StageError: the model or server failed."""
+        ...
+
+
+class PassageEncoder(Protocol):
+    """A loaded encoder of passages: a build tokenises in one thread and encodes in another."""
+
+    @property
+    def info(self) -> EncoderInfo: ...
+
+    def tokenise(self, texts: Sequence[str]) -> list[Tokens]:
+        """Return the tokens of each text, cut to `info.max_tokens`. Called in the thread of `prepare`."""
+        ...
+
+    def prepare(self, tokens: Sequence[Tokens]) -> Prepared:
+        """Return a batch for `encode_prepared`."""
+        ...
+
+    def encode_prepared(self, prepared: Prepared) -> NDArray[np.float32]:
+        """Return unit vectors, float32, shape (number of texts, dim), in the order of the batch.
+
+        Raises:
+            StageError: the model or server failed."""
+        ...
+
+
+class Encoder(Protocol):
+    """The settings of an encoder, for queries (in a deployment) and for passages (in a recipe)."""
+
+    @property
+    def batch_tokens(self) -> int:
+        """Return how many tokens, padding included, a batch of queries may have."""
+        ...
+
+    @property
+    def batch_texts(self) -> int | None:
+        """Return how many texts a batch of passages may have; None: as many as fit."""
+        ...
+
+    def load(self) -> QueryEncoder:
+        """Load an encoder of queries.
+
+        Raises:
+            ConfigError: there is no such model. StageError: a server does not answer."""
+        ...
+
+    def load_for_passages(self) -> list[PassageEncoder]:
+        """Load an encoder for each batch that may be encoded at the same time: one per device, or one several times.
+
+        Raises:
+            ConfigError: there is no such model. StageError: a server does not answer."""
+        ...
+
+
+class VectorStore(Protocol):
+    """A collection of passages with their vectors. It opens on first use; methods are called by one thread at a time.
+
+    Every member but `name` raises CollectionError if the collection is missing or damaged."""
+
+    @property
+    def name(self) -> str:
+        """Return the name by which a question chooses the collection."""
+        ...
+
+    @property
+    def languages(self) -> list[Lang]:
+        """Return the languages of its passages."""
+        ...
+
+    @property
+    def encoder(self) -> EncoderInfo:
+        """Return the encoder of its vectors."""
+        ...
+
+    @property
+    def identity(self) -> str:
+        """Return what hits depend on beside the query: equal identities have equal passages and vectors."""
+        ...
+
+    def search(
+        self, vectors: NDArray[np.float32], k: int, languages: Sequence[Lang] | Literal["all"]
+    ) -> list[list[Hit]]:
+        """Return up to `k` hits a query, best first, ties by passage id; only passages in `languages`.
+
+        `vectors`: unit vectors of the queries, float32, shape (n, dim). Scores are cosines."""
+        ...
+
+
+@runtime_checkable
+class Prefetchable(Protocol):
+    """A store that can read its files into memory before the first search."""
+
+    def read_ahead(self) -> int:
+        """Read them and return the bytes read; 0 where memory is too small for them."""
         ...
 
 
@@ -53,6 +185,52 @@ class Translator(Protocol):
         Raises:
             ConfigError: the model does not know one of the languages.
             StageError: the model failed."""
+        ...
+
+
+class TranslationTokenizer(Protocol):
+    """A loaded tokenizer of a sequence-to-sequence model, and the codes that tell the model the languages.
+
+    A text is only ever text: a special token or a code in it is encoded as letters. Tokens are strings."""
+
+    @property
+    def room(self) -> int:
+        """Return the most tokens of a text or translation, not counting codes and end."""
+        ...
+
+    @property
+    def end(self) -> str:
+        """Return the token after the last one of a text."""
+        ...
+
+    def source_code(self, source: Lang, target: Lang) -> tuple[str, ...]:
+        """Return the tokens before a text.
+
+        Raises:
+            ConfigError: the model does not know one of the languages."""
+        ...
+
+    def target_code(self, target: Lang) -> tuple[str, ...]:
+        """Return the first tokens of the output, which the decoder is given; as many for every language.
+
+        Raises:
+            ConfigError: the model does not know the language."""
+        ...
+
+    def encode(self, texts: Sequence[str]) -> list[tuple[str, ...]]:
+        """Return the tokens of each text, without codes and end."""
+        ...
+
+    def decode(self, tokens: Sequence[str]) -> str:
+        """Return the text of tokens, in NFC."""
+        ...
+
+    def ids(self, tokens: Sequence[str]) -> list[int]:
+        """Return the number of each token in the model's vocabulary."""
+        ...
+
+    def tokens(self, ids: Sequence[int]) -> list[str]:
+        """Return the token of each number."""
         ...
 
 
@@ -84,7 +262,9 @@ class Generator(Protocol):
         ...
 
     def generate(self, messages: Sequence[Message], decoding: Decoding) -> AsyncIterator[str]:
-        """Yield the completion piece by piece.
+        """Yield the completion piece by piece; work begins with the first one.
+
+        A stream that is a `qttrag.generators.completion_stream.CompletionStream` is cached as a whole completion.
 
         Raises:
             BrokenOff: the completion stopped before its end; asking again may help.
@@ -115,10 +295,12 @@ class Closable(Protocol):
 
 PROTOCOLS: dict[str, type] = {
     "retriever": Retriever,
+    "encoder": Encoder,
+    "store": VectorStore,
     "reranker": Reranker,
     "detector": LanguageDetector,
     "translator": Translator,
     "tagger": QualityTagger,
     "generator": Generator,
 }
-"""The stages by the names they have in a deployment."""
+"""The stages by the names they have in a deployment; an encoder and a store are settings of a retriever."""

@@ -72,6 +72,11 @@ class Trace:
         finally:
             _current.reset(token)
 
+    @property
+    def longest_stage(self) -> str | None:
+        """Return the stage that took most of the time; None before any has ended."""
+        return max(self.seconds, key=lambda stage: self.seconds[stage], default=None)
+
     def as_dict(self) -> dict[str, object]:
         return {
             "seconds": {name: round(value, 4) for name, value in self.seconds.items()},

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, NewType, TypedDict
 
 if TYPE_CHECKING:
@@ -79,6 +79,20 @@ class EncoderInfo:
     max_tokens: int
     query_prefix: str = ""
     passage_prefix: str = ""
+
+
+class Tokens(NamedTuple):
+    """The part of a text that an encoder reads, and its token ids. `cut`: the text was longer."""
+
+    text: str
+    ids: list[int]
+    cut: bool
+
+
+class Prepared(NamedTuple):
+    """A batch of texts as an encoder takes it, e.g. padded tensors on the CPU by name."""
+
+    features: dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,6 +206,14 @@ class Completion:
     tokens: tuple[Token, ...] = ()
 
 
+class Piece(NamedTuple):
+    """A part of a completion as a generator streams it. `tokens` and `cut` as in `Completion`; `cut` with the last."""
+
+    text: str
+    tokens: Sequence[Token] = ()
+    cut: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class Citations:
     """The passages an answer rests on, by their numbers from 1 in `context`.
@@ -212,7 +234,8 @@ LanguageCheck = Literal["off", "right", "cannot tell", "wrong", "asked again", "
 class Answer:
     """An answer, the passages that were read for it, in reading order, and the trace of the work.
 
-    `abstained`: it says, in the words asked for, that the passages do not hold the answer."""
+    `abstained`: it says, in the words asked for, that the passages do not hold the answer.
+    `strategy`: the name of the strategy that answered; empty where a strategy was called directly."""
 
     query: Query
     text: str
@@ -222,6 +245,7 @@ class Answer:
     abstained: bool = False
     citations: Citations = Citations()
     language_check: LanguageCheck = "off"
+    strategy: str = ""
 
     @property
     def degraded(self) -> list[str]:
@@ -232,11 +256,31 @@ class Answer:
 class Event(NamedTuple):
     """Progress of one question: the passages after a step, or a piece of the answer.
 
-    "again": the pieces so far are void, the answer begins anew; `text` says why."""
+    "restarted": the pieces so far are void, the answer begins anew; `text` says why."""
 
-    kind: Literal["ranked", "translated", "tagged", "refined", "piece", "again"]
+    kind: Literal["ranked", "translated", "tagged", "refined", "piece", "restarted"]
     passages: tuple[TaggedPassage, ...] = ()
     text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PartialAnswer:
+    """What was done for a request before its deadline: the latest passages and the text so far.
+
+    None in their place: the request was for single stages, not for an answer."""
+
+    trace: Trace
+    passages: tuple[TaggedPassage, ...] | None = None
+    text: str | None = None
+
+    def after(self, event: Event) -> PartialAnswer:
+        """Return what there is after one more event."""
+        match event.kind:
+            case "piece":
+                return replace(self, text=(self.text or "") + event.text)
+            case "restarted":
+                return replace(self, text="")
+        return replace(self, passages=event.passages)
 
 
 def ignore(event: Event) -> None:

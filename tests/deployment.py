@@ -33,9 +33,14 @@ def write_recipe(folder: Path, tiny: Path, *, n: int = 40, name: str = RECIPE) -
     return path
 
 
+def encoder(tiny: Path) -> dict[str, object]:
+    """Return the settings of the tiny encoder."""
+    return {"kind": "sentence_transformers", "model": str(tiny / "encoder"), "device": "cpu"}
+
+
 def write_deployment(folder: Path, tiny: Path, **changes: object) -> Path:
     deployment = {
-        "retriever": {"kind": "dense", "model": str(tiny / "encoder"), "collections": [RECIPE], "device": "cpu"},
+        "retriever": {"kind": "dense", "encoder": encoder(tiny), "collections": [RECIPE]},
         "reranker": {"kind": "cross_encoder", "model": str(tiny / "reranker"), "device": "cpu"},
         "translator": {"kind": "nllb", "model": str(tiny / "nllb"), "device": "cpu"},
         "tagger": {"kind": "llm"},

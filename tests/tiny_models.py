@@ -130,6 +130,51 @@ def make_nllb(out: Path) -> Path:
     return out
 
 
+def make_m2m100(out: Path) -> Path:
+    """Make an M2M100 that knows English, Korean and Finnish by the codes __en__, __ko__ and __fi__."""
+    from transformers import M2M100Config, M2M100ForConditionalGeneration, PreTrainedTokenizerFast
+
+    pieces, merges = _byte_pairs(800)
+    tokenizer = Tokenizer(models.BPE(vocab=pieces, merges=merges, unk_token="<unk>", fuse_unk=True))
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(replacement="▁", prepend_scheme="always", split=True)
+    tokenizer.decoder = decoders.Metaspace(replacement="▁", prepend_scheme="always", split=True)
+    fast = PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, bos_token="<s>", pad_token="<pad>", eos_token="</s>", unk_token="<unk>",
+        model_max_length=512, extra_special_tokens=["__en__", "__ko__", "__fi__"],
+    )  # fmt: skip
+    torch.manual_seed(4)
+    config = M2M100Config(
+        vocab_size=len(fast), d_model=64, encoder_layers=2, decoder_layers=2, encoder_attention_heads=4,
+        decoder_attention_heads=4, encoder_ffn_dim=128, decoder_ffn_dim=128, max_position_embeddings=512,
+        scale_embedding=True, decoder_start_token_id=2, bos_token_id=0, pad_token_id=1, eos_token_id=2,
+        tie_word_embeddings=False, init_std=0.3,
+    )  # fmt: skip
+    model = M2M100ForConditionalGeneration(config).eval()
+    model.lm_head.weight.data[1] = 0.0  # no output has padding: transformers does not count its positions
+    model.save_pretrained(out)
+    fast.save_pretrained(out)
+    return out
+
+
+def make_t5(out: Path) -> Path:
+    """Make a T5 that knows Korean and Finnish by the tags <2ko> and <2fi> before the source."""
+    from transformers import T5Config, T5ForConditionalGeneration, T5Tokenizer
+
+    pieces, _ = _byte_pairs(400)
+    vocab = [(piece, 0.0) for piece in ("<pad>", "</s>", "<unk>")]
+    vocab += [(piece, -10 - n / 1000) for piece, n in pieces.items() if piece not in SPECIAL]
+    tokenizer = T5Tokenizer(vocab=vocab, extra_ids=0, extra_special_tokens=["<2ko>", "<2fi>"])
+    torch.manual_seed(5)
+    configure: Any = T5Config  # not all of its settings are typed
+    config = configure(
+        vocab_size=len(tokenizer), d_model=64, d_kv=16, d_ff=128, num_layers=2, num_heads=4,
+        feed_forward_proj="gated-gelu", tie_word_embeddings=False, decoder_start_token_id=0, initializer_factor=3.0,
+    )  # fmt: skip
+    T5ForConditionalGeneration(config).eval().save_pretrained(out)
+    tokenizer.save_pretrained(out)
+    return out
+
+
 def make_llama(out: Path, *, context: int = 8192) -> Path:
     from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 

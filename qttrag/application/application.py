@@ -7,15 +7,16 @@ async with Application.open("server/laptop.yaml") as application:
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import MappingProxyType, TracebackType
-from typing import Any
+from types import TracebackType
 
+from qttrag.application.deadline import deadline
 from qttrag.application.factory import Builder, strategy_options
 from qttrag.config import deployment as config
-from qttrag.errors import InputError, StageUnavailable, unknown
+from qttrag.errors import InputError, unknown
 from qttrag.pipeline.language_guard import LanguageGuard
 from qttrag.pipeline.stages import Stages
 from qttrag.prompts import Prompts
@@ -23,7 +24,7 @@ from qttrag.protocols import Closable, LanguageDetector, Selectable, Startable
 from qttrag.runtime.cache import Cache
 from qttrag.text.languages import language
 from qttrag.trace import Trace
-from qttrag.types import UNDETERMINED, Answer, Event, Lang, Query, ignore
+from qttrag.types import UNDETERMINED, Answer, AskLimits, AskRequest, Event, Lang, PartialAnswer, Query, ignore
 
 
 @dataclass(frozen=True)
@@ -71,53 +72,63 @@ class Application:
 
     async def ask(
         self,
-        question: str,
+        request: AskRequest | str,
         *,
-        lang: str | None = None,
-        strategy: str | None = None,
-        options: Mapping[str, Any] | None = None,
-        collections: Sequence[str] | None = None,
         on_event: Callable[[Event], None] = ignore,
-        query_id: str = "",
         trace: Trace | None = None,
-        sizes: Mapping[str, int] = MappingProxyType({}),
     ) -> Answer:
-        """Return the answer to one question.
+        """Return the answer to one question; a string stands for `AskRequest(question)`.
 
-        `lang`: the language to answer in, detected from the question when None. `options` go over those that
-        the deployment sets for the strategy. `collections`: search only these of the deployment's; None: all.
-        `trace`: where to report, so that the caller has it even if there is no answer. `sizes`: depth, top_k or
-        answer_tokens other than the deployment's.
+        `on_event`: is called with the progress. `trace`: where to report, so that the caller has it even without an
+        answer.
 
         Raises:
             InputError: the question is empty, too long, or of no telling language; the language or a collection is
                 unknown.
             ConfigError: the strategy or an option is unknown, or needs a stage the deployment lacks.
-            StageError: a stage failed, or the question took longer than the deployment lets it."""
-        name = strategy or self.deployment.strategy
-        run, checked = strategy_options(name, {**self.deployment.strategies.get(name, {}), **(options or {})})
+            StageError: a stage failed.
+            DeadlineExceeded: the question took longer than the request or the deployment's `question_timeout:` allows;
+                with the passages and the text so far."""
+        request = AskRequest(request) if isinstance(request, str) else request
+        name = request.strategy or self.deployment.strategy
+        run, options = strategy_options(name, {**self.deployment.strategies.get(name, {}), **request.options})
         trace = Trace() if trace is None else trace
-        text, chosen = self.check_question(question), self.check_collections(collections)
-        with trace.stage("detect"):
-            query = Query(text, await self.language_of(text, lang), query_id, chosen)
-        limit = asyncio.timeout(self.deployment.question_timeout)
-        try:
-            async with limit:
-                answer: Answer = await run(query, self.stages_for(trace, on_event, sizes), **checked)
-        except TimeoutError as error:
-            if not limit.expired():
-                raise
-            longest = max(trace.seconds, key=lambda stage: trace.seconds[stage])
-            seconds = self.deployment.question_timeout
-            words = f"took most of the {seconds:g} s that a question may take; raise `question_timeout:`"
-            raise StageUnavailable(longest, words) from error
-        return replace(answer, query=query)
+        text, collections = self.check_question(request.question), self.check_collections(request.collections)
+        partial = PartialAnswer(trace, passages=(), text="")
+
+        def emit(event: Event) -> None:
+            nonlocal partial
+            partial = partial.after(event)
+            on_event(event)
+
+        async with self._deadline(request.limits, lambda: partial):
+            with trace.stage("detect"):
+                query = Query(text, await self.language_of(text, request.lang), request.query_id, collections)
+            answer: Answer = await run(query, self.stages_for(trace, emit, request.limits), **options)
+        return replace(answer, query=query, strategy=name)
+
+    def _deadline(self, limits: AskLimits, partial: Callable[[], PartialAnswer]) -> AbstractAsyncContextManager[None]:
+        """Return the deadline of a question: the request's or the deployment's, whichever is earlier."""
+        asked, allowed = limits.deadline, self.deployment.question_timeout
+        if allowed is not None and (asked is None or allowed < asked):
+            return deadline(allowed, partial, way_out="raise `question_timeout:`")
+        return deadline(asked, partial, way_out="ask with a longer `deadline`, or a smaller `depth`")
 
     def stages_for(
-        self, trace: Trace, on_event: Callable[[Event], None] = ignore, sizes: Mapping[str, int] = MappingProxyType({})
+        self,
+        trace: Trace,
+        on_event: Callable[[Event], None] = ignore,
+        limits: AskLimits = AskLimits(),  # noqa: B008  frozen
     ) -> Stages:
-        """Return the stages as one question sees them; `sizes`: depth, top_k, answer_tokens."""
-        return replace(self.stages, trace=trace, emit=on_event, **sizes)  # type: ignore[arg-type]
+        """Return the stages as one question uses them: reporting to its trace, within its limits."""
+        return replace(
+            self.stages,
+            trace=trace,
+            emit=on_event,
+            depth=self.stages.depth if limits.depth is None else limits.depth,
+            top_k=self.stages.top_k if limits.top_k is None else limits.top_k,
+            answer_tokens=self.stages.answer_tokens if limits.answer_tokens is None else limits.answer_tokens,
+        )
 
     def check_question(self, question: str) -> str:
         """Return the question with its white space folded.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Literal, NamedTuple, get_args, get_origin, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
@@ -13,8 +13,10 @@ from qttrag.application import registry
 from qttrag.config.deployment import Deployment, Spec
 from qttrag.config.yaml_files import explain
 from qttrag.errors import ConfigError, unknown
+from qttrag.indexes.jobs.workers import kind_of, kind_settings
+from qttrag.indexes.recipe import EncoderSettings
 from qttrag.prompts import Prompts
-from qttrag.protocols import PROTOCOLS
+from qttrag.protocols import PROTOCOLS, Encoder
 from qttrag.runtime.cache import Cache
 
 _STAGE_OF = {protocol: name for name, protocol in PROTOCOLS.items()}
@@ -46,13 +48,19 @@ class Builder:
         kind = settings.pop("kind")
         constructor = registry.resolve(stage, kind)
         where = f"{stage} kind '{kind}'"
+        _refuse_renamed(where, constructor, settings)
         parameters = _parameters(constructor)
         arguments: dict[str, Any] = {}
-        for name, (annotation, _) in list(parameters.items()):
+        for name, (annotation, default) in list(parameters.items()):
             if annotation in self._given:
                 arguments[name] = self._given[annotation]
             elif nested := _STAGE_OF.get(annotation):
                 arguments[name] = self.build(nested, self._nested(where, name, nested, settings))
+            elif nested := _listed_stage(annotation):
+                if name not in settings:
+                    parameters[name] = (list, default)  # for the error of a setting that is missing
+                    continue
+                arguments[name] = self._list(where, name, nested, settings[name])
             else:
                 continue
             del parameters[name]
@@ -62,8 +70,14 @@ class Builder:
     def _nested(self, where: str, name: str, stage: str, settings: Spec) -> Spec:
         spec = settings.get(name, getattr(self._deployment, name, None))
         if not isinstance(spec, dict):
-            raise ConfigError(f"{where}: `{name}:` must hold a {stage}'s settings, e.g. `{name}: {{kind: ...}}`")
+            raise ConfigError(f"{where}: `{name}:` must hold {_settings_of_a(stage)}, e.g. `{name}: {{kind: ...}}`")
         return spec
+
+    def _list(self, where: str, name: str, stage: str, items: Any) -> list[Any]:
+        """Return a list of stages: strings as they are, settings as the stages that they describe."""
+        if not isinstance(items, list) or not all(isinstance(item, str | dict) for item in items):
+            raise ConfigError(f"{where}: `{name}: {items}`: give a list of names or of the settings of {stage}s")
+        return [item if isinstance(item, str) else self.build(stage, item) for item in items]
 
     def _wrap(self, stage: str, built: Any) -> Any:
         if self._cache is None:
@@ -98,10 +112,16 @@ def settings_of(constructor: Callable[..., Any]) -> list[Setting]:
     for name, (annotation, default) in _parameters(constructor).items():
         if stage := _STAGE_OF.get(annotation):
             required = name not in Deployment.model_fields  # else the deployment's own
-            found.append(Setting(name, f"a {stage}'s settings", required, None))
+            found.append(Setting(name, _settings_of_a(stage), required, None))
+        elif stage := _listed_stage(annotation):
+            found.append(Setting(name, f"list of names or of {stage}s' settings", default is ..., None))
         elif annotation is not Prompts:
             found.append(Setting(name, _words(annotation), default is ..., None if default is ... else default))
     return found
+
+
+def _settings_of_a(stage: str) -> str:
+    return f"{'an' if stage[0] in 'aeiou' else 'a'} {stage}'s settings"
 
 
 def _words(annotation: Any) -> str:
@@ -114,6 +134,7 @@ def _words(annotation: Any) -> str:
 class Placed(NamedTuple):
     """A stage's settings in a deployment: the keys that lead to them, and the names its kind takes."""
 
+    stage: str
     keys: tuple[str, ...]
     spec: Spec
     takes: frozenset[str]
@@ -125,17 +146,36 @@ def placed(deployment: Deployment) -> Iterator[Placed]:
     Raises:
         ConfigError: an unknown kind, or a library it needs is not installed."""
     for stage in PROTOCOLS:
-        if spec := getattr(deployment, stage):
+        if spec := getattr(deployment, stage, None):
             yield from _placed(stage, (stage,), spec)
 
 
 def _placed(stage: str, keys: tuple[str, ...], spec: Spec) -> Iterator[Placed]:
     parameters = _parameters(registry.resolve(stage, spec.get("kind")))
-    yield Placed(keys, spec, frozenset(parameters))
+    yield Placed(stage, keys, spec, frozenset(parameters))
     for name, (annotation, _) in parameters.items():
-        nested, inner = _STAGE_OF.get(annotation), spec.get(name)
-        if nested and isinstance(inner, dict):
+        inner = spec.get(name)
+        if (nested := _STAGE_OF.get(annotation)) and isinstance(inner, dict):
             yield from _placed(nested, (*keys, name), inner)
+        elif (nested := _listed_stage(annotation)) and isinstance(inner, list):
+            for n, item in enumerate(inner):
+                if isinstance(item, dict):
+                    yield from _placed(nested, (*keys, name, str(n)), item)
+
+
+def _listed_stage(annotation: Any) -> str | None:
+    """Return the stage of a parameter that is annotated `Sequence[PROTOCOL | str]`, or None."""
+    if get_origin(annotation) is not Sequence:
+        return None
+    (item,) = get_args(annotation)
+    return next((_STAGE_OF[each] for each in get_args(item) or (item,) if each in _STAGE_OF), None)
+
+
+def _refuse_renamed(where: str, constructor: Callable[..., Any], settings: Spec) -> None:
+    """Refuse settings that the constructor lists in RENAMED, with what they are called now."""
+    for name, new in getattr(constructor, "RENAMED", {}).items():
+        if name in settings:
+            raise ConfigError(f"{where}: `{name}:` has moved; write `{new}`")
 
 
 def _parameters(function: Callable[..., Any]) -> dict[str, tuple[Any, Any]]:
@@ -167,6 +207,22 @@ def check_settings(where: str, settings: Mapping[str, Any], parameters: Mapping[
     except ValidationError as error:
         raise ConfigError(explain(error, where, parameters).replace("`s_", "`")) from error
     return {name: getattr(checked, f"s_{name}") for name in settings}
+
+
+def open_encoder(settings: EncoderSettings) -> Encoder:
+    """Return the encoder that a recipe describes, of a kind of this or another package; nothing is loaded.
+
+    It gets those of the recipe's settings that its constructor has.
+
+    Raises:
+        ConfigError: an unknown kind, or one that needs settings which a recipe does not have."""
+    constructor = registry.resolve("encoder", kind_of(settings))
+    parameters = _parameters(constructor)
+    given = {name: value for name, value in kind_settings(settings).items() if name in parameters}
+    if missing := [name for name, (_, default) in parameters.items() if default is ... and name not in given]:
+        raise ConfigError(f"encoder kind '{settings.kind}': a recipe has no {', '.join(missing)}, which it needs")
+    encoder: Encoder = constructor(**given)
+    return encoder
 
 
 def strategy_options(name: str, options: Mapping[str, Any]) -> tuple[Callable[..., Any], Spec]:

@@ -1,9 +1,10 @@
-"""Kinds: the names by which deployments call implementations, resolved without importing what is not used.
+"""Kinds: the names of implementations in a deployment, each imported only when it is used.
 
-A constructor is its kind's schema: its parameters are the settings a deployment may give, checked against their
-annotations. A parameter annotated with a stage's Protocol takes that stage's own settings, nested. A parameter
-annotated `Prompts` is filled in by the deployment. Other packages add kinds by entry points in the
-group "qttrag.<stage>", e.g. `[project.entry-points."qttrag.retriever"] splade = "my_package:SpladeRetriever"`.
+The parameters of a constructor are the settings of its kind, checked against their annotations. A parameter annotated
+with a stage's Protocol takes that stage's own settings, nested; one annotated `Sequence[VectorStore | str]` takes a
+list of names and of stores' settings; one annotated `Prompts` gets the deployment's. Other packages add kinds by entry
+points in the group "qttrag.<stage>", e.g. `[project.entry-points."qttrag.retriever"]
+splade = "my_package:SpladeRetriever"`.
 """
 
 from __future__ import annotations
@@ -22,6 +23,13 @@ KINDS: dict[str, dict[str, str]] = {
         "bm25": "qttrag.retrievers.bm25:BM25Retriever",
         "hybrid": "qttrag.retrievers.hybrid:HybridRetriever",
     },
+    "encoder": {
+        "sentence_transformers": "qttrag.encoders.sentence_transformers:SentenceTransformersKind",
+        "openai": "qttrag.encoders.openai_kind:OpenAIKind",
+    },
+    "store": {
+        "faiss_folder": "qttrag.stores.faiss_folder:FaissFolder",
+    },
     "reranker": {
         "cross_encoder": "qttrag.rerankers.cross_encoder:CrossEncoderReranker",
         "none": "qttrag.rerankers.none:NoReranker",
@@ -32,7 +40,7 @@ KINDS: dict[str, dict[str, str]] = {
     },
     "translator": {
         "nllb": "qttrag.translators.nllb:NllbTranslator",
-        "nllb_transformers": "qttrag.translators.nllb_transformers:NllbTransformersTranslator",
+        "nllb_transformers": "qttrag.translators.nllb:NllbTransformersTranslator",
     },
     "tagger": {
         "llm": "qttrag.taggers.llm:LLMTagger",

@@ -7,12 +7,8 @@ import sys
 
 import typer
 
-from qttrag.cli import ask, cache, doctor, listing, models, output, serve, text, vllm
-from qttrag.cli.eval import runs as evaluation
-from qttrag.cli.eval import stages as evaluation_parts
-from qttrag.cli.index import build as index
-from qttrag.cli.index import changes
-from qttrag.cli.index import tuning as searching
+from qttrag.cli import ask, cache, doctor, index, listing, models, output, serve, text, vllm
+from qttrag.cli.eval import app as eval_app
 from qttrag.errors import InputError, QttragError
 
 app = typer.Typer(
@@ -29,16 +25,8 @@ app.command("ask")(ask.ask)
 app.command("serve")(serve.serve)
 app.command("translate")(text.translate)
 app.command("tag")(text.tag)
-index.app.command("append")(changes.append)
-index.app.command("remove")(changes.remove)
-index.app.command("compact")(changes.compact)
-index.app.command("tune")(searching.tune)
-index.app.command("import-bergen")(searching.import_bergen)
-index.app.command("measure-shifts")(searching.measure_shifts)
 app.add_typer(index.app, name="index")
-for part in (evaluation_parts.retrieval, evaluation_parts.tagger, evaluation_parts.detector):
-    evaluation.app.command()(part)
-app.add_typer(evaluation.app, name="eval")
+app.add_typer(eval_app, name="eval")
 app.add_typer(models.app, name="models")
 app.add_typer(vllm.app, name="vllm")
 app.command("strategies")(listing.strategies)

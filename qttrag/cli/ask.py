@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from qttrag.application.serialization import answer_as_dict
 from qttrag.cli import output
+from qttrag.errors import DeadlineExceeded
 from qttrag.resources import DEFAULT_DEPLOYMENT
+from qttrag.types import AskRequest
 
 if TYPE_CHECKING:
     from rich.status import Status
     from rich.table import Table
 
     from qttrag.application.application import Application
-    from qttrag.types import Answer, Event, TaggedPassage
+    from qttrag.trace import Trace
+    from qttrag.types import Answer, Event, PartialAnswer, TaggedPassage
 
 _NEXT = {"ranked": "reading", "translated": "scoring", "tagged": "answering", "refined": "answering"}
 _BEGINNING = 140  # characters of a passage in the table
@@ -51,23 +55,27 @@ def ask(
       qttrag ask "大运河有多长？" --config server/paper.yaml --json
     """
     application = output.open_application(config, settings, depth=depth, top_k=top_k)
-    chosen = strategy or application.deployment.strategy
     options = output.pairs(option, "--option")
-    wanted = {"lang": lang, "strategy": chosen, "options": options, "collections": collection}
-    answer = output.run(_ask(application, question, wanted, quiet=as_json))
+    request = AskRequest(question, lang=lang, strategy=strategy, options=options, collections=collection)
+    try:
+        answer = output.run(_ask(application, request, quiet=as_json))
+    except DeadlineExceeded as error:
+        if not as_json:
+            _show_partial(error.partial)
+        raise
     if as_json:
-        output.say_json(output.answer_as_dict(answer, chosen))
+        output.say_json(answer_as_dict(answer))
     else:
         _show(answer)
 
 
-async def _ask(application: Application, question: str, wanted: dict[str, Any], *, quiet: bool) -> Answer:
+async def _ask(application: Application, request: AskRequest, *, quiet: bool) -> Answer:
     status = output.console(stderr=True).status("retrieving")
     async with application:
         if quiet:
-            return await application.ask(question, **wanted)
+            return await application.ask(request)
         with status:
-            answer = await application.ask(question, **wanted, on_event=_Progress(status))
+            answer = await application.ask(request, on_event=_Progress(status))
         output.say("")
         return answer
 
@@ -83,7 +91,7 @@ class _Progress:
             self._status.update(_NEXT[event.kind])
             return
         self._status.stop()
-        if event.kind == "again":
+        if event.kind == "restarted":
             output.say(f"\n[{output.printable(event.text)}]")
             return
         sys.stdout.write(output.printable(event.text))
@@ -94,14 +102,27 @@ def _show(answer: Answer) -> None:
     console = output.console()
     console.print()
     console.print(passage_table(answer.context))
-    if told := _told(answer):
-        console.print(told, markup=False)
-    for note in answer.trace.notes:
+    if evidence := _evidence(answer):
+        console.print(evidence, markup=False)
+    _show_trace(answer.trace)
+
+
+def _show_partial(partial: PartialAnswer) -> None:
+    """Show what was done before the deadline; the text so far is on the screen already."""
+    console = output.console()
+    console.print()
+    if partial.passages:
+        console.print(passage_table(partial.passages))
+    _show_trace(partial.trace)
+
+
+def _show_trace(trace: Trace) -> None:
+    console = output.console()
+    for note in trace.notes:
         console.print(f"note: {output.printable(note)}", markup=False)
-    seconds = answer.trace.seconds
-    stages = " · ".join(f"{name} {value:.2f}" for name, value in seconds.items())
-    console.print(f"{sum(seconds.values()):.2f} s: {stages}", markup=False)
-    counts = " · ".join(f"{name} {n}" for name, n in sorted(answer.trace.counts.items()))
+    stages = " · ".join(f"{name} {value:.2f}" for name, value in trace.seconds.items())
+    console.print(f"{sum(trace.seconds.values()):.2f} s: {stages}", markup=False)
+    counts = " · ".join(f"{name} {n}" for name, n in sorted(trace.counts.items()))
     console.print(counts, markup=False, style="dim")
 
 
@@ -111,7 +132,7 @@ def passage_table(context: Sequence[TaggedPassage]) -> Table:
     return output.table("#", "lang", "rank", "sem", "gram", "flu", "title", "passage", rows=rows)
 
 
-def _told(answer: Answer) -> str:
+def _evidence(answer: Answer) -> str:
     if answer.abstained:
         return "the answer is that the passages do not hold one"
     if not answer.citations.how:

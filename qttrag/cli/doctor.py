@@ -63,8 +63,8 @@ def _packages() -> Iterator[Finding]:
 def _deployment(config: str, settings: list[str] | None) -> Iterator[Finding]:
     from qttrag import resources
     from qttrag.application.application import Application
+    from qttrag.application.named_models import collection_names, named_models
     from qttrag.config import deployment as configuration
-    from qttrag.models import inventory as models
     from qttrag.prompts import Prompts
 
     try:
@@ -72,7 +72,7 @@ def _deployment(config: str, settings: list[str] | None) -> Iterator[Finding]:
         deployment = configuration.load(file, output.pairs(settings, "--set"))
         Application.open(deployment)
         Prompts().check()
-        named = models.named(file, deployment)
+        named = named_models(file, deployment)
     except QttragError as error:
         yield Finding(f"deployment {config}", False, str(error))
         return
@@ -82,7 +82,7 @@ def _deployment(config: str, settings: list[str] | None) -> Iterator[Finding]:
             yield from (_server(model.place, base_url) for base_url in model.served.split(", "))
         else:
             yield _model(model, config)
-    for collection in models.collections(deployment):
+    for collection in collection_names(deployment):
         yield _collection(collection)
 
 

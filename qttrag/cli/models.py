@@ -12,7 +12,7 @@ from qttrag.models import hub
 from qttrag.resources import DEFAULT_DEPLOYMENT
 
 if TYPE_CHECKING:
-    from qttrag.models.inventory import NamedModel, Pulled
+    from qttrag.models.inventory import NamedModel, PulledModel
 
 app = typer.Typer(no_args_is_help=True, help="Look at the models of a deployment, and fetch them.")
 Deployment = Annotated[str, typer.Argument(envvar="QTTRAG_CONFIG", help="A deployment file, or its name in server/.")]
@@ -30,11 +30,11 @@ def list_models(deployment: Deployment = DEFAULT_DEPLOYMENT, as_json: output.Jso
       qttrag models list server/paper.yaml --json
     """
     from qttrag import resources
+    from qttrag.application import named_models
     from qttrag.config import deployment as config
-    from qttrag.models import inventory as models
 
     file = resources.find("server", deployment, what="deployment")
-    found = [_facts(model) for model in models.named(file, config.load(file))]
+    found = [_facts(model) for model in named_models.named_models(file, config.load(file))]
     if as_json:
         output.say_json(found)
         return
@@ -64,12 +64,12 @@ def pull(
       qttrag models pull server/paper.yaml --no-pin
     """
     from qttrag import resources
+    from qttrag.application import named_models
     from qttrag.config import deployment as config
-    from qttrag.models import inventory as models
 
     file = resources.find("server", deployment, what="deployment")
     done = []
-    for pulled in models.pull(file, config.load(file), pin=not no_pin, begin=_begin):
+    for pulled in named_models.pull(file, config.load(file), pin=not no_pin, begin=_begin):
         done.append(pulled)
         if not as_json:
             output.say(f"{pulled.named.place}: {pulled.named.model}: {_became(pulled)}")
@@ -88,8 +88,8 @@ def _facts(named: NamedModel) -> dict[str, Any]:
     """Return what `list` says of a model. `missing`: it is to be fetched; `problem`: what keeps it from use."""
     from qttrag.config.yaml_files import hide_secrets
     from qttrag.errors import ConfigError
-    from qttrag.models import inventory as models
     from qttrag.models import loading
+    from qttrag.models.inventory import bytes_on_disk
 
     facts: dict[str, Any] = {"stage": named.place, "kind": named.kind, "model": named.model, "revision": named.revision}
     found, problem = None, None
@@ -103,7 +103,7 @@ def _facts(named: NamedModel) -> dict[str, Any]:
         "served": hide_secrets(named.served),
         "folder": found and str(found.path),
         "commit": found.revision if found and loading.is_hub_name(named.model) else None,
-        "bytes": found and models.bytes_on_disk(found.path),
+        "bytes": found and bytes_on_disk(found.path),
         "missing": named.missing,
         "problem": problem,
     }
@@ -130,13 +130,13 @@ def _size(size: int | None) -> str:
     return "-" if size is None else f"{size / 1e6:,.1f} MB"
 
 
-def _became(pulled: Pulled) -> str:
+def _became(pulled: PulledModel) -> str:
     from qttrag.config.yaml_files import hide_secrets
-    from qttrag.models import inventory as models
+    from qttrag.models.inventory import bytes_on_disk
 
     if pulled.path is None:
         return f"served by {hide_secrets(pulled.named.served)}, not fetched"
-    size = _size(models.bytes_on_disk(pulled.path))
+    size = _size(bytes_on_disk(pulled.path))
     if pulled.state == "folder":
         return f"{size} in its own folder"
     at = f"{size} at {pulled.revision}"
@@ -144,7 +144,7 @@ def _became(pulled: Pulled) -> str:
     return f"{here}, pinned in {pulled.named.file}" if pulled.pinned else here
 
 
-def _pulled_facts(pulled: Pulled) -> dict[str, Any]:
+def _pulled_facts(pulled: PulledModel) -> dict[str, Any]:
     named = pulled.named
     return {
         "stage": named.place,
@@ -158,7 +158,7 @@ def _pulled_facts(pulled: Pulled) -> dict[str, Any]:
     }
 
 
-def _say_what_pins(left: list[Pulled]) -> None:
+def _say_what_pins(left: list[PulledModel]) -> None:
     """Say which lines would pin the models whose file was not to be written."""
     from qttrag import resources
 
@@ -169,7 +169,7 @@ def _say_what_pins(left: list[Pulled]) -> None:
             output.say("It belongs to the installed package; `qttrag init DIR` makes a copy to edit.")
 
 
-def _lines(pulled: list[Pulled]) -> str:
+def _lines(pulled: list[PulledModel]) -> str:
     import yaml
 
     lines: dict[str, Any] = {}

@@ -6,12 +6,12 @@ import json
 import sys
 import unicodedata
 from collections.abc import Coroutine
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from qttrag.errors import InputError, QttragError
+from qttrag.application.serialization import partial_as_dict
+from qttrag.errors import DeadlineExceeded, InputError, QttragError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
     from qttrag.application.application import Application
     from qttrag.trace import Trace
-    from qttrag.types import Answer, TaggedPassage
 
 T = TypeVar("T")
 _OVERRIDES = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
@@ -60,7 +59,10 @@ def say_json(value: object) -> None:
 
 def fail(error: QttragError, *, as_json: bool) -> None:
     if as_json:
-        say_json({"error": {"type": type(error).__name__, "message": str(error)}})
+        body: dict[str, Any] = {"error": {"type": type(error).__name__, "message": str(error)}}
+        if isinstance(error, DeadlineExceeded):
+            body["partial"] = partial_as_dict(error.partial)
+        say_json(body)
     else:
         sys.stderr.write(f"error: {printable(str(error))}\n")
 
@@ -113,23 +115,3 @@ def open_application(config: str, settings: list[str] | None, **flags: Any) -> A
 
     given = {name: value for name, value in flags.items() if value is not None}
     return Application.open(configuration.load(config, {**pairs(settings, "--set"), **given}))
-
-
-def answer_as_dict(answer: Answer, strategy: str) -> dict[str, Any]:
-    return {
-        "question": answer.query.text,
-        "lang": answer.lang,
-        "strategy": strategy,
-        "collections": answer.query.collections,
-        "answer": answer.text,
-        "abstained": answer.abstained,
-        "citations": asdict(answer.citations),
-        "language_check": answer.language_check,
-        "degraded": answer.degraded,
-        "passages": [passage_as_dict(passage, n) for n, passage in enumerate(answer.context, 1)],
-        "trace": answer.trace.as_dict(),
-    }
-
-
-def passage_as_dict(tagged: TaggedPassage, n: int) -> dict[str, Any]:
-    return {"n": n, **asdict(tagged.passage), **{k: v for k, v in asdict(tagged).items() if k != "passage"}}

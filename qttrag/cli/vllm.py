@@ -11,7 +11,7 @@ import typer
 from qttrag.cli import output
 
 if TYPE_CHECKING:
-    from qttrag.vllm.plan import Planned
+    from qttrag.vllm.plan import PlannedServer
 
 app = typer.Typer(no_args_is_help=True, help="Start and stop vLLM for the models of a deployment.")
 Settings = Annotated[str, typer.Option("--settings", help="A file like server/vllm.yaml, or its name in server/.")]
@@ -49,7 +49,7 @@ def up(
         return
     with output.console(stderr=True).status("starting") as shown:
 
-        def tell(each: Planned, line: str) -> None:
+        def tell(each: PlannedServer, line: str) -> None:
             shown.update(f"{each.model}: {output.printable(line)[:120]}")
 
         running = processes.up(planned, ready_s=known.ready_s, tell=tell)

@@ -17,7 +17,15 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from qttrag import resources
 from qttrag.config.server_settings import ServerSettings
-from qttrag.config.yaml_files import complaint, explain, merge_settings, read_yaml, resolve_relative_paths, set_nested
+from qttrag.config.yaml_files import (
+    complaint,
+    explain,
+    fields_at,
+    merge_settings,
+    read_yaml,
+    resolve_relative_paths,
+    set_nested,
+)
 from qttrag.errors import ConfigError
 
 Spec = dict[str, Any]
@@ -81,9 +89,7 @@ def load(value: str | Path, flags: Mapping[str, Any] | None = None) -> Deploymen
     try:
         return Deployment.model_validate(data)
     except ValidationError as error:
-        parts: dict[str, type[BaseModel]] = {"cache": CacheSettings, "server": ServerSettings}
-        where = complaint(error)["loc"]
-        fields = parts.get(str(where[0]), Deployment).model_fields if len(where) > 1 else Deployment.model_fields
+        fields = fields_at(Deployment, complaint(error)["loc"])
         raise ConfigError(explain(error, str(path), fields)) from error
 
 

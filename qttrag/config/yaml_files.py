@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from qttrag.errors import ConfigError, unknown
 
@@ -16,18 +16,23 @@ _SECRET = re.compile(r"(key|token|secret|password|authorization)$", re.IGNORECAS
 _USERINFO = re.compile(r"(?<=://)[^/@\s]+@")
 
 
-def merge_settings(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the settings `below` under those `above`: single ones change, a mapping of another kind wholly."""
+def merge_settings(below: Mapping[str, Any], above: Mapping[str, Any], *, across_kinds: bool = False) -> dict[str, Any]:
+    """Return the settings `below`, overridden by those `above`, mappings key by key.
+
+    A mapping with another `kind` replaces the one below as a whole, unless `across_kinds`."""
     merged = dict(below)
     for name, value in above.items():
-        merged[name] = merge_settings(merged[name], value) if _same_kind(merged.get(name), value) else value
+        if _can_merge(merged.get(name), value, across_kinds):
+            merged[name] = merge_settings(merged[name], value, across_kinds=across_kinds)
+        else:
+            merged[name] = value
     return merged
 
 
-def _same_kind(below: Any, above: Any) -> bool:
+def _can_merge(below: Any, above: Any, across_kinds: bool) -> bool:
     if not isinstance(below, dict) or not isinstance(above, dict):
         return False
-    return "kind" not in above or above["kind"] == below.get("kind", above["kind"])
+    return across_kinds or "kind" not in above or above["kind"] == below.get("kind", above["kind"])
 
 
 def set_nested(nested: dict[str, Any], names: Sequence[str], text: str, *, where: str) -> None:
@@ -89,6 +94,14 @@ def explain(error: ValidationError, where: str, fields: Mapping[str, Any]) -> st
         return f"{where}: `{name}:` is missing; add it"
     words = str(first["ctx"]["error"]) if first["type"] == "value_error" else first["msg"].lower()
     return f"{where}: `{name}: {first['input']!r}`: {words}"
+
+
+def fields_at(model: type[BaseModel], location: Sequence[int | str]) -> Mapping[str, Any]:
+    """Return the fields of the model, nested in `model`, that holds the setting at `location` (pydantic's `loc`)."""
+    for name in location[:-1]:
+        inner = model.model_fields[str(name)].annotation if str(name) in model.model_fields else None
+        model = inner if isinstance(inner, type) and issubclass(inner, BaseModel) else model
+    return model.model_fields
 
 
 def resolve_relative_paths(value: Any, folder: Path) -> Any:

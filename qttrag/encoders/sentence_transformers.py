@@ -1,4 +1,4 @@
-"""Bi-encoders of the sentence-transformers kind: texts to unit vectors."""
+"""Encoders of sentence-transformers, in this process, e.g. BAAI/bge-m3."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ import copy
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal
 
 from qttrag.errors import ConfigError, StageError
 from qttrag.models import devices
 from qttrag.models.loading import failed, locate, quiet
-from qttrag.types import EncoderInfo
+from qttrag.protocols import PassageEncoder, QueryEncoder
+from qttrag.types import EncoderInfo, Prepared, Tokens
 
 if TYPE_CHECKING:
     import numpy as np
@@ -21,32 +22,57 @@ _STAGE = "retriever"
 Dtype = Literal["auto", "float32", "float16", "bfloat16"]
 
 
-class Tokens(NamedTuple):
-    """A text in as many tokens as the model reads. `cut`: it has more. `text`: without those."""
+class SentenceTransformersKind:
+    """Encoder kind `sentence_transformers`: a model in this process.
 
-    text: str
-    ids: list[int]
-    cut: bool
+    `device`: one, or `auto` for a GPU if there is one; of several, queries use the first and builds use all.
+    `dtype` auto: float16 on a GPU, float32 on the CPU. `batch_tokens`: tokens in a batch, padding included."""
+
+    batch_texts: int | None = None
+
+    def __init__(
+        self,
+        model: str,
+        *,
+        revision: str | None = None,
+        device: str | list[str] = "auto",
+        dtype: Dtype = "auto",
+        max_tokens: int = 256,
+        batch_tokens: int = 16_384,
+    ) -> None:
+        if not device:
+            raise ConfigError("encoder kind 'sentence_transformers': `device: []` is empty; name a device, or auto")
+        self.batch_tokens = batch_tokens
+        self._model = model
+        self._revision = revision
+        self._device = device
+        self._dtype = dtype
+        self._max_tokens = max_tokens
+
+    def load(self) -> QueryEncoder:
+        return self._load(self._device if isinstance(self._device, str) else self._device[0])
+
+    def load_for_passages(self) -> list[PassageEncoder]:
+        return [self._load(device) for device in devices.every(self._device)]
+
+    def _load(self, device: str) -> SentenceTransformersEncoder:
+        return SentenceTransformersEncoder(
+            self._model, revision=self._revision, device=device, max_tokens=self._max_tokens, dtype=self._dtype
+        )
 
 
-class Prepared(NamedTuple):
-    """Texts as an encoder takes them: for a model tensors by name, on the CPU, padded to the longest."""
+class SentenceTransformersEncoder:
+    """A loaded encoder. Pooling is the model's own (CLS for BGE-M3); vectors are normalised: dot products are cosines.
 
-    features: dict[str, Any]
-
-
-class Encoder:
-    """A loaded encoder. Pooling is the model's own (CLS for BGE-M3); vectors are normalised, so a dot is a cosine.
-
-    `revision` tells this model's weights from others."""
+    `revision` identifies the weights."""
 
     def __init__(
         self, model: str, *, revision: str | None, device: str, max_tokens: int, dtype: Dtype = "auto"
     ) -> None:
-        """Load the model. `dtype` "auto": float16 on a GPU, which stored vectors have anyway, float32 on the CPU.
+        """Load the model. `dtype` "auto": float16 on a GPU, the precision of stored vectors, and float32 on the CPU.
 
         Raises:
-            ConfigError: the folder holds something that is not a sentence-transformers encoder."""
+            ConfigError: the folder holds no sentence-transformers encoder."""
         located = locate(_STAGE, model, revision=revision, model_types=())
         _check(located.path)
         from sentence_transformers import SentenceTransformer
@@ -69,40 +95,40 @@ class Encoder:
         self.dim = int(loaded.get_embedding_dimension())
         self.info = EncoderInfo(model, self.revision, self.dim, max_tokens)
         self._model = loaded
-        # `lengths` and `encode` run in different threads, and a tokenizer remembers how it was called last
+        # `lengths` and `encode` run in different threads, and a tokenizer keeps the truncation of its last call
         self._counter = copy.deepcopy(loaded.tokenizer)
         self._is_plain = self._counter.is_fast and self._pads_alike()
 
     def lengths(self, texts: Sequence[str]) -> list[int]:
-        """Return each text's length in tokens, uncut."""
+        """Return the length of each text in tokens, before it is cut."""
         ids = self._counter(list(texts), truncation=False, verbose=False)["input_ids"]
         return [len(row) for row in ids]
 
     def tokenise(self, texts: Sequence[str]) -> list[Tokens]:
-        """Return the texts in tokens, cut to `max_tokens`. Not in another thread than `lengths` and `prepare`."""
+        """Return the tokens of each text, cut to `max_tokens`. Called in the thread of `lengths` and `prepare`."""
         return tokenised(self._counter, texts, self.max_tokens)
 
     def prepare(self, tokens: Sequence[Tokens]) -> Prepared:
-        """Return a batch for `encode_prepared`, in another thread than that, if wanted."""
+        """Return a batch for `encode_prepared`, which may run in another thread."""
         if self._is_plain:
             return self._padded(tokens)
-        return self._preprocessed([each.text for each in tokens])
+        return self._preprocessed([text.text for text in tokens])
 
     def _padded(self, tokens: Sequence[Tokens]) -> Prepared:
-        padded = self._counter.pad({"input_ids": [each.ids for each in tokens]}, return_tensors="pt", verbose=False)
+        padded = self._counter.pad({"input_ids": [text.ids for text in tokens]}, return_tensors="pt", verbose=False)
         return Prepared({**padded, "modality": "text"})
 
     def _preprocessed(self, texts: Sequence[str]) -> Prepared:
         return Prepared(self._model.preprocess(texts, prompt=self._model.prompts.get(self._model.default_prompt_name)))
 
     def _pads_alike(self) -> bool:
-        """Say whether tokens need but padding: the model has no prompt or template of its own."""
+        """Return whether padding is all that tokens need: the model has no prompt or template of its own."""
         texts = ["One.", "Two, and more."]
         own, padded = self._preprocessed(texts).features, self._padded(self.tokenise(texts)).features
         return own.keys() == padded.keys() and all(str(own[key]) == str(padded[key]) for key in own)
 
     def encode_prepared(self, prepared: Prepared) -> NDArray[np.float32]:
-        """Return what `encode` does of the texts that were prepared.
+        """Return unit vectors, float32, shape (number of texts, dim), in the order of the batch.
 
         Raises:
             StageError: the model failed."""
@@ -112,16 +138,16 @@ class Encoder:
         try:
             with torch.inference_mode():
                 features = batch_to_device(dict(prepared.features), torch.device(self.device))
-                found = self._model(features)["sentence_embedding"][:, : self.dim]
-                vectors: NDArray[np.float32] = torch.nn.functional.normalize(found.float(), dim=1).cpu().numpy()
+                embeddings = self._model(features)["sentence_embedding"][:, : self.dim]
+                vectors: NDArray[np.float32] = torch.nn.functional.normalize(embeddings.float(), dim=1).cpu().numpy()
         except torch.OutOfMemoryError as error:
-            raise StageError(_STAGE, f"{self.device} has no room for a batch; lower `batch_tokens:`") from error
+            raise StageError(_STAGE, f"{self.device} has no memory for a batch; lower `batch_tokens:`") from error
         except Exception as error:
             raise failed(_STAGE, error) from error
         return vectors
 
     def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Return unit vectors, float32, shape (len(texts), dim), of what `max_tokens` show of each text.
+        """Return unit vectors, float32, shape (len(texts), dim). Texts are cut to `max_tokens`.
 
         Raises:
             StageError: the model failed."""
@@ -139,21 +165,25 @@ class Encoder:
 
 
 def tokenised(tokenizer: Any, texts: Sequence[str], max_tokens: int) -> list[Tokens]:
-    """Return the texts in tokens, cut to `max_tokens`.
+    """Return the tokens of each text, cut to `max_tokens`.
 
     Raises:
-        ConfigError: the tokenizer is written in Python, and does not tell what it cuts."""
+        ConfigError: the tokenizer is written in Python and does not report what it cuts."""
     if not tokenizer.is_fast:
         raise ConfigError(f"{_STAGE}: the encoder's tokenizer has no tokenizer.json; save it again with transformers 5")
     encodings = tokenizer(list(texts), truncation=True, max_length=max_tokens, verbose=False).encodings
     return [
-        Tokens(_read(text, each.offsets) if each.overflowing else text, each.ids, bool(each.overflowing))
-        for text, each in zip(texts, encodings, strict=True)
+        Tokens(
+            _text_read(text, encoding.offsets) if encoding.overflowing else text,
+            encoding.ids,
+            bool(encoding.overflowing),
+        )
+        for text, encoding in zip(texts, encodings, strict=True)
     ]
 
 
-def _read(text: str, offsets: Sequence[tuple[int, int]]) -> str:
-    """Return the beginning of a text that its tokens stand for; special ones stand for nothing, at (0, 0)."""
+def _text_read(text: str, offsets: Sequence[tuple[int, int]]) -> str:
+    """Return the beginning of a text that its tokens cover; special tokens have the offsets (0, 0)."""
     return text[: max(end for _, end in offsets)]
 
 

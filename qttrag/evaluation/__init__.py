@@ -1,1 +1,1 @@
-"""Measuring answers: metrics now; suites, runner and report come with the evaluation harness."""
+"""Evaluation: datasets, metrics, suites, runs and their reports."""

@@ -1,14 +1,14 @@
-"""A suite: which questions are answered by which strategies and generators of which deployment, and what is compared.
+"""A suite: the questions, strategies and generators to evaluate on a deployment, and the comparison it is about.
 
-extends: xor-tydi                # another suite; what is said here goes over it, null takes a row away
+extends: xor-tydi                # another suite; the settings here override its settings, null removes a row
 deployment: paper                # a file, or a name in server/
-set: {depth: 20}                 # over the deployment
+set: {depth: 20}                 # overrides settings of the deployment
 datasets:                        # one row of the tables per language
   xor: {kind: xor_tydi, file: ./xor_dev_full_v1_1.jsonl, langs: [ko, fi], expected: {ko: 371, fi: 615}}
-strategies:                      # by the name they have in tables; anything but `strategy:` is an option
+strategies:                      # by their names in the tables; keys other than `strategy:` are its options
   qtt_rag: {}
   no_tags: {strategy: qtt_rag, tags: false}
-generators:                      # over the deployment's own; {} is that
+generators:                      # overrides of the deployment's generator; {} is that generator
   qwen: {kind: openai, model: Qwen/Qwen2.5-7B-Instruct, base_url: "http://127.0.0.1:8000/v1"}
 headline: {measure: char3_bergen, of: qtt_rag, over: cross_rag}
 run: {file: ./theirs.trec, ids: ./ids.tsv}    # another system's ranking instead of search and reranking
@@ -16,6 +16,7 @@ run: {file: ./theirs.trec, ids: ./ids.tsv}    # another system's ranking instead
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, Self
@@ -28,35 +29,29 @@ from qttrag.config import deployment as config
 from qttrag.config import yaml_files
 from qttrag.config.deployment import Deployment, Spec
 from qttrag.errors import ConfigError, unknown
-from qttrag.evaluation.datasets import DatasetFile, DatasetSpec
-from qttrag.evaluation.datasets.replay import RunFile
+from qttrag.evaluation import datasets
+from qttrag.evaluation.datasets import AnyDataset, DatasetSettings
+from qttrag.evaluation.datasets.replay import TrecRunFile
 from qttrag.evaluation.metrics.registry import check
 from qttrag.resources import DEFAULT_DEPLOYMENT
 
-_NAME = r"^\w[\w .+-]*$"  # a name is a file's, too
-
-
-class DatasetRows(DatasetFile):
-    """A dataset in several languages. `expected`: how many questions there ought to be, by language."""
-
-    langs: list[str] = Field(min_length=1)
-    expected: dict[str, int] = Field(default={})
-
-    def specs(self, name: str) -> dict[str, DatasetSpec]:
-        """Return a row's settings by its name, "NAME LANG"."""
-        common = {field: getattr(self, field) for field in DatasetFile.model_fields}
-        return {
-            f"{name} {lang}": DatasetSpec(**common, lang=lang, expected=self.expected.get(lang)) for lang in self.langs
-        }
+_NAME = r"^\w[\w .+-]*$"  # a name is also a file name
 
 
 class Headline(BaseModel):
-    """The comparison a suite is about: the `measure` of a strategy over that of another."""
+    """The comparison that a suite is about: a strategy with another strategy, by one measure."""
 
     model_config = ConfigDict(extra="forbid")
     measure: str = "char3_bergen"
     of: str
     over: str
+
+
+class Row(NamedTuple):
+    """A row of the tables: a dataset in one language."""
+
+    settings: DatasetSettings
+    lang: str
 
 
 class Strategy(NamedTuple):
@@ -67,38 +62,38 @@ class Strategy(NamedTuple):
 
 
 class Suite(BaseModel):
-    """What a suite's file says, with all that it extends."""
+    """The settings of a suite, those of the suites that it extends included."""
 
     model_config = ConfigDict(extra="forbid", populate_by_name=True)
     name: str = Field(pattern=_NAME)
     deployment: str = DEFAULT_DEPLOYMENT
     settings: Spec = Field(default={}, alias="set")
-    datasets: dict[str, DatasetRows] = Field(min_length=1)
+    datasets: dict[str, AnyDataset] = Field(min_length=1)
     strategies: dict[str, Spec] = Field(min_length=1)
     generators: dict[str, Spec] = Field(default={"own": {}}, min_length=1)
     headline: Headline
-    run: RunFile | None = None
+    run: TrecRunFile | None = None
     in_flight: int = Field(default=16, ge=1, le=1024)
 
     @model_validator(mode="after")
     def _check_names(self) -> Self:
-        import re
-
         for names in (self.datasets, self.strategies, self.generators):
             for name in names:
                 if not re.match(_NAME, name):
-                    raise ValueError(f"the name '{name}' is also a file's; use letters, digits, space and . _ + -")
+                    raise ValueError(f"the name '{name}' is also a file name; use letters, digits, space and . _ + -")
         for name in (self.headline.of, self.headline.over):
             if name not in self.strategies:
                 raise ValueError(unknown("strategy of the headline:", name, self.strategies))
         return self
 
-    def rows(self) -> dict[str, DatasetSpec]:
-        """Return the datasets' settings by the names of their rows."""
-        return {row: spec for name, rows in self.datasets.items() for row, spec in rows.specs(name).items()}
+    def rows(self) -> dict[str, Row]:
+        """Return the rows of the tables by name, "DATASET LANG"."""
+        return {
+            f"{name} {lang}": Row(settings, lang) for name, settings in self.datasets.items() for lang in settings.langs
+        }
 
     def strategy(self, name: str) -> Strategy:
-        """Return what the suite calls `name`.
+        """Return the strategy that the suite calls `name`.
 
         Raises:
             ConfigError: there is no such strategy or option."""
@@ -108,25 +103,25 @@ class Suite(BaseModel):
         return Strategy(strategy, options)
 
     def deployment_for(self, generator: str) -> Deployment:
-        """Return the deployment with the suite's settings, and the generator that the suite calls `generator`.
+        """Return the deployment with the suite's settings and the generator that the suite calls `generator`.
 
         Raises:
-            ConfigError: it is not as it must be."""
+            ConfigError: the deployment is invalid."""
         own = self.generators[generator]
         return config.load(self.deployment, yaml_files.merge_settings(self.settings, {"generator": own} if own else {}))
 
 
 def load(value: str, overrides: Mapping[str, Any] | None = None) -> Suite:
-    """Return the suite in the file `value`, or of that name in `eval/`, under `overrides`.
+    """Return the suite in the file `value`, or of that name in `eval/`, with `overrides`.
 
     Raises:
-        ConfigError: no such file, an unknown key, a value of the wrong type, suites that extend each other."""
+        ConfigError: the file is missing, a key is unknown, a value has the wrong type, or suites extend each other."""
     path = resources.find("eval", value, what="suite")
     data = _without_null(yaml_files.merge_settings(_read(path, ()), overrides or {}))
     try:
         suite = Suite.model_validate({"name": path.stem, **data})
     except ValidationError as error:
-        fields = _fields_at(yaml_files.complaint(error)["loc"])
+        fields = _fields_beside(data, yaml_files.complaint(error)["loc"])
         raise ConfigError(yaml_files.explain(error, str(path), fields)) from error
     check(suite.headline.measure)
     for name in suite.strategies:
@@ -134,30 +129,39 @@ def load(value: str, overrides: Mapping[str, Any] | None = None) -> Suite:
     return suite
 
 
-def _read(path: Path, below: tuple[Path, ...]) -> Spec:
-    if path in below:
-        raise ConfigError(f"{path}: extends itself, by way of {' and '.join(map(str, below))}; take one `extends:` out")
+def _read(path: Path, children: tuple[Path, ...]) -> Spec:
+    if path in children:
+        raise ConfigError(f"{path}: extends itself, through {' and '.join(map(str, children))}; remove one `extends:`")
     data = yaml_files.resolve_relative_paths(yaml_files.read_yaml(path), path.parent)
     parent = data.pop("extends", None)
     if parent is None:
         return dict(data)
     near = path.parent / f"{parent}.yaml"
-    found = near if near.is_file() else resources.find("eval", str(parent), what="suite")
-    return yaml_files.merge_settings(_read(found, (*below, path)), data)
+    parent_path = near if near.is_file() else resources.find("eval", str(parent), what="suite")
+    return yaml_files.merge_settings(_read(parent_path, (*children, path)), data)
 
 
 def _without_null(data: Any) -> Any:
-    """Return the settings without the rows that are null, of which a suite takes away what it extends has."""
+    """Return the settings without null ones, with which a suite removes rows of the suite that it extends."""
     tables = ("datasets", "strategies", "generators")
-    kept = {key: value for key, value in data.items() if value is not None}
+    without = {key: value for key, value in data.items() if value is not None}
     for table in tables:
-        if isinstance(kept.get(table), dict):
-            kept[table] = {name: row for name, row in kept[table].items() if row is not None}
-    return kept
+        if isinstance(without.get(table), dict):
+            without[table] = {name: row for name, row in without[table].items() if row is not None}
+    return without
 
 
-def _fields_at(place: tuple[Any, ...]) -> dict[str, None]:
-    """Return the keys that are allowed beside the one at `place`."""
-    inner: dict[str, type[BaseModel]] = {"datasets": DatasetRows, "headline": Headline, "run": RunFile}
-    model = inner.get(str(place[0]), Suite) if len(place) > 1 else Suite
+def _fields_beside(data: Mapping[str, Any], place: tuple[Any, ...]) -> dict[str, None]:
+    """Return the keys that are allowed where the key at `place` is."""
+    model: type[BaseModel] = Suite
+    parents = list(place[:-1])
+    if parents[:1] == ["datasets"] and len(parents) > 1:
+        model, parents = datasets.settings_class(data["datasets"][parents[1]]["kind"]), parents[2:]
+    for name in parents:
+        annotation = model.model_fields[name].annotation if name in model.model_fields else None
+        if annotation == TrecRunFile | None:
+            annotation = TrecRunFile
+        if not isinstance(annotation, type) or not issubclass(annotation, BaseModel):
+            return {}
+        model = annotation
     return dict.fromkeys(field.alias or name for name, field in model.model_fields.items() if name != "name")

@@ -1,4 +1,4 @@
-"""Holding an in-process model to a JSON schema, token by token."""
+"""Constrained decoding: an in-process model follows a JSON schema token by token."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _COMPACT: Any = {"whitespace_flexible": False, "key_separator": ": ", "item_sepa
 
 
 class SchemaMasks:
-    """Makes logits processors for one tokenizer."""
+    """Makes the logits processors of one tokenizer."""
 
     def __init__(self, tokenizer: Any, *, vocab_size: int) -> None:
         from llguidance.hf import from_tokenizer
@@ -24,7 +24,7 @@ class SchemaMasks:
         self._vocab_size = vocab_size
 
     def processor(self, schemas: Sequence[Mapping[str, object] | None], *, prompt_length: int) -> _Processor:
-        """Return the processor of one batch: row n follows `schemas[n]`, or anything where that is None."""
+        """Return the processor of one batch: row n follows `schemas[n]`; None: it is free."""
         return _Processor([schema and self._matcher(schema) for schema in schemas], self._vocab_size, prompt_length)
 
     def _matcher(self, schema: Mapping[str, object]) -> Any:
@@ -37,7 +37,7 @@ class SchemaMasks:
 
 
 class _Processor:
-    """A transformers logits processor: what the row's schema does not allow next gets -inf."""
+    """A logits processor for transformers: tokens that the row's schema does not allow next get -inf."""
 
     def __init__(self, matchers: Sequence[Any], vocab_size: int, prompt_length: int) -> None:
         self._matchers = matchers

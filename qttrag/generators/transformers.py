@@ -1,11 +1,10 @@
-"""Language models in process: their own chat template, batched, streamed."""
+"""Language models in this process, with their own chat templates, batched and streamed."""
 
 from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,48 +12,44 @@ from typing import Any, Literal, NamedTuple
 
 from qttrag import trace
 from qttrag.errors import BrokenOff, ConfigError, StageError, StageUnavailable
+from qttrag.generators.completion_stream import CompletionStream
 from qttrag.generators.schema import SchemaMasks
 from qttrag.generators.streaming import Alternatives, RowStream, Streamer
 from qttrag.models import devices
 from qttrag.models.loading import Lazy, LocatedModel, failed, locate, quiet
 from qttrag.runtime.batching import Batcher
-from qttrag.types import Completion, Decoding, Message
+from qttrag.types import Completion, Decoding, Message, Piece
 
 _STAGE = "generator"
 
 
 @dataclass(eq=False, slots=True)
 class _Request:
-    """A prompt at work. `stream` is where its pieces go; `left` is set when nobody waits for it any more."""
+    """A prompt in a batch; its text goes to `stream`."""
 
     ids: list[int]
     decoding: Decoding
     stream: RowStream
 
 
-class _Piece(NamedTuple):
-    text: str
-    row: RowStream
-
-
 class _Chat(NamedTuple):
-    """What makes prompts of messages. `takes_system`: the template knows a system turn."""
+    """Converts messages to prompts. `takes_system`: the chat template accepts a system role."""
 
     tokenizer: Any
     takes_system: bool
 
     def prompt(self, messages: Sequence[Message]) -> list[int]:
-        given = list(messages) if self.takes_system else _merged(messages)
-        ids: list[int] = self.tokenizer.apply_chat_template(given, add_generation_prompt=True)["input_ids"]
+        turns = list(messages) if self.takes_system else _merged(messages)
+        ids: list[int] = self.tokenizer.apply_chat_template(turns, add_generation_prompt=True)["input_ids"]
         return ids
 
 
 class TransformersGenerator:
     """Generator kind `transformers`.
 
-    `dtype` "auto" is the checkpoint's own on a GPU and float32 on a CPU. `context`: tokens for prompt and completion;
-    null for all the model has. A batch holds at most `batch_tokens` tokens of prompts, and `max_batch` prompts; what
-    comes meanwhile waits for the next. `call_timeout`: seconds for a whole call, waiting included."""
+    `dtype` "auto": the checkpoint's own on a GPU, float32 on a CPU. `context`: tokens for prompt and completion;
+    null: all that the model has. A batch has at most `batch_tokens` tokens and `max_batch` prompts; other calls wait
+    for the next one. `call_timeout`: seconds for a whole call, including the wait."""
 
     def __init__(
         self,
@@ -74,11 +69,11 @@ class TransformersGenerator:
         self._revision = revision
         self._device = device
         self._dtype = dtype
-        self._given_context = context
+        self._max_context = context
         self._batch_tokens = batch_tokens
         self._max_batch = max_batch
         self._call_timeout = call_timeout
-        self._lazy_chat = Lazy(lambda: self._chat)  # apart: counting tokens takes no weights
+        self._lazy_chat = Lazy(lambda: self._chat)  # separate from the weights, which counting tokens does not need
         self._lazy = Lazy(self._load)
 
     @property
@@ -88,8 +83,8 @@ class TransformersGenerator:
     @cached_property
     def context(self) -> int:
         config = json.loads((self._located.path / "config.json").read_text(encoding="utf-8"))
-        own = int(config.get("max_position_embeddings") or config.get("n_positions") or 2048)
-        return own if self._given_context is None else min(own, self._given_context)
+        maximum = int(config.get("max_position_embeddings") or config.get("n_positions") or 2048)
+        return maximum if self._max_context is None else min(maximum, self._max_context)
 
     @cached_property
     def _located(self) -> LocatedModel:
@@ -118,25 +113,20 @@ class TransformersGenerator:
     async def count_tokens(self, messages: Sequence[Message]) -> int:
         return len((await self._lazy_chat.get()).prompt(messages))
 
-    async def generate(self, messages: Sequence[Message], decoding: Decoding) -> AsyncIterator[str]:
-        async with aclosing(self._pieces(messages, decoding)) as pieces:
-            async for piece, _ in pieces:
-                if piece:
-                    yield piece
+    def generate(self, messages: Sequence[Message], decoding: Decoding) -> CompletionStream:
+        return CompletionStream(self._pieces(messages, decoding))
 
     async def complete(self, messages: Sequence[Message], decoding: Decoding) -> Completion:
-        pieces = [each async for each in self._pieces(messages, decoding)]
-        row = pieces[-1].row
-        return Completion("".join(piece.text for piece in pieces), cut=not row.ended, tokens=tuple(row.told))
+        return await self.generate(messages, decoding).whole()
 
-    async def _pieces(self, messages: Sequence[Message], decoding: Decoding) -> AsyncGenerator[_Piece]:
-        """Yield the pieces as they come; the last one is empty."""
+    async def _pieces(self, messages: Sequence[Message], decoding: Decoding) -> AsyncGenerator[Piece]:
+        """Yield the pieces as they are generated; the last one has no text."""
         batcher = await self._lazy.get()
         ids = self._chat.prompt(messages)
         if len(ids) + decoding.max_tokens > self.context:
             raise StageError(
                 _STAGE,
-                f"a prompt of {len(ids)} tokens and {decoding.max_tokens} to generate do not fit into the model's "
+                f"a prompt of {len(ids)} tokens and {decoding.max_tokens} to generate exceed the model's context of "
                 f"{self.context}; shorten the text or use a model with more `context:`",
             )
         trace.count("calls")
@@ -151,13 +141,13 @@ class TransformersGenerator:
         deadline = loop.time() + self._call_timeout
         try:
             while (piece := await self._next(pieces, deadline)) is not None:
-                yield _Piece(piece, stream)
+                yield Piece(piece)
             (tokens,) = await work
             trace.count("completion_tokens", tokens)
             trace.count("cut_at_max_tokens", int(not stream.ended))
-            yield _Piece("", stream)
+            yield Piece("", stream.with_alternatives, cut=not stream.ended)
         finally:
-            stream.left = True
+            stream.abandoned = True
             work.cancel()
 
     async def _next(self, pieces: asyncio.Queue[str | None], deadline: float) -> str | None:
@@ -165,8 +155,8 @@ class TransformersGenerator:
             async with asyncio.timeout_at(deadline):
                 return await pieces.get()
         except TimeoutError as error:
-            words = f"{self._model} was not done after {self._call_timeout:g} s; raise `call_timeout:` or ask for less"
-            raise StageUnavailable(_STAGE, words) from error
+            message = f"{self._model} was not done after {self._call_timeout:g} s; raise `call_timeout:`"
+            raise StageUnavailable(_STAGE, message) from error
 
     def _load(self) -> Batcher[_Request, int]:
         import torch
@@ -183,17 +173,17 @@ class TransformersGenerator:
         except (OSError, ValueError, KeyError) as error:
             raise _unloadable(path, error) from error
         model.to(device).eval()
-        own = model.generation_config
-        ends = own.eos_token_id if own.eos_token_id is not None else tokenizer.eos_token_id
-        ends = list(ends) if isinstance(ends, list | tuple) else [ends]
-        pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else ends[0]
-        # a checkpoint's sampling defaults must not leak into what is asked to be greedy
-        model.generation_config = GenerationConfig(eos_token_id=ends, pad_token_id=pad)
+        eos = model.generation_config.eos_token_id
+        eos = tokenizer.eos_token_id if eos is None else eos
+        end_tokens = list(eos) if isinstance(eos, list | tuple) else [eos]
+        pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else end_tokens[0]
+        # without the checkpoint's own sampling settings, which would change greedy decoding
+        model.generation_config = GenerationConfig(eos_token_id=end_tokens, pad_token_id=pad)
         masks = SchemaMasks(tokenizer, vocab_size=model.config.vocab_size)
 
         def run(requests: list[_Request]) -> list[int]:
             try:
-                return _generate(model, tokenizer, masks, requests, ends=ends, pad=pad)
+                return _generate(model, tokenizer, masks, requests, end_tokens=end_tokens, pad=pad)
             except StageError:
                 raise
             except Exception as error:
@@ -215,17 +205,17 @@ class TransformersGenerator:
 
 
 def _generate(
-    model: Any, tokenizer: Any, masks: SchemaMasks, requests: list[_Request], *, ends: list[int], pad: int
+    model: Any, tokenizer: Any, masks: SchemaMasks, requests: list[_Request], *, end_tokens: list[int], pad: int
 ) -> list[int]:
-    """Complete the prompts together, row by row into their streams; return how many tokens each was given."""
+    """Complete the prompts in one batch, each into its stream; return the number of tokens of each completion."""
     import torch
     from transformers import LogitsProcessorList, StoppingCriteriaList
 
     if any(request.stream.tokens for request in requests):
-        raise BrokenOff(_STAGE, "the model failed after the answer had begun; ask again")
+        raise BrokenOff(_STAGE, "the model failed in the middle of a completion; ask again")
     longest = max(len(request.ids) for request in requests)
     rows = [[pad] * (longest - len(request.ids)) + request.ids for request in requests]
-    attended = [[0] * (longest - len(request.ids)) + [1] * len(request.ids) for request in requests]
+    attention = [[0] * (longest - len(request.ids)) + [1] * len(request.ids) for request in requests]
     decoding = requests[0].decoding
     sampling = (
         {"do_sample": True, "temperature": decoding.temperature, "top_p": decoding.top_p, "top_k": 0}
@@ -234,14 +224,14 @@ def _generate(
     )
     schemas = [request.decoding.schema for request in requests]
     processors: list[Any] = [masks.processor(schemas, prompt_length=longest)] if any(schemas) else []
-    wanted = [request.decoding.alternatives for request in requests]
-    if any(wanted):
-        processors.append(Alternatives([request.stream for request in requests], wanted, tokenizer))
-    streamer = Streamer([request.stream for request in requests], ends)
+    numbers = [request.decoding.alternatives for request in requests]
+    if any(numbers):
+        processors.append(Alternatives([request.stream for request in requests], numbers, tokenizer))
+    streamer = Streamer([request.stream for request in requests], end_tokens)
     with torch.inference_mode():
         model.generate(
             input_ids=torch.tensor(rows, device=model.device),
-            attention_mask=torch.tensor(attended, device=model.device),
+            attention_mask=torch.tensor(attention, device=model.device),
             max_new_tokens=decoding.max_tokens,
             repetition_penalty=decoding.repetition_penalty,
             streamer=streamer,
@@ -253,7 +243,7 @@ def _generate(
 
 
 def _merged(messages: Sequence[Message]) -> list[Message]:
-    """Return the messages with the system's words at the head of the first user turn."""
+    """Return the messages with the system message at the beginning of the first user message."""
     if len(messages) < 2 or messages[0]["role"] != "system":
         return list(messages)
     first: Message = {"role": "user", "content": f"{messages[0]['content']}\n\n{messages[1]['content']}"}
@@ -265,10 +255,10 @@ def _unloadable(path: Path, error: Exception) -> ConfigError:
 
 
 def _check_template(tokenizer: Any, name: str) -> bool:
-    """Return whether the model's chat template takes a system turn.
+    """Return whether the model's chat template accepts a system role.
 
     Raises:
-        ConfigError: it has no chat template, or one that takes no user turn either."""
+        ConfigError: there is no chat template, or it does not accept a user role either."""
     import jinja2
 
     if not tokenizer.chat_template:

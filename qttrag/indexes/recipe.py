@@ -1,4 +1,4 @@
-"""A recipe: what one collection is made of. YAML in `indexes/`, read by `qttrag index build`."""
+"""Recipes: what one collection is built from. YAML files in `indexes/`, read by `qttrag index build`."""
 
 from __future__ import annotations
 
@@ -13,17 +13,19 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from qttrag import resources
 from qttrag.config import yaml_files
-from qttrag.errors import ConfigError, InputError, unknown
+from qttrag.errors import ConfigError, InputError
+from qttrag.text.languages import language
 
-WHERE = {"device", "batch_tokens", "servers"}  # of `encoder:`, what no vector depends on but by rounding
+# Settings of `encoder:` that change vectors only by rounding; excluded from digest and build fingerprint.
+PLACEMENT_SETTINGS = {"device", "batch_tokens", "servers"}
 
 
-class _Part(BaseModel):
+class _Settings(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
-class Fields(_Part):
-    """The names that id, title, text and language have in the source. TSV has no names: id, text, title."""
+class Fields(_Settings):
+    """The names of the fields id, title, text and language in the source. TSV columns are id, text, title."""
 
     id: str = "id"
     title: str = "title"
@@ -31,12 +33,12 @@ class Fields(_Part):
     lang: str = "lang"
 
 
-class Source(_Part):
-    """Where records come from. `path`: files or globs beside the recipe; lines may be gzipped (`*.jsonl.gz`).
+class Source(_Settings):
+    """Where records come from. `path`: files or globs, relative to the recipe; lines may be gzipped (`*.jsonl.gz`).
 
-    Kind `kilt` is the KILT knowledge source, JSON lines with lists of paragraphs. Kind `hub` is Parquet in a data
-    set of the Hugging Face hub: `dataset` owner/name, `path` in it, `revision` its commit; files are fetched one at
-    a time and removed when they are read. `clean`: leave out of Wikipedia's text what has no sentence."""
+    Kind `kilt` is the KILT knowledge source, JSON lines with lists of paragraphs. Kind `hub` is a data set of Parquet
+    files on the Hugging Face hub: `dataset` owner/name, `path` in it, `revision` its commit; files are downloaded one
+    at a time and deleted after reading. `clean`: drop those parts of Wikipedia's text that contain no sentence."""
 
     kind: Literal["jsonl", "parquet", "tsv", "arrow", "kilt", "hub"]
     path: str | list[str]
@@ -46,11 +48,11 @@ class Source(_Part):
     fields: Fields = Fields()
 
     @model_validator(mode="after")
-    def _belongs_together(self) -> Self:
+    def _check_kind(self) -> Self:
         if self.kind == "hub" and self.dataset is None:
             raise ValueError("kind hub needs `dataset: owner/name`; add it")
         if self.kind != "hub" and (self.dataset or self.revision):
-            raise ValueError(f"`dataset:` and `revision:` are of kind hub; remove them from kind {self.kind}")
+            raise ValueError(f"`dataset:` and `revision:` are settings of kind hub; remove them from kind {self.kind}")
         return self
 
     @property
@@ -58,11 +60,11 @@ class Source(_Part):
         return [self.path] if isinstance(self.path, str) else self.path
 
 
-class Chunking(_Part):
-    """How texts become passages: `size` words, or characters in languages written without spaces.
+class Chunking(_Settings):
+    """How texts are cut into passages: `size` words, or characters in languages written without spaces.
 
-    `overlap`: so many sentences of a passage are repeated at the start of the next, and passages end with
-    sentences; 0 cuts at `size` exactly, as the paper's collections do. `enabled: false` takes records as they are."""
+    `overlap`: number of sentences of a passage that the next one repeats; passages then end at sentences. 0 cuts at
+    exactly `size`, as for the paper's collections. `enabled: false`: each record is one passage."""
 
     enabled: bool = True
     size: int = Field(default=100, ge=10)
@@ -70,11 +72,12 @@ class Chunking(_Part):
     overlap: int = Field(default=0, ge=0)
 
 
-class Servers(_Part):
-    """Servers that encode passages over `/v1/embeddings` (vLLM, TEI): `urls` as http://host:port/v1; none: in process.
+class Servers(_Settings):
+    """Servers that encode passages over `/v1/embeddings` (vLLM, TEI). `urls`: http://host:port/v1; none: in process.
 
-    `model`: what they call it, if not as the recipe does. `batch`: texts in a request (TEI takes 32); `in_flight`:
-    requests at a time to each; `timeout`: seconds; `retries`: each at the next server, after pauses of up to 5 s."""
+    `model`: its name on the servers, if it differs from the recipe's. `batch`: texts per request (TEI accepts 32);
+    `in_flight`: concurrent requests per server; `timeout`: seconds; `retries`: each on the next server, after a pause
+    of up to 5 s."""
 
     urls: list[Annotated[str, Field(pattern="^https?://")]] = []
     model: str | None = None
@@ -85,11 +88,13 @@ class Servers(_Part):
     retries: int = Field(default=7, ge=0)
 
 
-class EncoderSettings(_Part):
-    """The encoder of passages; questions are encoded by the same one, with its own prefix where it wants one (e5).
+class EncoderSettings(_Settings):
+    """The encoder of the passages. Questions are encoded by the same model, with `query_prefix` if it has one (E5).
 
-    `device`: one, several, or auto: all GPUs there are, or the CPU. `dtype` auto: float16 on a GPU."""
+    `kind`: an encoder kind of `qttrag kinds`; None: `openai` where there are `servers`, else `sentence_transformers`.
+    `device`: one, several, or auto: all GPUs, else the CPU. `dtype` auto: float16 on a GPU."""
 
+    kind: str | None = Field(default=None, exclude_if=lambda kind: kind is None)  # keeps older digests valid
     model: str
     revision: str | None = None
     device: str | Annotated[list[str], Field(min_length=1)] = "auto"
@@ -101,11 +106,11 @@ class EncoderSettings(_Part):
     servers: Servers = Servers()
 
 
-class Recipe(_Part):
-    """One collection. `lang`: the language of all its records, or null to read each record's own.
+class Recipe(_Settings):
+    """One collection. `lang`: the language of all its records; None: each record has its own.
 
-    `faiss`: a FAISS factory string, or auto for one by the number of passages; `shard_rows`: about how many passages
-    one file of the built index has, which is what a build that is killed does again at most."""
+    `faiss`: a FAISS factory string, or auto to choose one by the number of passages. `shard_rows`: approximate number
+    of passages per file of the built index, which is also the most that an interrupted build repeats."""
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")
     source: Source
@@ -117,9 +122,7 @@ class Recipe(_Part):
 
     @field_validator("lang")
     @classmethod
-    def _known(cls, value: str | None) -> str | None:
-        from qttrag.text.languages import language
-
+    def _check_lang(cls, value: str | None) -> str | None:
         try:
             return None if value is None else language(value).code
         except InputError as error:
@@ -127,25 +130,26 @@ class Recipe(_Part):
 
     @property
     def digest(self) -> str:
-        """Return what changes when a setting does that the built index depends on."""
-        settings = self.model_dump(mode="json", exclude={"encoder": WHERE})
+        """Return a SHA-256 of all settings that the built index depends on."""
+        settings = self.model_dump(mode="json", exclude={"encoder": PLACEMENT_SETTINGS})
         return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
 
 
 def load(value: str | Path) -> Recipe:
-    """Return the recipe in the file `value`, or of that name in `indexes/`; its paths made absolute.
+    """Return the recipe in the file `value`, or the recipe of that name in `indexes/`, with absolute paths.
 
-    One that says `extends: NAME` has the settings of the recipe NAME under its own: of NAME.yaml beside it, or of that
-    name in `indexes/`.
+    A recipe with `extends: NAME` overrides the settings of the recipe NAME: NAME.yaml in the same folder, or else in
+    `indexes/`.
 
     Raises:
         ConfigError: no such file, an unknown key, a value of the wrong type."""
     path = resources.find("indexes", str(value), what="recipe")
-    data = {"name": path.stem, **_extended(path)}
+    settings = {"name": path.stem, **_read_extended(path)}
     try:
-        recipe = Recipe(**data)
+        recipe = Recipe(**settings)
     except ValidationError as error:
-        raise ConfigError(_explain(error, path)) from error
+        fields = yaml_files.fields_at(Recipe, yaml_files.complaint(error)["loc"])
+        raise ConfigError(yaml_files.explain(error, str(path), fields)) from error
     paths = recipe.source.paths if recipe.source.kind == "hub" else _absolute(recipe.source.paths, path.parent)
     model = yaml_files.resolve_relative_paths(recipe.encoder.model, path.parent)
     return recipe.model_copy(
@@ -156,39 +160,21 @@ def load(value: str | Path) -> Recipe:
     )
 
 
-def _extended(path: Path, above: tuple[Path, ...] = ()) -> dict[str, Any]:
-    """Return the settings in a file over those of the file it extends; mappings are merged, all else replaced."""
-    if path in above:
-        raise ConfigError(f"{above[0]}: `extends:` goes in a circle ({', '.join(p.stem for p in above)})")
-    data = yaml_files.read_yaml(path)
-    name = data.pop("extends", None)
+def _read_extended(path: Path, extended_by: tuple[Path, ...] = ()) -> dict[str, Any]:
+    """Return the settings in a file, merged over those of the file it extends."""
+    if path in extended_by:
+        names = ", ".join(file.stem for file in extended_by)
+        raise ConfigError(f"{extended_by[0]}: circular `extends:` ({names}); remove one of them")
+    settings = yaml_files.read_yaml(path)
+    name = settings.pop("extends", None)
     if name is None:
-        return data
+        return settings
     base = path.with_name(f"{name}.yaml")
     if not base.is_file():
         base = resources.find("indexes", str(name), what="recipe")
-    return _over(_extended(base, (*above, path)), data)
-
-
-def _over(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
-    merged = dict(below)
-    for key, value in above.items():
-        both = isinstance(value, dict) and isinstance(merged.get(key), dict)
-        merged[key] = _over(merged[key], value) if both else value
-    return merged
+    return yaml_files.merge_settings(_read_extended(base, (*extended_by, path)), settings, across_kinds=True)
 
 
 def _absolute(paths: list[str], folder: Path) -> list[str]:
-    beside = glob.escape(str(folder.resolve()))  # the folder's own brackets are no pattern
-    return [os.path.normpath(os.path.join(beside, Path(each).expanduser())) for each in paths]  # noqa: PTH118
-
-
-def _explain(error: ValidationError, path: Path) -> str:
-    first = yaml_files.complaint(error)
-    part: type[BaseModel] = Recipe
-    for name in first["loc"][:-1]:
-        inner = part.model_fields[str(name)].annotation if str(name) in part.model_fields else None
-        part = inner if isinstance(inner, type) and issubclass(inner, BaseModel) else part
-    if first["type"] == "extra_forbidden":
-        return f"{path}: {unknown('key', str(first['loc'][-1]), part.model_fields)}"
-    return yaml_files.explain(error, str(path), part.model_fields)
+    base = glob.escape(str(folder.resolve()))  # brackets in the folder's own name are no pattern
+    return [os.path.normpath(os.path.join(base, Path(path).expanduser())) for path in paths]  # noqa: PTH118

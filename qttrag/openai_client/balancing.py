@@ -1,4 +1,4 @@
-"""The servers behind one model: which of them is asked, how many calls it has in flight, and when it is left alone."""
+"""Load balancing: which server of a model gets a call, how many calls each has in flight, when one is skipped."""
 
 from __future__ import annotations
 
@@ -9,70 +9,72 @@ import time
 from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from qttrag import trace
 from qttrag.errors import StageUnavailable
+from qttrag.openai_client.capabilities import Capabilities
 
 if TYPE_CHECKING:
     import openai
 
-_FAILURES = 5  # in a row, and a server is left alone
-_REST_S, _LONGEST_REST_S = 0.5, 4.0  # at first, doubled with each failed try; short beside the start of a server
-_LOOK_S = 1.0  # between two looks at a server's queue
+_FAILURES = 5  # in a row, after which a server is skipped
+_PAUSE_S, _LONGEST_PAUSE_S = 0.5, 4.0  # the first, doubled by each failed probe; a server's start takes longer
+_QUEUE_INTERVAL_S = 1.0  # between two readings of a server's queue
 _WAITING = re.compile(r"^vllm:num_requests_waiting\{.*?\} (\S+)$", re.MULTILINE)
 
 
-class Breaker:
-    """Says whether a server may be called: not for a while after failures in a row, then by one call that tries."""
+class CircuitBreaker:
+    """Opens after several failures in a row: no calls for a pause, then one call at a time as a probe."""
 
-    def __init__(self, *, failures: int = _FAILURES, rest_s: float = _REST_S) -> None:
-        self.has_worked = False
+    def __init__(self, *, failures: int = _FAILURES, pause_s: float = _PAUSE_S) -> None:
+        self.has_succeeded = False
         self._failures = failures
-        self._first_rest_s = rest_s
-        self._in_a_row = 0
-        self._rest_s = rest_s
-        self._rests_until = 0.0
-        self._trying = False
+        self._first_pause_s = pause_s
+        self._failures_in_a_row = 0
+        self._pause_s = pause_s
+        self._paused_until = 0.0
+        self._is_probing = False
 
     @property
     def is_open(self) -> bool:
-        return self._in_a_row >= self._failures
+        return self._failures_in_a_row >= self._failures
 
     @property
-    def lets_through(self) -> bool:
-        return not self.is_open or (not self._trying and time.monotonic() >= self._rests_until)
+    def allows_call(self) -> bool:
+        return not self.is_open or (not self._is_probing and time.monotonic() >= self._paused_until)
 
     def begin(self) -> bool:
-        """Say that a call goes out; return whether it is the one that tries."""
-        self._trying = self._trying or self.is_open
+        """Record the start of a call; return whether it is a probe."""
+        self._is_probing = self._is_probing or self.is_open
         return self.is_open
 
     def succeeded(self) -> None:
-        self.has_worked = True
-        self._in_a_row, self._rest_s, self._trying = 0, self._first_rest_s, False
+        self.has_succeeded = True
+        self._failures_in_a_row, self._pause_s, self._is_probing = 0, self._first_pause_s, False
 
     def failed(self) -> None:
-        was_open, self._trying = self.is_open, False
-        self._in_a_row += 1
+        was_open, self._is_probing = self.is_open, False
+        self._failures_in_a_row += 1
         if was_open:
-            self._rest_s = min(2 * self._rest_s, _LONGEST_REST_S)
-        self._rests_until = time.monotonic() + self._rest_s
+            self._pause_s = min(2 * self._pause_s, _LONGEST_PAUSE_S)
+        self._paused_until = time.monotonic() + self._pause_s
 
-    def left(self) -> None:
-        """Take note that the call that tried has ended, if only because its caller left."""
-        self._trying = False
+    def probe_ended(self) -> None:
+        """Record that the probe is over, perhaps without a result: its caller may have left."""
+        self._is_probing = False
 
 
-class Slots:
-    """Calls that may be in flight at once: `most`, fewer after refusals, one more after each round that went well.
+class AdaptiveConcurrencyLimit:
+    """Limits the calls in flight: `maximum` at first, fewer after rejections, one more after each successful round.
 
     First come, first served."""
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, maximum: int) -> None:
         self.in_use = 0
-        self.limit = float(most)
-        self._most = most
+        self.limit = float(maximum)
+        self._maximum = maximum
         self._waiting: deque[asyncio.Future[None]] = deque()
 
     async def acquire(self) -> None:
@@ -85,19 +87,20 @@ class Slots:
             await turn
         except asyncio.CancelledError:
             if turn.done() and not turn.cancelled():
-                self.release()  # the turn had come already
+                self.release()  # the place was granted before the cancellation
             raise
 
     def release(self) -> None:
         self.in_use -= 1
         self._admit()
 
-    def went_well(self) -> None:
-        self.limit = min(self._most, self.limit + 1 / self.limit)
+    def grow(self) -> None:
+        """Raise the limit by its share of one, after a call that succeeded."""
+        self.limit = min(self._maximum, self.limit + 1 / self.limit)
         self._admit()
 
     def shrink(self, share: float) -> None:
-        """Let `share` of what is in flight now be the limit: a limit far above it would say nothing."""
+        """Set the limit to `share` of the calls in flight now, if that is below the limit."""
         self.limit = max(1.0, math.floor(min(self.limit, self.in_use) * share))
 
     def _admit(self) -> None:
@@ -109,84 +112,89 @@ class Slots:
 
 
 class Server:
-    """One base URL. `refuses_schema`: it has said that it takes no JSON schema."""
+    """One server with its state."""
 
     def __init__(self, base_url: str, client: openai.AsyncOpenAI, in_flight: int) -> None:
         self.base_url = base_url
         self.client = client
-        self.breaker = Breaker()
-        self.slots = Slots(in_flight)
-        self.refuses_schema = False
-        self._tells_queue = True
-        self._looked = 0.0
+        self.breaker = CircuitBreaker()
+        self.concurrency = AdaptiveConcurrencyLimit(in_flight)
+        self.capabilities = Capabilities()
+        self._queue_read_at = 0.0
 
-    async def look(self) -> None:
-        """Take fewer calls where most of them only wait in the server's queue, as vLLM's metrics tell it.
+    @property
+    def load(self) -> float:
+        """Return the calls in flight as a share of the limit."""
+        return self.concurrency.in_use / self.concurrency.limit
 
-        At most once a second, and only when many calls are in flight; other servers are asked once."""
+    async def adapt_to_queue(self) -> None:
+        """Lower the limit if most calls wait in the server's own queue, as vLLM's metrics report it.
+
+        Reads the metrics at most once a second, only under load, and only once where there are none."""
         import openai
 
         now = time.monotonic()
-        if not self._tells_queue or self.slots.in_use <= self.slots.limit / 2 or now - self._looked < _LOOK_S:
+        if not self.capabilities.queue_metrics or self.load <= 0.5 or now - self._queue_read_at < _QUEUE_INTERVAL_S:
             return
-        self._looked = now
+        self._queue_read_at = now
         try:
             root = self.base_url.removesuffix("/v1")
-            told = await self.client.get(f"{root}/metrics", cast_to=str, options={"timeout": _LOOK_S})
-            waiting = [float(number) for number in _WAITING.findall(told)]
-        except openai.APIConnectionError:  # it has no time for this now
+            metrics = await self.client.get(f"{root}/metrics", cast_to=str, options={"timeout": _QUEUE_INTERVAL_S})
+            waiting = [float(number) for number in _WAITING.findall(metrics)]
+        except openai.APIConnectionError:  # too busy to reply
             return
         except openai.OpenAIError:
             waiting = []
-        self._tells_queue = bool(waiting)
-        if sum(waiting) > self.slots.in_use / 2:
-            self.slots.shrink(0.8)
+        self.capabilities = replace(self.capabilities, queue_metrics=bool(waiting))
+        if sum(waiting) > self.concurrency.in_use / 2:
+            self.concurrency.shrink(0.8)
             trace.count("queued_at_server")
 
 
-class Pool:
-    """The servers of one model, of which each call is given the least busy that works."""
+class ServerPool:
+    """The servers of one model. `stage`: for errors."""
 
-    def __init__(self, servers: Sequence[Server]) -> None:
+    def __init__(self, servers: Sequence[Server], *, stage: str) -> None:
         self.servers = servers
+        self._stage = stage
 
-    def serving(self) -> list[Server]:
-        return [server for server in self.servers if server.breaker.lets_through]
+    def available(self) -> list[Server]:
+        return [server for server in self.servers if server.breaker.allows_call]
 
     @asynccontextmanager
-    async def server(self, *, until: float, but: Server | None = None) -> AsyncIterator[Server]:
-        """Hold a call's place at a server; `but` is taken only where there is no other.
+    async def reserve(self, *, until: float, avoid: Server | None = None) -> AsyncIterator[Server]:
+        """Reserve a place for one call at the least busy server; at `avoid` only if there is no other.
 
-        One that has worked is waited for until the monotonic time `until`.
+        A server that succeeded before is waited for until the monotonic time `until`.
 
         Raises:
-            StageUnavailable: no server may be called by then."""
-        server = await self._place(until, but)
-        tries = server.breaker.begin()
+            StageUnavailable: no server allows a call by then."""
+        server = await self._reserved(until, avoid)
+        is_probe = server.breaker.begin()
         try:
             yield server
         finally:
-            if tries:
-                server.breaker.left()
-            server.slots.release()
+            if is_probe:
+                server.breaker.probe_ended()
+            server.concurrency.release()
 
-    async def _place(self, until: float, but: Server | None) -> Server:
+    async def _reserved(self, until: float, avoid: Server | None) -> Server:
         while True:
-            server = await self._choose(until, but)
-            await server.slots.acquire()
-            if server.breaker.lets_through:
+            server = await self._choose(until, avoid)
+            await server.concurrency.acquire()
+            if server.breaker.allows_call:
                 return server
-            server.slots.release()  # it failed while this call waited
+            server.concurrency.release()  # the server failed while this call waited
 
-    async def _choose(self, until: float, but: Server | None) -> Server:
-        while not (able := self.serving()):
-            if time.monotonic() >= until or not any(server.breaker.has_worked for server in self.servers):
+    async def _choose(self, until: float, avoid: Server | None) -> Server:
+        while not (available := self.available()):
+            if time.monotonic() >= until or not any(server.breaker.has_succeeded for server in self.servers):
                 urls = ", ".join(server.base_url for server in self.servers)
                 raise StageUnavailable(
-                    "generator",
-                    f"{urls}: {_FAILURES} calls in a row failed, so it is left alone for some seconds; "
-                    "start it again or look at its log",
+                    self._stage,
+                    f"{urls}: {_FAILURES} calls in a row failed, so further calls are suspended for some seconds; "
+                    "restart it or check its log",
                 )
             await asyncio.sleep(0.1)
-        others = [server for server in able if server is not but] or able
-        return min(others, key=lambda server: server.slots.in_use / server.slots.limit)
+        others = [server for server in available if server is not avoid] or available
+        return min(others, key=lambda server: server.load)

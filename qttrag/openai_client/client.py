@@ -1,192 +1,155 @@
-"""One call to one of a model's servers: finding a place, asking again where it helps, reading what comes."""
+"""Makes one call to one of a model's servers, with retries and a deadline."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Mapping
-from contextlib import AsyncExitStack
-from typing import Any, NamedTuple
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
 
 from qttrag import trace
-from qttrag.errors import BrokenOff, StageError, StageUnavailable
-from qttrag.openai_client.balancing import Pool, Server
-from qttrag.openai_client.errors import STAGE, broken_off, explain, is_about_schema, is_down, retry_after
+from qttrag.errors import StageError, StageUnavailable
+from qttrag.openai_client.balancing import Server, ServerPool
+from qttrag.openai_client.capabilities import Request
+from qttrag.openai_client.endpoint import Endpoint
+from qttrag.openai_client.errors import ServerErrors, is_down, retry_after
 
-logging.getLogger("stamina").addHandler(logging.NullHandler())  # retries are counted; not a line each on the terminal
-_ASK_AGAIN_S = 0.1  # of a server that is down: its breaker says when
-_NO_END = ("abort", "error")  # finish reasons of vLLM and others that mean: stopped, not finished
+if TYPE_CHECKING:
+    import openai
+
+T = TypeVar("T")
+Send = Callable[["openai.AsyncOpenAI", Request, AsyncExitStack], Awaitable[T]]
+"""Sends a request and returns the reply, or the beginning of it; what has to be closed goes on the stack."""
+
+logging.getLogger("stamina").addHandler(logging.NullHandler())  # retries are counted, not logged one by one
+_RECONNECT_S = 0.1  # between attempts at a server that is down; its circuit breaker limits them
 
 
-class Limits(NamedTuple):
-    """What a call may take: seconds without a byte, seconds in all, seconds of trying, times of trying."""
-
-    timeout: float
-    call_timeout: float
-    patience: float
-    retries: int
-
-
-class Opened(NamedTuple):
-    """A stream and its first chunk, which has arrived, with the call's place at the server. `deadline`: loop time."""
+class Call(NamedTuple, Generic[T]):
+    """A call in progress. `deadline`: of the whole call, in the event loop's time; None: no limit."""
 
     server: Server
-    stream: Any
-    first: Any
-    held: AsyncExitStack
-    deadline: float
+    reply: T
+    deadline: float | None
 
 
-class Calls:
-    """Makes calls. A request is made for a server by `request`, told whether it takes a JSON schema."""
+class ModelClient:
+    """Calls the servers of one model. It belongs to the event loop that creates it."""
 
-    def __init__(self, pool: Pool, model: str, limits: Limits, api_key_env: str) -> None:
-        self.pool = pool
-        self._model = model
-        self._limits = limits
-        self._api_key_env = api_key_env
+    def __init__(self, endpoint: Endpoint) -> None:
+        self.endpoint = endpoint
+        self.servers = [Server(url, endpoint.connect(url), endpoint.in_flight) for url in endpoint.base_urls]
+        self._pool = ServerPool(self.servers, stage=endpoint.stage)
 
-    async def open(self, request: Callable[[bool], Mapping[str, Any]]) -> Opened:
-        """Return a stream that has begun; from here on nothing is asked twice.
+    async def close(self) -> None:
+        for server in self.servers:
+            await server.client.close()
+
+    @asynccontextmanager
+    async def call(self, request: Request, send: Send[T], *, only: Server | None = None) -> AsyncIterator[Call[T]]:
+        """Send a request and hold its place at the server until the block ends. Nothing in the block is retried.
+
+        `only`: use this server, and do not retry.
 
         Raises:
-            StageError: no server has begun one."""
+            StageError: no server replied, or one rejected the request."""
+        async with AsyncExitStack() as held:
+            call = await self._begun(request, send, held, only)
+            yield call
+            call.server.concurrency.grow()
+
+    def errors(self, server: Server) -> ServerErrors:
+        return ServerErrors(self.endpoint, server.base_url)
+
+    async def _begun(self, request: Request, send: Send[T], held: AsyncExitStack, only: Server | None) -> Call[T]:
         import stamina
 
-        tries = _Tries(self.pool, self._limits)
-        async for attempt in stamina.retry_context(on=tries.may_go_on, attempts=None, timeout=None):
+        pool = self._pool if only is None else ServerPool([only], stage=self.endpoint.stage)
+        attempts = _Attempts(pool, self.endpoint, retries=0 if only else self.endpoint.limits.retries)
+        async for attempt in stamina.retry_context(on=attempts.may_retry, attempts=None, timeout=None):
             with attempt:
                 trace.count("retried", int(attempt.num > 1))
-                return await self._first(request, tries)
+                return await self._sent(request, send, held, attempts)
         raise AssertionError("a retry loop ends by return or error")
 
-    async def next(self, opened: Opened) -> Any:
-        """Return the next chunk, None after the last.
-
-        Raises:
-            BrokenOff: there was to be more.
-            StageUnavailable: the call has taken too long."""
-        try:
-            async with asyncio.timeout_at(opened.deadline):
-                return await anext(aiter(opened.stream), None)
-        except TimeoutError as error:
-            raise self._too_long(opened.server) from error
-        except Exception as error:
-            opened.server.breaker.failed()
-            raise broken_off(error, at=self._at(opened.server)) from error
-
-    def end(self, opened: Opened, finish: str | None) -> None:
-        """Take note that a stream has ended with the reason `finish`.
-
-        Raises:
-            BrokenOff: it stopped before its end.
-            StageError: it was no completion."""
-        at = self._at(opened.server)
-        if opened.first is None:
-            raise StageError(
-                STAGE,
-                f"{at} ended its reply before it was complete{_content_type(opened.stream)}; "
-                "check that it is an OpenAI-compatible server and still running",
-            )
-        if finish is None or finish in _NO_END:
-            raise BrokenOff(STAGE, f"{at} ended its reply before it was complete; check that it is still running")
-        if finish == "content_filter":
-            raise StageError(STAGE, f"{at} withheld its reply (content_filter); ask another model")
-        opened.server.slots.went_well()
-
-    async def _first(self, request: Callable[[bool], Mapping[str, Any]], tries: _Tries) -> Opened:
+    async def _sent(self, request: Request, send: Send[T], held: AsyncExitStack, attempts: _Attempts) -> Call[T]:
         import openai
 
-        async with AsyncExitStack() as held:
-            server = await held.enter_async_context(self.pool.server(until=tries.until, but=tries.last))
-            tries.now_at(server)
-            await server.look()
-            schema = not server.refuses_schema
-            deadline = asyncio.get_running_loop().time() + self._limits.call_timeout
+        async with AsyncExitStack() as place:
+            server = await place.enter_async_context(attempts.pool.reserve(until=attempts.until, avoid=attempts.last))
+            attempts.record(server)
+            await server.adapt_to_queue()
+            adapted = server.capabilities.adapt(request)
+            call_timeout = self.endpoint.limits.call_timeout
+            deadline = None if call_timeout is None else asyncio.get_running_loop().time() + call_timeout
             try:
                 async with asyncio.timeout_at(deadline):
-                    stream = await server.client.chat.completions.create(**request(schema))
-                    held.push_async_callback(stream.close)
-                    first = await anext(aiter(stream), None)
+                    reply = await send(server.client, adapted, place)
             except openai.BadRequestError as error:
-                if not schema or "response_format" not in request(schema) or not is_about_schema(error):
+                if (learnt := server.capabilities.learn(adapted, str(error))) is None:
                     raise await self._failed(server, error) from error
-                server.refuses_schema = True
-                trace.note(f"{server.base_url} takes no JSON schema; replies follow the prompt alone")
+                server.capabilities = learnt.capabilities
+                trace.note(f"{server.base_url} {learnt.note}")
             except Exception as error:
                 raise await self._failed(server, error) from error
             else:
                 server.breaker.succeeded()
-                return Opened(server, stream, first, held.pop_all(), deadline)
-        return await self._first(request, tries)
+                held.push_async_exit(place.pop_all())
+                return Call(server, reply, deadline)
+        return await self._sent(request, send, held, attempts)
 
     async def _failed(self, server: Server, error: Exception) -> StageError:
-        """Return what went wrong in words, and take note of it for the next calls."""
+        """Return the error of a call and record it for the server's next calls."""
         import openai
 
-        if isinstance(error, TimeoutError):
-            server.breaker.failed()
-            return self._too_long(server)
         if isinstance(error, openai.NotFoundError):
-            told = await self._served(server)
-            return StageError(STAGE, f"{self._at(server)} does not have this model or path; {told}")
-        found = explain(error, at=self._at(server), timeout=self._limits.timeout, api_key_env=self._api_key_env)
+            return self.errors(server).unknown_model(await self._served_models(server))
+        explained = self.errors(server).explain(error)
         if isinstance(error, openai.RateLimitError):
-            server.slots.shrink(0.5)
-        elif isinstance(found, StageUnavailable):
+            server.concurrency.shrink(0.5)
+        elif isinstance(explained, StageUnavailable):
             server.breaker.failed()
-        return found
+        return explained
 
-    def _at(self, server: Server) -> str:
-        return f"{server.base_url} (model {self._model})"
-
-    def _too_long(self, server: Server) -> StageUnavailable:
-        words = f"was not done after {self._limits.call_timeout:g} s; raise `call_timeout:` or look at its load"
-        return StageUnavailable(STAGE, f"{self._at(server)} {words}")
-
-    async def _served(self, server: Server) -> str:
+    async def _served_models(self, server: Server) -> list[str]:
         try:
-            listed = await server.client.models.list(timeout=self._limits.timeout)
-            return f"it serves: {', '.join(model.id for model in listed.data)}"
-        except Exception:  # whatever is wrong there, the first error is the one to tell
-            return "correct `model:` or `base_url:` (usually ending in /v1)"
+            listed = await server.client.models.list(timeout=self.endpoint.limits.read_timeout)
+            return [model.id for model in listed.data]
+        except Exception:  # only the first error is reported
+            return []
 
 
-class _Tries:
-    """What one call may still try. `until`: monotonic time. `last`: the server that was asked last."""
+class _Attempts:
+    """The attempts of one call. `until`: monotonic time of the end of patience. `last`: the server of the last one."""
 
-    def __init__(self, pool: Pool, limits: Limits) -> None:
-        self.until = time.monotonic() + (limits.patience if limits.retries else 0.0)
+    def __init__(self, pool: ServerPool, endpoint: Endpoint, *, retries: int) -> None:
+        self.pool = pool
+        self.until = time.monotonic() + (endpoint.limits.patience if retries else 0.0)
         self.last: Server | None = None
-        self._pool = pool
-        self._left = limits.retries
+        self._retries_left = retries
 
-    def now_at(self, server: Server) -> None:
+    def record(self, server: Server) -> None:
         if self.last not in (None, server):
-            trace.note(f"{server.base_url} was asked in place of a server that failed: {self.last.base_url}")
+            trace.note(f"{server.base_url} took over from a server that failed: {self.last.base_url}")
         self.last = server
 
-    def may_go_on(self, error: Exception) -> bool | float:
-        """Return whether asking again may help, or after how many seconds."""
+    def may_retry(self, error: Exception) -> bool | float:
+        """Return whether to retry; a number: after so many seconds."""
         import openai
 
         cause = error.__cause__
         if not isinstance(error, StageUnavailable) or cause is None or self.last is None:
             return False
-        patient = time.monotonic() < self.until
+        is_patient = time.monotonic() < self.until
         if isinstance(cause, openai.RateLimitError):
-            after = retry_after(cause)
-            return patient if after is None or not patient else after
-        elsewhere = any(server is not self.last for server in self._pool.serving())
-        if is_down(cause) and self.last.breaker.has_worked:
-            return patient and (0.0 if elsewhere else _ASK_AGAIN_S)
-        self._left -= 1
-        if self._left < 0 or (isinstance(cause, TimeoutError | openai.APITimeoutError) and not elsewhere):
+            seconds = retry_after(cause)
+            return is_patient if seconds is None or not is_patient else seconds
+        has_other = any(server is not self.last for server in self.pool.available())
+        if is_down(cause) and self.last.breaker.has_succeeded:
+            return is_patient and (0.0 if has_other else _RECONNECT_S)
+        self._retries_left -= 1
+        if self._retries_left < 0 or (isinstance(cause, TimeoutError | openai.APITimeoutError) and not has_other):
             return False
-        return 0.0 if elsewhere else True
-
-
-def _content_type(stream: Any) -> str:
-    found = stream.response.headers.get("content-type", "")
-    return f" (it sent {found})" if found and "event-stream" not in found else ""
+        return 0.0 if has_other else True

@@ -82,9 +82,9 @@ class Answering:
             except BrokenOff as error:
                 if attempt == _BEGUN_AGAIN:
                     raise
-                tracing.count("begun_again")
+                tracing.count("restarted")
                 tracing.note(f"the answer was begun anew: {error}")
-                self.stages.emit(Event("again", text=str(error)))
+                self.stages.emit(Event("restarted", text=str(error)))
         return "".join(pieces).rstrip()
 
     @property
@@ -96,21 +96,21 @@ class Answering:
         guard, lang = self.stages.guard, self.query.lang
         assert guard is not None  # noqa: S101  the caller looked
         judged = await guard.judge(text, lang)
-        if judged.word != "wrong":
-            return text, judged.word
+        if judged.outcome != "wrong":
+            return text, judged.outcome
         tracing.count("language_was_wrong")
-        words = f"the answer was in another language ({judged.found})"
+        words = f"the answer was in another language ({judged.detected})"
         if not guard.repairs:
             tracing.note(words)
             return text, "wrong"
-        self.stages.emit(Event("again", text=words))
+        self.stages.emit(Event("restarted", text=words))
         again = await self._streamed(self.prompt.repair_messages(messages, text))
         judged_again = await guard.judge(again, lang)
-        if again and judged_again.word != "wrong":
+        if again and judged_again.outcome != "wrong":
             tracing.note(f"{words}; it was asked for again")
             return again, "asked again"
-        translated = await self._translated(text, judged.found)
-        self.stages.emit(Event("again", text=words))
+        translated = await self._translated(text, judged.detected)
+        self.stages.emit(Event("restarted", text=words))
         self.stages.emit(Event("piece", text=translated or text))
         tracing.note(f"{words}, twice; " + ("it was translated" if translated else "it is given as it was"))
         return (translated, "translated") if translated else (text, "wrong")

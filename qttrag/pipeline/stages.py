@@ -12,7 +12,7 @@ from qttrag.pipeline.answer_writer import Answering, Style
 from qttrag.pipeline.language_guard import LanguageGuard
 from qttrag.prompts import Prompts
 from qttrag.protocols import Generator, QualityTagger, Reranker, Retriever, Translator
-from qttrag.runtime.tasks import ended_together, together
+from qttrag.runtime.tasks import gather_or_cancel, task_group
 from qttrag.trace import Trace
 from qttrag.types import UNDETERMINED, Answer, Decoding, Event, Lang, Message, Query, TaggedPassage, ignore
 
@@ -84,7 +84,7 @@ class Stages:
             with self.trace.counting("tag"):
                 return await self._tagged(await translating, target)
 
-        async with ended_together() as tasks:
+        async with task_group() as tasks:
             with self.trace.stage("translate"):
                 _note_unknown(passages)
                 translating = [tasks.create_task(translated(passage)) for passage in passages]
@@ -116,7 +116,7 @@ class Stages:
         """Return the passages, each with the generator's rewriting of what is to be read of it."""
         with self.trace.stage("refine"):
             prompt = self.prompts.refine(query.lang)
-            texts = await together(
+            texts = await gather_or_cancel(
                 self._complete(prompt.messages(query.text, p.reading_text), decoding) for p in passages
             )
             tracing.count("empty", texts.count(""))
@@ -171,7 +171,7 @@ class Stages:
             tagged[n] = replace(p, scores=verdict.scores, unscored=verdict.cause)
         return tagged
 
-    async def stand_alone(self, question: str, said: Sequence[Message], lang: Lang) -> str:
+    async def condense_question(self, question: str, said: Sequence[Message], lang: Lang) -> str:
         """Return the last question of a chat as one that can be understood alone; itself if the generator has none."""
         with self.trace.stage("condense"):
             messages = self.prompts.condense(lang).messages(question, said)

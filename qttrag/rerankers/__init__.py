@@ -1,1 +1,1 @@
-"""Ordering what was found."""
+"""Rerankers: the order of the hits."""

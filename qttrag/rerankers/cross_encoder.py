@@ -1,4 +1,4 @@
-"""Cross-encoders of the sentence-transformers kind, e.g. BAAI/bge-reranker-v2-m3."""
+"""Cross-encoders of sentence-transformers, in this process, e.g. BAAI/bge-reranker-v2-m3."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ class _Pair(NamedTuple):
 
 
 class _Loaded(NamedTuple):
-    tokenizer: Any  # to count with; the model's own is the device thread's, and remembers how it was called last
+    tokenizer: Any  # a copy to count tokens; the model's own keeps the truncation of its last call, in another thread
     batcher: Batcher[_Pair, float]
 
 
 class CrossEncoderReranker:
     """Reranker kind `cross_encoder`: scores are the model's raw output for (question, passage), higher is better.
 
-    Raw, because a sigmoid rounds the best passages to equal ones. `max_tokens` of question and passage together
-    are read, the paper's 256."""
+    A sigmoid would round the best passages to equal scores. `max_tokens`: of question and passage together; the paper
+    has 256."""
 
     def __init__(
         self,
@@ -59,7 +59,7 @@ class CrossEncoderReranker:
         if not hits:
             return []
         tokenizer, batcher = await self._lazy.get()
-        contents = list({hit.passage.content: None for hit in hits})  # once each: equal texts score equal, to the bit
+        contents = list({hit.passage.content: None for hit in hits})  # each once: equal texts get equal scores
         ids = tokenizer([query.text] * len(contents), contents, truncation=False, verbose=False)["input_ids"]
         trace.count("truncated", sum(len(row) > self._max_tokens for row in ids))
         pairs = [
@@ -68,7 +68,7 @@ class CrossEncoderReranker:
         ]
         scores = dict(zip(contents, await batcher.map(pairs), strict=True))
         if not all(map(math.isfinite, scores.values())):
-            raise StageError(_STAGE, f"{self._model} gave a score that is not a number; use another dtype or model")
+            raise StageError(_STAGE, f"{self._model} returned a score that is not a number; use another dtype or model")
         ranked = [Hit(hit.passage, scores[hit.passage.content]) for hit in hits]
         return sorted(ranked, key=lambda hit: (-hit.score, hit.passage.passage_id))
 

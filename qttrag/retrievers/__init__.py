@@ -1,1 +1,1 @@
-"""Finding passages."""
+"""Retrievers: the passages of a question."""

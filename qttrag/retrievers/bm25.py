@@ -1,4 +1,4 @@
-"""Lexical retrieval with BM25 over the passages of built collections, whatever their language."""
+"""Lexical retrieval with BM25 over the passages of built indexes, in any language."""
 
 from __future__ import annotations
 
@@ -10,28 +10,27 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from qttrag.errors import ConfigError
 from qttrag.models import devices
 from qttrag.models.loading import Lazy
-from qttrag.retrievers import search_scope as pool
+from qttrag.retrievers import search_scope
 from qttrag.runtime.batching import Batcher
 from qttrag.types import Hit, Query
 
 if TYPE_CHECKING:
     from qttrag.indexes.collection import Collection
 
-# Runs without spaces between words (Han, kana, Thai, Lao, Myanmar, Khmer) and Hangul, whose words carry particles.
+# Scripts without spaces between words (Han, kana, Thai, Lao, Myanmar, Khmer), and Hangul, whose words have particles.
 _BIGRAMS = re.compile(
     "[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\uac00-\ud7a3\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff"
     "\U00020000-\U0003134f]+"
 )
-# \w leaves out combining marks, without which words of Hindi, Bengali or Tamil lose their vowels.
+# \w excludes combining marks, which are the vowels of Hindi, Bengali and Tamil.
 _MARKS = "".join(mark for mark in map(chr, range(0x300, 0x20000)) if unicodedata.category(mark) in {"Mn", "Mc"})
 _WORDS = re.compile(rf"\w[\w{_MARKS}]*")
 
 
 def tokenise(text: str) -> list[str]:
-    """Return the terms of a text: lower-cased words; of scripts without spaces, and of Hangul, character bigrams.
+    """Return the terms of a text: lower-cased words, or character bigrams in Hangul and scripts without spaces.
 
-    Characters are those of NFKC, so that one word in two encodings is one term. A run of one character is a term of
-    its own."""
+    Text is normalised to NFKC, so that a word in two encodings is one term. A run of one character is one term."""
     terms: list[str] = []
     for word in _WORDS.findall(unicodedata.normalize("NFKC", text).lower()):
         start = 0
@@ -53,9 +52,9 @@ class _Row(NamedTuple):
 class BM25Retriever:
     """Retriever kind `bm25`.
 
-    The term index is made in memory when the retriever loads: seconds for 100,000 passages. `languages`: as for
-    `dense`. `k1`, `b`: BM25's parameters. How rare a term is, is counted over all collections and languages,
-    whichever a question is searched in."""
+    The term index is built in memory when the retriever loads, which takes seconds for 100,000 passages. `languages`:
+    as for `dense`. `k1`, `b`: BM25's parameters. Document frequencies are those of all collections and languages,
+    also where a question is searched in some of them."""
 
     def __init__(
         self, *, collections: list[str], languages: list[str] | None = None, k1: float = 1.5, b: float = 0.75
@@ -63,14 +62,14 @@ class BM25Retriever:
         if not collections:
             raise ConfigError("retriever kind 'bm25': `collections:` is empty; name at least one built index")
         self._collections = collections
-        self._languages = pool.check(languages)
+        self._languages = search_scope.check_languages(languages)
         self._k1 = k1
         self._b = b
         self._lazy = Lazy(self._load)
 
     @property
     def collections(self) -> list[str]:
-        return pool.names(self._collections)
+        return search_scope.collection_names(self._collections)
 
     async def start(self) -> None:
         await self._lazy.get()
@@ -88,14 +87,14 @@ class BM25Retriever:
         rows = [
             _Row(name, collection, row)
             for name, collection in zip(self._collections, map(open_index, self._collections), strict=True)
-            for row in collection.passages.living().tolist()
+            for row in collection.passages.remaining_rows().tolist()
         ]
         index = bm25s.BM25(k1=self._k1, b=self._b)
-        index.index([tokenise(at.collection.passages[at.row].content) for at in rows], show_progress=False)
+        index.index([tokenise(row.collection.passages[row.row].content) for row in rows], show_progress=False)
         return Batcher(
-            lambda asked: [self._search(index, rows, query, k) for query, k in asked],
+            lambda requests: [self._search(index, rows, query, k) for query, k in requests],
             executor=devices.executor("cpu"),
-            length=lambda asked: len(asked[0].text),
+            length=lambda request: len(request[0].text),
         )
 
     def _search(self, index: Any, rows: Sequence[_Row], query: Query, k: int) -> list[Hit]:
@@ -105,15 +104,15 @@ class BM25Retriever:
         if not terms:
             return []
         scores = index.get_scores(terms)
-        langs = pool.langs(self._languages, query)
+        languages = search_scope.passage_languages(self._languages, query)
         hits: list[Hit] = []
         order = np.argsort(-scores, kind="stable")
         for n in order:
             if scores[n] <= 0 or (len(hits) >= k and scores[n] < hits[-1].score):
                 break
-            if not pool.includes(query.collections, rows[n].name):
+            if not search_scope.is_chosen(rows[n].name, query.collections):
                 continue
             passage = rows[n].collection.passages[rows[n].row]
-            if langs == "all" or passage.lang in langs:
+            if languages == "all" or passage.lang in languages:
                 hits.append(Hit(passage, float(scores[n])))
         return sorted(hits, key=lambda hit: (-hit.score, hit.passage.passage_id))[:k]

@@ -1,4 +1,4 @@
-"""Two retrievers, fused by rank."""
+"""Hybrid retrieval: the hits of two retrievers, fused by rank."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ class HybridRetriever:
 
     @property
     def collections(self) -> list[str]:
-        """Return those of both; none where one of the two cannot be told which to search."""
-        each = [r.collections if isinstance(r, Selectable) else [] for r in self._retrievers]
-        return list(dict.fromkeys(name for names in each for name in names)) if all(each) else []
+        """Return the collections of both; none if one of the two cannot search chosen collections only."""
+        of_each = [r.collections if isinstance(r, Selectable) else [] for r in self._retrievers]
+        return list(dict.fromkeys(name for names in of_each for name in names)) if all(of_each) else []
 
     async def retrieve(self, query: Query, k: int) -> list[Hit]:
         scores: dict[Passage, float] = defaultdict(float)

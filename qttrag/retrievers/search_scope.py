@@ -1,4 +1,4 @@
-"""Which collections, and which languages of them, a question is searched in."""
+"""The collections that a question is searched in, and the languages of their passages."""
 
 from __future__ import annotations
 
@@ -9,31 +9,32 @@ from typing import Literal
 from qttrag.text.languages import language
 from qttrag.types import Lang, Query
 
-OWN = "query"
+QUERY_LANGUAGE = "query"
+"""In settings: stands for the language of the question."""
 
 
-def check(languages: Sequence[str] | None) -> list[str] | None:
-    """Return the setting with every language as its code; "query" stays.
+def check_languages(languages: Sequence[str] | None) -> list[str] | None:
+    """Return the setting with the code of each language; "query" is kept.
 
     Raises:
         InputError: a language is unknown."""
-    return None if languages is None else [name if name == OWN else language(name).code for name in languages]
+    if languages is None:
+        return None
+    return [name if name == QUERY_LANGUAGE else language(name).code for name in languages]
 
 
-def langs(languages: Sequence[str] | None, query: Query) -> tuple[Lang, ...] | Literal["all"]:
-    """Return the languages to search for a query: "query" stands for its own, None for all there are."""
+def passage_languages(languages: Sequence[str] | None, query: Query) -> tuple[Lang, ...] | Literal["all"]:
+    """Return the languages of the passages that a query is searched in: "query" is its own, None is all."""
     if languages is None:
         return "all"
-    return tuple(sorted({query.lang if name == OWN else Lang(name) for name in languages}))
+    return tuple(sorted({query.lang if name == QUERY_LANGUAGE else Lang(name) for name in languages}))
 
 
-def names(collections: Sequence[str]) -> list[str]:
-    """Return what the collections of a deployment are called: their names, or their folders' where given by paths.
-
-    Two of the same name are one for whoever chooses."""
+def collection_names(collections: Sequence[str]) -> list[str]:
+    """Return the names of a deployment's collections, each once; the name of a path is that of its folder."""
     return list(dict.fromkeys(PurePath(collection).name for collection in collections))
 
 
-def includes(chosen: Sequence[str] | None, collection: str) -> bool:
-    """Return whether a collection is among those chosen by their names; None: all are."""
+def is_chosen(collection: str, chosen: Sequence[str] | None) -> bool:
+    """Return whether a question that chose these names is searched in a collection; None chooses all."""
     return chosen is None or PurePath(collection).name in chosen

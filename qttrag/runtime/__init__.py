@@ -1,0 +1,1 @@
+"""Batches, the cache, and tasks: what every stage runs on."""

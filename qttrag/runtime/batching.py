@@ -1,4 +1,4 @@
-"""One queue between many callers and one device."""
+"""Batches from concurrent calls, for one device."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ class _Job(Generic[T, R]):
 
 
 class Batcher(Generic[T, R]):
-    """Turn concurrent calls into batches for a synchronous `run`.
+    """Turns concurrent calls into batches for a synchronous `run`.
 
-    No timer: a lone call runs at once; items that come while the device is busy wait and fill the next batch,
-    longest first so that a batch pads little. A batch holds at most `max_items` items of one `key` and, padded
-    to its longest, at most `max_length` units of `length`; a longer item goes alone. Longest first cannot
-    starve a short item: each batch is cut from a round, and a round is everything that waited when it began.
-    A batch that fails is retried item by item, so one bad item fails alone. Items whose caller left are skipped.
-    One event loop at a time.
+    There is no timer: a single call runs at once; items that arrive while the device is busy form the next batches,
+    longest first, so that a batch needs little padding. A batch holds at most `max_items` items of one `key` and,
+    padded to its longest, at most `max_length` units of `length`; a longer item is a batch of its own. A short item
+    cannot starve: batches are taken from a round, which is everything that waited when the round began.
+    A batch that fails is retried item by item, so that one bad item fails alone. Items of cancelled callers are
+    skipped. One event loop at a time.
     """
 
     def __init__(
@@ -53,10 +53,10 @@ class Batcher(Generic[T, R]):
         self._worker: asyncio.Task[None] | None = None
 
     async def map(self, items: Sequence[T]) -> list[R]:
-        """Return one result an item, in the items' order.
+        """Return one result per item, in the items' order.
 
         Raises:
-            Exception: what `run` raised for the first of these items that failed."""
+            Exception: from `run`, for the first of these items that failed."""
         loop = asyncio.get_running_loop()
         jobs = [_Job(i, self._length(i), self._key(i), loop.create_future()) for i in items]
         self._waiting.extend(jobs)
@@ -72,7 +72,7 @@ class Batcher(Generic[T, R]):
         if self._worker is not None and not self._worker.done() and self._worker.get_loop() is loop:
             return
         self._waiting = [job for job in self._waiting if job.future.get_loop() is loop]
-        # an empty context: a batch serves many callers, so it must not report to the question that came first
+        # an empty context: a batch serves many callers, so its counts must not go to the question of the first
         self._worker = loop.create_task(self._drain(), context=contextvars.Context())
 
     async def _drain(self) -> None:
@@ -98,31 +98,31 @@ class Batcher(Generic[T, R]):
             results = await self._call([job.item for job in batch])
         except Exception as error:
             if len(batch) == 1:
-                _settle(batch[0].future, error=error)
+                _resolve(batch[0].future, error=error)
                 return
             for job in batch:
                 if not job.future.done():
                     await self._serve([job])
             return
         for job, result in zip(batch, results, strict=True):
-            _settle(job.future, result)
+            _resolve(job.future, result)
 
     async def _call(self, items: list[T]) -> Sequence[R]:
         loop = asyncio.get_running_loop()
         results = await loop.run_in_executor(self._executor, functools.partial(self._run_batch, items))
         if len(results) != len(items):
-            raise RuntimeError(f"a batch of {len(items)} items gave {len(results)} results")
+            raise RuntimeError(f"a batch of {len(items)} items returned {len(results)} results")
         return results
 
     def _run_batch(self, items: list[T]) -> Sequence[R]:
         try:
             return self._run(items)
-        except StopIteration as error:  # which no future can hold: its callers would wait for ever
+        except StopIteration as error:  # a future cannot hold it: its callers would wait forever
             raise RuntimeError(f"a batch of {len(items)} items raised StopIteration") from error
 
 
-def _settle(future: asyncio.Future[R], result: R | None = None, *, error: Exception | None = None) -> None:
-    if future.done():  # the caller left
+def _resolve(future: asyncio.Future[R], result: R | None = None, *, error: Exception | None = None) -> None:
+    if future.done():  # the caller was cancelled
         return
     if error is not None:
         future.set_exception(error)

@@ -1,4 +1,4 @@
-"""Results kept by the content they were computed from, in one SQLite file that many processes may share."""
+"""A cache of results by content key, in one SQLite file that several processes may share."""
 
 from __future__ import annotations
 
@@ -29,18 +29,18 @@ CREATE TRIGGER IF NOT EXISTS added AFTER INSERT ON entries
 CREATE TRIGGER IF NOT EXISTS removed AFTER DELETE ON entries
   BEGIN UPDATE totals SET bytes = bytes - old.bytes; END;
 """
-_ROW_OVERHEAD = 64  # key, kind, time stamp and page slack of a row, roughly
-_FRESH_S = 60.0  # a use is written down again only after this long: reading stays reading
+_ROW_OVERHEAD = 64  # bytes, an estimate: a row's key, kind, time stamp and unused page space
+_FRESH_S = 60.0  # the time of use is updated only after this long, so that most reads write nothing
 _VARIABLES = 500  # keys in one SELECT, well under SQLite's limit
-_REST_S = 30.0  # a cache that failed is left alone so long, lest every call of an answer waits for it in turn
+_PAUSE_S = 30.0  # after a failure, without which each call of an answer would wait for the file in turn
 
 
 class _Unusable(ConfigError):
-    """The cache's file cannot be worked with, now or at all. `words`: what SQLite or the system says."""
+    """The file of the cache cannot be used, now or at all. `reason`: in the words of SQLite or the system."""
 
-    def __init__(self, path: Path, words: str) -> None:
-        super().__init__(f"cache {path}: {words}; name another file in `cache: {{path: ...}}` or delete this one")
-        self.words = words
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(f"cache {path}: {reason}; set another file in `cache: {{path: ...}}` or delete this one")
+        self.reason = reason
 
 
 class KindInfo(NamedTuple):
@@ -49,19 +49,19 @@ class KindInfo(NamedTuple):
 
 
 def content_key(parts: Mapping[str, object]) -> bytes:
-    """Return a digest of everything a result depends on. Values are JSON; the order of names does not matter."""
+    """Return a digest of everything that a result depends on. Values are JSON; the order of names is irrelevant."""
     text = json.dumps(parts, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=20).digest()
 
 
 class Cache:
-    """A least-recently-used store of texts, by kind ("translation", "completion") and content key.
+    """A least-recently-used cache of texts, by kind ("translation", "completion") and content key.
 
-    Safe with several processes and threads, and against a kill at any moment: SQLite in WAL mode, each write
-    one transaction. Losing the machine's power may lose the last writes, never the file.
-    Past `max_bytes` of content the entries longest unused make room.
-    Another process that is writing is waited for `wait_s` seconds. An answer does not hang on its cache: what cannot
-    be looked up or kept is computed again, and a note says so.
+    It is safe with several processes and threads and against a kill at any moment: SQLite in WAL mode, one transaction
+    per write. A power failure may lose the last writes, never the file.
+    Above `max_bytes` of content, the least recently used entries are deleted.
+    A lock of another process is waited for `wait_s` seconds. An answer does not depend on its cache: a result that
+    cannot be read or stored is computed again, with a note.
     """
 
     def __init__(self, path: Path, *, max_bytes: int = 2_000_000_000, wait_s: float = 10.0) -> None:
@@ -71,13 +71,13 @@ class Cache:
         self._lock = threading.Lock()
         self._connection: sqlite3.Connection | None = None
         self._failure = ""
-        self._rests_until = 0.0
+        self._paused_until = 0.0
 
     @contextmanager
     def _opened(self) -> Iterator[sqlite3.Connection]:
-        """Yield the connection, to one thread at a time; after a failure it is closed and left alone for a while."""
+        """Yield the connection, to one thread at a time; a failure closes it, and no other is opened for a while."""
         with self._lock:
-            if time.monotonic() < self._rests_until:
+            if time.monotonic() < self._paused_until:
                 raise _Unusable(self.path, self._failure)
             try:
                 if self._connection is None:
@@ -85,8 +85,8 @@ class Cache:
                     self._connection = self._connect()
                 yield self._connection
             except (OSError, sqlite3.Error) as error:
-                self._close()  # which ends a transaction that is under way
-                self._failure, self._rests_until = str(error), time.monotonic() + _REST_S
+                self._close()  # rolls back a transaction in progress
+                self._failure, self._paused_until = str(error), time.monotonic() + _PAUSE_S
                 raise _Unusable(self.path, self._failure) from error
             except BaseException:
                 self._close()
@@ -102,14 +102,14 @@ class Cache:
         return connection
 
     def _prepare(self, connection: sqlite3.Connection) -> None:
-        connection.execute("PRAGMA auto_vacuum=INCREMENTAL")  # first: it only takes in an empty file
+        connection.execute("PRAGMA auto_vacuum=INCREMENTAL")  # first: it has no effect unless the file is empty
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=NORMAL")
         (version,) = connection.execute("PRAGMA user_version").fetchone()
         if version not in (0, SCHEMA_VERSION):
             raise ConfigError(
-                f"cache {self.path} has layout {version}, this qttrag reads {SCHEMA_VERSION}; "
-                "delete it or name another file in `cache: {path: ...}`"
+                f"cache {self.path} has layout {version}, this version of qttrag reads {SCHEMA_VERSION}; "
+                "delete it or set another file in `cache: {path: ...}`"
             )
         connection.execute("BEGIN IMMEDIATE")
         for statement in _statements(_SCHEMA):
@@ -118,14 +118,14 @@ class Cache:
         connection.execute("COMMIT")
 
     def get_many(self, kind: str, keys: Sequence[bytes]) -> list[str | None]:
-        """Return the value of each key, in the keys' order; None where there is none, or none to be read.
+        """Return the value of each key, in the keys' order; None: no entry, or the file cannot be read.
 
         Raises:
-            ConfigError: the file is of another layout."""
-        found: dict[bytes, str] = {}
+            ConfigError: the file has another layout."""
+        values: dict[bytes, str] = {}
         stale: list[bytes] = []
         now = time.time()
-        with self._noting("read"), self._opened() as connection:
+        with self._failure_as_note("read"), self._opened() as connection:
             for start in range(0, len(keys), _VARIABLES):
                 part = keys[start : start + _VARIABLES]
                 marks = ",".join("?" * len(part))
@@ -134,30 +134,30 @@ class Cache:
                     (kind, *part),
                 )
                 for key, value, used in rows:
-                    found[key] = value
+                    values[key] = value
                     if now - used > _FRESH_S:
                         stale.append(key)
         if stale:
-            with self._noting("written"), self._opened() as connection:
+            with self._failure_as_note("written"), self._opened() as connection:
                 self._write(
                     connection,
                     "UPDATE entries SET used = ? WHERE kind = ? AND key = ?",
                     [(now, kind, key) for key in stale],
                 )
-        return [found.get(key) for key in keys]
+        return [values.get(key) for key in keys]
 
     def put_many(self, kind: str, items: Mapping[bytes, str]) -> None:
-        """Store each value under its key, replacing what was there; store nothing where it cannot be written.
+        """Store each value under its key, in place of an earlier one; if the file cannot be written, store nothing.
 
         Raises:
-            ConfigError: the file is of another layout."""
+            ConfigError: the file has another layout."""
         now = time.time()
         rows = [
             (kind, key, value, len(value.encode("utf-8", "surrogatepass")) + _ROW_OVERHEAD, now)
             for key, value in items.items()
         ]
-        with self._noting("written"), self._opened() as connection:
-            # delete and insert, not REPLACE: the totals' triggers then see both
+        with self._failure_as_note("written"), self._opened() as connection:
+            # delete and insert, not REPLACE, so that the triggers of the totals run for both
             self._write(
                 connection,
                 "DELETE FROM entries WHERE kind = ? AND key = ?",
@@ -166,11 +166,11 @@ class Cache:
             )
 
     @contextmanager
-    def _noting(self, what: str) -> Iterator[None]:
+    def _failure_as_note(self, what: str) -> Iterator[None]:
         try:
             yield
         except _Unusable as error:
-            trace.note(f"the cache cannot be {what}: {self.path}: {error.words}")
+            trace.note(f"the cache cannot be {what}: {self.path}: {error.reason}")
 
     def _write(
         self,
@@ -183,21 +183,21 @@ class Cache:
         connection.executemany(statement, rows)
         if then:
             connection.executemany(*then)
-            self._make_room(connection)
+            self._evict(connection)
         connection.execute("COMMIT")
 
-    def _make_room(self, connection: sqlite3.Connection) -> None:
+    def _evict(self, connection: sqlite3.Connection) -> None:
         (total,) = connection.execute("SELECT bytes FROM totals").fetchone()
         if total <= self.max_bytes:
             return
-        excess = total - int(self.max_bytes * 0.9)  # a tenth at once, so that not every write evicts
-        victims = []
+        excess = total - int(self.max_bytes * 0.9)  # a tenth at once, so that evictions are rare
+        evicted = []
         for kind, key, size in connection.execute("SELECT kind, key, bytes FROM entries ORDER BY used"):
-            victims.append((kind, key))
+            evicted.append((kind, key))
             excess -= size
             if excess <= 0:
                 break
-        connection.executemany("DELETE FROM entries WHERE kind = ? AND key = ?", victims)
+        connection.executemany("DELETE FROM entries WHERE kind = ? AND key = ?", evicted)
 
     def info(self) -> dict[str, KindInfo]:
         """Return the number of entries and bytes of content by kind."""
@@ -210,7 +210,7 @@ class Cache:
         with self._opened() as connection:
             where, values = ("WHERE kind = ?", (kind,)) if kind else ("", ())
             removed = connection.execute(f"DELETE FROM entries {where}", values).rowcount  # noqa: S608
-            # executescript: execute would step it once, which frees one page
+            # executescript: execute would run one step of it, which frees one page
             connection.executescript("PRAGMA incremental_vacuum; PRAGMA wal_checkpoint(TRUNCATE)")
             return removed
 

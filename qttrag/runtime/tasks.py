@@ -1,4 +1,4 @@
-"""Tasks that run at the same time and end together."""
+"""Task groups that raise the first error as it is, and closing of asynchronous iterators."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ T = TypeVar("T")
 
 
 @asynccontextmanager
-async def ended_together() -> AsyncIterator[asyncio.TaskGroup]:
-    """Give tasks to be done by the end of the block. The first to fail ends the others and the block; its error is
-    raised as it is."""
+async def task_group() -> AsyncIterator[asyncio.TaskGroup]:
+    """Yield a task group, all of whose tasks end with the block.
+
+    The first task to fail cancels the others and the block; its error is raised, not an exception group."""
     try:
         async with asyncio.TaskGroup() as tasks:
             yield tasks
@@ -23,18 +24,20 @@ async def ended_together() -> AsyncIterator[asyncio.TaskGroup]:
     raise first
 
 
-async def together(work: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
-    """Return the results in order. The first to fail ends the others, and its error is raised as it is."""
-    async with ended_together() as group:
-        tasks = [group.create_task(each) for each in work]
+async def gather_or_cancel(coroutines: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
+    """Run the coroutines at the same time and return their results in order.
+
+    The first to fail cancels the others, and its error is raised."""
+    async with task_group() as group:
+        tasks = [group.create_task(coroutine) for coroutine in coroutines]
     return [task.result() for task in tasks]
 
 
 @asynccontextmanager
-async def closing(pieces: AsyncIterator[T]) -> AsyncIterator[AsyncIterator[T]]:
-    """Close the iterator, where it is one that can be, when the block ends: work that nobody waits for stops now."""
+async def closing(iterator: AsyncIterator[T]) -> AsyncIterator[AsyncIterator[T]]:
+    """Close the iterator, if it can be closed, when the block ends, so that its work stops then."""
     try:
-        yield pieces
+        yield iterator
     finally:
-        if close := getattr(pieces, "aclose", None):
+        if close := getattr(iterator, "aclose", None):
             await close()

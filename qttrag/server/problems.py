@@ -10,9 +10,9 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from qttrag.errors import QttragError
+from qttrag.application.serialization import partial_as_dict
+from qttrag.errors import DeadlineExceeded, QttragError
 from qttrag.server.errors import Problem, Refusal, told
-from qttrag.server.service import OutOfTime
 
 _LOG = logging.getLogger("qttrag.server")
 
@@ -25,9 +25,11 @@ class Response(NamedTuple):
 
 def problem_of(error: Exception, request_id: str) -> Response:
     """Return the status, body and headers that tell `error`; log what nobody foresaw."""
-    if isinstance(error, OutOfTime):
+    if isinstance(error, DeadlineExceeded):
         problem = Problem(message=str(error), type="server_error", code="deadline", request_id=request_id)
-        return Response(504, {"error": problem.model_dump(exclude_none=True), "partial": error.partial}, {})
+        return Response(
+            504, {"error": problem.model_dump(exclude_none=True), "partial": partial_as_dict(error.partial)}, {}
+        )
     if not isinstance(error, QttragError | Refusal):
         _LOG.error("unforeseen error", exc_info=error, extra={"request_id": request_id})
     status, problem, after = told(error)
@@ -61,5 +63,5 @@ def install(app: FastAPI) -> None:
 
     app.add_exception_handler(RequestValidationError, invalid)
     app.add_exception_handler(HTTPException, http)
-    for kind in (QttragError, Refusal, OutOfTime, Exception):
+    for kind in (QttragError, Refusal, Exception):
         app.add_exception_handler(kind, respond)

@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import aclosing, asynccontextmanager, suppress
-from dataclasses import asdict
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from starlette.requests import Request
 
+from qttrag.application.deadline import deadline
 from qttrag.server.errors import Refusal
 from qttrag.trace import Trace
-from qttrag.types import Answer, Event, TaggedPassage, ignore
+from qttrag.types import Answer, AskRequest, Event, PartialAnswer, ignore
 
 if TYPE_CHECKING:
     from qttrag.application.application import Application
@@ -22,28 +22,6 @@ if TYPE_CHECKING:
     from qttrag.server.tracing import Tracing
 
 T = TypeVar("T")
-
-
-class Wanted(NamedTuple):
-    """A question as it is asked, checked against the limits. `sizes`: depth, top_k, answer_tokens where given.
-
-    `collections`: those to search; None: all."""
-
-    question: str
-    lang: str | None
-    strategy: str
-    options: dict[str, Any]
-    collections: tuple[str, ...] | None
-    sizes: dict[str, int]
-    deadline: float
-
-
-class OutOfTime(Exception):
-    """The time of a request was up. `partial`: what was done by then."""
-
-    def __init__(self, seconds: float, partial: dict[str, Any]) -> None:
-        super().__init__(f"not answered within {seconds:g} s; ask with a longer `deadline`, or a smaller `depth`")
-        self.partial = partial
 
 
 class Service:
@@ -66,32 +44,19 @@ class Service:
             stages = "; ".join(f"{stage}: {state}" for stage, state in bad.items())
             raise Refusal(503, "not_ready", f"not ready ({stages}); see /readyz", retry_after=5.0)
 
-    async def ask(self, wanted: Wanted, on_event: Callable[[Event], None] = ignore) -> Answer:
+    async def ask(self, request: AskRequest, on_event: Callable[[Event], None] = ignore) -> Answer:
         """Return the answer.
 
         Raises:
             Refusal: there is no room for it, or the service is not ready.
-            OutOfTime: it was not there in time."""
+            DeadlineExceeded: its deadline passed."""
         self.check_ready()
-        trace, seen = Trace(spans=self.tracing), _Seen(on_event)
+        trace = Trace(spans=self.tracing)
         async with self.admission.slot():
             try:
-                async with asyncio.timeout(wanted.deadline):
-                    return await self.application.ask(
-                        wanted.question,
-                        lang=wanted.lang,
-                        strategy=wanted.strategy,
-                        options=wanted.options,
-                        collections=wanted.collections,
-                        on_event=seen,
-                        trace=trace,
-                        sizes=wanted.sizes,
-                    )
-            except TimeoutError as error:
-                done = {"passages": seen.passages, "answer": seen.text, "trace": trace.as_dict()}
-                raise OutOfTime(wanted.deadline, done) from error
+                return await self.application.ask(request, on_event=on_event, trace=trace)
             finally:
-                self.metrics.observe(wanted.strategy, trace)
+                self.metrics.observe(request.strategy or self.application.deployment.strategy, trace)
 
     @asynccontextmanager
     async def working(self) -> AsyncIterator[Trace]:
@@ -99,30 +64,9 @@ class Service:
         self.check_ready()
         trace = Trace(spans=self.tracing)
         async with self.admission.slot():
-            seconds = self.settings.deadline
-            try:
-                async with asyncio.timeout(seconds):
-                    yield trace
-            except TimeoutError as error:
-                raise OutOfTime(seconds, {"trace": trace.as_dict()}) from error
-
-
-class _Seen:
-    """Keeps what a question's events told, for those who run out of time, and hands them on."""
-
-    def __init__(self, on_event: Callable[[Event], None]) -> None:
-        self._on_event = on_event
-        self.passages: list[dict[str, Any]] = []
-        self.text = ""
-
-    def __call__(self, event: Event) -> None:
-        if event.kind == "piece":
-            self.text += event.text
-        elif event.kind == "again":
-            self.text = ""
-        else:
-            self.passages = [passage_out(n, passage) for n, passage in enumerate(event.passages, 1)]
-        self._on_event(event)
+            way_out = "send less at once, or raise the service's `deadline:`"
+            async with deadline(self.settings.deadline, lambda: PartialAnswer(trace), way_out=way_out):
+                yield trace
 
 
 async def while_there(request: Request, work: Coroutine[Any, Any, T]) -> T:
@@ -149,13 +93,13 @@ async def _gone(request: Request) -> None:
         pass
 
 
-async def events(request: Request, service: Service, wanted: Wanted) -> AsyncIterator[Event | Answer | Exception]:
+async def events(request: Request, service: Service, asked: AskRequest) -> AsyncIterator[Event | Answer | Exception]:
     """Yield the events of a question as they come, then its answer or what went wrong; left early, give it up."""
     queue: asyncio.Queue[Event | Answer | Exception] = asyncio.Queue()
 
     async def ask() -> None:
         try:
-            queue.put_nowait(await while_there(request, service.ask(wanted, queue.put_nowait)))
+            queue.put_nowait(await while_there(request, service.ask(asked, queue.put_nowait)))
         except Exception as error:
             queue.put_nowait(error)
 
@@ -185,27 +129,3 @@ async def first_and_rest(
                 yield item
 
     return first, everything()
-
-
-def passage_out(n: int, tagged: TaggedPassage) -> dict[str, Any]:
-    """Return passage `n` as `schemas.PassageOut` has it."""
-    fields = asdict(tagged)
-    return {"n": n, **fields.pop("passage"), **fields, "flags": list(tagged.flags)}
-
-
-def answer_out(answer: Answer, wanted: Wanted, request_id: str) -> dict[str, Any]:
-    """Return an answer as `schemas.AskResponse` has it."""
-    return {
-        "question": answer.query.text,
-        "lang": answer.lang,
-        "strategy": wanted.strategy,
-        "collections": answer.query.collections,
-        "answer": answer.text,
-        "abstained": answer.abstained,
-        "citations": asdict(answer.citations),
-        "language_check": answer.language_check,
-        "degraded": answer.degraded,
-        "passages": [passage_out(n, passage) for n, passage in enumerate(answer.context, 1)],
-        "trace": answer.trace.as_dict(),
-        "request_id": request_id,
-    }

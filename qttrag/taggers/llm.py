@@ -8,7 +8,7 @@ from qttrag import trace
 from qttrag.errors import StageError
 from qttrag.prompts import Prompts, TagPrompt
 from qttrag.protocols import Generator
-from qttrag.runtime.tasks import together
+from qttrag.runtime.tasks import gather_or_cancel
 from qttrag.taggers.expectation import expected as expectation
 from qttrag.taggers.verdicts import SCHEMA, UNREADABLE, parse
 from qttrag.types import Completion, Decoding, Lang, Verdict
@@ -36,7 +36,7 @@ class LLMTagger:
         self, originals: Sequence[str], translations: Sequence[str], source: Sequence[Lang], target: Lang
     ) -> list[Verdict]:
         prompt = self._prompts.tag(target)
-        verdicts = await together(
+        verdicts = await gather_or_cancel(
             self._verdict(prompt, original, translation, lang)
             for original, translation, lang in zip(originals, translations, source, strict=True)
         )

@@ -7,23 +7,17 @@ import re
 from collections import Counter
 from typing import Final
 
-from qttrag.text.scripts import RANGES
+import regex
+
+from qttrag.text.languages import language
+from qttrag.text.scripts import character_class, component_scripts
 from qttrag.types import Lang
 
 FLAGS: Final = ("empty", "copied", "loop", "script", "cut")
 """Every flag, in the order they are given. "cut" is the translator's own: words it did not give or get whole."""
 
-_WRITTEN_IN = {"Hans": ("Hani",), "Hant": ("Hani",), "Jpan": ("Hani", "Kana")}  # codes of several scripts or of a part
-
-
-def _class(*scripts: str) -> str:
-    """Return the inside of a regular expression's class of the scripts' letters and marks."""
-    return "".join(f"{chr(first)}-{chr(last)}" for first, last, script in RANGES if script in scripts)
-
-
-_LETTER = r"[^\W\d_]"
-_WORD = re.compile(f"{_LETTER}+")
-_SYLLABLES = re.compile(f"[{_class('Hani', 'Kana')}\uac00-\ud7a3]")
+_WORD = re.compile(r"[^\W\d_]+")
+_SYLLABLES = regex.compile(f"[{character_class('Hani', 'Kana')}\uac00-\ud7a3]")
 _RUN = re.compile(r"(.{2,100}?)\1{2,}", re.DOTALL)
 
 _GRAM = 4  # characters; long enough that related languages share few of a sentence's
@@ -40,8 +34,6 @@ def flags(source_text: str, translation: str, source: Lang, target: Lang) -> tup
     "empty": words went in and not one came out. "copied": the words are the source's, though the languages differ.
     "loop": it says something over and over that the source does not. "script": most letters that are not names
     from the source are of another script than the target's."""
-    from qttrag.text.languages import language
-
     if not any(map(str.isalpha, source_text)):
         return ()
     if not any(map(str.isalnum, translation)):
@@ -92,7 +84,7 @@ def _is_in_other_script(source_text: str, translation: str, script: str) -> bool
 
 
 @functools.cache
-def _letters(script: str) -> tuple[re.Pattern[str], re.Pattern[str]]:
+def _letters(script: str) -> tuple[regex.Pattern[str], regex.Pattern[str]]:
     """Return patterns of a letter of the script, and of a run of letters of any other."""
-    own = _class(*_WRITTEN_IN.get(script, (script,)))
-    return re.compile(f"[{own}]"), re.compile(f"(?:(?![{own}]){_LETTER})+")
+    own = character_class(*sorted(component_scripts(script)))
+    return regex.compile(f"[{own}]"), regex.compile(rf"(?:(?![{own}])[\p{{L}}\p{{Nl}}\p{{No}}])+")

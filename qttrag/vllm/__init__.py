@@ -1,1 +1,1 @@
-"""Starting and stopping vLLM for the models of a deployment."""
+"""Starts and stops vLLM for the models of a deployment."""

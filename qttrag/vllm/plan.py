@@ -1,4 +1,4 @@
-"""Which vLLM servers a deployment needs, and the command of each."""
+"""The vLLM servers that a deployment needs, with their commands."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from qttrag import resources
-from qttrag.application import factory as building
+from qttrag.application import factory
 from qttrag.config import yaml_files
 from qttrag.config.deployment import Deployment
 from qttrag.errors import ConfigError
 
-_LOCAL = ("127.0.0.1", "localhost", "0.0.0.0", "::1")  # noqa: S104  compared with, not listened on
-_WEIGHTS_GIB = 15.0  # of a model that the file does not name: some 8 billion parameters
+_LOCAL = ("127.0.0.1", "localhost", "0.0.0.0", "::1")  # noqa: S104  only compared
+_WEIGHTS_GIB = 15.0  # of a model that the file does not name: about 8 billion parameters
 
 
 class _Settings(BaseModel):
@@ -27,7 +27,7 @@ class _Settings(BaseModel):
 
 
 class ModelSettings(_Settings):
-    """What is known of one model."""
+    """The settings of one model."""
 
     weights_gib: float = Field(default=_WEIGHTS_GIB, gt=0)
     kv_mib_per_1000_tokens: float | None = None
@@ -54,8 +54,8 @@ class VllmSettings(_Settings):
 
 
 @dataclass(frozen=True, slots=True)
-class Planned:
-    """One server. `gpus`: the indexes it sees, none on a CPU. `memory`: its share of each of them."""
+class PlannedServer:
+    """One server. `gpus`: the indexes of its GPUs, none on a CPU. `memory`: its share of their memory."""
 
     model: str
     base_url: str
@@ -73,10 +73,10 @@ class Planned:
 
 
 def load(value: str = "vllm") -> VllmSettings:
-    """Return the settings in a file, or of that name in `server/`.
+    """Return the settings of a file, given as a path or as its name in `server/`.
 
     Raises:
-        ConfigError: no such file, an unknown key, a value of the wrong type."""
+        ConfigError: there is no such file, a key is unknown, or a value has the wrong type."""
     path = resources.find("server", value, what="vLLM settings")
     data = yaml_files.resolve_relative_paths(yaml_files.read_yaml(path), path.parent)
     try:
@@ -85,100 +85,100 @@ def load(value: str = "vllm") -> VllmSettings:
         raise ConfigError(yaml_files.explain(error, str(path), VllmSettings.model_fields)) from error
 
 
-def plan(deployment: Deployment, settings: VllmSettings, gpus: Sequence[int]) -> list[Planned]:
-    """Return the servers on this machine that the deployment's generators are to be found at.
+def plan(deployment: Deployment, settings: VllmSettings, gpus: Sequence[int]) -> list[PlannedServer]:
+    """Return the servers on this machine that the deployment's generators use.
 
-    Each model goes to the GPU with least on it; models that share one share its memory by weight.
+    Each model goes to the GPU with the least weights so far; models on one GPU share its memory by weights.
 
     Raises:
-        ConfigError: there are none, or two models are to be served at one address."""
-    wanted = _wanted(deployment, settings)
-    if not wanted:
+        ConfigError: there are none, or two models have one address."""
+    servers = _local_servers(deployment, settings)
+    if not servers:
         raise ConfigError(
-            "the deployment asks no server on this machine: no `kind: openai` has a `base_url:` at 127.0.0.1; "
+            "the deployment has no server on this machine: no `kind: openai` has a `base_url:` at 127.0.0.1; "
             "nothing to start"
         )
     return [
-        replace(each, command=_command(each, settings), environment=_environment(each, settings))
-        for each in _placed(wanted, settings, gpus)
+        replace(server, command=_command(server, settings), environment=_environment(server, settings))
+        for server in _on_gpus(servers, settings, gpus)
     ]
 
 
-def _wanted(deployment: Deployment, settings: VllmSettings) -> list[Planned]:
-    found: dict[str, Planned] = {}
-    for stage in building.placed(deployment):
+def _local_servers(deployment: Deployment, settings: VllmSettings) -> list[PlannedServer]:
+    servers: dict[str, PlannedServer] = {}
+    for stage in factory.placed(deployment):
         spec = stage.spec
-        if spec.get("kind") != "openai":
+        if stage.stage != "generator" or spec.get("kind") != "openai":
             continue
         urls = spec.get("base_url", [])
         for url in [urls] if isinstance(urls, str) else urls:
             if urlsplit(url).hostname not in _LOCAL:
                 continue
             model = str(spec.get("model"))
-            known = settings.models.get(model, ModelSettings())
+            model_settings = settings.models.get(model, ModelSettings())
             context = int(spec.get("context", 8192))
             key = str(spec.get("api_key_env", "OPENAI_API_KEY"))
-            new = Planned(model, url.rstrip("/"), context, known.weights_gib, key)
-            old = found.setdefault(new.base_url, new)
+            new = PlannedServer(model, url.rstrip("/"), context, model_settings.weights_gib, key)
+            old = servers.setdefault(new.base_url, new)
             if old.model != model:
-                raise ConfigError(f"{url}: both '{old.model}' and '{model}' are to be served here; change a port")
-            found[new.base_url] = replace(old, context=max(old.context, context))
-    return list(found.values())
+                raise ConfigError(f"{url} is the address of both '{old.model}' and '{model}'; change a port")
+            servers[new.base_url] = replace(old, context=max(old.context, context))
+    return list(servers.values())
 
 
-def _placed(wanted: Sequence[Planned], settings: VllmSettings, gpus: Sequence[int]) -> list[Planned]:
+def _on_gpus(servers: Sequence[PlannedServer], settings: VllmSettings, gpus: Sequence[int]) -> list[PlannedServer]:
     if not gpus:
-        return list(wanted)
+        return list(servers)
     load = dict.fromkeys(gpus, 0.0)
-    where: dict[str, int] = {}
-    for each in sorted(wanted, key=lambda one: -one.weights_gib):
+    gpu_of: dict[str, int] = {}
+    for server in sorted(servers, key=lambda server: -server.weights_gib):
         gpu = min(load, key=lambda index: load[index])
-        where[each.base_url] = gpu
-        load[gpu] += each.weights_gib
+        gpu_of[server.base_url] = gpu
+        load[gpu] += server.weights_gib
     return [
         replace(
-            each,
-            gpus=(where[each.base_url],),
-            memory=int(100 * settings.gpu_memory * each.weights_gib / load[where[each.base_url]]) / 100,
+            server,
+            gpus=(gpu_of[server.base_url],),
+            memory=int(100 * settings.gpu_memory * server.weights_gib / load[gpu_of[server.base_url]]) / 100,
         )
-        for each in wanted
+        for server in servers
     ]
 
 
-def _command(planned: Planned, settings: VllmSettings) -> tuple[str, ...]:
-    address = urlsplit(planned.base_url)
+def _command(server: PlannedServer, settings: VllmSettings) -> tuple[str, ...]:
+    address = urlsplit(server.base_url)
     flags: dict[str, Any] = {
         "host": address.hostname,
-        "port": planned.port,
-        "served-model-name": planned.model,
-        "max-model-len": planned.context,
-        **({"gpu-memory-utilization": planned.memory} if planned.memory else {}),
+        "port": server.port,
+        "served-model-name": server.model,
+        "max-model-len": server.context,
+        **({"gpu-memory-utilization": server.memory} if server.memory else {}),
         **settings.flags,
-        **({} if planned.gpus else settings.cpu.flags),
-        **settings.models.get(planned.model, ModelSettings()).flags,
+        **({} if server.gpus else settings.cpu.flags),
+        **settings.models.get(server.model, ModelSettings()).flags,
     }
-    return (str(Path(settings.command).expanduser()), "serve", planned.model, *_arguments(flags))
+    return (str(Path(settings.command).expanduser()), "serve", server.model, *_arguments(flags))
 
 
 def _arguments(flags: Mapping[str, Any]) -> list[str]:
-    made: list[str] = []
+    arguments: list[str] = []
     for name, value in flags.items():
         if value is True:
-            made.append(f"--{name}")
+            arguments.append(f"--{name}")
         elif value is False:
-            made.append(f"--no-{name}")
+            arguments.append(f"--no-{name}")
         elif value is not None:
-            made += [f"--{name}", json.dumps(value) if isinstance(value, dict | list) else str(value)]
-    return made
+            arguments += [f"--{name}", json.dumps(value) if isinstance(value, dict | list) else str(value)]
+    return arguments
 
 
-def _environment(planned: Planned, settings: VllmSettings) -> tuple[tuple[str, str], ...]:
-    """Return what goes over the environment; a key, which no command line may show, is among it."""
-    over = dict(settings.environment)
-    if planned.gpus:
-        over["CUDA_VISIBLE_DEVICES"] = ",".join(map(str, planned.gpus))
+def _environment(server: PlannedServer, settings: VllmSettings) -> tuple[tuple[str, str], ...]:
+    """Return the variables added to the environment, the API key among them: a command line is visible to others."""
+    variables = dict(settings.environment)
+    if server.gpus:
+        variables["CUDA_VISIBLE_DEVICES"] = ",".join(map(str, server.gpus))
     else:
-        over |= settings.cpu.environment
-    if key := os.environ.get(planned.api_key_env):
-        over["VLLM_API_KEY"] = key
-    return tuple(over.items())
+        variables |= settings.cpu.environment
+    if key := os.environ.get(server.api_key_env):
+        variables["VLLM_API_KEY"] = key
+    return tuple(variables.items())

@@ -1,4 +1,4 @@
-"""Servers as processes: started apart from their parent, known by a file each, waited for, stopped."""
+"""Server processes: starts, waits for, lists and stops them. One file per server outlives the command."""
 
 from __future__ import annotations
 
@@ -19,19 +19,22 @@ from typing import Literal
 
 from qttrag import resources
 from qttrag.errors import ConfigError, StageError
-from qttrag.vllm.plan import Planned
+from qttrag.vllm.plan import PlannedServer
+
+Tell = Callable[[PlannedServer, str], object]
+"""Receives the last line of a server's log while it starts."""
 
 _POLL_S = 0.5
-_STOP_S = 30.0  # between asking a server to end and ending it
+_STOP_S = 30.0  # between SIGTERM and SIGKILL
 _ANSWER_S = 5.0
-_TAIL = 15  # lines of a log that an error quotes
+_TAIL = 15  # lines of the log in an error
 
 
 @dataclass(frozen=True, slots=True)
-class Running:
-    """A server that was started. `born`: when its process began, as the system tells it: numbers are used again.
+class RunningServer:
+    """A server that was started. `born`: the start time of its process, since process numbers are reused.
 
-    `api_key_env`: the environment variable with the key it asks for, where it does."""
+    `api_key_env`: the environment variable with its API key, if it needs one."""
 
     model: str
     base_url: str
@@ -50,10 +53,12 @@ class Running:
 
 
 @dataclass(frozen=True, slots=True)
-class Status:
-    """How a server does. Of one that is not ready the numbers are None."""
+class ServerStatus:
+    """The state of a server. The numbers are None unless it is ready and reports them.
 
-    running: Running
+    `in_work`, `waiting`: requests. `cached_share`: of the prompt tokens, from the prefix cache."""
+
+    running: RunningServer
     state: Literal["ready", "starting", "gone"]
     in_work: int | None = None
     waiting: int | None = None
@@ -61,7 +66,7 @@ class Status:
 
 
 def folder() -> Path:
-    """Return where the servers' files and logs are."""
+    """Return the folder of the servers' files and logs."""
     return resources.cache_folder() / "vllm"
 
 
@@ -69,85 +74,85 @@ def gpus() -> list[int]:
     """Return the indexes of this machine's NVIDIA GPUs."""
     if shutil.which("nvidia-smi") is None:
         return []
-    asked = ["nvidia-smi", "--query-gpu=index", "--format=csv,noheader"]
-    told = subprocess.run(asked, capture_output=True, text=True, check=False).stdout  # noqa: S603
-    return [int(line) for line in told.split() if line.isdigit()]
+    command = ["nvidia-smi", "--query-gpu=index", "--format=csv,noheader"]
+    output = subprocess.run(command, capture_output=True, text=True, check=False).stdout  # noqa: S603
+    return [int(line) for line in output.split() if line.isdigit()]
 
 
 def up(
-    planned: Sequence[Planned], *, ready_s: float, tell: Callable[[Planned, str], object] = lambda planned, line: None
-) -> list[Running]:
-    """Start the servers that do not run yet, at once where they share no GPU; wait until each lists its model.
+    planned: Sequence[PlannedServer], *, ready_s: float, tell: Tell = lambda server, line: None
+) -> list[RunningServer]:
+    """Start the servers that are not running, in parallel if they share no GPU; wait until each lists its model.
 
-    `tell` is given the last line of each log while it waits. What was started stays when another one fails.
+    If one server fails, the others keep running.
 
     Raises:
-        ConfigError: the command is not installed, or something else is at the address.
-        StageError: a server ended, or was not ready in time."""
-    known = {each.base_url: each for each in known_servers() if each.is_alive}
-    for each in planned:
-        old = known.get(each.base_url)
-        if old is not None and old.model != each.model:
-            raise ConfigError(f"{each.base_url} serves '{old.model}'; stop it first: qttrag vllm down")
-        if old is None and _is_taken(each.port):
-            raise ConfigError(f"port {each.port} is taken by a program that was not started here; choose another")
+        ConfigError: the command is not installed, or another program has the address.
+        StageError: a server exited, or was not ready in time."""
+    alive = {server.base_url: server for server in known_servers() if server.is_alive}
+    for server in planned:
+        old = alive.get(server.base_url)
+        if old is not None and old.model != server.model:
+            raise ConfigError(f"{server.base_url} serves '{old.model}'; stop it first: qttrag vllm down")
+        if old is None and _is_taken(server.port):
+            raise ConfigError(f"port {server.port} is in use by another program; choose another port")
     deadline = time.monotonic() + ready_s
-    running: dict[Planned, Running] = {}
+    running: dict[PlannedServer, RunningServer] = {}
 
-    def wait_for(these: Iterable[Planned]) -> None:
-        for each in these:
-            _wait(each, running[each], deadline, ready_s, tell)
+    def wait_for(servers: Iterable[PlannedServer]) -> None:
+        for server in servers:
+            _wait(server, running[server], deadline, ready_s, tell)
 
-    for each in planned:
-        # vLLM looks at what is free on a GPU while it starts: two at once would see one another grow
-        wait_for([other for other in running if set(other.gpus) & set(each.gpus)])
-        running[each] = known.get(each.base_url) or _start(each)
+    for server in planned:
+        # vLLM measures the free memory of its GPU during its start: two starts in parallel would disturb each other
+        wait_for([other for other in running if set(other.gpus) & set(server.gpus)])
+        running[server] = alive.get(server.base_url) or _start(server)
     wait_for(planned)
     return list(running.values())
 
 
-def down(*, only: Sequence[str] = ()) -> list[Running]:
+def down(*, only: Sequence[str] = ()) -> list[RunningServer]:
     """Stop the servers of this machine, or those at the base URLs `only`; return those that were running.
 
-    Each is asked to end, and ended after half a minute."""
-    chosen = [each for each in known_servers() if not only or each.base_url in only]
-    stopped = [each for each in chosen if each.is_alive]
-    for each in stopped:
-        _signal(each, signal.SIGTERM)
+    A server that has not exited after half a minute is killed."""
+    chosen = [server for server in known_servers() if not only or server.base_url in only]
+    stopped = [server for server in chosen if server.is_alive]
+    for server in stopped:
+        _signal(server, signal.SIGTERM)
     deadline = time.monotonic() + _STOP_S
-    while any(each.is_alive for each in stopped) and time.monotonic() < deadline:
+    while any(server.is_alive for server in stopped) and time.monotonic() < deadline:
         time.sleep(_POLL_S / 5)
-    for each in stopped:
-        _signal(each, signal.SIGKILL)  # its children, too, which may outlive it
-    for each in chosen:
-        _file(each.port).unlink(missing_ok=True)
+    for server in stopped:
+        _signal(server, signal.SIGKILL)  # also its children, which may outlive it
+    for server in chosen:
+        _file(server.port).unlink(missing_ok=True)
     return stopped
 
 
-def known_servers() -> list[Running]:
+def known_servers() -> list[RunningServer]:
     """Return the servers that were started and not stopped, by port."""
-    found = []
+    servers = []
     for path in sorted(folder().glob("*.json")):
-        with suppress(OSError, ValueError, TypeError):  # half a file of a start that was killed
-            found.append(Running(**json.loads(path.read_text(encoding="utf-8"))))
-    return found
+        with suppress(OSError, ValueError, TypeError):  # an incomplete file, of a start that was killed
+            servers.append(RunningServer(**json.loads(path.read_text(encoding="utf-8"))))
+    return servers
 
 
-def status(server: Running) -> Status:
+def status(server: RunningServer) -> ServerStatus:
     if not server.is_alive:
-        return Status(server, "gone")
+        return ServerStatus(server, "gone")
     if not _serves(server):
-        return Status(server, "starting")
-    told = _get(server, server.base_url.removesuffix("/v1") + "/metrics")
-    queried, hit = _sum(told, "vllm:prefix_cache_queries_total"), _sum(told, "vllm:prefix_cache_hits_total")
+        return ServerStatus(server, "starting")
+    metrics = _get(server, server.base_url.removesuffix("/v1") + "/metrics")
+    queried, hit = _sum(metrics, "vllm:prefix_cache_queries_total"), _sum(metrics, "vllm:prefix_cache_hits_total")
     share = hit / queried if queried and hit is not None else None
-    in_work, waiting = _sum(told, "vllm:num_requests_running"), _sum(told, "vllm:num_requests_waiting")
-    return Status(
+    in_work, waiting = _sum(metrics, "vllm:num_requests_running"), _sum(metrics, "vllm:num_requests_waiting")
+    return ServerStatus(
         server, "ready", None if in_work is None else int(in_work), None if waiting is None else int(waiting), share
     )
 
 
-def _start(planned: Planned) -> Running:
+def _start(planned: PlannedServer) -> RunningServer:
     folder().mkdir(parents=True, exist_ok=True)
     log = folder() / f"{planned.port}.log"
     try:
@@ -158,29 +163,35 @@ def _start(planned: Planned) -> Running:
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 env={**os.environ, **dict(planned.environment)},
-                start_new_session=True,  # it outlives this command, and is stopped with its children
+                start_new_session=True,  # outlives this command, and is stopped together with its children
             )
     except OSError as error:
         raise ConfigError(
-            f"cannot run '{planned.command[0]}' ({error.strerror}); pip install 'qttrag[vllm]', or name it with "
+            f"cannot run '{planned.command[0]}' ({error.strerror}); pip install 'qttrag[vllm]', or set "
             "`command:` in server/vllm.yaml"
         ) from error
-    running = Running(planned.model, planned.base_url, process.pid, _born(process.pid), str(log), planned.api_key_env)
-    fields = {name: getattr(running, name) for name in Running.__dataclass_fields__}
+    running = RunningServer(
+        planned.model, planned.base_url, process.pid, _born(process.pid), str(log), planned.api_key_env
+    )
+    fields = {name: getattr(running, name) for name in RunningServer.__dataclass_fields__}
     _file(planned.port).write_text(json.dumps(fields), encoding="utf-8")
     return running
 
 
 def _wait(
-    planned: Planned, server: Running, deadline: float, ready_s: float, tell: Callable[[Planned, str], object]
+    planned: PlannedServer,
+    server: RunningServer,
+    deadline: float,
+    ready_s: float,
+    tell: Tell,
 ) -> None:
     while not _serves(server):
         with suppress(ChildProcessError):
-            os.waitpid(server.pid, os.WNOHANG)  # a child that ended is no longer there
+            os.waitpid(server.pid, os.WNOHANG)  # removes a child that has exited
         is_alive, lines = server.is_alive, _log(server)
         if not is_alive:
             _file(server.port).unlink(missing_ok=True)
-            raise StageError("vllm", f"{planned.model} ended while it started; {server.log}:\n" + "\n".join(lines))
+            raise StageError("vllm", f"{planned.model} exited during its start; {server.log}:\n" + "\n".join(lines))
         if time.monotonic() > deadline:
             raise StageError(
                 "vllm", f"{planned.model} was not ready after {ready_s:g} s; raise `ready_s:` or read {server.log}"
@@ -189,7 +200,7 @@ def _wait(
         time.sleep(_POLL_S)
 
 
-def _log(server: Running) -> list[str]:
+def _log(server: RunningServer) -> list[str]:
     with suppress(OSError):
         lines = Path(server.log).read_text(encoding="utf-8", errors="replace").splitlines()
         return [line for line in lines if line.strip()][-_TAIL:]
@@ -200,15 +211,16 @@ def _file(port: int) -> Path:
     return folder() / f"{port}.json"
 
 
-def _signal(server: Running, number: signal.Signals) -> None:
+def _signal(server: RunningServer, number: signal.Signals) -> None:
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(server.pid, number)
 
 
 def _born(pid: int) -> str:
-    asked = ["ps", "-o", "lstart=,stat=", "-p", str(pid)]
-    told = subprocess.run(asked, capture_output=True, text=True, check=False).stdout.split()  # noqa: S603
-    return " ".join(told[:-1]) if told and not told[-1].startswith("Z") else ""
+    """Return the start time of a process as `ps` prints it; "": it does not exist, or has exited."""
+    command = ["ps", "-o", "lstart=,stat=", "-p", str(pid)]
+    words = subprocess.run(command, capture_output=True, text=True, check=False).stdout.split()  # noqa: S603
+    return " ".join(words[:-1]) if words and not words[-1].startswith("Z") else ""
 
 
 def _is_taken(port: int) -> bool:
@@ -217,21 +229,21 @@ def _is_taken(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
-def _serves(server: Running) -> bool:
+def _serves(server: RunningServer) -> bool:
     with suppress(ValueError, KeyError, TypeError):
-        told = json.loads(_get(server, f"{server.base_url}/models") or "{}")
-        return server.model in [each["id"] for each in told["data"]]
+        listed = json.loads(_get(server, f"{server.base_url}/models") or "{}")
+        return server.model in [model["id"] for model in listed["data"]]
     return False
 
 
-def _get(server: Running, url: str) -> str:
-    """Return a page of a server, "" where it gives none."""
+def _get(server: RunningServer, url: str) -> str:
+    """Return a page of a server; "": it did not reply."""
     request = urllib.request.Request(url)  # noqa: S310  the deployment's own address
     if key := os.environ.get(server.api_key_env):
         request.add_header("Authorization", f"Bearer {key}")
     with suppress(OSError), urllib.request.urlopen(request, timeout=_ANSWER_S) as reply:  # noqa: S310
-        told: bytes = reply.read()
-        return told.decode("utf-8", "replace")
+        page: bytes = reply.read()
+        return page.decode("utf-8", "replace")
     return ""
 
 

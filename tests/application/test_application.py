@@ -5,17 +5,19 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from qttrag.application import registry
 from qttrag.application.application import Application
-from qttrag.errors import ConfigError, InputError, StageUnavailable
+from qttrag.errors import ConfigError, DeadlineExceeded, InputError, StageUnavailable
 from qttrag.generators.openai import OpenAIGenerator
-from qttrag.types import Answer
+from qttrag.types import Answer, AskLimits, AskRequest
 from tests import deployment
 from tests.openai_client.server import Reply, Server, chunk
+from tests.server import running
 
 WORDS = "Turku Helsinki Busan 1903 1917"
 QUESTION = "서울 시에서 가장 오래된 다리는 언제 개통되었는가?"
@@ -36,7 +38,7 @@ async def application(path: Path) -> AsyncIterator[Application]:
 @pytest.mark.parametrize("strategy", sorted(registry.KINDS["strategy"]))
 async def test_every_strategy_answers_from_real_stages(application: Application, strategy: str) -> None:
     settings = {"settings": "as_released"} if strategy == "dkm_rag" else {}  # its others draw words by chance
-    answer = await application.ask(QUESTION, strategy=strategy, options=settings)
+    answer = await application.ask(AskRequest(QUESTION, strategy=strategy, options=settings))
     assert answer.text
     assert answer.lang == "ko"
     assert answer.query.text == QUESTION
@@ -45,7 +47,7 @@ async def test_every_strategy_answers_from_real_stages(application: Application,
 
 
 async def test_translations_and_scores_are_there_for_what_is_foreign(application: Application) -> None:
-    answer = await application.ask(QUESTION, strategy="qtt_rag")
+    answer = await application.ask(AskRequest(QUESTION, strategy="qtt_rag"))
     foreign = [passage for passage in answer.context if passage.passage.lang != "ko"]
     assert foreign
     assert all(passage.translation is not None for passage in foreign)
@@ -54,9 +56,9 @@ async def test_translations_and_scores_are_there_for_what_is_foreign(application
 
 
 async def test_a_second_strategy_translates_and_scores_nothing_again(application: Application) -> None:
-    first = (await application.ask(QUESTION, strategy="qtt_rag")).trace.counts
-    second = (await application.ask(QUESTION, strategy="hard_filter")).trace.counts
-    third = (await application.ask(QUESTION, strategy="cross_rag")).trace.counts
+    first = (await application.ask(AskRequest(QUESTION, strategy="qtt_rag"))).trace.counts
+    second = (await application.ask(AskRequest(QUESTION, strategy="hard_filter"))).trace.counts
+    third = (await application.ask(AskRequest(QUESTION, strategy="cross_rag"))).trace.counts
     assert first["translate.computed"] > 0
     assert first["tag.computed"] > 0
     assert second["translate.computed"] == second["tag.computed"] == third["translate.computed"] == 0
@@ -78,7 +80,7 @@ async def test_without_a_cache_the_same_question_has_the_same_answer(tmp_path: P
     uncached = deployment.write_deployment(tmp_path, tiny, cache={"enabled": False})
     async with Application.open(uncached) as application:
         # scored one by one as they come, passages fall into batches by chance, and an untrained model by the last bit
-        one, other = [await application.ask(QUESTION, strategy="cross_rag") for _ in range(2)]
+        one, other = [await application.ask(AskRequest(QUESTION, strategy="cross_rag")) for _ in range(2)]
     assert (one.text, one.context) == (other.text, other.context)
     assert "translate.cached" not in other.trace.counts
 
@@ -98,9 +100,10 @@ async def test_questions_at_once_are_answered_as_they_are_alone(application: App
 
 async def _alone_and_together(application: Application, strategy: str) -> list[tuple[Answer, Answer]]:
     questions = [QUESTION, "Milloin silta avattiin?", "图书馆是什么时候建成的？", "When did the harbour freeze?"]
-    together = await asyncio.gather(*(application.ask(question, strategy=strategy) for question in questions))
+    requests = [AskRequest(question, strategy=strategy) for question in questions]
+    together = await asyncio.gather(*map(application.ask, requests))
     application.cache.clear()  # type: ignore[union-attr]
-    alone = [await application.ask(question, strategy=strategy) for question in questions]
+    alone = [await application.ask(request) for request in requests]
     return list(zip(alone, together, strict=True))
 
 
@@ -113,16 +116,16 @@ async def test_all_models_can_be_loaded_at_once(path: Path) -> None:
 
 
 async def test_a_language_given_by_the_caller_wins(application: Application) -> None:
-    assert (await application.ask("When was the bridge opened?", lang="fi", strategy="base")).lang == "fi"
-    assert (await application.ask("When was the bridge opened?", strategy="base")).lang == "en"
+    assert (await application.ask(AskRequest("When was the bridge opened?", lang="fi", strategy="base"))).lang == "fi"
+    assert (await application.ask(AskRequest("When was the bridge opened?", strategy="base"))).lang == "en"
 
 
 async def test_hybrid_retrieval_is_a_matter_of_settings(tmp_path: Path, tiny: Path, path: Path) -> None:
-    dense = {"kind": "dense", "model": str(tiny / "encoder"), "collections": ["mixed"], "device": "cpu"}
+    dense = {"kind": "dense", "encoder": deployment.encoder(tiny), "collections": ["mixed"]}
     hybrid = {"kind": "hybrid", "first": dense, "second": {"kind": "bm25", "collections": ["mixed"]}}
     changed = deployment.write_deployment(tmp_path, tiny, retriever=hybrid, reranker={"kind": "none"})
     async with Application.open(changed) as application:
-        assert len((await application.ask(QUESTION, strategy="base")).context) == 5
+        assert len((await application.ask(AskRequest(QUESTION, strategy="base"))).context) == 5
 
 
 async def test_the_tagger_can_have_a_model_of_its_own(tmp_path: Path, tiny: Path, path: Path) -> None:
@@ -140,17 +143,41 @@ async def test_a_generator_that_is_down_is_an_error_not_an_answer(tmp_path: Path
     changed = deployment.write_deployment(tmp_path, tiny, generator=down)
     async with Application.open(changed) as application:
         with pytest.raises(StageUnavailable, match="cannot be reached"):
-            await application.ask(QUESTION, strategy="base")
+            await application.ask(AskRequest(QUESTION, strategy="base"))
 
 
 async def test_a_question_that_takes_too_long_ends_and_its_call_with_it(tmp_path: Path, tiny: Path, path: Path) -> None:
+    import openai  # noqa: F401  its import alone may take longer than the deadline
+
     with Server(Reply(*[chunk("x" * 10_000)] * 2000, pause=0.02)) as server:
         slow = {"kind": "openai", "model": "m", "base_url": server.base_url}
         changed = deployment.write_deployment(tmp_path, tiny, generator=slow, question_timeout=3, tagger=None)
         async with Application.open(changed) as application:
-            with pytest.raises(StageUnavailable, match=r"took most of the 3 s .* raise `question_timeout:`"):
-                await application.ask(QUESTION, strategy="base")
-        assert await asyncio.to_thread(server.gone.wait, 5)
+            with pytest.raises(DeadlineExceeded, match=r"took most of the 3 s .* raise `question_timeout:`") as stopped:
+                await application.ask(AskRequest(QUESTION, strategy="base"))
+        assert stopped.value.stage in stopped.value.partial.trace.seconds
+        assert await asyncio.to_thread(server.disconnected.wait, 5)
+
+
+async def test_a_deadline_keeps_the_passages_and_the_text_so_far() -> None:
+    application = running.application(running.SlowGenerator(0.05, lambda messages: "yes " * 1000))
+    with pytest.raises(DeadlineExceeded) as stopped:
+        await application.ask(AskRequest(QUESTION, limits=AskLimits(deadline=1.0)))
+    assert stopped.value.stage == "answer"
+    assert len(stopped.value.partial.passages or ()) == 3
+    assert (stopped.value.partial.text or "").startswith("yes yes")
+
+
+@pytest.mark.parametrize(("asked", "allowed"), [(0.001, None), (0.001, 60), (60, 0.001)])
+async def test_the_earlier_of_two_deadlines_holds(
+    application: Application, asked: float, allowed: float | None
+) -> None:
+    deployment = application.deployment.model_copy(update={"question_timeout": allowed})
+    limits = AskLimits(deadline=asked)
+    with pytest.raises(DeadlineExceeded) as stopped:
+        await replace(application, deployment=deployment).ask(AskRequest(QUESTION, limits=limits))
+    assert stopped.value.seconds == 0.001
+    assert ("`question_timeout:`" in str(stopped.value)) is (allowed == 0.001)
 
 
 async def test_a_tagger_that_is_down_is_an_error_where_the_deployment_says_so(
@@ -189,11 +216,11 @@ async def test_a_question_without_letters_asks_for_its_language(application: App
 
 async def test_an_unknown_language_is_refused(application: Application) -> None:
     with pytest.raises(InputError, match="unknown language 'klingon'"):
-        await application.ask(QUESTION, lang="klingon")
+        await application.ask(AskRequest(QUESTION, lang="klingon"))
 
 
 async def test_a_lone_surrogate_in_a_question_is_no_obstacle(application: Application) -> None:
-    assert (await application.ask("다리는 \ud800 언제?", strategy="base")).text
+    assert (await application.ask(AskRequest("다리는 \ud800 언제?", strategy="base"))).text
 
 
 def refuse(tmp_path: Path, tiny: Path, words: str, **changes: object) -> None:
@@ -251,16 +278,17 @@ async def two(tmp_path: Path, tiny: Path) -> AsyncIterator[Application]:
 
 async def test_a_question_is_answered_from_the_collections_it_names(two: Application) -> None:
     assert two.collections == ["mixed", "other"]
-    chosen = await two.ask(WORDS, collections=["other"], sizes={"top_k": 100, "depth": 100}, strategy="base")
-    everything = await two.ask(WORDS, sizes={"top_k": 100, "depth": 100}, strategy="base")
+    request = AskRequest(WORDS, strategy="base", limits=AskLimits(depth=100, top_k=100))
+    chosen = await two.ask(replace(request, collections=["other"]))
+    everything = await two.ask(request)
     assert chosen.query.collections == ("other",)
     assert 0 < len(chosen.context) < len(everything.context)
 
 
 async def test_answers_of_different_collections_are_not_mixed_by_the_cache(two: Application) -> None:
-    sizes = {"top_k": 20, "depth": 20}
+    limits = AskLimits(depth=20, top_k=20)
     asked = [["mixed"], ["other"], ["mixed"]]
-    answers = [await two.ask(WORDS, collections=names, sizes=sizes, strategy="base") for names in asked]
+    answers = [await two.ask(AskRequest(WORDS, collections=names, limits=limits, strategy="base")) for names in asked]
     assert answers[0].context != answers[1].context
     assert answers[1].trace.counts["answer.computed"] == 1
     assert answers[2].context == answers[0].context
@@ -276,4 +304,4 @@ async def test_answers_of_different_collections_are_not_mixed_by_the_cache(two: 
 )
 async def test_collections_that_there_are_not_are_named(two: Application, names: list[str], words: str) -> None:
     with pytest.raises(InputError, match=re.escape(words)):
-        await two.ask(WORDS, collections=names)
+        await two.ask(AskRequest(WORDS, collections=names))

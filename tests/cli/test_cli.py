@@ -14,8 +14,11 @@ from typing import Any
 import pytest
 
 from qttrag.cli import main
+from qttrag.cli.index.progress import show_progress
+from qttrag.indexes.jobs.build import build
+from qttrag.indexes.recipe import load
 from tests import deployment
-from tests.openai_client.server import Server, said
+from tests.openai_client.server import Server, text_reply
 
 QUESTION = "서울 시에서 가장 오래된 다리는 언제 개통되었는가?"
 
@@ -91,6 +94,16 @@ def test_ask_takes_strategy_options_and_settings(run: Any, config: Path) -> None
     assert answer["trace"]["counts"]["answer.completion_tokens"] <= 4
 
 
+def test_ask_shows_what_was_done_before_the_deadline(run: Any, config: Path) -> None:
+    words = ["ask", QUESTION, "-c", config, "--set", "question_timeout=0.001"]
+    shown, read = run(*words), run(*words, "--json")
+    assert shown.code == read.code == 4
+    assert "raise `question_timeout:`" in shown.err
+    assert "detect" in shown.out
+    assert read.json["error"]["type"] == "DeadlineExceeded"
+    assert read.json["partial"]["answer"] == ""
+
+
 def test_translate_and_tag_work_alone(run: Any, config: Path) -> None:
     translated = run("translate", "The old bridge was opened in 1903.", "--to", "ko", "-c", config, "--json").json
     assert (translated["source"], translated["target"]) == ("en", "ko")
@@ -117,7 +130,7 @@ def test_an_index_is_changed_by_commands(run: Any, config: Path, tmp_path: Path)
     ids = tmp_path / "ids.txt"
     ids.write_text("ko-1\nnowhere\n")
     assert run("index", "remove", "mixed", "--file", ids).code == 2
-    assert "3 passages, until it is compacted" in run("index", "remove", "mixed", "--file", ids, "--missing-ok").out
+    assert "3 passages, until compacted" in run("index", "remove", "mixed", "--file", ids, "--missing-ok").out
     assert "1 passages, 0 replaced" in run("index", "info", "mixed").out
     assert run("index", "compact", "mixed", "--json").json["rows"] == 38
     assert run("index", "remove", "mixed").code == 2
@@ -213,7 +226,7 @@ def test_doctor_tells_of_servers_that_are_none_and_hides_passwords(run: Any, con
 
 
 def test_doctor_asks_a_server_whose_url_holds_a_password(run: Any, config: Path) -> None:
-    with Server(said("x")) as server:
+    with Server(text_reply("x")) as server:
         url = server.base_url.replace("http://", "http://me:hunter2@")
         set_url = f"generator={{kind: openai, model: m, base_url: '{url}'}}"
         shown = run("doctor", "-c", config, "--set", set_url, "--json")
@@ -290,11 +303,11 @@ def test_a_passage_cannot_steer_the_terminal(run: Any, tmp_path: Path, tiny: Pat
     assert "[red]T" in shown.out
 
 
-def test_a_log_is_told_how_far_a_build_is(
-    run: Any, tmp_path: Path, tiny: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("qttrag.cli.index.build._TELL_SECONDS", 0.0)
-    assert "encoding mixed: 40 passages" in run("index", "build", deployment.write_recipe(tmp_path, tiny)).err
+def test_a_log_shows_the_progress_of_a_build(tmp_path: Path, tiny: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    recipe = load(deployment.write_recipe(tmp_path, tiny))
+    with show_progress("mixed", log_seconds=0.0) as progress:
+        build(recipe, progress=progress)
+    assert "encoding mixed: 40 passages" in capsys.readouterr().err
 
 
 def test_an_error_cannot_steer_the_terminal(run: Any, tmp_path: Path, tiny: Path) -> None:
@@ -303,7 +316,7 @@ def test_an_error_cannot_steer_the_terminal(run: Any, tmp_path: Path, tiny: Path
     (tmp_path / "mixed.jsonl").write_text(2 * (json.dumps(record) + "\n"), encoding="utf-8")
     shown = run("index", "build", recipe)
     assert shown.code == 2
-    assert "the id ']0;owned' was there before" in shown.err
+    assert "the id ']0;owned' is repeated" in shown.err
 
 
 def test_tag_tells_why_it_could_not_score_and_fails(run: Any, config: Path, tmp_path: Path, tiny: Path) -> None:
@@ -336,7 +349,9 @@ def test_kinds_are_listed_with_what_they_can_be_told(run: Any) -> None:
     assert rows["tagger", "llm"]["settings"][0] == {
         "name": "generator", "type": "a generator's settings", "required": False, "default": None,
     }  # fmt: skip
-    (model, *_) = rows["retriever", "dense"]["settings"]
+    (encoder, *_) = rows["retriever", "dense"]["settings"]
+    assert (encoder["name"], encoder["type"], encoder["required"]) == ("encoder", "an encoder's settings", True)
+    (model, *_) = rows["encoder", "sentence_transformers"]["settings"]
     assert (model["name"], model["type"], model["required"]) == ("model", "str", True)
     shown = run("kinds", "retriever").out
     assert "k1: float = 1.5" in shown

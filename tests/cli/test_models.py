@@ -380,7 +380,8 @@ def test_an_index_is_built_with_what_was_pulled_and_its_commit_is_kept_when_the_
 ) -> None:
     commit = hub.push("acme/encoder", tiny / "encoder")
     recipe = write_recipe(tmp_path, tiny)
-    retriever = {"kind": "dense", "model": "acme/encoder", "collections": ["mixed"], "device": "cpu"}
+    encoder = {"kind": "sentence_transformers", "model": "acme/encoder", "device": "cpu"}
+    retriever = {"kind": "dense", "encoder": encoder, "collections": ["mixed"]}
     file = deployment.write_deployment(tmp_path, tiny, retriever=retriever)
     assert machine.run("models", "pull", file).code == 0
     assert yaml.safe_load(recipe.read_text(encoding="utf-8"))["encoder"]["revision"] == commit
@@ -390,7 +391,7 @@ def test_an_index_is_built_with_what_was_pulled_and_its_commit_is_kept_when_the_
     hub.push("acme/encoder", tiny / "reranker")
     file = deployment.write_deployment(tmp_path, tiny, retriever=retriever)
     pulled = by_stage(machine.run("models", "pull", file, "--json"))
-    assert (pulled["retriever"]["commit"], pulled["retriever"]["state"]) == (commit, "present")
+    assert (pulled["retriever.encoder"]["commit"], pulled["retriever.encoder"]["state"]) == (commit, "present")
 
 
 def test_without_the_hubs_library_the_extra_is_named(machine: Machine, file: Path) -> None:

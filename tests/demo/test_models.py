@@ -16,9 +16,8 @@ from demo.tasks import damage
 from demo.train import MODELS
 from qttrag.application.application import Application
 from qttrag.evaluation.metrics.bergen import score
-from qttrag.translators.nllb import NllbTranslator
-from qttrag.translators.nllb_transformers import NllbTransformersTranslator
-from qttrag.types import Lang, Passage, Query, TaggedPassage
+from qttrag.translators.nllb import NllbTransformersTranslator, NllbTranslator
+from qttrag.types import AskRequest, Lang, Passage, Query, TaggedPassage
 
 pytestmark = pytest.mark.usefixtures("at_home")
 TESTED = [sheet for sheet in sheets() if sheet.split == "test"]
@@ -111,6 +110,7 @@ async def test_every_strategy_answers_in_four_languages(strategy: str) -> None:
         "贝宁的货币是什么？",
     ]
     async with Application.open("demo") as application:
-        answers = await asyncio.gather(*(application.ask(question, strategy=strategy) for question in asked))
+        requests = [AskRequest(question, strategy=strategy) for question in asked]
+        answers = await asyncio.gather(*map(application.ask, requests))
     assert [answer.lang for answer in answers] == list(LANGS)
     assert all(answer.text for answer in answers)

@@ -18,7 +18,7 @@ from demo.language_model import PAD, spoken
 from demo.tasks import lesson
 from demo.train import MODELS, ship
 from demo.training import fit
-from qttrag.translators.segments import Pieces
+from qttrag.translators.nllb import tokenizer as nllb_tokenizer
 from qttrag.types import Lang
 
 
@@ -81,11 +81,16 @@ def test_the_encoder_reads_words_whole_and_spells_names_letter_by_letter() -> No
 
 
 def test_the_translator_spells_names_and_writes_them_whole() -> None:
-    pieces = Pieces(MODELS / "translator")
-    (letters,) = pieces.encode(["레소토"])
+    tokenizer = nllb_tokenizer(MODELS / "translator")
+    (letters,) = tokenizer.encode(["레소토"])
     assert letters == ("▁", *unicodedata.normalize("NFD", "레소토"))
-    assert pieces.decode(letters) == "레소토"
-    assert [pieces.code(Lang(lang)) for lang in LANGS] == ["eng_Latn", "kor_Hang", "fin_Latn", "zho_Hans"]
+    assert tokenizer.decode(letters) == "레소토"
+    assert [tokenizer.target_code(Lang(lang)) for lang in LANGS] == [
+        ("eng_Latn",),
+        ("kor_Hang",),
+        ("fin_Latn",),
+        ("zho_Hans",),
+    ]
 
 
 def test_a_stopped_training_goes_on_as_if_it_had_not_been(tmp_path: Path) -> None:

@@ -36,13 +36,13 @@ async def complete(generator: Generator, text: str, decoding: Decoding | None = 
     return "".join([piece async for piece in generator.generate(ask(text), decoding or Decoding(max_tokens=12))])
 
 
-async def test_batched_greedy_completions_are_those_of_lone_calls(llama: TransformersGenerator) -> None:
-    together = await asyncio.gather(*(complete(llama, text) for text in QUESTIONS))
-    assert together == [await complete(llama, text) for text in QUESTIONS]
-    assert len(set(together)) > 3
+async def test_batched_greedy_completions_equal_those_of_single_calls(llama: TransformersGenerator) -> None:
+    batched = await asyncio.gather(*(complete(llama, text) for text in QUESTIONS))
+    assert batched == [await complete(llama, text) for text in QUESTIONS]
+    assert len(set(batched)) > 3
 
 
-async def test_pieces_joined_are_the_tokenizer_s_own_text(llama: TransformersGenerator, tiny: Path) -> None:
+async def test_the_joined_pieces_are_the_tokenizers_own_text(llama: TransformersGenerator, tiny: Path) -> None:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -56,14 +56,14 @@ async def test_pieces_joined_are_the_tokenizer_s_own_text(llama: TransformersGen
         assert await complete(llama, text, Decoding(max_tokens=40)) == expected.rstrip("\ufffd")
 
 
-async def test_no_piece_ends_in_half_a_character(llama: TransformersGenerator) -> None:
+async def test_no_piece_ends_in_an_incomplete_character(llama: TransformersGenerator) -> None:
     for text in QUESTIONS:
         pieces = [piece async for piece in llama.generate(ask(text), Decoding(max_tokens=40))]
         assert len(pieces) > 1
         assert not any(piece.endswith("\ufffd") for piece in pieces[:-1])
 
 
-async def test_a_random_model_follows_a_schema_to_the_letter(llama: TransformersGenerator) -> None:
+async def test_a_random_model_follows_a_schema(llama: TransformersGenerator) -> None:
     decoding = Decoding(max_tokens=64, schema=SCHEMA)
     replies = await asyncio.gather(*(complete(llama, text, decoding) for text in QUESTIONS))
     assert all(parse(reply).scores is not None for reply in replies)
@@ -78,7 +78,7 @@ async def test_rows_with_and_without_a_schema_share_a_batch(llama: TransformersG
     assert without == await complete(llama, QUESTIONS[1], Decoding(max_tokens=64))
 
 
-async def test_a_reply_holds_at_most_max_tokens(llama: TransformersGenerator) -> None:
+async def test_a_completion_has_at_most_max_tokens(llama: TransformersGenerator) -> None:
     trace = Trace()
     with trace.stage("answer"):
         await complete(llama, QUESTIONS[0], Decoding(max_tokens=5))
@@ -86,34 +86,36 @@ async def test_a_reply_holds_at_most_max_tokens(llama: TransformersGenerator) ->
     assert trace.counts["answer.prompt_tokens"] == await llama.count_tokens(ask(QUESTIONS[0]))
 
 
-async def test_sampling_is_another_text_than_greedy(llama: TransformersGenerator) -> None:
+async def test_a_sampled_completion_differs_from_the_greedy_one(llama: TransformersGenerator) -> None:
     hot = Decoding(max_tokens=30, temperature=2.0)
     assert await complete(llama, QUESTIONS[0], hot) != await complete(llama, QUESTIONS[0], Decoding(max_tokens=30))
 
 
-async def test_a_caller_that_leaves_does_not_disturb_the_others(llama: TransformersGenerator) -> None:
+async def test_a_caller_that_closes_its_stream_does_not_disturb_the_others(llama: TransformersGenerator) -> None:
     alone = await complete(llama, QUESTIONS[1])
     stream = llama.generate(ask(QUESTIONS[0]), Decoding(max_tokens=12))
     other = asyncio.create_task(complete(llama, QUESTIONS[1]))
     await anext(stream)
-    await stream.aclose()  # type: ignore[attr-defined]
+    await stream.aclose()
     assert await other == alone
 
 
-async def test_generation_stops_when_every_caller_has_left(llama: TransformersGenerator) -> None:
+async def test_generation_stops_when_every_stream_is_closed(llama: TransformersGenerator) -> None:
     stream = llama.generate(ask(QUESTIONS[0]), Decoding(max_tokens=7000))
     await anext(stream)
-    await stream.aclose()  # type: ignore[attr-defined]
+    await stream.aclose()
     assert await asyncio.wait_for(complete(llama, QUESTIONS[1]), 10)
 
 
-async def test_a_prompt_beyond_the_context_is_refused_with_the_numbers(tiny: Path) -> None:
+async def test_a_prompt_that_exceeds_the_context_is_rejected_with_the_numbers(tiny: Path) -> None:
     narrow = TransformersGenerator(str(tiny / "llama"), device="cpu", context=64)
-    with pytest.raises(StageError, match=r"a prompt of \d+ tokens and 12 to generate.* 64;"):
+    with pytest.raises(StageError, match=r"a prompt of \d+ tokens and 12 to generate exceed .* 64;"):
         await complete(narrow, "한국어 " * 100)
 
 
-async def test_a_template_without_a_system_role_gets_its_words_in_the_user_turn(tiny: Path, tmp_path: Path) -> None:
+async def test_without_a_system_role_the_system_message_becomes_part_of_the_user_message(
+    tiny: Path, tmp_path: Path
+) -> None:
     folder = tmp_path / "gemma-like"
     shutil.copytree(tiny / "llama", folder)
     template = (
@@ -128,7 +130,7 @@ async def test_a_template_without_a_system_role_gets_its_words_in_the_user_turn(
     assert await merged.count_tokens(ask("언제?")) == len(expected)
 
 
-async def test_a_model_without_a_chat_template_is_refused_by_name(tiny: Path, tmp_path: Path) -> None:
+async def test_a_model_without_a_chat_template_is_rejected_by_name(tiny: Path, tmp_path: Path) -> None:
     folder = tmp_path / "base-model"
     shutil.copytree(tiny / "llama", folder)
     (folder / "chat_template.jinja").unlink()
@@ -136,7 +138,7 @@ async def test_a_model_without_a_chat_template_is_refused_by_name(tiny: Path, tm
         await TransformersGenerator(str(folder), device="cpu").start()
 
 
-async def test_a_folder_that_is_no_language_model_is_refused(tiny: Path) -> None:
+async def test_a_folder_without_a_language_model_is_rejected(tiny: Path) -> None:
     with pytest.raises(ConfigError, match=r"nllb cannot be loaded as a language model|no chat template"):
         await TransformersGenerator(str(tiny / "nllb"), device="cpu").start()
 
@@ -146,7 +148,7 @@ async def test_a_missing_folder_is_named(tmp_path: Path) -> None:
         await TransformersGenerator(str(tmp_path / "nothing"), device="cpu").start()
 
 
-async def test_weights_other_than_safetensors_are_refused(tiny: Path, tmp_path: Path) -> None:
+async def test_weights_other_than_safetensors_are_rejected(tiny: Path, tmp_path: Path) -> None:
     folder = tmp_path / "pickled"
     shutil.copytree(tiny / "llama", folder)
     (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
@@ -165,13 +167,13 @@ def test_identity_changes_with_the_weights(tiny: Path, tmp_path: Path) -> None:
     assert TransformersGenerator(str(other), device="cpu").identity != same
 
 
-def test_identity_names_the_type_that_the_device_computes_in(tiny: Path) -> None:
+def test_identity_names_the_data_type_of_the_device(tiny: Path) -> None:
     path = str(tiny / "llama")
     assert TransformersGenerator(path, device="cpu").identity.endswith(":float32")
     assert TransformersGenerator(path, device="cuda").identity.endswith(":auto")
 
 
-async def test_what_is_in_the_cache_takes_no_weights(tiny: Path, tmp_path: Path) -> None:
+async def test_a_cached_completion_needs_no_weights(tiny: Path, tmp_path: Path) -> None:
     folder = tmp_path / "llama"
     shutil.copytree(tiny / "llama", folder)
     cache = Cache(tmp_path / "cache.sqlite")
@@ -185,7 +187,7 @@ async def test_what_is_in_the_cache_takes_no_weights(tiny: Path, tmp_path: Path)
         await complete(again, QUESTIONS[1])
 
 
-async def test_a_call_that_takes_too_long_is_given_up_and_leaves_the_device(tiny: Path) -> None:
+async def test_a_call_that_takes_too_long_fails_and_frees_the_device(tiny: Path) -> None:
     generator = TransformersGenerator(str(tiny / "llama"), device="cpu", call_timeout=0.3)
     await generator.start()
     messages: list[Message] = [{"role": "user", "content": "?"}]

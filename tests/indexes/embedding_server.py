@@ -1,4 +1,4 @@
-"""An encoder behind `/v1/embeddings` on loopback, as vLLM and TEI serve one."""
+"""An encoder served over `/v1/embeddings` on loopback, like vLLM and TEI."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ import uvicorn
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
 
-from qttrag.encoders.sentence_transformers import Encoder
+from qttrag.encoders.sentence_transformers import SentenceTransformersEncoder
 
 
 class EmbeddingServer:
-    """`asked`: the texts of each request that was answered. `largest`: texts it takes at once. `as_numbers`: it knows
-    no base64. `falls`: after how many requests it answers none, with HTTP 503."""
+    """`asked`: the texts of each request that succeeded. `largest`: texts that it accepts in one. `as_numbers`: it does
+    not support base64. `falls`: requests after which every one fails with HTTP 503."""
 
     def __init__(self, model: Path, *, largest: int = 1000, as_numbers: bool = False, falls: int = 10**9) -> None:
         self.asked: list[list[str]] = []
-        self._encoder = Encoder(str(model), revision=None, device="cpu", max_tokens=512)
+        self._encoder = SentenceTransformersEncoder(str(model), revision=None, device="cpu", max_tokens=512)
         self._largest = largest
         self._as_numbers = as_numbers
         self._falls = falls
@@ -41,11 +41,11 @@ class EmbeddingServer:
             if len(self.asked) >= self._falls:
                 return JSONResponse({"error": {"message": "going down"}}, 503)
             self.asked.append(body["input"])
-            vectors = 3 * self._encoder.encode(body["input"])  # not all servers normalise
-        data = [{"object": "embedding", "index": n, "embedding": self._sent(row)} for n, row in enumerate(vectors)]
+            vectors = 3 * self._encoder.encode(body["input"])  # not every server normalises
+        data = [{"object": "embedding", "index": n, "embedding": self._encoded(row)} for n, row in enumerate(vectors)]
         return JSONResponse({"object": "list", "data": data[::-1], "model": body["model"], "usage": {}})
 
-    def _sent(self, row: Any) -> Any:
+    def _encoded(self, row: Any) -> Any:
         return row.tolist() if self._as_numbers else base64.b64encode(row.astype("<f4").tobytes()).decode()
 
     @property

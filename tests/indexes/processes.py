@@ -1,4 +1,4 @@
-"""Builds in processes of their own, to be killed. They are forked from one that has imported everything once."""
+"""Builds in other processes, to be killed; forked from a process that has imported everything."""
 
 from __future__ import annotations
 
@@ -12,43 +12,43 @@ from typing import Any
 
 FORKS = multiprocessing.get_context("forkserver")
 FORKS.set_forkserver_preload(["sentence_transformers", "faiss", "pyarrow.parquet", "tests.indexes.processes"])
-_SAID = "said.txt"
+_MESSAGE = "message.txt"
 _DONE = "done.txt"
 _PART_ROWS = 60
 
 
 def start(home: Path, recipe: Path, **settings: Any) -> ForkServerProcess:
-    """Start `qttrag index build RECIPE` with $QTTRAG_HOME as `home`, its inverted file filled in parts.
+    """Start `qttrag index build RECIPE` with $QTTRAG_HOME as `home` and an inverted file built in parts.
 
-    `file_bytes`: no file may become larger. `obey_modes`: root may not write everywhere."""
+    `file_bytes`: limit of the file size. `obey_modes`: root respects file modes."""
     process = FORKS.Process(target=_build, args=(home, recipe), kwargs=settings, daemon=True)
     process.start()
     return process
 
 
 def start_change(home: Path, task: str, *arguments: Any) -> ForkServerProcess:
-    """Start `append`, with a data file; `remove`, with ids; or `compact` of the index mixed in `home`."""
+    """Start `append` (of a data file), `remove` (of ids) or `compact` on the index "mixed" in `home`."""
     process = FORKS.Process(target=_change, args=(home, task, *arguments), daemon=True)
     process.start()
     return process
 
 
 def finish(home: Path, recipe: Path, **settings: Any) -> str:
-    """Build, and return the message it fails with, or "" if it does not."""
+    """Build, and return the error message, or ""."""
     process = start(home, recipe, **settings)
     process.join(120)
     assert process.exitcode == 0
-    return (home / _SAID).read_text()
+    return (home / _MESSAGE).read_text()
 
 
 def encoded(home: Path) -> int:
-    """Return how many passages were encoded by all builds in `home`, those that were killed too."""
+    """Return the passages encoded by all builds in `home`, including killed ones."""
     counts = [int(line) for line in (home / _DONE).read_text().splitlines()]
     return sum(counts)
 
 
 def batches(home: Path) -> int:
-    """Return how many batches were encoded by all builds in `home`."""
+    """Return the batches encoded by all builds in `home`."""
     done = home / _DONE
     return done.read_bytes().count(b"\n") if done.exists() else 0
 
@@ -59,59 +59,58 @@ def _build(
     import torch
 
     from qttrag.errors import QttragError
-    from qttrag.indexes.ann import inverted_list_parts as parts
-    from qttrag.indexes.jobs import build as building
+    from qttrag.indexes.jobs.build import build
+    from qttrag.indexes.jobs.index_job import Progress
     from qttrag.indexes.recipe import load
 
-    parts.ROWS = _PART_ROWS
     os.environ["QTTRAG_HOME"] = str(home)
     torch.set_num_threads(1)
     last: int | None = None
-    with (home / _SAID).open("w") as said, (home / _DONE).open("a", buffering=1) as done:
+    with (home / _MESSAGE).open("w") as message, (home / _DONE).open("a", buffering=1) as done:
         if file_bytes is not None:
             resource.setrlimit(resource.RLIMIT_FSIZE, (file_bytes, file_bytes))
         if obey_modes:
             _obey_modes()
 
-        def log(progress: building.Progress) -> None:
+        def log(progress: Progress) -> None:
             nonlocal last
             if progress.step == "encode":
-                begun = begins(home) if last is None else last
-                done.write(f"{progress.passages - begun}\n")
+                start = finished_rows(home) if last is None else last
+                done.write(f"{progress.passages - start}\n")
                 last = progress.passages
 
         try:
-            building.build(load(recipe), progress=log, **options)
+            build(load(recipe), progress=log, list_part_rows=_PART_ROWS, **options)
         except QttragError as error:
-            said.write(f"{type(error).__name__}: {error}")
+            message.write(f"{type(error).__name__}: {error}")
 
 
 def _change(home: Path, task: str, *arguments: Any) -> None:
     import torch
 
-    from qttrag.indexes.jobs import append as appending
-    from qttrag.indexes.jobs import compact as compacting
-    from qttrag.indexes.jobs import remove as removal
+    from qttrag.indexes.jobs.append import append, recipe_for_file
+    from qttrag.indexes.jobs.compact import compact
+    from qttrag.indexes.jobs.remove import remove
 
     os.environ["QTTRAG_HOME"] = str(home)
     torch.set_num_threads(1)
     if task == "append":
-        appending.append("mixed", appending.of_file("mixed", *arguments))
+        append("mixed", recipe_for_file("mixed", *arguments))
     elif task == "remove":
-        removal.remove("mixed", *arguments)
+        remove("mixed", *arguments)
     else:
-        compacting.compact("mixed")
+        compact("mixed")
 
 
-def begins(home: Path) -> int:
-    """Return the passages recorded so far."""
-    from qttrag.indexes.storage.journal import Workshop
+def finished_rows(home: Path) -> int:
+    """Return the passages in finished shards."""
+    from qttrag.indexes.storage.workspace import BuildWorkspace
 
-    return Workshop(home / "indexes" / "built" / "mixed").journal().rows
+    return BuildWorkspace(home / "indexes" / "built" / "mixed").read_journal().rows
 
 
 def _obey_modes() -> None:
-    """Give up what lets root write where a file's mode forbids it (CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH)."""
+    """Drop the capabilities with which root ignores file modes (CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH)."""
     libc = ctypes.CDLL(None)
     header = (ctypes.c_uint32 * 2)(0x20080522, 0)
     sets = (ctypes.c_uint32 * 6)()

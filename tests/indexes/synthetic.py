@@ -1,4 +1,4 @@
-"""Indexes of vectors that lie in clusters, made without an encoder."""
+"""Indexes of clustered vectors, generated without an encoder."""
 
 from __future__ import annotations
 
@@ -8,13 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from qttrag.indexes import collection as search
-from qttrag.indexes.collection import Collection
-from qttrag.indexes.jobs import precomputed as ready
+from qttrag.indexes.collection import Collection, open_index
+from qttrag.indexes.jobs.index_job import IndexJob
+from qttrag.indexes.jobs.precomputed import EncodedPassages, build_from_vectors
 from qttrag.indexes.recipe import EncoderSettings, Recipe, Source
-from qttrag.indexes.sources.records import Position
-from qttrag.indexes.storage.journal import Journal, Workshop
-from qttrag.types import Lang, Passage
+from qttrag.indexes.sources.records import SourcePosition
+from qttrag.types import EncoderInfo, Lang, Passage
 
 Floats = NDArray[np.float32]
 LANGS = tuple(map(Lang, ("en", "ko", "fi", "zh")))
@@ -27,20 +26,20 @@ def vectors(n: int, dim: int = 64, *, clusters: int = 20, seed: int = 0) -> Floa
     return unit(centres[np.arange(n) % clusters] + 0.6 * random.standard_normal((n, dim)))
 
 
-def near(found: Floats, n: int, *, seed: int = 1) -> Floats:
+def near(embeddings: Floats, n: int, *, seed: int = 1) -> Floats:
     """Return queries near some of the vectors."""
     random = np.random.default_rng(seed)
-    rows = random.integers(0, len(found), n)
-    return unit(found[rows] + 0.08 * random.standard_normal((n, found.shape[1])))
+    rows = random.integers(0, len(embeddings), n)
+    return unit(embeddings[rows] + 0.08 * random.standard_normal((n, embeddings.shape[1])))
 
 
 def unit(values: NDArray[Any]) -> Floats:
-    made: Floats = (values / np.linalg.norm(values, axis=1, keepdims=True)).astype(np.float32)
-    return made
+    units: Floats = (values / np.linalg.norm(values, axis=1, keepdims=True)).astype(np.float32)
+    return units
 
 
 def index(
-    found: Floats, faiss: str, *, name: str = "synthetic", shard_rows: int = 100, threads: int | None = None
+    embeddings: Floats, faiss: str, *, name: str = "synthetic", shard_rows: int = 100, threads: int | None = None
 ) -> Collection:
     """Build and open an index of the vectors; passages are called p0000, p0001, ... and alternate in language."""
     recipe = Recipe(
@@ -51,12 +50,12 @@ def index(
         shard_rows=shard_rows,
     )
 
-    def pieces(journal: Journal, workshop: Workshop) -> Iterator[ready.Piece]:
-        for start in range(journal.rows, len(found), shard_rows):
-            part = found[start : start + shard_rows]
-            rows = range(start, start + len(part))
+    def read(job: IndexJob) -> Iterator[EncodedPassages]:
+        for start in range(job.journal.rows, len(embeddings), shard_rows):
+            block = embeddings[start : start + shard_rows]
+            rows = range(start, start + len(block))
             passages = [Passage(f"p{row:04d}", f"text {row}", LANGS[row % 4]) for row in rows]
-            yield ready.Piece(passages, part, list(rows), Position(0, start + len(part)), 0.0)
+            yield EncodedPassages(passages, block, list(rows), SourcePosition(0, start + len(block)), 0.0)
 
-    ready.build(recipe, ready.Maker("none", found.shape[1], 256), {}, pieces, overwrite=True)
-    return search.open_index(name, threads=threads)
+    build_from_vectors(recipe, EncoderInfo("none", "none", embeddings.shape[1], 256), {}, read, overwrite=True)
+    return open_index(name, threads=threads)

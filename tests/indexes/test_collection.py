@@ -1,4 +1,4 @@
-"""Searching in two stages, on vectors in clusters."""
+"""Search in two stages, on clustered vectors."""
 
 from __future__ import annotations
 
@@ -12,9 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from qttrag.indexes import collection as search
-from qttrag.indexes.ann import first_stage
-from qttrag.indexes.ann.first_stage import Candidates, Effort, inverted
-from qttrag.indexes.ann.rescoring import best, rescored
+from qttrag.indexes.ann.first_stage import Candidates, Effort, FirstStage, inverted, parameters
+from qttrag.indexes.ann.rescoring import best, rescore
 from qttrag.indexes.collection import Collection, Plan
 from qttrag.indexes.storage.vectors import Vectors
 from qttrag.types import Lang
@@ -40,7 +39,7 @@ QUERIES = synthetic.near(VECTORS, 40)
 
 @pytest.fixture(scope="module")
 def indexes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Collection]:
-    """An index of the same vectors by each factory string."""
+    """Return an index of the same vectors for each factory string."""
     before = os.environ.get("QTTRAG_HOME")
     os.environ["QTTRAG_HOME"] = str(tmp_path_factory.mktemp("indexes"))
     found = {faiss: synthetic.index(VECTORS, faiss, name=f"i{n}") for n, faiss in enumerate(FACTORIES)}
@@ -57,9 +56,7 @@ def exact(query: np.ndarray, k: int) -> list[int]:
 
 
 @pytest.mark.parametrize("faiss", FACTORIES)
-def test_candidates_scored_with_the_stored_vectors_are_nearly_those_of_an_exact_scan(
-    indexes: dict[str, Collection], faiss: str
-) -> None:
+def test_rescored_candidates_are_nearly_those_of_an_exact_scan(indexes: dict[str, Collection], faiss: str) -> None:
     found = indexes[faiss].nearest(QUERIES, 10, plan=Plan(Effort(nprobe=8, ef_search=200), 200))
     shares = [len(set(each.rows) & set(exact(query, 10))) / 10 for query, each in zip(QUERIES, found, strict=True)]
     assert np.mean(shares) > 0.97
@@ -71,7 +68,7 @@ def test_candidates_scored_with_the_stored_vectors_are_nearly_those_of_an_exact_
     rows=st.lists(st.integers(0, len(QUERIES) - 1), min_size=1, max_size=30),
     langs=st.sampled_from([synthetic.LANGS, (Lang("ko"),), (Lang("en"), Lang("fi"))]),
 )
-def test_hits_and_scores_do_not_depend_on_what_else_is_searched(
+def test_the_hits_of_a_query_do_not_depend_on_other_queries(
     indexes: dict[str, Collection], faiss: str, rows: list[int], langs: tuple[Lang, ...]
 ) -> None:
     collection = indexes[faiss]
@@ -86,10 +83,10 @@ def test_one_thread_finds_what_several_find(tmp_path: Path, monkeypatch: pytest.
 
 
 @pytest.mark.parametrize("faiss", ["Flat", "SQ8"])
-def test_of_many_equal_passages_the_first_ids_are_found(
+def test_of_equal_passages_those_with_the_first_ids_are_returned(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, faiss: str
 ) -> None:
-    """More of them than are looked at at first."""
+    """There are more of them than candidates at first."""
     monkeypatch.setenv("QTTRAG_HOME", str(tmp_path))
     same = np.repeat(VECTORS[:1], 300, axis=0)
     if faiss == "SQ8":
@@ -99,7 +96,7 @@ def test_of_many_equal_passages_the_first_ids_are_found(
     assert [hit.passage.passage_id for hit in hits] == ["p0049", "p0050", "p0051", "p0052", "p0053"]
 
 
-def test_fewer_passages_than_are_asked_for_are_all_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_all_passages_are_returned_if_they_are_fewer_than_k(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("QTTRAG_HOME", str(tmp_path))
     (hits,) = synthetic.index(VECTORS[:6], "Flat").search(QUERIES[:1], 10)
     assert len(hits) == 6
@@ -108,10 +105,10 @@ def test_fewer_passages_than_are_asked_for_are_all_found(tmp_path: Path, monkeyp
 
 
 @pytest.mark.parametrize("faiss", ["IVF64,SQ8", "RR64,IVF64,RaBitQ"])
-def test_lists_are_looked_at_until_there_are_enough_hits(
+def test_more_lists_are_searched_until_there_are_enough_hits(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, faiss: str
 ) -> None:
-    """Of a language that few passages are in, and of an index with few in each list."""
+    """Few passages are in the language, and few are in each list."""
     monkeypatch.setenv("QTTRAG_HOME", str(tmp_path))
     collection = synthetic.index(VECTORS, faiss)
     lists = inverted(collection.first_stage.index)
@@ -122,7 +119,7 @@ def test_lists_are_looked_at_until_there_are_enough_hits(
     assert len(collection.search(QUERIES[:1], 500, [Lang("zh")])[0]) == 200
 
 
-def test_no_queries_find_nothing(indexes: dict[str, Collection]) -> None:
+def test_no_queries_give_no_results(indexes: dict[str, Collection]) -> None:
     assert indexes["Flat"].search(QUERIES[:0], 5) == []
     assert indexes["RaBitQ"].search(QUERIES[:0], 5) == []
 
@@ -140,23 +137,23 @@ def test_vectors_are_read_in_blocks_across_shards(indexes: dict[str, Collection]
     assert np.array_equal(np.concatenate([block for _, block in blocks]), np.concatenate(list(vectors)))
 
 
-def test_a_candidate_scores_the_same_whoever_else_is_scored(indexes: dict[str, Collection]) -> None:
+def test_the_score_of_a_candidate_does_not_depend_on_others(indexes: dict[str, Collection]) -> None:
     vectors = indexes["Flat"].vectors
     random = np.random.default_rng(3)
     found = [Candidates(random.permutation(800)[: random.integers(1, 300)], np.zeros(0, np.float32)) for _ in QUERIES]
-    together = rescored(vectors, QUERIES, found)
+    together = rescore(vectors, QUERIES, found)
     for query, each, scored in zip(QUERIES, found, together, strict=True):
-        (alone,) = rescored(vectors, query[None], [Candidates(each.rows[:1], each.scores)])
+        (alone,) = rescore(vectors, query[None], [Candidates(each.rows[:1], each.scores)])
         assert np.array_equal(scored.rows, each.rows)
         assert scored.scores[0] == alone.scores[0]
 
 
-def test_what_scores_as_the_last_of_the_best_is_kept() -> None:
+def test_candidates_that_tie_with_the_last_of_the_best_are_kept() -> None:
     found = best(Candidates(np.array([5, 3, 9, 1]), np.array([0.5, 0.7, 0.5, 0.1], np.float32)), 2)
     assert found.rows.tolist() == [3, 5, 9]
 
 
-def test_an_index_of_more_files_than_a_process_may_open_is_opened(
+def test_the_limit_of_open_files_is_raised_for_an_index_of_many_files(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("QTTRAG_HOME", str(tmp_path))
@@ -169,16 +166,17 @@ def test_an_index_of_more_files_than_a_process_may_open_is_opened(
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
-def test_an_index_that_was_replaced_is_not_read_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_replaced_index_is_not_read_any_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("QTTRAG_HOME", str(tmp_path))
     before = synthetic.index(VECTORS, "Flat")
     synthetic.index(VECTORS[::-1], "Flat")
     assert np.array_equal(before.vectors.take(np.arange(3)), VECTORS[:3].astype(np.float16).astype(np.float32))
-    with pytest.raises(OSError, match=r"vectors-00000\.npy is another file than was opened; open the index again"):
+    words = r"vectors-00000\.npy has been replaced since it was opened; open the index again"
+    with pytest.raises(OSError, match=words):
         before.vectors.shard(0)
 
 
-def test_a_file_that_holds_no_vectors_is_refused(tmp_path: Path) -> None:
+def test_a_file_of_other_values_than_vectors_is_refused(tmp_path: Path) -> None:
     np.save(tmp_path / "vectors-00000.npy", np.zeros((3, 4), np.float32))
     with pytest.raises(ValueError, match=r"vectors-00000\.npy: not float16 vectors"):
         Vectors(tmp_path)
@@ -186,17 +184,16 @@ def test_a_file_that_holds_no_vectors_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("faiss", ["RR64,IVF64,RaBitQ", "IVF64_HNSW8,SQ8", "OPQ8_64,IVF64,PQ8", "IVF64,Flat"])
 @pytest.mark.parametrize("selected", [False, True])
-def test_lists_shared_among_threads_hold_what_faiss_finds_in_all(
+def test_lists_shared_among_threads_give_the_results_of_faiss(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, faiss: str, selected: bool
 ) -> None:
     import faiss as library
 
     monkeypatch.setenv("QTTRAG_HOME", str(tmp_path))
-    monkeypatch.setattr(first_stage, "_LISTS_TOGETHER", 5)
-    stage = synthetic.index(VECTORS, faiss).first_stage
+    stage = FirstStage(synthetic.index(VECTORS, faiss).first_stage.index, lists_per_task=5)
     queries, effort = synthetic.near(VECTORS, 20), Effort(nprobe=32)
     selector = library.IDSelectorRange(100, 700) if selected else None
-    given = first_stage.parameters(stage.index, effort, selector, 40)
+    given = parameters(stage.index, effort, selector, 40)
     found = stage.find(queries, 40, effort, selector)
     for query, candidates in zip(queries, found, strict=True):
         scores, rows = stage.index.search(query[None], 40, params=given)
@@ -205,11 +202,10 @@ def test_lists_shared_among_threads_hold_what_faiss_finds_in_all(
         assert (np.diff(candidates.scores) <= 0).all()
 
 
-def test_an_index_is_read_ahead_where_there_is_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_index_is_read_ahead_if_memory_is_large_enough(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("QTTRAG_HOME", str(tmp_path))
     synthetic.index(VECTORS, "IVF64,SQ8")
     size = (search.find("synthetic").folder / "faiss.index").stat().st_size
-    monkeypatch.setattr(search, "_memory", lambda: size)
-    assert search.read_ahead("synthetic") == size
-    monkeypatch.setattr(search, "_memory", lambda: size - 1)
-    assert search.read_ahead("synthetic") == 0
+    assert search.read_ahead("synthetic", memory=size) == size
+    assert search.read_ahead("synthetic", memory=size - 1) == 0
+    assert search.available_memory() > size

@@ -1,4 +1,4 @@
-"""A scripted OpenAI-compatible server on loopback: each request gets the next behaviour of a list."""
+"""A scripted OpenAI-compatible server on loopback: each request gets the next reply of a list."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ def chunk(
     content: str | None = None,
     finish: str | None = None,
     usage: dict[str, int] | None = None,
-    likely: dict[str, float] | None = None,
+    alternatives: dict[str, float] | None = None,
 ) -> bytes:
     choice = {"index": 0, "delta": {"content": content} if content else {}, "finish_reason": finish}
-    if likely is not None:
-        others = [{"token": text, "logprob": value, "bytes": None} for text, value in likely.items()]
-        told = {"token": content, "logprob": likely[content or ""], "bytes": None, "top_logprobs": others}
-        choice["logprobs"] = {"content": [told]}
+    if alternatives is not None:
+        top = [{"token": text, "logprob": value, "bytes": None} for text, value in alternatives.items()]
+        token = {"token": content, "logprob": alternatives[content or ""], "bytes": None, "top_logprobs": top}
+        choice["logprobs"] = {"content": [token]}
     choices = [choice]
     body = {
         "id": "x", "object": "chat.completion.chunk", "created": 1, "model": "m",
@@ -30,7 +30,7 @@ def chunk(
 
 
 class Reply:
-    """One answer to a request: a status, headers and a body sent part by part, `pause` seconds between parts."""
+    """One reply: a status, headers and a body sent part by part, with `pause` seconds between parts."""
 
     def __init__(
         self,
@@ -47,9 +47,15 @@ class Reply:
         self.headers = headers or {}
 
 
-def said(*pieces: str, finish: str = "stop") -> Reply:
+def text_reply(*pieces: str, finish: str = "stop") -> Reply:
     usage = {"prompt_tokens": 7, "completion_tokens": len(pieces), "total_tokens": 7 + len(pieces)}
     return Reply(*(chunk(piece) for piece in pieces), chunk(finish=finish), chunk(usage=usage), b"data: [DONE]\n\n")
+
+
+def embeddings(*vectors: list[float]) -> Reply:
+    data = [{"object": "embedding", "index": n, "embedding": vector} for n, vector in enumerate(vectors)]
+    body = {"object": "list", "data": data, "model": "m", "usage": {"prompt_tokens": 1, "total_tokens": 1}}
+    return Reply(json.dumps(body).encode(), kind="application/json")
 
 
 def failure(status: int, message: str = "no", headers: dict[str, str] | None = None) -> Reply:
@@ -58,14 +64,13 @@ def failure(status: int, message: str = "no", headers: dict[str, str] | None = N
 
 
 class _Listening(ThreadingHTTPServer):
-    request_queue_size = 128  # calls that come at once are not turned away
+    request_queue_size = 128  # so that no call of many at once is rejected
 
 
 class Server:
-    """`replies` are given in turn, the last one for ever; `requests` are the bodies that came, `traceparents` what
-    came with them.
+    """Sends `replies` in order and repeats the last one. `requests`: the bodies received; `traceparents`: headers.
 
-    `metrics`: what is told under /metrics; None: there is no such page."""
+    `metrics`: the page /metrics; None: there is none."""
 
     def __init__(
         self, *replies: Reply | Callable[[dict[str, Any]], Reply], port: int = 0, metrics: str | None = None
@@ -73,7 +78,7 @@ class Server:
         self.requests: list[dict[str, Any]] = []
         self.keys: list[str | None] = []
         self.traceparents: list[str | None] = []
-        self.gone = threading.Event()
+        self.disconnected = threading.Event()
         self._replies = list(replies)
         self._lock = threading.Lock()
         outer = self
@@ -81,11 +86,11 @@ class Server:
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 body = json.dumps({"object": "list", "data": [{"id": "served-model", "object": "model"}]}).encode()
-                asks_metrics = self.path == "/metrics"
-                if asks_metrics:
+                is_metrics = self.path == "/metrics"
+                if is_metrics:
                     body = (metrics or "").encode()
-                self.send_response(404 if asks_metrics and metrics is None else 200)
-                self.send_header("content-type", "text/plain" if asks_metrics else "application/json")
+                self.send_response(404 if is_metrics and metrics is None else 200)
+                self.send_header("content-type", "text/plain" if is_metrics else "application/json")
                 self.send_header("content-length", str(len(body)))
                 self.end_headers()
                 self.wfile.write(body)
@@ -106,10 +111,10 @@ class Server:
                         self.wfile.flush()
                         time.sleep(reply.pause)
                 except OSError:
-                    outer.gone.set()
+                    outer.disconnected.set()
 
             def log_message(self, *args: object) -> None:
-                """Say nothing."""
+                """Log nothing."""
 
         self._server = _Listening(("127.0.0.1", port), Handler)
         self._server.daemon_threads = True

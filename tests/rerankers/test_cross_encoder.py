@@ -1,3 +1,5 @@
+"""Reranking with a cross-encoder, and with none."""
+
 from __future__ import annotations
 
 import asyncio
@@ -25,7 +27,7 @@ def reranker(tiny: Path) -> CrossEncoderReranker:
     return CrossEncoderReranker(str(tiny / "reranker"), device="cpu", batch_tokens=256)
 
 
-async def test_scores_are_the_model_s_own_for_each_pair(reranker: CrossEncoderReranker, tiny: Path) -> None:
+async def test_scores_are_those_of_the_model_for_each_pair(reranker: CrossEncoderReranker, tiny: Path) -> None:
     import torch
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
@@ -53,7 +55,7 @@ async def test_equal_passages_are_ordered_by_id(reranker: CrossEncoderReranker) 
     assert [hit.passage.passage_id for hit in await reranker.rerank(QUERY, same)] == ["a", "b", "c"]
 
 
-async def test_passages_it_could_not_read_whole_are_counted(reranker: CrossEncoderReranker) -> None:
+async def test_truncated_passages_are_counted(reranker: CrossEncoderReranker) -> None:
     trace = Trace()
     long = Hit(Passage("x", paragraph("en", 40), Lang("en")), 0.0)
     with trace.stage("rerank"):
@@ -61,16 +63,16 @@ async def test_passages_it_could_not_read_whole_are_counted(reranker: CrossEncod
     assert trace.counts["rerank.truncated"] == 1
 
 
-async def test_no_hits_are_no_work(reranker: CrossEncoderReranker) -> None:
+async def test_no_hits_give_no_hits(reranker: CrossEncoderReranker) -> None:
     assert await reranker.rerank(QUERY, []) == []
 
 
-async def test_the_reranker_none_leaves_everything_as_it_is() -> None:
+async def test_the_reranker_none_keeps_order_and_scores() -> None:
     assert await NoReranker().rerank(QUERY, HITS) == HITS
 
 
 @pytest.mark.parametrize("folder", ["llama", "encoder"])
-async def test_a_folder_that_is_no_reranker_is_refused(tiny: Path, folder: str) -> None:
+async def test_a_folder_without_a_reranker_is_refused(tiny: Path, folder: str) -> None:
     with pytest.raises(ConfigError, match=rf"{folder} holds .*not a sequence classification model with one"):
         await CrossEncoderReranker(str(tiny / folder), device="cpu").start()
 
@@ -87,7 +89,7 @@ async def test_a_score_that_is_not_a_number_is_an_error(tiny: Path, tmp_path: Pa
         await CrossEncoderReranker(str(broken), device="cpu").rerank(QUERY, HITS)
 
 
-async def test_a_config_that_is_no_json_is_named(tiny: Path, tmp_path: Path) -> None:
+async def test_an_invalid_config_file_is_named(tiny: Path, tmp_path: Path) -> None:
     broken = tmp_path / "broken"
     shutil.copytree(tiny / "reranker", broken)
     (broken / "config.json").write_text("{")
@@ -95,8 +97,8 @@ async def test_a_config_that_is_no_json_is_named(tiny: Path, tmp_path: Path) -> 
         await CrossEncoderReranker(str(broken), device="cpu").start()
 
 
-async def test_questions_that_come_while_the_model_works_do_not_disturb_it(reranker: CrossEncoderReranker) -> None:
-    """Their lengths are counted uncut in one thread while pairs are cut to `max_tokens` in another."""
+async def test_questions_that_arrive_while_the_model_works_change_no_scores(reranker: CrossEncoderReranker) -> None:
+    """Lengths are counted without truncation in one thread while pairs are cut to `max_tokens` in another."""
     hits = [Hit(Passage(f"p{n}", paragraph("en", 12, seed=n), Lang("en")), 0.0) for n in range(16)]
 
     async def later(n: int) -> list[Hit]:

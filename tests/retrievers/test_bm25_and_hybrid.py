@@ -1,3 +1,5 @@
+"""Lexical retrieval, and hybrid retrieval by reciprocal rank fusion."""
+
 from __future__ import annotations
 
 from dataclasses import replace
@@ -30,7 +32,7 @@ from tests import deployment
         ("!?", []),
     ],
 )
-def test_terms_are_words_or_bigrams_as_the_script_has_it(text: str, terms: list[str]) -> None:
+def test_terms_are_words_or_bigrams_depending_on_the_script(text: str, terms: list[str]) -> None:
     assert tokenise(text) == terms
 
 
@@ -51,18 +53,18 @@ async def test_a_korean_word_is_found_under_another_particle(bm25: BM25Retriever
     assert "도서관" in hits[0].passage.text
 
 
-async def test_a_question_without_known_terms_finds_nothing(bm25: BM25Retriever) -> None:
+async def test_a_question_without_known_terms_has_no_hits(bm25: BM25Retriever) -> None:
     assert await bm25.retrieve(Query("xyzzy", Lang("en")), 5) == []
 
 
-async def test_bm25_searches_only_the_pool(tmp_path: Path, tiny: Path) -> None:
+async def test_bm25_searches_only_the_languages_of_the_settings(tmp_path: Path, tiny: Path) -> None:
     deployment.build(tmp_path, tiny)
     made = BM25Retriever(collections=["mixed"], languages=["query"])
     hits = await made.retrieve(Query("Turku Helsinki Busan 1903 1917", Lang("fi")), 40)
     assert {hit.passage.lang for hit in hits} == {"fi"}
 
 
-async def test_terms_are_looked_for_in_the_collections_that_a_question_names(tmp_path: Path, tiny: Path) -> None:
+async def test_bm25_searches_only_the_collections_that_a_question_names(tmp_path: Path, tiny: Path) -> None:
     deployment.build(tmp_path, tiny, n=40)
     deployment.build(tmp_path, tiny, n=12, name="few")
     made = BM25Retriever(collections=["mixed", "few"])
@@ -94,10 +96,12 @@ async def test_fusion_sums_reciprocal_ranks_and_breaks_ties_by_id() -> None:
 
 
 async def test_a_dense_and_a_lexical_retriever_are_fused(tmp_path: Path, tiny: Path) -> None:
+    from qttrag.encoders.sentence_transformers import SentenceTransformersKind
     from qttrag.retrievers.dense import DenseRetriever
 
     deployment.build(tmp_path, tiny)
-    dense = DenseRetriever(str(tiny / "encoder"), collections=["mixed"], device="cpu")
+    encoder = SentenceTransformersKind(str(tiny / "encoder"), device="cpu")
+    dense = DenseRetriever(encoder=encoder, collections=["mixed"])
     lexical = BM25Retriever(collections=["mixed"])
     query = Query("kirjasto Turku", Lang("fi"))
     fused = await HybridRetriever(first=dense, second=lexical).retrieve(query, 10)
@@ -106,7 +110,7 @@ async def test_a_dense_and_a_lexical_retriever_are_fused(tmp_path: Path, tiny: P
     assert {hit.passage for hit in fused} <= found
 
 
-def test_of_two_retrievers_collections_can_be_chosen_if_both_let_one_choose() -> None:
+def test_collections_of_two_retrievers_can_be_chosen_if_both_support_it() -> None:
     first, second = BM25Retriever(collections=["a", "b"]), BM25Retriever(collections=["b", "c"])
     assert HybridRetriever(first=first, second=second).collections == ["a", "b", "c"]
     assert HybridRetriever(first=first, second=FakeRetriever([])).collections == []

@@ -1,3 +1,5 @@
+"""Dense retrieval in one or several collections."""
+
 from __future__ import annotations
 
 import asyncio
@@ -8,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from qttrag.encoders.sentence_transformers import Encoder
+from qttrag.encoders.sentence_transformers import SentenceTransformersEncoder, SentenceTransformersKind
 from qttrag.errors import CollectionError, ConfigError, InputError
-from qttrag.indexes import collection as search
 from qttrag.indexes.jobs import build as building
 from qttrag.indexes.recipe import load
 from qttrag.retrievers.dense import DenseRetriever
+from qttrag.stores.faiss_folder import FaissFolder
 from qttrag.types import Hit, Lang, Query
 from tests import deployment, tiny_models
 from tests.texts import LANGS, paragraph, sentences
@@ -29,7 +31,11 @@ def build(folder: Path, tiny: Path, name: str, n: int = 40, encoder: Path | None
 
 
 def retriever(tiny: Path, *collections: str, languages: list[str] | None = None) -> DenseRetriever:
-    return DenseRetriever(str(tiny / "encoder"), collections=list(collections), languages=languages, device="cpu")
+    return DenseRetriever(encoder=encoder(tiny), collections=collections, languages=languages)
+
+
+def encoder(tiny: Path) -> SentenceTransformersKind:
+    return SentenceTransformersKind(str(tiny / "encoder"), device="cpu")
 
 
 def _ids(hits: list[Hit]) -> list[str]:
@@ -64,18 +70,18 @@ async def test_a_question_is_searched_in_the_collections_it_names(tmp_path: Path
     assert _ids(found[2]) == _ids(found[3])
 
 
-def test_a_collection_given_by_its_path_is_called_as_its_folder_is(tiny: Path) -> None:
+def test_a_collection_given_by_its_path_has_the_name_of_its_folder(tiny: Path) -> None:
     assert retriever(tiny, "one", "/srv/indexes/two", "./two").collections == ["one", "two"]
 
 
-async def test_the_pool_can_be_english_and_the_language_of_the_question(tmp_path: Path, tiny: Path) -> None:
+async def test_languages_can_be_english_and_the_language_of_the_question(tmp_path: Path, tiny: Path) -> None:
     build(tmp_path, tiny, "one")
     made = retriever(tiny, "one", languages=["en", "query"])
     assert {h.passage.lang for h in await made.retrieve(Query("다리", KO), 40)} == {"en", "ko"}
     assert {h.passage.lang for h in await made.retrieve(Query("silta", Lang("fi")), 40)} == {"en", "fi"}
 
 
-async def test_questions_at_once_find_what_they_find_alone(tmp_path: Path, tiny: Path) -> None:
+async def test_concurrent_questions_have_the_hits_of_each_alone(tmp_path: Path, tiny: Path) -> None:
     build(tmp_path, tiny, "one")
     made = retriever(tiny, "one", languages=["en", "query"])
     queries = [Query(text, Lang(lang)) for lang in LANGS for text in sentences(lang, 4)]
@@ -86,7 +92,7 @@ async def test_questions_at_once_find_what_they_find_alone(tmp_path: Path, tiny:
         assert [hit.score for hit in hits] == pytest.approx([hit.score for hit in alone], abs=1e-5)
 
 
-async def test_another_encoder_than_the_index_was_built_with_is_refused(tmp_path: Path, tiny: Path) -> None:
+async def test_another_encoder_than_that_of_the_index_is_refused(tmp_path: Path, tiny: Path) -> None:
     other = tiny_models.make_encoder(tmp_path / "other", seed=9)
     build(tmp_path, tiny, "one", encoder=other)
     with pytest.raises(
@@ -95,7 +101,7 @@ async def test_another_encoder_than_the_index_was_built_with_is_refused(tmp_path
         await retriever(tiny, "one").start()
 
 
-async def test_a_collection_that_was_not_built_is_named_with_the_way_out(tiny: Path) -> None:
+async def test_a_missing_collection_is_named_with_the_command_that_builds_it(tiny: Path) -> None:
     with pytest.raises(CollectionError, match=r"unknown index 'wiki-en'.*qttrag index build wiki-en"):
         await retriever(tiny, "wiki-en").start()
 
@@ -105,39 +111,44 @@ def test_no_collections_are_refused(tiny: Path) -> None:
         retriever(tiny)
 
 
-def test_an_unknown_language_in_the_pool_is_refused(tiny: Path) -> None:
+def test_an_unknown_language_is_refused(tiny: Path) -> None:
     with pytest.raises(InputError, match="unknown language 'klingon'"):
         retriever(tiny, "one", languages=["klingon"])
 
 
-async def test_lengths_counted_while_the_encoder_works_do_not_disturb_it(tiny: Path) -> None:
-    """A long text is counted uncut in one thread while it is cut to `max_tokens` in another."""
-    encoder = Encoder(str(tiny / "encoder"), revision=None, device="cpu", max_tokens=64)
+async def test_counting_lengths_while_the_encoder_works_changes_no_vectors(tiny: Path) -> None:
+    """A text is counted without truncation in one thread while it is cut to `max_tokens` in another."""
+    loaded = SentenceTransformersEncoder(str(tiny / "encoder"), revision=None, device="cpu", max_tokens=64)
     texts = [paragraph("en", 20, seed=n) for n in range(8)]
-    alone = encoder.encode(texts)
+    alone = loaded.encode(texts)
     loop = asyncio.get_running_loop()
-    working = loop.run_in_executor(None, lambda: [encoder.encode(texts) for _ in range(60)])
+    working = loop.run_in_executor(None, lambda: [loaded.encode(texts) for _ in range(60)])
     while not working.done():
-        assert min(encoder.lengths(texts)) > 64
+        assert min(loaded.lengths(texts)) > 64
         await asyncio.sleep(0)
     for vectors in await working:
         assert abs(vectors - alone).max() < 1e-4
 
 
-async def test_started_it_has_its_indexes_read_ahead_and_does_not_wait_for_that(
-    tmp_path: Path, tiny: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+class SlowToRead(FaissFolder):
+    """A store whose index is read ahead when `go_on` is set, and has been removed by then."""
+
+    def __init__(self, name: str, go_on: threading.Event, read: queue.Queue[str]) -> None:
+        super().__init__(name)
+        self._go_on, self._read = go_on, read
+
+    def read_ahead(self) -> int:
+        self._go_on.wait()
+        self._read.put(self.name)
+        raise CollectionError(f"index '{self.name}' is gone")
+
+
+async def test_start_reads_indexes_ahead_and_does_not_wait_for_that(tmp_path: Path, tiny: Path) -> None:
     build(tmp_path, tiny, "one", 40)
     build(tmp_path / "b", tiny, "two", 12)
     go_on, read = threading.Event(), queue.Queue[str]()
-
-    def slow(name: str) -> int:
-        go_on.wait()
-        read.put(name)
-        raise CollectionError(f"index '{name}' is gone")
-
-    monkeypatch.setattr(search, "read_ahead", slow)
-    both = retriever(tiny, "one", "two")
+    stores = [SlowToRead(name, go_on, read) for name in ("one", "two")]
+    both = DenseRetriever(encoder=encoder(tiny), collections=stores)
     await both.start()
     assert await both.retrieve(Query("서울의 다리", KO), 10)
     go_on.set()

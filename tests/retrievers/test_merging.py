@@ -1,4 +1,4 @@
-"""Merging hits of several languages, and measuring the encoder's preference for one."""
+"""Merge hits of several languages, and measure the bias of an encoder for a language."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qttrag.config.deployment import Deployment
-from qttrag.encoders.sentence_transformers import Encoder
+from qttrag.encoders.sentence_transformers import SentenceTransformersEncoder, SentenceTransformersKind
 from qttrag.errors import ConfigError, InputError
-from qttrag.indexes import collection as search
-from qttrag.retrievers import language_bias as shifts
-from qttrag.retrievers import merging
+from qttrag.retrievers import language_bias, merging
 from qttrag.retrievers.dense import DenseRetriever
+from qttrag.stores.faiss_folder import FaissFolder
 from qttrag.trace import Trace
 from qttrag.types import Hit, Lang, Passage, Query
 from tests import deployment
 from tests.texts import facts
 
 KO, EN = Lang("ko"), Lang("en")
+ENCODER = SentenceTransformersKind("m")
 
 
 def hits(lang: str, *scores: float) -> list[Hit]:
@@ -38,22 +38,22 @@ ENGLISH, KOREAN = hits("en", 0.9, 0.8, 0.7, 0.6), hits("ko", 0.65, 0.5, 0.4)
 def test_hits_are_merged_by_score_with_ties_by_id() -> None:
     merged = merging.merge([ENGLISH, KOREAN, hits("fi", 0.7)], 4, KO, merging.check(None, None))
     assert ids(merged.hits) == ["en0", "en1", "en2", "fi0"]
-    assert (merged.shifted, merged.kept) == ({}, {})
+    assert (merged.shifted, merged.by_quota) == ({}, {})
 
 
 def test_a_quota_keeps_the_best_hits_of_a_language() -> None:
     merged = merging.merge([ENGLISH, KOREAN], 4, KO, merging.check({"query": 0.5}, None))
     assert ids(merged.hits) == ["en0", "en1", "ko0", "ko1"]
-    assert merged.kept == {KO: 1}
+    assert merged.by_quota == {KO: 1}
 
 
-def test_a_quota_that_hits_fill_by_score_changes_nothing() -> None:
+def test_a_quota_already_reached_by_score_changes_nothing() -> None:
     merged = merging.merge([ENGLISH, KOREAN], 5, KO, merging.check({"ko": 0.2}, None))
     assert ids(merged.hits) == ["en0", "en1", "en2", "ko0", "en3"]
-    assert merged.kept == {}
+    assert merged.by_quota == {}
 
 
-def test_a_quota_of_a_language_with_fewer_hits_is_filled_by_others() -> None:
+def test_places_that_a_quota_cannot_fill_go_to_other_languages() -> None:
     merged = merging.merge([ENGLISH, KOREAN[:1]], 4, KO, merging.check({"ko": 0.9}, None))
     assert ids(merged.hits) == ["en0", "en1", "en2", "ko0"]
 
@@ -73,7 +73,7 @@ def test_a_shift_is_added_before_hits_are_merged() -> None:
     st.floats(0.01, 0.5),
     st.floats(0.01, 0.5),
 )
-def test_no_hit_is_lost_or_doubled_and_quotas_are_filled(
+def test_no_hit_is_lost_or_duplicated_and_quotas_are_met(
     found: list[tuple[str, float]], k: int, english: float, own: float
 ) -> None:
     each = [Hit(Passage(str(n), "", Lang(lang)), score) for n, (lang, score) in enumerate(found)]
@@ -86,7 +86,7 @@ def test_no_hit_is_lost_or_doubled_and_quotas_are_filled(
 
 
 @pytest.mark.parametrize(
-    ("quotas", "given_shifts", "words"),
+    ("quotas", "shifts", "words"),
     [
         ({"ko": 1.5}, None, r"between 0 and 1"),
         ({"ko": 0.0}, None, r"between 0 and 1"),
@@ -94,16 +94,16 @@ def test_no_hit_is_lost_or_doubled_and_quotas_are_filled(
         (None, {"ko": {"en": 40.0}}, r"measure-shifts"),
     ],
 )
-def test_settings_that_cannot_be_meant_are_refused(
-    quotas: dict[str, float] | None, given_shifts: dict[str, dict[str, float]] | None, words: str
+def test_invalid_quotas_and_shifts_are_refused(
+    quotas: dict[str, float] | None, shifts: dict[str, dict[str, float]] | None, words: str
 ) -> None:
     with pytest.raises(ConfigError, match=words):
-        DenseRetriever("m", collections=["c"], quotas=quotas, shifts=given_shifts)
+        DenseRetriever(encoder=ENCODER, collections=["c"], quotas=quotas, shifts=shifts)
     with pytest.raises(InputError, match="unknown language 'xx'"):
-        DenseRetriever("m", collections=["c"], quotas={"xx": 0.1})
+        DenseRetriever(encoder=ENCODER, collections=["c"], quotas={"xx": 0.1})
 
 
-def test_a_quota_that_is_no_number_is_refused_in_a_deployment(tmp_path: Path, tiny: Path) -> None:
+def test_a_quota_of_the_wrong_type_is_refused_in_a_deployment(tmp_path: Path, tiny: Path) -> None:
     from qttrag.application.application import Application
     from qttrag.config import deployment as config
 
@@ -113,17 +113,17 @@ def test_a_quota_that_is_no_number_is_refused_in_a_deployment(tmp_path: Path, ti
         Application.open(made)
 
 
-async def test_a_quota_and_a_shift_reach_a_collection_in_several_languages_and_the_trace(
+async def test_quotas_and_shifts_apply_to_a_multilingual_collection_and_are_in_the_trace(
     tmp_path: Path, tiny: Path
 ) -> None:
     deployment.build(tmp_path, tiny)
-    plain = DenseRetriever(str(tiny / "encoder"), collections=["mixed"], device="cpu")
+    encoder = SentenceTransformersKind(str(tiny / "encoder"), device="cpu")
+    plain = DenseRetriever(encoder=encoder, collections=["mixed"])
     query = Query("서울의 다리", KO)
     lowest = min(await plain.retrieve(query, 40), key=lambda hit: hit.score)
     other = DenseRetriever(
-        str(tiny / "encoder"),
+        encoder=encoder,
         collections=["mixed"],
-        device="cpu",
         quotas={"zh": 0.4},
         shifts={"ko": {lowest.passage.lang: 1.0}},
     )
@@ -142,25 +142,25 @@ def write_questions(path: Path) -> Path:
     return path
 
 
-def test_a_shift_is_what_the_same_questions_lose_in_another_language(tmp_path: Path, tiny: Path) -> None:
+def test_the_bias_is_the_loss_of_score_in_another_language(tmp_path: Path, tiny: Path) -> None:
     deployment.build(tmp_path, tiny)
-    collection = search.open_index("mixed")
-    encoder = Encoder(str(tiny / "encoder"), revision=None, device="cpu", max_tokens=256)
-    asked = shifts.read(write_questions(tmp_path / "q.jsonl"))
-    found = {(s.question, s.passages): s for s in shifts.measure([collection], encoder, asked)}
+    store = FaissFolder("mixed")
+    encoder = SentenceTransformersEncoder(str(tiny / "encoder"), revision=None, device="cpu", max_tokens=256)
+    asked = language_bias.read_parallel_questions(write_questions(tmp_path / "q.jsonl"))
+    found = {(s.question, s.passages): s for s in language_bias.measure([store], encoder, asked)}
     assert set(found) == {("ko", "en"), ("en", "ko")}
     shift = found[KO, EN]
     assert shift.n == 12
 
     def score(text: str) -> float:
-        (best,) = collection.search(encoder.encode([text]), 10, [EN])
+        (best,) = store.search(encoder.encode([text]), 10, [EN])
         return sum(hit.score for hit in best) / 10
 
     lost = [score(question[EN]) - score(question[KO]) for question in asked]
     assert shift.mean == pytest.approx(sum(lost) / 12, abs=1e-4)
 
 
-def test_the_command_prints_what_a_deployment_takes(tmp_path: Path, tiny: Path) -> None:
+def test_the_command_prints_settings_of_a_deployment(tmp_path: Path, tiny: Path) -> None:
     import yaml
     from typer.testing import CliRunner
 
@@ -171,13 +171,14 @@ def test_the_command_prints_what_a_deployment_takes(tmp_path: Path, tiny: Path) 
     told = CliRunner().invoke(app, ["index", "measure-shifts", str(path), "mixed"])
     assert told.exit_code == 0, told.output
     settings = yaml.safe_load(told.output.partition("\n\n")[2])["retriever"]["shifts"]
-    DenseRetriever("m", collections=["mixed"], shifts=settings)
+    DenseRetriever(encoder=ENCODER, collections=["mixed"], shifts=settings)
 
 
 @pytest.mark.parametrize(
-    ("line", "words"), [("{", "not JSON"), ('["ko"]', "a language each"), ('{"ko": "뭐?"}', "no question in two")]
+    ("line", "words"),
+    [("{", "not JSON"), ('["ko"]', "one text for each language"), ('{"ko": "뭐?"}', "no question in two")],
 )
-def test_a_file_of_questions_that_cannot_be_compared_is_refused(tmp_path: Path, line: str, words: str) -> None:
+def test_a_file_without_parallel_questions_is_refused(tmp_path: Path, line: str, words: str) -> None:
     (tmp_path / "q.jsonl").write_text(line + "\n")
     with pytest.raises(InputError, match=words):
-        shifts.read(tmp_path / "q.jsonl")
+        language_bias.read_parallel_questions(tmp_path / "q.jsonl")

@@ -21,7 +21,7 @@ def device() -> Iterator[ThreadPoolExecutor]:
 
 
 class Doubler:
-    """A device that doubles numbers, remembers its batches and can be held up."""
+    """A device that doubles numbers, records its batches and waits for `free`."""
 
     def __init__(self) -> None:
         self.batches: list[list[int]] = []
@@ -42,43 +42,43 @@ def batcher(
     return Batcher(run, executor=device, length=abs, max_items=max_items, max_length=max_length)
 
 
-async def busy(run: Doubler, made: Batcher[int, int]) -> asyncio.Task[list[int]]:
+async def busy(run: Doubler, doubling: Batcher[int, int]) -> asyncio.Task[list[int]]:
     """Start a call that keeps the device busy until `run.free` is set."""
     run.free.clear()
-    first = asyncio.create_task(made.map([1]))
+    first = asyncio.create_task(doubling.map([1]))
     await asyncio.sleep(0.05)
     return first
 
 
-async def test_a_lone_call_runs_at_once(device: ThreadPoolExecutor) -> None:
+async def test_a_single_call_runs_at_once(device: ThreadPoolExecutor) -> None:
     run = Doubler()
-    turns = 0
+    iterations = 0
 
     async def ticking() -> None:
-        nonlocal turns
+        nonlocal iterations
         while True:
-            turns += 1
+            iterations += 1
             await asyncio.sleep(0.001)
 
     ticker = asyncio.create_task(ticking())
     assert await asyncio.wait_for(batcher(run, device).map([21]), 1) == [42]
     ticker.cancel()
-    assert turns < 50
+    assert iterations < 50
     assert run.batches == [[21]]
 
 
-async def test_calls_that_come_while_the_device_is_busy_share_the_next_batch(device: ThreadPoolExecutor) -> None:
+async def test_calls_that_arrive_while_the_device_is_busy_share_the_next_batch(device: ThreadPoolExecutor) -> None:
     run = Doubler()
-    made = batcher(run, device)
-    first = await busy(run, made)
-    others = [asyncio.create_task(made.map([n])) for n in (3, 5, 4)]
+    doubling = batcher(run, device)
+    first = await busy(run, doubling)
+    others = [asyncio.create_task(doubling.map([n])) for n in (3, 5, 4)]
     await asyncio.sleep(0)
     run.free.set()
     assert [await task for task in (first, *others)] == [[2], [6], [10], [8]]
     assert run.batches == [[1], [5, 4, 3]]
 
 
-async def test_a_batch_is_the_longest_that_fit_its_length(device: ThreadPoolExecutor) -> None:
+async def test_a_batch_holds_the_longest_items_that_fit_its_length(device: ThreadPoolExecutor) -> None:
     run = Doubler()
     assert await batcher(run, device, max_length=20).map([1, 9, 2, 10, 3, 30]) == [2, 18, 4, 20, 6, 60]
     assert run.batches == [[30], [10, 9], [3, 2, 1]]
@@ -92,16 +92,16 @@ async def test_a_batch_holds_at_most_max_items(device: ThreadPoolExecutor) -> No
 
 async def test_a_batch_holds_items_of_one_key(device: ThreadPoolExecutor) -> None:
     run = Doubler()
-    made = Batcher(run, executor=device, length=abs, key=lambda item: item % 2)
-    assert await made.map([1, 2, 3, 4]) == [2, 4, 6, 8]
+    doubling = Batcher(run, executor=device, length=abs, key=lambda item: item % 2)
+    assert await doubling.map([1, 2, 3, 4]) == [2, 4, 6, 8]
     assert run.batches == [[4, 2], [3, 1]]
 
 
 async def test_one_bad_item_fails_alone(device: ThreadPoolExecutor) -> None:
     run = Doubler()
-    made = batcher(run, device)
-    first = await busy(run, made)
-    good, bad, other = (asyncio.create_task(made.map([n])) for n in (3, -5, 4))
+    doubling = batcher(run, device)
+    first = await busy(run, doubling)
+    good, bad, other = (asyncio.create_task(doubling.map([n])) for n in (3, -5, 4))
     await asyncio.sleep(0)
     run.free.set()
     assert [await first, await good, await other] == [[2], [6], [8]]
@@ -111,47 +111,47 @@ async def test_one_bad_item_fails_alone(device: ThreadPoolExecutor) -> None:
 
 async def test_a_cancelled_caller_is_skipped(device: ThreadPoolExecutor) -> None:
     run = Doubler()
-    made = batcher(run, device)
-    first = await busy(run, made)
-    leaver, stayer = asyncio.create_task(made.map([7])), asyncio.create_task(made.map([8]))
+    doubling = batcher(run, device)
+    first = await busy(run, doubling)
+    cancelled, waiting = asyncio.create_task(doubling.map([7])), asyncio.create_task(doubling.map([8]))
     await asyncio.sleep(0)
-    leaver.cancel()
+    cancelled.cancel()
     await asyncio.sleep(0)
     run.free.set()
     assert await first == [2]
-    assert await stayer == [16]
+    assert await waiting == [16]
     assert run.batches == [[1], [8]]
 
 
-async def test_a_caller_that_leaves_during_its_batch_does_not_disturb_the_others(device: ThreadPoolExecutor) -> None:
+async def test_a_caller_cancelled_during_its_batch_does_not_disturb_the_others(device: ThreadPoolExecutor) -> None:
     run = Doubler()
-    made = batcher(run, device)
-    first = await busy(run, made)
+    doubling = batcher(run, device)
+    first = await busy(run, doubling)
     first.cancel()
-    later = asyncio.create_task(made.map([2]))
+    later = asyncio.create_task(doubling.map([2]))
     await asyncio.sleep(0)
     run.free.set()
     assert await asyncio.wait_for(later, 5) == [4]
 
 
-async def test_a_short_item_is_not_starved_by_longer_ones_that_keep_coming(device: ThreadPoolExecutor) -> None:
+async def test_a_short_item_is_not_starved_by_longer_ones_that_arrive_later(device: ThreadPoolExecutor) -> None:
     run = Doubler()
-    made = batcher(run, device, max_items=1)
-    first = await busy(run, made)
-    short = asyncio.create_task(made.map([2]))
+    doubling = batcher(run, device, max_items=1)
+    first = await busy(run, doubling)
+    short = asyncio.create_task(doubling.map([2]))
     await asyncio.sleep(0)
     run.free.set()
     await first
-    longer = [asyncio.create_task(made.map([100 + n])) for n in range(20)]
+    longer = [asyncio.create_task(doubling.map([100 + n])) for n in range(20)]
     await asyncio.wait_for(short, 5)
     assert run.batches.index([2]) == 1
     await asyncio.gather(*longer)
 
 
 async def test_a_wrong_number_of_results_is_an_error_not_a_hang(device: ThreadPoolExecutor) -> None:
-    made: Batcher[int, int] = Batcher(lambda items: [1, 2], executor=device, length=abs)
-    with pytest.raises(RuntimeError, match="1 items gave 2 results"):
-        await asyncio.wait_for(made.map([1]), 5)
+    doubling: Batcher[int, int] = Batcher(lambda items: [1, 2], executor=device, length=abs)
+    with pytest.raises(RuntimeError, match="1 items returned 2 results"):
+        await asyncio.wait_for(doubling.map([1]), 5)
 
 
 async def test_no_items_give_no_results(device: ThreadPoolExecutor) -> None:
@@ -159,35 +159,35 @@ async def test_no_items_give_no_results(device: ThreadPoolExecutor) -> None:
 
 
 def test_a_batcher_serves_one_event_loop_after_another(device: ThreadPoolExecutor) -> None:
-    made = batcher(Doubler(), device)
-    assert [asyncio.run(made.map([n])) for n in (1, 2)] == [[2], [4]]
+    doubling = batcher(Doubler(), device)
+    assert [asyncio.run(doubling.map([n])) for n in (1, 2)] == [[2], [4]]
 
 
-def test_a_call_left_over_from_a_closed_loop_does_not_hold_up_the_next(device: ThreadPoolExecutor) -> None:
+def test_a_call_left_in_a_closed_loop_does_not_block_the_next(device: ThreadPoolExecutor) -> None:
     run = Doubler()
-    made = batcher(run, device)
+    doubling = batcher(run, device)
 
-    async def leave_behind() -> None:
-        await busy(run, made)
-        asyncio.create_task(made.map([9])).add_done_callback(lambda task: None)
+    async def leave_a_call() -> None:
+        await busy(run, doubling)
+        asyncio.create_task(doubling.map([9])).add_done_callback(lambda task: None)
         await asyncio.sleep(0)
         run.free.set()
 
-    asyncio.run(leave_behind())
-    assert asyncio.run(made.map([3])) == [6]
+    asyncio.run(leave_a_call())
+    assert asyncio.run(doubling.map([3])) == [6]
 
 
-async def test_a_batch_reports_to_no_question(device: ThreadPoolExecutor) -> None:
-    of_the_first = Trace()
+async def test_the_counts_of_a_batch_belong_to_no_question(device: ThreadPoolExecutor) -> None:
+    of_the_caller = Trace()
 
     class Counting(Batcher[int, int]):
         async def _call(self, items: list[int]) -> list[int]:
             trace.count("batches")
             return items
 
-    with of_the_first.stage("translate"):
+    with of_the_caller.stage("translate"):
         await Counting(lambda items: items, executor=device, length=abs).map([1])
-    assert not of_the_first.counts
+    assert not of_the_caller.counts
 
 
 @given(
@@ -199,8 +199,8 @@ def test_every_caller_gets_its_results_in_its_order(calls: list[list[int]], max_
     run = Doubler()
 
     async def all_at_once(device: ThreadPoolExecutor) -> list[list[int]]:
-        made = batcher(run, device, max_items=max_items, max_length=max_length)
-        return await asyncio.wait_for(asyncio.gather(*(made.map(items) for items in calls)), 10)
+        doubling = batcher(run, device, max_items=max_items, max_length=max_length)
+        return await asyncio.wait_for(asyncio.gather(*(doubling.map(items) for items in calls)), 10)
 
     with ThreadPoolExecutor(max_workers=1) as device:
         results = asyncio.run(all_at_once(device))
@@ -211,12 +211,10 @@ def test_every_caller_gets_its_results_in_its_order(calls: list[list[int]], max_
 
 
 @pytest.mark.parametrize("items", [[1], [1, 2]])
-async def test_an_error_that_no_future_can_hold_reaches_its_caller(
-    device: ThreadPoolExecutor, items: list[int]
-) -> None:
+async def test_stop_iteration_reaches_its_caller_as_another_error(device: ThreadPoolExecutor, items: list[int]) -> None:
     def run(items: list[int]) -> list[int]:
         raise StopIteration
 
-    made = Batcher(run, executor=device, length=abs)
+    doubling = Batcher(run, executor=device, length=abs)
     with pytest.raises(RuntimeError, match="raised StopIteration"):
-        await asyncio.wait_for(made.map(items), 5)
+        await asyncio.wait_for(doubling.map(items), 5)

@@ -18,7 +18,7 @@ from qttrag.trace import Trace
 WRITER = """
 import sys
 from pathlib import Path
-from qttrag.caching import Cache, content_key
+from qttrag.runtime.cache import Cache, content_key
 cache = Cache(Path(sys.argv[1]))
 print("ready", flush=True)
 for n in range(int(sys.argv[2]), int(sys.argv[3])):
@@ -36,33 +36,33 @@ def key(n: int) -> bytes:
     return content_key({"n": n})
 
 
-def test_what_was_put_is_found_and_the_rest_is_none(cache: Cache) -> None:
+def test_stored_values_are_returned_and_the_rest_is_none(cache: Cache) -> None:
     cache.put_many("translation", {key(1): "yksi", key(2): "kaksi"})
     assert cache.get_many("translation", [key(2), key(3), key(1)]) == ["kaksi", None, "yksi"]
 
 
-def test_kinds_do_not_mix(cache: Cache) -> None:
+def test_kinds_are_separate(cache: Cache) -> None:
     cache.put_many("translation", {key(1): "yksi"})
     assert cache.get_many("completion", [key(1)]) == [None]
 
 
-def test_a_key_depends_on_every_part_and_not_on_their_order() -> None:
+def test_a_key_depends_on_every_part_but_not_on_their_order() -> None:
     assert content_key({"a": 1, "b": "2"}) == content_key({"b": "2", "a": 1})
     assert len({content_key({"a": 1}), content_key({"a": "1"}), content_key({"b": 1}), content_key({"a": 1.5})}) == 4
 
 
-def test_any_text_comes_back_unchanged(cache: Cache) -> None:
+def test_any_text_is_returned_unchanged(cache: Cache) -> None:
     texts = ["", "한국어\n中文 \u0000 \U0001f600", "x" * 100_000]
     cache.put_many("completion", {key(n): text for n, text in enumerate(texts)})
     assert cache.get_many("completion", [key(n) for n in range(3)]) == texts
 
 
-def test_thousands_of_keys_are_looked_up_at_once(cache: Cache) -> None:
+def test_thousands_of_keys_are_read_in_one_call(cache: Cache) -> None:
     cache.put_many("translation", {key(n): str(n) for n in range(3000)})
     assert cache.get_many("translation", [key(n) for n in range(3001)]) == [*map(str, range(3000)), None]
 
 
-def test_putting_again_replaces_and_counts_once(cache: Cache) -> None:
+def test_a_second_value_replaces_the_first_and_is_counted_once(cache: Cache) -> None:
     cache.put_many("translation", {key(1): "a" * 1000})
     cache.put_many("translation", {key(1): "b"})
     info = cache.info()["translation"]
@@ -70,7 +70,7 @@ def test_putting_again_replaces_and_counts_once(cache: Cache) -> None:
     assert info.bytes < 200
 
 
-def test_past_its_size_the_longest_unused_entries_make_room(tmp_path: Path) -> None:
+def test_above_its_size_the_least_recently_used_entries_are_deleted(tmp_path: Path) -> None:
     cache = Cache(tmp_path / "c.sqlite", max_bytes=50_000)
     for n in range(200):
         cache.put_many("translation", {key(n): "x" * 1000})
@@ -79,29 +79,29 @@ def test_past_its_size_the_longest_unused_entries_make_room(tmp_path: Path) -> N
     assert cache.get_many("translation", [key(199), key(0)]) == ["x" * 1000, None]
 
 
-def test_clearing_one_kind_leaves_the_other(cache: Cache) -> None:
+def test_clearing_one_kind_keeps_the_other(cache: Cache) -> None:
     cache.put_many("translation", {key(1): "yksi"})
     cache.put_many("completion", {key(1): "one"})
     assert cache.clear("translation") == 1
     assert set(cache.info()) == {"completion"}
 
 
-def test_clearing_gives_the_space_back(cache: Cache) -> None:
+def test_clearing_releases_the_space(cache: Cache) -> None:
     cache.put_many("completion", {key(n): "x" * 10_000 for n in range(300)})
     cache.clear()
     cache.close()
     assert cache.path.stat().st_size < 200_000
 
 
-def test_a_file_that_is_no_cache_is_refused_by_name(tmp_path: Path) -> None:
+def test_a_file_that_is_no_cache_is_rejected_by_name(tmp_path: Path) -> None:
     path = tmp_path / "cache.sqlite"
     path.write_text("this is not a database, whatever its name says " * 100)
-    with pytest.raises(ConfigError, match=r"cache\.sqlite.*name another file"):
+    with pytest.raises(ConfigError, match=r"cache\.sqlite.*set another file"):
         Cache(path).info()
     assert path.read_text().startswith("this is not")
 
 
-def test_a_cache_of_a_later_layout_is_refused_and_kept(tmp_path: Path) -> None:
+def test_a_cache_of_a_later_layout_is_rejected_and_kept(tmp_path: Path) -> None:
     path = tmp_path / "cache.sqlite"
     with sqlite3.connect(path) as connection:
         connection.execute("PRAGMA user_version = 99")
@@ -115,7 +115,7 @@ def _start_writer(path: Path, first: int, last: int) -> subprocess.Popen[str]:
     )
 
 
-def test_several_processes_write_and_nothing_is_lost(tmp_path: Path) -> None:
+def test_writes_of_several_processes_are_all_stored(tmp_path: Path) -> None:
     path = tmp_path / "cache.sqlite"
     writers = [_start_writer(path, n * 100, n * 100 + 100) for n in range(4)]
     assert [writer.communicate(timeout=120) and writer.returncode for writer in writers] == [0, 0, 0, 0]
@@ -124,7 +124,7 @@ def test_several_processes_write_and_nothing_is_lost(tmp_path: Path) -> None:
     assert cache.info()["translation"].entries == 400
 
 
-def test_a_killed_writer_loses_nothing_it_had_reported(tmp_path: Path) -> None:
+def test_a_killed_writer_loses_nothing_that_it_reported(tmp_path: Path) -> None:
     path = tmp_path / "cache.sqlite"
     r = random.Random(0)
     reported: list[int] = []
@@ -147,7 +147,7 @@ def test_a_killed_writer_loses_nothing_it_had_reported(tmp_path: Path) -> None:
         )
 
 
-def test_a_cache_locked_by_another_process_keeps_nothing_and_a_note_says_so_once(tmp_path: Path) -> None:
+def test_a_cache_locked_by_another_process_stores_nothing_and_adds_one_note(tmp_path: Path) -> None:
     cache = Cache(tmp_path / "cache.sqlite", wait_s=0.1)
     other = sqlite3.connect(cache.path, isolation_level=None)
     other.execute("PRAGMA locking_mode=EXCLUSIVE")
@@ -163,7 +163,7 @@ def test_a_cache_locked_by_another_process_keeps_nothing_and_a_note_says_so_once
     ]
 
 
-def test_a_cache_damaged_while_it_is_used_loses_what_it_held_and_not_the_answer(cache: Cache) -> None:
+def test_a_cache_damaged_during_use_loses_its_entries_but_not_the_answer(cache: Cache) -> None:
     cache.put_many("completion", {key(n): "x" * 1000 for n in range(200)})
     cache.close()
     content = bytearray(cache.path.read_bytes())
@@ -176,7 +176,7 @@ def test_a_cache_damaged_while_it_is_used_loses_what_it_held_and_not_the_answer(
     assert [note.rsplit(": ", 1)[1] for note in trace.notes] == ["database disk image is malformed"] * 2
 
 
-def test_a_damaged_cache_is_told_as_damaged_every_time_and_not_as_locked(tmp_path: Path) -> None:
+def test_a_damaged_cache_is_reported_as_damaged_every_time_and_not_as_locked(tmp_path: Path) -> None:
     path = tmp_path / "cache.sqlite"
     path.write_bytes(b"not a database " * 500)
     for _ in range(2):

@@ -4,8 +4,7 @@ import asyncio
 
 import pytest
 
-from qttrag.runtime.single_flight import InFlight
-from qttrag.runtime.tasks import together
+from qttrag.runtime.tasks import gather_or_cancel
 
 
 async def double(n: int) -> int:
@@ -15,12 +14,12 @@ async def double(n: int) -> int:
     return 2 * n
 
 
-async def test_results_come_in_order() -> None:
-    assert await together(double(n) for n in (3, 1, 2)) == [6, 2, 4]
-    assert await together([]) == []
+async def test_results_are_in_order() -> None:
+    assert await gather_or_cancel(double(n) for n in (3, 1, 2)) == [6, 2, 4]
+    assert await gather_or_cancel([]) == []
 
 
-async def test_the_first_error_is_raised_as_it_is_and_ends_the_others() -> None:
+async def test_the_first_error_is_raised_as_it_is_and_cancels_the_others() -> None:
     ended = asyncio.Event()
 
     async def waiting() -> int:
@@ -31,31 +30,13 @@ async def test_the_first_error_is_raised_as_it_is_and_ends_the_others() -> None:
         return 0
 
     with pytest.raises(ValueError, match="negative: -1"):
-        await together([waiting(), double(-1)])
+        await gather_or_cancel([waiting(), double(-1)])
     assert ended.is_set()
 
 
-async def test_a_caller_that_leaves_ends_its_work() -> None:
-    work = asyncio.ensure_future(together([asyncio.sleep(60)]))
+async def test_a_cancelled_caller_cancels_its_tasks() -> None:
+    work = asyncio.ensure_future(gather_or_cancel([asyncio.sleep(60)]))
     await asyncio.sleep(0)
     work.cancel()
     with pytest.raises(asyncio.CancelledError):
         await work
-
-
-async def test_a_value_that_was_there_before_an_error_is_given_and_the_rest_has_the_error() -> None:
-    flights: InFlight[int] = InFlight()
-    waited_for: list[asyncio.Future[int] | None] = []
-
-    def fail_after_one() -> None:
-        with flights.computing([b"a", b"b"]) as values:
-            waited_for.extend([flights.get(b"a"), flights.get(b"b")])
-            values[b"a"] = 1
-            raise ValueError("no")
-
-    with pytest.raises(ValueError, match="no"):
-        fail_after_one()
-    one, other = filter(None, waited_for)
-    assert one.result() == 1
-    assert isinstance(other.exception(), ValueError)
-    assert flights.get(b"a") is flights.get(b"b") is None

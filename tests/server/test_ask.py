@@ -163,8 +163,8 @@ def test_an_answer_that_begins_anew_says_so_in_the_stream() -> None:
     with running(application(BrokenOffOnce())) as up:
         told = events(up.ask(stream=True).text)
     kinds = [kind for kind, _ in told]
-    assert "again" in kinds
-    said = [data["text"] for kind, data in told[kinds.index("again") :] if kind == "piece"]
+    assert "restarted" in kinds
+    said = [data["text"] for kind, data in told[kinds.index("restarted") :] if kind == "piece"]
     assert "".join(said) == told[-1][1]["answer"] == "all of it"
 
 

@@ -15,7 +15,7 @@ from qttrag.cli import app
 from qttrag.errors import ConfigError
 from qttrag.generators.openai import OpenAIGenerator
 from qttrag.server import create_app
-from tests.openai_client.server import Server, said
+from tests.openai_client.server import Server, text_reply
 from tests.server.running import PASSAGES, BrokenGenerator, Running, application, running
 
 pytest.importorskip("opentelemetry.sdk", reason="the extra 'tracing' is not installed")
@@ -109,7 +109,7 @@ def test_stages_are_spans_of_their_request_with_what_they_counted(collector: Col
 
 
 def test_tokens_are_told_and_calls_to_servers_carry_the_trace(collector: Collector) -> None:
-    with Server(said("Helsinki.")) as upstream:
+    with Server(text_reply("Helsinki.")) as upstream:
         generator = OpenAIGenerator("m", base_url=upstream.base_url)
         with running(application(generator)) as up:
             asked(up, strategy="base")
@@ -162,7 +162,7 @@ def test_probes_have_no_spans(collector: Collector) -> None:
 )
 def test_traces_can_be_off(collector: Collector, monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
     monkeypatch.setenv(name, value)
-    with Server(said("Helsinki.")) as upstream:
+    with Server(text_reply("Helsinki.")) as upstream:
         served = application(OpenAIGenerator("m", base_url=upstream.base_url))
         with running(served) as up:
             asked(up, strategy="base")

@@ -177,9 +177,9 @@ async def test_an_answer_that_breaks_off_is_begun_anew_and_its_pieces_are_taken_
     answer = await run(replace(stages, generator=Breaking(1), emit=events.append))
     assert answer.text == "서울 입니다"
     assert [(event.kind, event.text) for event in events][-4:] == [
-        ("piece", "서울"), ("again", "generator: http://x broke off"), ("piece", "서울"), ("piece", " 입니다"),
+        ("piece", "서울"), ("restarted", "generator: http://x broke off"), ("piece", "서울"), ("piece", " 입니다"),
     ]  # fmt: skip
-    assert answer.trace.counts["answer.begun_again"] == 1
+    assert answer.trace.counts["answer.restarted"] == 1
 
 
 async def test_an_answer_that_always_breaks_off_is_an_error(stages: Stages) -> None:

@@ -36,7 +36,7 @@ async def test_a_second_call_computes_nothing(cache: Cache) -> None:
     assert inner.seen == ["a", "b"]
 
 
-async def test_a_later_process_finds_what_an_earlier_one_kept(cache: Cache) -> None:
+async def test_a_later_process_reads_the_translations_of_an_earlier_one(cache: Cache) -> None:
     await CachedTranslator(FakeTranslator(), cache).translate(["a"], [EN], KO)
     cache.close()
     inner = FakeTranslator()
@@ -52,7 +52,7 @@ async def test_equal_texts_of_one_call_are_translated_once(cache: Cache) -> None
     assert inner.seen == ["a", "b"]
 
 
-async def test_the_same_words_in_another_language_are_another_text(cache: Cache) -> None:
+async def test_the_same_text_in_another_language_is_another_key(cache: Cache) -> None:
     inner = FakeTranslator()
     translator = CachedTranslator(inner, cache)
     await translator.translate(["a", "a"], [EN, FI], KO)
@@ -60,7 +60,7 @@ async def test_the_same_words_in_another_language_are_another_text(cache: Cache)
     assert inner.seen == ["a", "a", "a"]
 
 
-async def test_another_model_starts_anew(cache: Cache) -> None:
+async def test_another_model_has_entries_of_its_own(cache: Cache) -> None:
     class Other(FakeTranslator):
         identity = "another fake"
 
@@ -75,7 +75,7 @@ class Flagging(FakeTranslator):
         return [Translation("x", ("loop", "cut")) for _ in texts]
 
 
-async def test_flags_are_kept_with_the_translation(cache: Cache) -> None:
+async def test_flags_are_stored_with_the_translation(cache: Cache) -> None:
     translator = CachedTranslator(Flagging(), cache)
     first = await translator.translate(["a"], [EN], KO)
     assert await translator.translate(["a"], [EN], KO) == first == [Translation("x", ("loop", "cut"))]
@@ -86,13 +86,13 @@ class Failing(FakeTranslator):
         raise StageError("translator", "no memory")
 
 
-async def test_a_failure_is_not_kept(cache: Cache) -> None:
+async def test_a_failure_is_not_stored(cache: Cache) -> None:
     with pytest.raises(StageError):
         await CachedTranslator(Failing(), cache).translate(["a"], [EN], KO)
     assert await CachedTranslator(FakeTranslator(), cache).translate(["a"], [EN], KO) == [Translation("ko<a>")]
 
 
-class Living(FakeTranslator):
+class WithLifecycle(FakeTranslator):
     state = "new"
 
     async def start(self) -> None:
@@ -102,8 +102,8 @@ class Living(FakeTranslator):
         self.state = "closed"
 
 
-async def test_start_and_close_reach_the_inner_translator(cache: Cache) -> None:
-    inner = Living()
+async def test_start_and_close_are_passed_to_the_inner_translator(cache: Cache) -> None:
+    inner = WithLifecycle()
     translator = CachedTranslator(inner, cache)
     await translator.start()
     assert inner.state == "started"
@@ -118,58 +118,58 @@ async def test_a_translator_without_start_and_close_needs_none(cache: Cache) -> 
     assert translator.identity == "fake"
 
 
-async def test_no_text_is_no_work(cache: Cache) -> None:
+async def test_no_texts_give_no_translations(cache: Cache) -> None:
     assert await CachedTranslator(FakeTranslator(), cache).translate([], [], KO) == []
 
 
 class Slow(FakeTranslator):
-    """Translates when it is let go on; fails then as often as it is told to."""
+    """Translates once `may_continue` is set, after failing `failures` times."""
 
     def __init__(self, failures: int = 0) -> None:
         super().__init__()
         self.failures = failures
-        self.go_on = asyncio.Event()
+        self.may_continue = asyncio.Event()
 
     async def translate(self, texts: Sequence[str], source: Sequence[Lang], target: Lang) -> list[Translation]:
         translations = await super().translate(texts, source, target)
-        await self.go_on.wait()
+        await self.may_continue.wait()
         if self.failures:
             self.failures -= 1
             raise StageError("translator", "no memory")
         return translations
 
 
-async def at_once(translator: CachedTranslator, *calls: Sequence[str]) -> list[asyncio.Task[list[Translation]]]:
-    """Start a call for each of the lists of texts and let them come as far as they come."""
+async def started(translator: CachedTranslator, *calls: Sequence[str]) -> list[asyncio.Task[list[Translation]]]:
+    """Start one call for each list of texts and give them time to reach the translator."""
     tasks = [asyncio.create_task(translator.translate(texts, [EN] * len(texts), KO)) for texts in calls]
     await asyncio.sleep(0.1)
     return tasks
 
 
-async def test_what_another_call_is_having_translated_is_waited_for(cache: Cache) -> None:
+async def test_a_text_in_translation_by_another_call_is_waited_for(cache: Cache) -> None:
     inner = Slow()
     trace = Trace()
     with trace.stage("translate"):
-        calls = await at_once(CachedTranslator(inner, cache), ["a", "b"], ["b", "c"])
-        inner.go_on.set()
-        found = [[t.text for t in translations] for translations in await asyncio.gather(*calls)]
-    assert found == [["ko<a>", "ko<b>"], ["ko<b>", "ko<c>"]]
+        calls = await started(CachedTranslator(inner, cache), ["a", "b"], ["b", "c"])
+        inner.may_continue.set()
+        texts = [[t.text for t in translations] for translations in await asyncio.gather(*calls)]
+    assert texts == [["ko<a>", "ko<b>"], ["ko<b>", "ko<c>"]]
     assert sorted(inner.seen) == ["a", "b", "c"]
     assert trace.counts == {"translate.computed": 3, "translate.cached": 1}
 
 
-async def test_when_the_call_waited_for_leaves_the_text_is_asked_for_again(cache: Cache) -> None:
+async def test_when_that_other_call_is_cancelled_the_text_is_translated_again(cache: Cache) -> None:
     inner = Slow()
-    first, second = await at_once(CachedTranslator(inner, cache), ["a", "b"], ["b"])
+    first, second = await started(CachedTranslator(inner, cache), ["a", "b"], ["b"])
     first.cancel()
-    inner.go_on.set()
+    inner.may_continue.set()
     assert await second == [Translation("ko<b>")]
 
 
-async def test_when_the_call_waited_for_fails_the_text_is_asked_for_again(cache: Cache) -> None:
+async def test_when_that_other_call_fails_the_text_is_translated_again(cache: Cache) -> None:
     inner = Slow(failures=1)
-    first, second = await at_once(CachedTranslator(inner, cache), ["a", "b"], ["b"])
-    inner.go_on.set()
+    first, second = await started(CachedTranslator(inner, cache), ["a", "b"], ["b"])
+    inner.may_continue.set()
     with pytest.raises(StageError):
         await first
     assert await second == [Translation("ko<b>")]

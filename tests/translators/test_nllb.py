@@ -16,9 +16,9 @@ from qttrag import resources
 from qttrag.errors import ConfigError, StageError
 from qttrag.models import loading
 from qttrag.trace import Trace
-from qttrag.translators.nllb import NllbTranslator, converted
-from qttrag.translators.nllb_transformers import NllbTransformersTranslator
-from qttrag.translators.segments import Cutting, Output, Pieces, cut_up
+from qttrag.translators.ctranslate2 import converted
+from qttrag.translators.nllb import NllbTransformersTranslator, NllbTranslator, tokenizer
+from qttrag.translators.segments import ModelOutput, Segmentation, segments
 from qttrag.types import Lang, Translation
 from tests.texts import paragraph
 from tests.translators.conftest import CODES, HELD_OUT
@@ -57,10 +57,10 @@ async def test_both_engines_give_the_same_tokens_under_greedy_search(
     translating: Path, source: Lang, target: Lang
 ) -> None:
     texts = [fact.say(source) for fact in HELD_OUT] + jumbled(source, 40)
-    codes = (CODES[source], CODES[target])
-    cut = [cut_up(text, source, codes, Pieces(translating), Cutting("passage", 200)) for text in texts]
-    inputs = [part.sentence for parts in cut for part in parts if part.sentence]
-    outputs: list[list[Output]] = []
+    codes = ((CODES[source],), (CODES[target],))
+    cut = [segments(text, source, codes, tokenizer(translating), Segmentation("passage", 200)) for text in texts]
+    inputs = [part.model_input for parts in cut for part in parts if part.model_input]
+    outputs: list[list[ModelOutput]] = []
     for translator in (exact(translating), NllbTransformersTranslator(str(translating), device="cpu", beam_size=1)):
         model = await translator._loaded.get()
         outputs.append(await model.batcher.map(inputs))
@@ -127,7 +127,7 @@ async def test_an_empty_text_is_an_empty_translation(translating: Path) -> None:
 async def test_a_sentence_without_letters_is_taken_over(translating: Path) -> None:
     translations, counts = await run(exact(translating), ["1988."], EN, KO)
     assert translations == [Translation("1988.")]
-    assert counts == {"taken_over": 1}
+    assert counts == {"copied_unchanged": 1}
 
 
 async def test_half_a_character_does_not_stop_a_translation(translating: Path) -> None:
@@ -137,8 +137,7 @@ async def test_half_a_character_does_not_stop_a_translation(translating: Path) -
 
 
 def test_special_tokens_in_a_text_are_letters(translating: Path) -> None:
-    pieces = Pieces(translating)
-    (tokens,) = pieces.encode(["the end </s> of kor_Hang <pad> <mask><s>"])
+    (tokens,) = tokenizer(translating).encode(["the end </s> of kor_Hang <pad> <mask><s>"])
     assert not {"</s>", "kor_Hang", "<pad>", "<mask>", "<s>"} & set(tokens)
 
 
@@ -149,9 +148,9 @@ async def test_an_over_long_sentence_is_split_and_none_of_it_is_lost(translating
     assert counts["sentences"] >= 6
     assert "cut" not in counts
     years = [fact.year for fact in HELD_OUT[:6]]
-    parts = cut_up(text, EN, (CODES[EN], CODES[KO]), Pieces(translating), Cutting("sentence", 16))
+    parts = segments(text, EN, ((CODES[EN],), (CODES[KO],)), tokenizer(translating), Segmentation("sentence", 16))
     assert " ".join(part.text for part in parts) == text
-    assert all(part.sentence is None or len(part.sentence.tokens) <= 16 for part in parts)
+    assert all(part.model_input is None or len(part.model_input.tokens) <= 16 for part in parts)
     assert sum(year in translations[0].text for year in years) >= 5
 
 
@@ -170,7 +169,7 @@ async def test_unit_passage_says_what_it_cuts(translating: Path) -> None:
 async def test_endless_repetition_is_stopped_flagged_and_counted(tiny: Path, beam_size: int) -> None:
     """Random weights never end a sentence."""
     translations, counts = await run(exact(tiny / "nllb", beam_size=beam_size), [HELD_OUT[0].say(EN)], EN, FI)
-    assert counts["endless"] == 1
+    assert counts["hit_length_limit"] == 1
     assert "cut" in translations[0].flags
 
 
@@ -212,8 +211,8 @@ def test_what_a_killed_conversion_left_is_no_model(tiny: Path) -> None:
 
 CONVERT = """
 import sys
-from qttrag import loading
-from qttrag.translators.nllb import converted
+from qttrag.models import loading
+from qttrag.translators.ctranslate2 import converted
 print(converted(loading.locate("translator", sys.argv[1], revision=None, model_types=()), "int8"))
 """
 

@@ -1,6 +1,6 @@
-"""Real servers of the suite marked `vllm`, once a session.
+"""Real servers for the tests marked `vllm`, started once per session.
 
-QTTRAG_VLLM names the environment that they are run from (`make test-vllm` makes one and sets it)."""
+QTTRAG_VLLM names the environment that has vLLM (`make test-vllm` creates one and sets it)."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from tests.vllm import serving
 
 @pytest.fixture(scope="session")
 def bin_folder() -> Path:
-    """Where `vllm` and `transformers` are."""
+    """The folder of the programs `vllm` and `transformers`."""
     if not (value := os.environ.get("QTTRAG_VLLM")):
-        pytest.skip("QTTRAG_VLLM names no environment with vLLM; make test-vllm makes one")
+        pytest.skip("QTTRAG_VLLM is not set to an environment with vLLM; make test-vllm creates one")
     return Path(value).resolve() / "bin"
 
 
 @pytest.fixture(scope="session")
 def generator(bin_folder: Path, tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, object]]:
-    """The settings of a generator that vLLM serves, started as `qttrag vllm up` starts it."""
+    """The settings of a generator behind vLLM, started as by `qttrag vllm up`."""
     home = tmp_path_factory.mktemp("vllm")
     spec = serving.spec_of(tiny / "llama", free_port())
     serving.start(spec, home, bin_folder)

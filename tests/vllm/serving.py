@@ -1,4 +1,4 @@
-"""A tiny model behind a real vLLM, for the suite marked `vllm` and for benchmarks."""
+"""A tiny model behind a real vLLM, for the tests marked `vllm` and for benchmarks."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ ENVIRONMENT = {
     "VLLM_CPU_KVCACHE_SPACE": "1", "HF_HUB_OFFLINE": "1", "TORCH_COMPILE_DISABLE": "1", "OMP_NUM_THREADS": "1",
     "PYTHONPATH": "",
 }  # fmt: skip
-_FLAGS = {"dtype": "float32", "enforce-eager": True}  # a CPU has no graphs to capture, and a tiny model no time to lose
+_FLAGS = {"dtype": "float32", "enforce-eager": True}  # a CPU has no graphs to capture
 _READY_S = 600.0  # the first start from a new environment, on a busy machine, takes minutes
 
 
 def spec_of(model: Path, port: int) -> dict[str, object]:
-    """Return the settings of a generator for a model that is served at a port of this machine."""
+    """Return the settings of a generator for a model at a local port."""
     return {
         "kind": "openai", "model": str(model), "base_url": f"http://127.0.0.1:{port}/v1", "context": CONTEXT,
         "tokenizer": str(model),
     }  # fmt: skip
 
 
-def planned(spec: dict[str, object], home: Path, bin_folder: Path) -> list[plan.Planned]:
-    """Return what `qttrag vllm up` would start for a generator, with server/vllm.yaml as shipped but for the command
-    and the least that a tiny model needs."""
+def planned(spec: dict[str, object], home: Path, bin_folder: Path) -> list[plan.PlannedServer]:
+    """Return the plan of `qttrag vllm up` for a generator, with server/vllm.yaml as shipped except for the command and
+    the CPU settings of a tiny model."""
     path = home / "served.yaml"
     path.write_text(yaml.safe_dump({"retriever": {"kind": "bm25", "collections": []}, "generator": spec}), "utf-8")
     cpu = plan.CpuSettings(environment=ENVIRONMENT, flags=_FLAGS)
@@ -39,7 +39,7 @@ def planned(spec: dict[str, object], home: Path, bin_folder: Path) -> list[plan.
     return plan.plan(config.load(path), settings, [])
 
 
-def start(spec: dict[str, object], home: Path, bin_folder: Path) -> processes.Running:
+def start(spec: dict[str, object], home: Path, bin_folder: Path) -> processes.RunningServer:
     with _at(home):
         return processes.up(planned(spec, home, bin_folder), ready_s=_READY_S)[0]
 
@@ -51,7 +51,7 @@ def stop(home: Path) -> None:
 
 @contextmanager
 def _at(home: Path) -> Iterator[None]:
-    """Let $QTTRAG_HOME be `home`, where the servers' files are."""
+    """Set $QTTRAG_HOME to `home`, the folder of the servers' files."""
     before = os.environ.get("QTTRAG_HOME")
     os.environ["QTTRAG_HOME"] = str(home)
     try:

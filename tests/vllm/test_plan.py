@@ -8,7 +8,7 @@ import pytest
 
 from qttrag.config import deployment as config
 from qttrag.errors import ConfigError
-from qttrag.vllm.plan import Planned, VllmSettings, load, plan
+from qttrag.vllm.plan import PlannedServer, VllmSettings, load, plan
 
 LLAMA, QWEN = "meta-llama/Llama-3.1-8B-Instruct", "Qwen/Qwen2.5-7B-Instruct"
 PAPER = (
@@ -17,62 +17,62 @@ PAPER = (
 )  # fmt: skip
 
 
-def planned(*gpus: int, **changes: Any) -> list[Planned]:
+def planned(*gpus: int, **changes: Any) -> list[PlannedServer]:
     return plan(config.load("paper", changes), load(), gpus)
 
 
-def flag(each: Planned, name: str) -> str:
-    return each.command[each.command.index(f"--{name}") + 1]
+def flag(server: PlannedServer, name: str) -> str:
+    return server.command[server.command.index(f"--{name}") + 1]
 
 
-def test_the_papers_models_are_known_with_memory_and_licence() -> None:
+def test_the_papers_models_have_memory_and_licence() -> None:
     models = load().models
     assert set(PAPER) <= models.keys()
     assert all(models[name].licence and models[name].kv_mib_per_1000_tokens for name in PAPER)
 
 
-def test_each_model_that_a_deployment_asks_here_has_a_server() -> None:
-    assert [(each.model, each.port) for each in planned(0, 1)] == [(LLAMA, 8001), (QWEN, 8000)]
+def test_each_local_model_of_a_deployment_has_a_server() -> None:
+    assert [(server.model, server.port) for server in planned(0, 1)] == [(LLAMA, 8001), (QWEN, 8000)]
 
 
-def test_models_on_one_gpu_share_its_memory_by_weight() -> None:
-    shares = [each.memory for each in planned(0)]
+def test_models_on_one_gpu_share_its_memory_by_weights() -> None:
+    shares = [server.memory for server in planned(0)]
     assert sum(filter(None, shares)) <= 0.9
-    assert [each.gpus for each in planned(0)] == [(0,), (0,)]
+    assert [server.gpus for server in planned(0)] == [(0,), (0,)]
 
 
-def test_models_on_gpus_of_their_own_have_all_of_it() -> None:
-    assert [(each.gpus, each.memory) for each in planned(0, 1)] == [((0,), 0.9), ((1,), 0.9)]
+def test_a_model_alone_on_a_gpu_has_all_its_memory() -> None:
+    assert [(server.gpus, server.memory) for server in planned(0, 1)] == [((0,), 0.9), ((1,), 0.9)]
     assert dict(planned(3)[0].environment)["CUDA_VISIBLE_DEVICES"] == "3"
 
 
-def test_the_longest_prompt_is_the_generators_context() -> None:
+def test_the_maximum_length_is_the_generators_context() -> None:
     generator = {"kind": "openai", "base_url": "http://127.0.0.1:8000/v1", "model": QWEN, "context": 4096}
     assert flag(planned(0, generator=generator)[1], "max-model-len") == "4096"
 
 
-def test_flags_are_written_as_vllm_reads_them() -> None:
+def test_flags_are_written_in_vllms_syntax() -> None:
     first = planned(0)[0]
     assert "--enable-prefix-caching" in first.command
     assert json.loads(flag(first, "structured-outputs-config"))["disable_any_whitespace"] is True
     assert flag(first, "served-model-name") == first.command[2] == LLAMA
 
 
-def test_a_models_own_flags_go_over_those_of_all() -> None:
+def test_a_models_own_flags_override_the_common_ones() -> None:
     settings = VllmSettings.model_validate(
         {"flags": {"seed": 1, "x": True}, "models": {QWEN: {"flags": {"seed": 2, "x": False}}}}
     )
-    each = plan(config.load("paper"), settings, [])[1]
-    assert flag(each, "seed") == "2"
-    assert "--no-x" in each.command
+    server = plan(config.load("paper"), settings, [])[1]
+    assert flag(server, "seed") == "2"
+    assert "--no-x" in server.command
 
 
-def test_without_a_gpu_there_is_no_share_of_one() -> None:
+def test_without_a_gpu_no_gpu_memory_is_set() -> None:
     assert "--gpu-memory-utilization" not in planned()[0].command
     assert "VLLM_CPU_KVCACHE_SPACE" in dict(planned()[0].environment)
 
 
-def test_a_key_is_in_the_environment_and_in_no_command(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_api_key_is_in_the_environment_and_not_in_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "sesame")
     first = planned()[0]
     assert dict(first.environment)["VLLM_API_KEY"] == "sesame"
@@ -81,17 +81,17 @@ def test_a_key_is_in_the_environment_and_in_no_command(monkeypatch: pytest.Monke
 
 def test_several_addresses_are_several_servers() -> None:
     urls = ["http://127.0.0.1:8000/v1", "http://localhost:8002/v1", "http://elsewhere:8000/v1"]
-    made = planned(generator={"kind": "openai", "base_url": urls, "model": QWEN})
-    assert [each.port for each in made] == [8001, 8000, 8002]
+    servers = planned(generator={"kind": "openai", "base_url": urls, "model": QWEN})
+    assert [server.port for server in servers] == [8001, 8000, 8002]
 
 
-def test_two_models_at_one_address_are_refused() -> None:
+def test_two_models_at_one_address_are_rejected() -> None:
     generator = {"kind": "openai", "base_url": "http://127.0.0.1:8001/v1", "model": QWEN}
-    with pytest.raises(ConfigError, match=r"both .* are to be served here; change a port"):
+    with pytest.raises(ConfigError, match=r"the address of both .*; change a port"):
         planned(generator=generator)
 
 
-def test_a_deployment_without_servers_here_has_nothing_to_start() -> None:
+def test_a_deployment_without_local_servers_is_rejected() -> None:
     with pytest.raises(ConfigError, match="nothing to start"):
         plan(config.load("laptop"), load(), [])
 

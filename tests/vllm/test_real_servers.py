@@ -1,4 +1,4 @@
-"""Generator and tagger against real servers: vLLM, and `transformers serve` to show that nothing hangs on vLLM."""
+"""Generator and tagger against real servers: vLLM, and `transformers serve` as a server of another make."""
 
 from __future__ import annotations
 
@@ -26,22 +26,22 @@ MESSAGES: list[Message] = [{"role": "user", "content": "핀란드의 수도는 �
 KO, EN = Lang("ko"), Lang("en")
 
 
-def made(spec: dict[str, Any], **more: Any) -> OpenAIGenerator:
-    return OpenAIGenerator(**{**{name: value for name, value in spec.items() if name != "kind"}, **more})
+def generator_of(spec: dict[str, Any], **settings: Any) -> OpenAIGenerator:
+    return OpenAIGenerator(**{**{name: value for name, value in spec.items() if name != "kind"}, **settings})
 
 
 @pytest.fixture
 async def served(generator: dict[str, Any]) -> AsyncIterator[OpenAIGenerator]:
-    each = made(generator)
-    yield each
-    await each.close()
+    client = generator_of(generator)
+    yield client
+    await client.close()
 
 
 @pytest.fixture
-async def otherwise_served(other_generator: dict[str, Any]) -> AsyncIterator[OpenAIGenerator]:
-    each = made(other_generator, timeout=120)
-    yield each
-    await each.close()
+async def served_by_transformers(other_generator: dict[str, Any]) -> AsyncIterator[OpenAIGenerator]:
+    client = generator_of(other_generator, timeout=120)
+    yield client
+    await client.close()
 
 
 def metric(spec: dict[str, Any], name: str) -> float:
@@ -51,13 +51,13 @@ def metric(spec: dict[str, Any], name: str) -> float:
     return sum(float(line.split()[-1]) for line in lines if line.startswith(name + "{"))
 
 
-async def test_pieces_stream_and_make_up_the_completion(served: OpenAIGenerator) -> None:
+async def test_the_streamed_pieces_are_the_completion(served: OpenAIGenerator) -> None:
     pieces = [piece async for piece in served.generate(MESSAGES, Decoding(max_tokens=24))]
     assert len(pieces) > 1
     assert "".join(pieces) == (await served.complete(MESSAGES, Decoding(max_tokens=24))).text
 
 
-async def test_a_prompt_is_counted_as_the_server_counts_it(served: OpenAIGenerator) -> None:
+async def test_the_prompts_length_equals_the_servers_count(served: OpenAIGenerator) -> None:
     trace = Trace()
     with trace.stage("answer"):
         await served.complete(MESSAGES, Decoding(max_tokens=4))
@@ -71,7 +71,7 @@ async def test_a_completion_says_whether_it_was_cut(served: OpenAIGenerator) -> 
     assert not (await served.complete(MESSAGES, Decoding(max_tokens=64, schema=SCHEMA))).cut
 
 
-async def test_verdicts_are_readable_under_the_schema(served: OpenAIGenerator) -> None:
+async def test_verdicts_under_the_schema_are_readable(served: OpenAIGenerator) -> None:
     trace = Trace()
     with trace.stage("tag"):
         tagger = LLMTagger(generator=served, prompts=Prompts())
@@ -80,7 +80,7 @@ async def test_verdicts_are_readable_under_the_schema(served: OpenAIGenerator) -
     assert trace.counts["tag.retried"] == 0
 
 
-async def test_expected_scores_come_from_the_servers_probabilities(served: OpenAIGenerator) -> None:
+async def test_expected_scores_use_the_servers_probabilities(served: OpenAIGenerator) -> None:
     trace = Trace()
     with trace.stage("tag"):
         tagger = LLMTagger(generator=served, prompts=Prompts(), expected=True)
@@ -91,33 +91,33 @@ async def test_expected_scores_come_from_the_servers_probabilities(served: OpenA
     assert any(round(value, 1) != value for value in scores)
 
 
-async def test_a_question_given_up_ends_its_calls_on_the_server(generator: dict[str, Any]) -> None:
-    def counted() -> float:
+async def test_cancelled_calls_end_on_the_server(generator: dict[str, Any]) -> None:
+    def generated() -> float:
         return metric(generator, "vllm:generation_tokens_total")
 
-    each, long = made(generator), Decoding(max_tokens=3500)
-    before = counted()
-    await each.complete(MESSAGES, long)
-    by_itself, before = counted() - before, counted()
-    calls = [asyncio.ensure_future(each.complete(MESSAGES, long)) for _ in range(256)]
-    await until(lambda: counted() - before > by_itself)
+    client, long = generator_of(generator), Decoding(max_tokens=3500)
+    before = generated()
+    await client.complete(MESSAGES, long)
+    tokens_of_one, before = generated() - before, generated()
+    calls = [asyncio.ensure_future(client.complete(MESSAGES, long)) for _ in range(256)]
+    await until(lambda: generated() - before > tokens_of_one)
     for call in calls:
         call.cancel()
     await asyncio.gather(*calls, return_exceptions=True)
     await until(lambda: not any(metric(generator, f"vllm:num_requests_{state}") for state in ("running", "waiting")))
-    assert counted() - before < len(calls) * by_itself / 2
-    await each.close()
+    assert generated() - before < len(calls) * tokens_of_one / 2
+    await client.close()
 
 
-async def until(met: Callable[[], bool]) -> None:
+async def until(condition: Callable[[], bool]) -> None:
     for _ in range(1200):
-        if await asyncio.to_thread(met):
+        if await asyncio.to_thread(condition):
             return
         await asyncio.sleep(0.02)
-    pytest.fail("the server never came to it")
+    pytest.fail("the condition was never met")
 
 
-async def test_translations_of_one_original_share_the_beginning_of_their_prompts(
+async def test_translations_of_one_original_share_a_prompt_prefix(
     served: OpenAIGenerator, generator: dict[str, Any]
 ) -> None:
     original = " ".join(sentences("en", 8))
@@ -130,47 +130,47 @@ async def test_translations_of_one_original_share_the_beginning_of_their_prompts
     assert hits / queries > 0.5
 
 
-async def test_a_prompt_that_does_not_fit_is_an_error_with_the_servers_words(served: OpenAIGenerator) -> None:
+async def test_a_prompt_that_is_too_long_is_an_error_with_the_servers_message(served: OpenAIGenerator) -> None:
     long: list[Message] = [{"role": "user", "content": "다리 " * 5000}]
-    with pytest.raises(StageError, match=r"refused the request \(HTTP 400\)"):
+    with pytest.raises(StageError, match=r"rejected the request \(HTTP 400\)"):
         await served.complete(long, Decoding())
 
 
-async def test_an_unknown_model_is_told_with_what_is_served(generator: dict[str, Any], tiny: Path) -> None:
-    each = made(generator, model="another", tokenizer=None)
+async def test_an_unknown_model_is_an_error_with_the_served_models(generator: dict[str, Any], tiny: Path) -> None:
+    client = generator_of(generator, model="another", tokenizer=None)
     with pytest.raises(StageError, match=f"it serves: {tiny / 'llama'}"):
-        await each.complete(MESSAGES, Decoding())
-    await each.close()
+        await client.complete(MESSAGES, Decoding())
+    await client.close()
 
 
 async def test_questions_are_answered_end_to_end(generator: dict[str, Any], tmp_path: Path, tiny: Path) -> None:
     deployment.build(tmp_path, tiny)
     path = deployment.write_deployment(tmp_path, tiny, generator=generator, question_timeout=120)
     async with Application.open(path) as application:
-        asked = [application.ask(f"{text}?") for lang in ("ko", "fi") for text in sentences(lang, 4)]
-        answers = await asyncio.gather(*asked)
+        calls = [application.ask(f"{text}?") for lang in ("ko", "fi") for text in sentences(lang, 4)]
+        answers = await asyncio.gather(*calls)
     assert all(answer.text and not answer.degraded for answer in answers)
     assert all(p.scores for answer in answers for p in answer.context if p.translation)
 
 
-# another server
+# transformers serve
 
 
 async def test_another_server_streams_the_same_completion(
-    otherwise_served: OpenAIGenerator, served: OpenAIGenerator
+    served_by_transformers: OpenAIGenerator, served: OpenAIGenerator
 ) -> None:
     decoding = Decoding(max_tokens=12)
-    there = "".join([piece async for piece in otherwise_served.generate(MESSAGES, decoding)])
+    there = "".join([piece async for piece in served_by_transformers.generate(MESSAGES, decoding)])
     assert there == (await served.complete(MESSAGES, decoding)).text
 
 
-async def test_another_server_cuts_and_says_so(otherwise_served: OpenAIGenerator) -> None:
-    assert (await otherwise_served.complete(MESSAGES, Decoding(max_tokens=2))).cut
+async def test_another_server_reports_a_cut_completion(served_by_transformers: OpenAIGenerator) -> None:
+    assert (await served_by_transformers.complete(MESSAGES, Decoding(max_tokens=2))).cut
 
 
-async def test_without_schema_support_what_an_untrained_model_says_is_no_score(
-    otherwise_served: OpenAIGenerator,
+async def test_without_schema_support_an_untrained_models_reply_is_unreadable(
+    served_by_transformers: OpenAIGenerator,
 ) -> None:
-    tagger = LLMTagger(generator=otherwise_served, prompts=Prompts())
+    tagger = LLMTagger(generator=served_by_transformers, prompts=Prompts())
     verdicts = await tagger.score(sentences("en", 2), sentences("ko", 2), [EN] * 2, KO)
     assert [verdict.cause for verdict in verdicts] == ["unreadable", "unreadable"]

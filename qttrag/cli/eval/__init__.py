@@ -1,0 +1,13 @@
+"""`qttrag eval`: run a suite, score its answers, and measure single stages."""
+
+from __future__ import annotations
+
+import typer
+
+from qttrag.cli.eval import run, score, show, stages
+
+app = typer.Typer(no_args_is_help=True, help="Answer the questions of a suite, and score the answers.")
+for command in (
+    run.run, score.score, score.compare, show.show, stages.retrieval, stages.tagger, stages.detector
+):  # fmt: skip
+    app.command()(command)

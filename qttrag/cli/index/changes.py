@@ -1,4 +1,4 @@
-"""`qttrag index append|remove|compact`: changing an index that is there."""
+"""`qttrag index append|remove|compact`: changing an existing index."""
 
 from __future__ import annotations
 
@@ -9,57 +9,64 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from qttrag.cli import output
-from qttrag.cli.index.build import Name, OnError, show, shown_progress
+from qttrag.cli.index.options import Name, OnError, OnInvalid, Restart
+from qttrag.cli.index.progress import show_progress
+from qttrag.cli.index.summary import show_manifest
 from qttrag.errors import InputError
 
 if TYPE_CHECKING:
     from qttrag.indexes.recipe import Recipe
 
-Restart = Annotated[bool, typer.Option("--restart", help="Throw away what a broken-off run has done.")]
-
 
 def append(
     name: Name,
     source: Annotated[str, typer.Argument(help="A data file (.jsonl, .parquet, .tsv, .arrow), or a recipe.")],
-    replace: Annotated[bool, typer.Option("--replace", help="Take out what the index has by the same ids.")] = False,
+    replace: Annotated[bool, typer.Option("--replace", help="Replace passages that have the same ids.")] = False,
     lang: Annotated[str | None, typer.Option("--lang", "-l", help="The language of all records of the file.")] = None,
     restart: Restart = False,
-    on_error: Annotated[OnError, typer.Option(help="Stop at a bad record, or skip and count it.")] = OnError.stop,
+    on_error: OnError = OnInvalid.stop,
     as_json: output.Json = False,
 ) -> None:
-    """Add passages to an index. An id that it has already is a bad record, unless --replace.
+    """Append passages to an index. An id that it already contains is an error, unless --replace.
 
-    A recipe must cut and encode as the index was made; a file is read as the index's own source was. Until all is
-    done the index is as it was; broken off, the same command goes on.
+    A data file is read with the settings of the index; a recipe must cut and encode passages as the index does. The
+    index stays unchanged until the end; after an interruption, the same command resumes.
 
     Examples:
 
       qttrag index append my ./new.jsonl
 
-      qttrag index append my ./new.jsonl --on-error skip     # only what is new
+      qttrag index append my ./new.jsonl --on-error skip     # only new ids
 
       qttrag index append wiki-ko ./corrected.parquet --replace
     """
-    from qttrag.indexes.jobs import append as appending
+    from qttrag.application.factory import open_encoder
+    from qttrag.indexes.jobs.append import append
 
     recipe = _recipe(name, source, lang)
-    with shown_progress(name) as progress:
-        manifest = appending.append(
-            name, recipe, replace=replace, restart=restart, on_error=on_error.value, progress=progress
+    with show_progress(name) as progress:
+        manifest = append(
+            name,
+            recipe,
+            replace=replace,
+            restart=restart,
+            on_error=on_error.value,
+            progress=progress,
+            open_encoder=open_encoder,
         )
-    show(manifest, as_json=as_json)
+    show_manifest(manifest, as_json=as_json)
 
 
 def _recipe(name: str, source: str, lang: str | None) -> Recipe:
-    from qttrag.indexes import recipe as recipes
-    from qttrag.indexes.jobs import append as appending
+    from qttrag.indexes.jobs.append import recipe_for_file
+    from qttrag.indexes.recipe import load
 
     path = Path(source).expanduser()
     if path.is_file() and path.suffix not in (".yaml", ".yml"):
-        return appending.of_file(name, path, lang=lang)
+        return recipe_for_file(name, path, lang=lang)
     if lang is not None:
         raise InputError("--lang is for a data file; a recipe has its own `lang:`")
-    return recipes.load(source)
+    return load(source)
 
 
 def remove(
@@ -67,11 +74,15 @@ def remove(
     ids: Annotated[
         list[str] | None, typer.Argument(help="Ids of passages, or of records with all their passages.")
     ] = None,
-    file: Annotated[Path | None, typer.Option("--file", "-f", help="Ids, one a line; - for standard input.")] = None,
-    missing_ok: Annotated[bool, typer.Option("--missing-ok", help="Pass over ids that the index has not.")] = False,
+    file: Annotated[
+        Path | None, typer.Option("--file", "-f", help="A file of ids, one per line; - for standard input.")
+    ] = None,
+    missing_ok: Annotated[
+        bool, typer.Option("--missing-ok", help="Ignore ids that the index does not contain.")
+    ] = False,
     as_json: output.Json = False,
 ) -> None:
-    """Take passages out of an index. They are no longer found; `compact` gives their room back.
+    """Remove passages from an index. Searches skip them; `compact` frees their disk space.
 
     Examples:
 
@@ -79,15 +90,15 @@ def remove(
 
       qttrag index remove my --file withdrawn.txt --missing-ok
     """
-    from qttrag.indexes.jobs import remove as removal
+    from qttrag.indexes.jobs.remove import remove
 
-    wanted = {output.utf8(each) for each in ids or []} | _lines(file)
-    if not wanted:
-        raise InputError("no ids are given; name some, or a file of them with --file")
-    show(removal.remove(name, wanted, missing_ok=missing_ok), as_json=as_json)
+    all_ids = {output.utf8(passage_id) for passage_id in ids or []} | _read_ids(file)
+    if not all_ids:
+        raise InputError("no ids given; name some, or give a file of them with --file")
+    show_manifest(remove(name, all_ids, missing_ok=missing_ok), as_json=as_json)
 
 
-def _lines(file: Path | None) -> set[str]:
+def _read_ids(file: Path | None) -> set[str]:
     if file is None:
         return set()
     try:
@@ -98,12 +109,12 @@ def _lines(file: Path | None) -> set[str]:
 
 
 def compact(name: Name, restart: Restart = False, as_json: output.Json = False) -> None:
-    """Write an index anew without what was removed, trained on what was appended, too; nothing is encoded.
+    """Rewrite an index without removed passages, and train it on appended ones too; nothing is encoded.
 
     Example: qttrag index compact my
     """
-    from qttrag.indexes.jobs import compact as compacting
+    from qttrag.indexes.jobs.compact import compact
 
-    with shown_progress(name) as progress:
-        manifest = compacting.compact(name, restart=restart, progress=progress)
-    show(manifest, as_json=as_json)
+    with show_progress(name) as progress:
+        manifest = compact(name, restart=restart, progress=progress)
+    show_manifest(manifest, as_json=as_json)

@@ -1,40 +1,43 @@
-"""One's own questions: {"id", "question", "answers", "lang"} a line, and "gold", the ids of passages, if known."""
+"""Your own questions: one {"id", "question", "answers", "lang"} per line, and "gold", the ids of passages, if known."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from pathlib import Path
+from typing import Literal
 
 from qttrag.errors import InputError
-from qttrag.evaluation.datasets.files import records, text_of, texts_of
+from qttrag.evaluation.datasets.files import HubFile, local_path, records, text_of, texts_of
 from qttrag.evaluation.datasets.questions import Question
+from qttrag.evaluation.datasets.settings import DatasetSettings
 from qttrag.text.languages import language
 
 _FIELDS = frozenset(("id", "question", "answers", "lang", "gold"))
 
 
-def read(path: Path, lang: str, left_out: Counter[str]) -> Iterator[Question]:
-    """Yield the questions of a file that are in `lang`.
+class JsonlDataset(DatasetSettings):
+    """`file`: a JSONL file, local or on the hub."""
 
-    Raises:
-        InputError: a field is missing, of another type or unknown, or a language is."""
-    wanted = language(lang).code
-    for where, record in records(path):
-        if unknown := record.keys() - _FIELDS:
-            raise InputError(f"{where}: unknown field '{min(unknown)}' (known: {', '.join(sorted(_FIELDS))})")
-        try:
-            found = language(text_of(where, record, "lang")).code
-        except InputError as error:
-            raise InputError(f"{where}: {error}") from error
-        question = Question(
-            text_of(where, record, "id"),
-            text_of(where, record, "question"),
-            found,
-            texts_of(where, record, "answers"),
-            gold=texts_of(where, record, "gold") if record.get("gold") else (),
-        )
-        if found == wanted:
-            yield question
-        else:
-            left_out["in another language"] += 1
+    kind: Literal["jsonl"] = "jsonl"
+    file: str | HubFile
+
+    def read(self, lang: str, left_out: Counter[str]) -> Iterator[Question]:
+        code = language(lang).code
+        for where, record in records(local_path(self.file)):
+            if unknown := record.keys() - _FIELDS:
+                raise InputError(f"{where}: unknown field '{min(unknown)}' (known: {', '.join(sorted(_FIELDS))})")
+            try:
+                record_lang = language(text_of(where, record, "lang")).code
+            except InputError as error:
+                raise InputError(f"{where}: {error}") from error
+            question = Question(
+                text_of(where, record, "id"),
+                text_of(where, record, "question"),
+                record_lang,
+                texts_of(where, record, "answers"),
+                gold=texts_of(where, record, "gold") if record.get("gold") else (),
+            )
+            if record_lang == code:
+                yield question
+            else:
+                left_out["in another language"] += 1

@@ -1,4 +1,4 @@
-"""A question of a dataset, with all that its answers are scored against."""
+"""A question of a dataset and everything that its answers are scored against."""
 
 from __future__ import annotations
 
@@ -10,9 +10,8 @@ from qttrag.types import Lang, Passage
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """`answers`: the references, one at least. `elsewhere`: the same in other languages, where they are known.
-    `gold`: ids of passages that hold the answer, where they are known. `passages`: what is to be read for it, where
-    nothing is to be searched."""
+    """`answers`: the references, at least one. `elsewhere`: the references in other languages, if known.
+    `gold`: ids of passages that contain the answer, if known. `passages`: the passages to read instead of searching."""
 
     question_id: str
     text: str

@@ -1,4 +1,4 @@
-"""What is read instead of what would be found: another system's run, or the passages that questions come with."""
+"""Fixed rankings instead of a search: another system's run, or the passages of the questions themselves."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from pydantic import BaseModel, ConfigDict
 from qttrag.errors import InputError
 from qttrag.evaluation.datasets import trec
 from qttrag.evaluation.datasets.questions import Question
-from qttrag.evaluation.datasets.trec import IdMap
-from qttrag.indexes import collection as search
+from qttrag.evaluation.datasets.trec import IdTable
+from qttrag.indexes import collection as indexes
 from qttrag.types import Hit, Passage, Query
 
 
-class RunFile(BaseModel):
-    """A run to take. `ids`: the table that tells its passages' ids in terms of our collections."""
+class TrecRunFile(BaseModel):
+    """A TREC run to replay. `ids`: the table that translates its passage ids into those of our collections."""
 
     model_config = ConfigDict(extra="forbid")
     file: str
@@ -29,20 +29,20 @@ class RunFile(BaseModel):
 
 
 class ReplayedRetriever:
-    """Finds for a question what `found` has for "ROW/ID" or, in every row alike, for its id.
+    """Returns for each question the ranking under "ROW/ID", else the one under its id, which serves all rows.
 
-    Queries are called "ROW/STRATEGY/ID" by the runner."""
+    The runner's query ids are "ROW/STRATEGY/ID"."""
 
-    def __init__(self, found: Mapping[str, Sequence[Hit]]) -> None:
-        self._found = found
+    def __init__(self, rankings: Mapping[str, Sequence[Hit]]) -> None:
+        self._rankings = rankings
 
     async def retrieve(self, query: Query, k: int) -> list[Hit]:
         row, _, question_id = query.query_id.split("/", 2)
-        return list(self._found.get(f"{row}/{question_id}", self._found.get(question_id, ())))[:k]
+        return list(self._rankings.get(f"{row}/{question_id}", self._rankings.get(question_id, ())))[:k]
 
 
-def given(row: str, questions: Iterable[Question]) -> dict[str, list[Hit]]:
-    """Return what is to be found for the questions of a row that come with their passages, in their order."""
+def own_passages(row: str, questions: Iterable[Question]) -> dict[str, list[Hit]]:
+    """Return the rankings of the questions of a row that have passages of their own, in the order of these."""
     return {
         f"{row}/{q.question_id}": [Hit(p, float(len(q.passages) - n)) for n, p in enumerate(q.passages)]
         for q in questions
@@ -51,39 +51,39 @@ def given(row: str, questions: Iterable[Question]) -> dict[str, list[Hit]]:
 
 
 def load(
-    run: RunFile, collections: Iterable[str], question_ids: Iterable[str]
+    run: TrecRunFile, collections: Iterable[str], question_ids: Iterable[str]
 ) -> tuple[dict[str, list[Hit]], list[str]]:
-    """Return the hits of each question by its id, and what the run lacks or has too much, for people.
+    """Return the ranking of each question by its id, and notes on the mismatches between run, questions, collections.
 
     Raises:
-        ConfigError: a file is not there.
+        ConfigError: a file does not exist.
         CollectionError: a collection is not built.
-        InputError: a line is not as it must be, or no passage of the run is in the collections."""
-    read = trec.read_run(run.file, IdMap.read(run.ids) if run.ids else None)
+        InputError: a line is invalid, or no passage of the run is in the collections."""
+    trec_run = trec.read_run(run.file, IdTable.read(run.ids) if run.ids else None)
     asked = set(question_ids)
-    wanted = {each.passage_id for query_id in asked for each in read.rankings.get(query_id, ())}
-    passages = {each: p for name in collections for each, p in lookup(name, wanted).items()}
+    needed = {entry.passage_id for query_id in asked for entry in trec_run.rankings.get(query_id, ())}
+    passages = {passage_id: p for name in collections for passage_id, p in lookup(name, needed).items()}
     if not passages:
         raise InputError(
-            f"run {run.file}: no passage of it is in the collections, e.g. '{min(wanted, default='')}'; "
-            "give a table of ids (`ids:`, --run-ids), or search the collections it was made with"
+            f"run {run.file}: none of its passages is in the collections, e.g. '{min(needed, default='')}'; "
+            "give an id table (`ids:`, --run-ids), or search the collections that the run is from"
         )
-    counts = {
-        "questions are not in it": len(asked - read.rankings.keys()),
-        "queries of it are no questions": len(read.rankings.keys() - asked),
-        "passages of it are in no collection": len(wanted - passages.keys()),
-        "lines of it have a passage that the table of ids lacks": read.unmapped,
+    mismatches = {
+        "questions are missing from it": len(asked - trec_run.rankings.keys()),
+        "of its queries are not questions of the suite": len(trec_run.rankings.keys() - asked),
+        "of its passages are in no collection": len(needed - passages.keys()),
+        "of its lines have a passage that the id table lacks": trec_run.unmapped,
     }
-    found = {
-        query_id: [Hit(passages[each.passage_id], each.score) for each in ranking if each.passage_id in passages]
-        for query_id, ranking in read.rankings.items()
+    rankings = {
+        query_id: [Hit(passages[entry.passage_id], entry.score) for entry in ranking if entry.passage_id in passages]
+        for query_id, ranking in trec_run.rankings.items()
         if query_id in asked
     }
-    return found, [f"run {run.file}: {n} {what}" for what, n in counts.items() if n]
+    return rankings, [f"run {run.file}: {n} {mismatch}" for mismatch, n in mismatches.items() if n]
 
 
 def lookup(name: str, ids: set[str]) -> dict[str, Passage]:
-    """Return the passages of a collection by those of the ids that it has; a record's id is its first passage's."""
-    named = {each: each for each in ids} | {f"{each}#0": each for each in ids}
-    found = search.open_index(name).passages.with_ids(sorted(named))
-    return {named[passage.passage_id]: passage for passage in found}
+    """Return by id the passages that a collection has; the id of a record stands for its first passage."""
+    wanted_id = {passage_id: passage_id for passage_id in ids} | {f"{record_id}#0": record_id for record_id in ids}
+    passages = indexes.open_index(name).passages.with_ids(sorted(wanted_id))
+    return {wanted_id[passage.passage_id]: passage for passage in passages}

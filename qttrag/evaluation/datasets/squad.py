@@ -1,32 +1,35 @@
-"""SQuAD's format, one JSON file a language with the same ids and paragraphs in each (XQuAD), and contexts made of it.
+"""SQuAD's format, one JSON file per language with the same ids and paragraphs in each (XQuAD).
 
-Questions come with the passages to read: the paragraph that holds the answer, in one language or another, and
-distracting ones, of the same article where it has enough."""
+Each question has passages to read: the paragraph with the answer, in one language or another, and distractors, from
+the same article if it has enough paragraphs."""
 
 from __future__ import annotations
 
 import json
 import random
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from qttrag.errors import InputError
+from qttrag.evaluation.datasets.files import HubFile, local_path
 from qttrag.evaluation.datasets.questions import Question
-from qttrag.evaluation.metrics.language_neutral import contains
+from qttrag.evaluation.datasets.settings import DatasetSettings
 from qttrag.text.languages import language
+from qttrag.text.matching import contains
 from qttrag.types import Lang, Passage
 
 _OWN = "own"
 
 
-class Given(BaseModel):
-    """The passages that a question comes with. A language is a code, or "own" for the question's.
+class ContextSettings(BaseModel):
+    """The passages of a question. A language is a code, or "own" for the language of the question.
 
-    `gold`: the language of the paragraph with the answer; null for none. `distractors`: how many others, and in which
-    language."""
+    `gold`: the language of the paragraph with the answer; null for none. `distractors`: how many other paragraphs, in
+    the language `distractors_in`."""
 
     model_config = ConfigDict(extra="forbid")
     gold: str | None = _OWN
@@ -34,67 +37,98 @@ class Given(BaseModel):
     distractors_in: str = _OWN
 
     def langs(self, lang: str) -> list[str]:
-        """Return the languages that are needed for questions in `lang`, that one first."""
+        """Return the languages that questions in `lang` need, `lang` first."""
         named = [lang, self.gold or lang, self.distractors_in if self.distractors else lang]
-        return list(dict.fromkeys(lang if each == _OWN else each for each in named))
+        return list(dict.fromkeys(lang if name == _OWN else name for name in named))
 
 
-class _Asked(NamedTuple):
+class SquadDataset(DatasetSettings):
+    """`file`: the files of all languages, with "{lang}" for the code. `context`: the passages of a question.
+
+    Passages are in a random order that depends on the question's id alone."""
+
+    kind: Literal["squad"] = "squad"
+    file: str | HubFile
+    context: ContextSettings = ContextSettings()
+
+    def read(self, lang: str, left_out: Counter[str]) -> Iterator[Question]:
+        files = {code: local_path(_file_in(self.file, code)) for code in self.context.langs(lang)}
+        return _questions(_parallel_paragraphs(files, lang), lang, self.context)
+
+
+class _QuestionAnswers(NamedTuple):
     question_id: str
     question: str
     answers: tuple[str, ...]
 
 
 class _Paragraph(NamedTuple):
-    """A paragraph and what is asked of it. `article`, `number`: its place, the same in every language."""
+    """A paragraph and its questions. `article`, `number`: its place, the same in every language."""
 
     article: int
     number: int
     passage: Passage
-    asked: list[_Asked]
+    questions: list[_QuestionAnswers]
+
+    @property
+    def place(self) -> tuple[int, int]:
+        return self.article, self.number
 
 
-def read(files: Mapping[str, Path], lang: str, given: Given) -> Iterator[Question]:
-    """Yield the questions in `lang` with their passages, in a random order that is the same each time.
+_Paragraphs = Mapping[str, Sequence[_Paragraph]]  # by language, parallel
 
-    `files`: a file for each language of `given.langs`.
 
-    Raises:
-        InputError: a file is not in the format, or does not have the paragraphs that the first one has."""
-    read_in = {code: _paragraphs(path, language(code).code) for code, path in files.items()}
-    first = read_in[lang]
-    for code, paragraphs in read_in.items():
-        if [p[:2] for p in paragraphs] != [p[:2] for p in first]:
-            raise InputError(f"{files[code]}: its paragraphs are not those of {files[lang]}; give parallel files")
-    answers = {
-        code: {a.question_id: a.answers for p in paragraphs for a in p.asked} for code, paragraphs in read_in.items()
-    }
-    for place, paragraph in enumerate(first):
-        for asked in paragraph.asked:
-            others = {
-                c: found[asked.question_id] for c, found in answers.items() if c != lang and asked.question_id in found
-            }
-            known = [*asked.answers, *(text for texts in others.values() for text in texts)]
+def _file_in(file: str | HubFile, lang: str) -> str | HubFile:
+    if isinstance(file, HubFile):
+        return file.model_copy(update={"file": file.file.replace("{lang}", lang)})
+    return file.replace("{lang}", lang)
+
+
+def _parallel_paragraphs(files: Mapping[str, Path], lang: str) -> _Paragraphs:
+    paragraphs = {code: _paragraphs(path, language(code).code) for code, path in files.items()}
+    places = [paragraph.place for paragraph in paragraphs[lang]]
+    for code in paragraphs:
+        if [paragraph.place for paragraph in paragraphs[code]] != places:
+            raise InputError(
+                f"{files[code]}: its paragraphs are not those of {files[lang]}; give parallel files, one per language"
+            )
+    return paragraphs
+
+
+def _questions(paragraphs: _Paragraphs, lang: str, context: ContextSettings) -> Iterator[Question]:
+    answers = {code: {q.question_id: q.answers for p in some for q in p.questions} for code, some in paragraphs.items()}
+    for place, paragraph in enumerate(paragraphs[lang]):
+        for question_id, text, own_answers in paragraph.questions:
+            elsewhere = {c: by_id[question_id] for c, by_id in answers.items() if c != lang and question_id in by_id}
+            all_answers = [*own_answers, *(text for texts in elsewhere.values() for text in texts)]
             yield Question(
-                asked.question_id,
-                asked.question,
+                question_id,
+                text,
                 language(lang).code,
-                asked.answers,
-                elsewhere={language(code).code: texts for code, texts in others.items()},
-                passages=tuple(_context(read_in, place, lang, given, asked.question_id, known)),
+                own_answers,
+                elsewhere={language(code).code: texts for code, texts in elsewhere.items()},
+                passages=tuple(_context(paragraphs, place, lang, context, question_id, all_answers)),
             )
 
 
 def _context(
-    read_in: Mapping[str, Sequence[_Paragraph]], place: int, lang: str, given: Given, question_id: str, known: list[str]
+    paragraphs: _Paragraphs,
+    place: int,
+    lang: str,
+    context: ContextSettings,
+    question_id: str,
+    answers: Sequence[str],
 ) -> list[Passage]:
-    draw = random.Random(question_id)  # noqa: S311  an order, no secret
-    chosen = [read_in[lang if given.gold == _OWN else given.gold][place].passage] if given.gold else []
-    others = read_in[lang if given.distractors_in == _OWN else given.distractors_in] if given.distractors else []
+    draw = random.Random(question_id)  # noqa: S311  an order, not a secret
+    own = paragraphs[lang][place]
+    chosen = [paragraphs[lang if context.gold == _OWN else context.gold][place].passage] if context.gold else []
+    others = (
+        paragraphs[lang if context.distractors_in == _OWN else context.distractors_in] if context.distractors else []
+    )
     shuffled = draw.sample(others, len(others))
-    shuffled.sort(key=lambda p: p.article != read_in[lang][place].article)  # the article's own first
-    fit = (p.passage for p in shuffled if p[:2] != read_in[lang][place][:2] and not contains(p.passage.text, known))
-    chosen += [passage for _, passage in zip(range(given.distractors), fit, strict=False)]
+    shuffled.sort(key=lambda p: p.article != own.article)  # those of the same article first
+    usable = (p.passage for p in shuffled if p.place != own.place and not contains(p.passage.text, answers))
+    chosen += [passage for _, passage in zip(range(context.distractors), usable, strict=False)]
     return draw.sample(chosen, len(chosen))
 
 
@@ -102,7 +136,9 @@ def _paragraphs(path: Path, lang: Lang) -> list[_Paragraph]:
     try:
         articles = json.loads(path.read_text("utf-8"))["data"]
         return [
-            _Paragraph(a, n, Passage(f"{lang}/{a}-{n}", p["context"], lang, str(article.get("title", ""))), _asked(p))
+            _Paragraph(
+                a, n, Passage(f"{lang}/{a}-{n}", p["context"], lang, str(article.get("title", ""))), _answered(p)
+            )
             for a, article in enumerate(articles)
             for n, p in enumerate(article["paragraphs"])
         ]
@@ -112,9 +148,12 @@ def _paragraphs(path: Path, lang: Lang) -> list[_Paragraph]:
         ) from error
 
 
-def _asked(paragraph: dict[str, Any]) -> list[_Asked]:
+def _answered(paragraph: dict[str, Any]) -> list[_QuestionAnswers]:
+    """Return the questions of a paragraph that have an answer."""
     return [
-        _Asked(str(qa["id"]), qa["question"], tuple(dict.fromkeys(answer["text"] for answer in qa["answers"])))
+        _QuestionAnswers(
+            str(qa["id"]), qa["question"], tuple(dict.fromkeys(answer["text"] for answer in qa["answers"]))
+        )
         for qa in paragraph["qas"]
         if qa["answers"]
     ]

@@ -1,16 +1,17 @@
-"""XOR-TyDi QA, full: {"id", "question", "answers", "lang", "split"} a line (xor_dev_full_v1_1.jsonl)."""
+"""XOR-TyDi QA, full: one {"id", "question", "answers", "lang", "split"} per line (xor_dev_full_v1_1.jsonl)."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from pathlib import Path
+from typing import Literal
 
-from qttrag.evaluation.datasets.files import records, text_of, texts_of
+from qttrag.evaluation.datasets.files import HubFile, local_path, records, text_of, texts_of
 from qttrag.evaluation.datasets.questions import Question
+from qttrag.evaluation.datasets.settings import DatasetSettings
 from qttrag.text.languages import language
 
-_NATIVE: dict[str, dict[str, tuple[str, ...]]] = {
+_NATIVE_YES_NO: dict[str, dict[str, tuple[str, ...]]] = {
     "ar": {"yes": ("نعم", "أجل", "بلى"), "no": ("لا",)},
     "bn": {"yes": ("হ্যাঁ",), "no": ("না",)},
     "fi": {"yes": ("kyllä", "joo"), "no": ("ei",)},
@@ -18,28 +19,28 @@ _NATIVE: dict[str, dict[str, tuple[str, ...]]] = {
     "ko": {"yes": ("예",), "no": ("아니요",)},
     "ru": {"yes": ("да",), "no": ("нет",)},
     "te": {"yes": ("అవును",), "no": ("కాదు",)},
-}  # the research harness's, which has none for Bengali and Telugu
-"""What counts beside a reference "yes" or "no", which the data set has in English."""
+}  # from the research harness, which has none for Bengali and Telugu
+"""Additional references for "yes" and "no", which the dataset has in English."""
 
 
-def read(path: Path, lang: str, left_out: Counter[str]) -> Iterator[Question]:
-    """Yield the questions of the file that are in `lang`.
+class XorTydiDataset(DatasetSettings):
+    """`file`: xor_dev_full_v1_1.jsonl, local or on the hub."""
 
-    Raises:
-        InputError: a field is missing or of another type."""
-    wanted = language(lang).code
-    for where, record in records(path):
-        if language(text_of(where, record, "lang")).code != wanted:
-            left_out["in another language"] += 1
-            continue
-        answers = texts_of(where, record, "answers")
-        yield Question(
-            text_of(where, record, "id"), text_of(where, record, "question"), wanted, with_native(answers, wanted)
-        )
+    kind: Literal["xor_tydi"] = "xor_tydi"
+    file: str | HubFile
+
+    def read(self, lang: str, left_out: Counter[str]) -> Iterator[Question]:
+        code = language(lang).code
+        for where, record in records(local_path(self.file)):
+            if language(text_of(where, record, "lang")).code != code:
+                left_out["in another language"] += 1
+                continue
+            answers = with_native_yes_no(texts_of(where, record, "answers"), code)
+            yield Question(text_of(where, record, "id"), text_of(where, record, "question"), code, answers)
 
 
-def with_native(answers: tuple[str, ...], lang: str) -> tuple[str, ...]:
-    """Return the answers, and after them what a "yes" or "no" among them is in `lang`."""
-    native = _NATIVE.get(lang, {})
+def with_native_yes_no(answers: tuple[str, ...], lang: str) -> tuple[str, ...]:
+    """Return the answers, followed by the words for each "yes" or "no" among them in `lang`."""
+    native = _NATIVE_YES_NO.get(lang, {})
     added = (word for answer in answers for word in native.get(answer.strip().lower(), ()))
     return tuple(dict.fromkeys((*answers, *added)))

@@ -1,1 +1,5 @@
-"""Measures of a prediction against its references, each best over the references."""
+"""Measures of answers, one file each: functions with `@measure`, from one answer to one value."""
+
+from qttrag.evaluation.metrics.base import AnswerCase, Measure, PassageMatch, QuestionSet, measure
+
+__all__ = ["AnswerCase", "Measure", "PassageMatch", "QuestionSet", "measure"]

@@ -1,23 +1,46 @@
-"""The measures of the research harness BERGEN, matched figure for figure, its oddities included.
+"""The measures of the research harness BERGEN, equal to its figures, including its quirks.
 
-Everything is compared after its English normaliser. A reference that normalises to nothing matches everything, and one
-shorter than three characters is found only as a word of its own."""
+Texts are compared after its English normaliser. A reference that normalises to nothing matches everything; one of fewer
+than three characters counts only as a word of its own."""
 
 from __future__ import annotations
 
+import functools
 import re
 import string
 from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from qttrag.evaluation.metrics.base import AnswerCase, measure
+
 _PUNCTUATION = frozenset(string.punctuation)
 _ARTICLES = re.compile(r"\b(a|an|the)\b")
 _GRAM = 3
 
 
-class Scores(NamedTuple):
-    """Each in [0, 1], and each the best over the references on its own."""
+@measure("char3_bergen", signature="char3|norm:bergen")
+def char3(case: AnswerCase) -> float:
+    return _scores(case).char3
+
+
+@measure("f1_bergen", signature="f1|norm:bergen")
+def f1(case: AnswerCase) -> float:
+    return _scores(case).f1
+
+
+@measure("em_bergen", signature="em|norm:bergen")
+def em(case: AnswerCase) -> float:
+    return _scores(case).em
+
+
+@measure("match_bergen", signature="match|norm:bergen")
+def match(case: AnswerCase) -> float:
+    return _scores(case).match
+
+
+class BergenScores(NamedTuple):
+    """Each in [0, 1], and each the best over the references independently."""
 
     match: float
     em: float
@@ -27,18 +50,23 @@ class Scores(NamedTuple):
     char3: float
 
 
-def score(prediction: str, references: Sequence[str]) -> Scores:
-    """Return every measure, each best over `references`, of which there must be one at least."""
-    said = normalise(prediction)
+@functools.lru_cache(maxsize=1)  # four measures of one answer are asked for in turn
+def _scores(case: AnswerCase) -> BergenScores:
+    return score(case.prediction, case.question.answers)
+
+
+def score(prediction: str, references: Sequence[str]) -> BergenScores:
+    """Return all scores of a prediction against at least one reference."""
+    predicted = normalise(prediction)
     expected = [normalise(reference) for reference in references]
-    overlaps = [_token_overlap(said.split(), reference.split()) for reference in expected]
-    return Scores(
-        match=float(any(reference in said for reference in expected)),
-        em=float(said in expected),
+    overlaps = [_token_overlap(predicted.split(), reference.split()) for reference in expected]
+    return BergenScores(
+        match=float(any(reference in predicted for reference in expected)),
+        em=float(predicted in expected),
         f1=max(f1 for f1, _, _ in overlaps),
         precision=max(precision for _, precision, _ in overlaps),
         recall=max(recall for _, _, recall in overlaps),
-        char3=max(_char3_recall(said, reference) for reference in expected),
+        char3=max(_char3_recall(predicted, reference) for reference in expected),
     )
 
 
@@ -49,20 +77,20 @@ def normalise(text: str) -> str:
 
 
 def _grams(text: str) -> Counter[str]:
-    found: Counter[str] = Counter()
+    grams: Counter[str] = Counter()
     for word in text.split():
-        found.update([word] if len(word) < _GRAM else [word[n : n + _GRAM] for n in range(len(word) - _GRAM + 1)])
-    return found
+        grams.update([word] if len(word) < _GRAM else [word[n : n + _GRAM] for n in range(len(word) - _GRAM + 1)])
+    return grams
 
 
-def _char3_recall(said: str, expected: str) -> float:
-    wanted = _grams(expected)
-    return (_grams(said) & wanted).total() / wanted.total() if wanted else 0.0
+def _char3_recall(predicted: str, expected: str) -> float:
+    expected_grams = _grams(expected)
+    return (_grams(predicted) & expected_grams).total() / expected_grams.total() if expected_grams else 0.0
 
 
-def _token_overlap(said: Sequence[str], expected: Sequence[str]) -> tuple[float, float, float]:
-    common = (Counter(said) & Counter(expected)).total()
+def _token_overlap(predicted: Sequence[str], expected: Sequence[str]) -> tuple[float, float, float]:
+    common = (Counter(predicted) & Counter(expected)).total()
     if not common:
         return 0.0, 0.0, 0.0
-    precision, recall = common / len(said), common / len(expected)
+    precision, recall = common / len(predicted), common / len(expected)
     return 2 * precision * recall / (precision + recall), precision, recall

@@ -1,4 +1,4 @@
-"""chrF by sacrebleu, of a text against references, best over them."""
+"""chrF by sacrebleu: a text against references, the best over them."""
 
 from __future__ import annotations
 
@@ -7,9 +7,15 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from qttrag.errors import ConfigError
+from qttrag.evaluation.metrics.base import AnswerCase, measure
 
 if TYPE_CHECKING:
     from sacrebleu.metrics.chrf import CHRF
+
+
+@measure("chrf", signature="chrF2|best-reference|sacrebleu")
+def chrf_of_answer(case: AnswerCase) -> float:
+    return chrf(case.prediction, case.question.answers)
 
 
 def chrf(text: str, references: Sequence[str]) -> float:

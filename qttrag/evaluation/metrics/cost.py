@@ -1,24 +1,43 @@
-"""What an answer cost: tokens, model calls, what the cache had, seconds. From the trace of its question."""
+"""The cost of an answer, summed over its stages, from the trace of its question."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
-MEASURES = ("prompt_tokens", "completion_tokens", "calls", "translated", "kept", "seconds")
+from qttrag.evaluation.metrics.base import AnswerCase, measure
 
 
-def cost(counts: Mapping[str, int], seconds: Mapping[str, float]) -> dict[str, float]:
-    """Return, of one question over all its stages: tokens read and written, calls of language models, passages that
-    the translator worked on, results that the cache had, and seconds (which overlap where questions run at once)."""
-    return {
-        "prompt_tokens": _sum(counts, "prompt_tokens"),
-        "completion_tokens": _sum(counts, "completion_tokens"),
-        "calls": _sum(counts, "calls"),
-        "translated": float(counts.get("translate.computed", 0) + counts.get("translate_query.computed", 0)),
-        "kept": _sum(counts, "cached"),
-        "seconds": float(sum(seconds.values())),
-    }
+@measure("prompt_tokens", signature="prompt-tokens|per:question", unit="", less=True)
+def prompt_tokens(case: AnswerCase) -> float:
+    return _over_stages(case, "prompt_tokens")
 
 
-def _sum(counts: Mapping[str, int], what: str) -> float:
-    return float(sum(n for name, n in counts.items() if name.rpartition(".")[2] == what))
+@measure("completion_tokens", signature="completion-tokens|per:question", unit="", less=True)
+def completion_tokens(case: AnswerCase) -> float:
+    return _over_stages(case, "completion_tokens")
+
+
+@measure("calls", signature="calls|llm|per:question", unit="", less=True)
+def calls(case: AnswerCase) -> float:
+    """Return the calls of language models."""
+    return _over_stages(case, "calls")
+
+
+@measure("translated", signature="passages-translated|per:question", unit="", less=True)
+def translated(case: AnswerCase) -> float:
+    """Return the texts that the translator translated; cached translations do not count."""
+    counts = case.answer.counts
+    return counts.get("translate.computed", 0) + counts.get("translate_query.computed", 0)
+
+
+@measure("cache_hits", signature="cache-hits|per:question", unit="")
+def cache_hits(case: AnswerCase) -> float:
+    return _over_stages(case, "cached")
+
+
+@measure("seconds", signature="seconds|per:question|overlapping", unit="", less=True)
+def seconds(case: AnswerCase) -> float:
+    """Return the seconds of all stages; those of questions in parallel overlap."""
+    return sum(case.answer.seconds.values())
+
+
+def _over_stages(case: AnswerCase, count: str) -> float:
+    return sum(n for name, n in case.answer.counts.items() if name.rpartition(".")[2] == count)

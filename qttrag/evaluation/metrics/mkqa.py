@@ -1,16 +1,19 @@
-"""The measures of MKQA's official scorer, matched figure for figure, its oddities included.
+"""The measures of MKQA's official scorer, equal to its figures, including its quirks.
 
-Articles are deleted per language, in French, Italian and Arabic also where they only begin (or are in) a word.
-Chinese, Japanese, Thai and Khmer are compared character by character. Aliases are references like others, where a
-dataset is read with them."""
+Articles are deleted per language; in French and Italian also at the beginning of a longer word, in Arabic anywhere.
+Chinese, Japanese, Thai and Khmer are compared character by character. Aliases are references if the dataset
+is read with them."""
 
 from __future__ import annotations
 
+import functools
 import re
 import string
 from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
+
+from qttrag.evaluation.metrics.base import AnswerCase, measure
 
 _PUNCTUATION = frozenset(string.punctuation)
 _BY_CHARACTER = frozenset(("zh", "zh-Hant", "yue", "ja", "th", "km"))
@@ -35,18 +38,35 @@ _ARTICLES = {
 }
 
 
-class Scores(NamedTuple):
-    """Each in [0, 1], and each the best over the references on its own."""
+@measure("f1_official", signature="f1|scorer:official", dataset="mkqa")
+def f1(case: AnswerCase) -> float:
+    return _scores(case).f1
+
+
+@measure("em_official", signature="em|scorer:official", dataset="mkqa")
+def em(case: AnswerCase) -> float:
+    return _scores(case).em
+
+
+class MkqaScores(NamedTuple):
+    """Each in [0, 1], and each the best over the references independently."""
 
     f1: float
     em: float
 
 
-def score(prediction: str, references: Sequence[str], lang: str) -> Scores:
-    """Return the scores of a prediction against one reference at least; `lang` is a code of `qttrag.text.languages`."""
-    said = normalise(prediction, lang)
-    expected = [normalise(each, lang) for each in references]
-    return Scores(f1=max(_f1(said.split(), each.split()) for each in expected), em=float(said in expected))
+@functools.lru_cache(maxsize=1)  # two measures of one answer are asked for in turn
+def _scores(case: AnswerCase) -> MkqaScores:
+    return score(case.prediction, case.question.answers, case.question.lang)
+
+
+def score(prediction: str, references: Sequence[str], lang: str) -> MkqaScores:
+    """Return the scores of a prediction against at least one reference; `lang` is a code of `qttrag.text.languages`."""
+    predicted = normalise(prediction, lang)
+    expected = [normalise(reference, lang) for reference in references]
+    return MkqaScores(
+        f1=max(_f1(predicted.split(), reference.split()) for reference in expected), em=float(predicted in expected)
+    )
 
 
 def normalise(text: str, lang: str) -> str:
@@ -57,7 +77,7 @@ def normalise(text: str, lang: str) -> str:
     return " ".join("".join(bare.split()) if lang in _BY_CHARACTER else bare.split())
 
 
-def _f1(said: Sequence[str], expected: Sequence[str]) -> float:
-    if not said or not expected:
-        return float(said == expected)
-    return 2 * (Counter(said) & Counter(expected)).total() / (len(said) + len(expected))
+def _f1(predicted: Sequence[str], expected: Sequence[str]) -> float:
+    if not predicted or not expected:
+        return float(predicted == expected)
+    return 2 * (Counter(predicted) & Counter(expected)).total() / (len(predicted) + len(expected))

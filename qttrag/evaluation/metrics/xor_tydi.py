@@ -1,7 +1,7 @@
-"""The measures of XOR-TyDi's official scorer, matched figure for figure, its oddities included.
+"""The measures of XOR-TyDi's official scorer, equal to its figures, including its quirks.
 
-Counters are deleted ("3人" is "3"); Japanese is cut into words by MeCab, whose dictionary decides the figures; BLEU is
-over characters, unsmoothed, and of Japanese compares an uncut prediction with cut references."""
+Counters are deleted ("3人" is "3"). Japanese is split into words by MeCab, whose dictionary changes the figures.
+BLEU is over characters and not smoothed; for Japanese it compares an unsplit prediction with split references."""
 
 from __future__ import annotations
 
@@ -14,34 +14,56 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from qttrag.errors import ConfigError
+from qttrag.evaluation.metrics.base import AnswerCase, measure
 
 _PUNCTUATION = frozenset(string.punctuation)
 _COUNTERS = frozenset("年歳人년")
-_CUT = "ja"
+_SPLIT_BY_MECAB = "ja"
 _ORDERS = 4
 
 
-class Scores(NamedTuple):
-    """Each in [0, 1]; F1 and EM best over the references, BLEU against all of them."""
+@measure("f1_official", signature="f1|scorer:official", dataset="xor_tydi")
+def f1(case: AnswerCase) -> float:
+    return _scores(case).f1
+
+
+@measure("em_official", signature="em|scorer:official", dataset="xor_tydi")
+def em(case: AnswerCase) -> float:
+    return _scores(case).em
+
+
+@measure("bleu_official", signature="bleu4|chars|scorer:official", dataset="xor_tydi")
+def bleu(case: AnswerCase) -> float:
+    return _scores(case).bleu
+
+
+class XorTydiScores(NamedTuple):
+    """Each in [0, 1]; F1 and EM are the best over the references, BLEU is against all of them."""
 
     f1: float
     em: float
     bleu: float
 
 
-def score(prediction: str, references: Sequence[str], lang: str) -> Scores:
-    """Return the scores of a prediction against one reference at least.
+@functools.lru_cache(maxsize=1)  # three measures of one answer are asked for in turn
+def _scores(case: AnswerCase) -> XorTydiScores:
+    return score(case.prediction, case.question.answers, case.question.lang)
+
+
+def score(prediction: str, references: Sequence[str], lang: str) -> XorTydiScores:
+    """Return the scores of a prediction against at least one reference.
 
     Raises:
         ConfigError: `lang` is Japanese and MeCab is not installed."""
-    said, expected = prediction, list(references)
-    if lang == _CUT:
-        cut = _cutter()
-        said, expected = cut(prediction.replace("・", " ").replace("、", ",")), [cut(each) for each in references]
-    normal, wanted = normalise(said), [normalise(each) for each in expected]
-    return Scores(
-        f1=max(_f1(normal.split(), each.split()) for each in wanted),
-        em=float(normal in wanted),
+    predicted, expected = prediction, list(references)
+    if lang == _SPLIT_BY_MECAB:
+        split = _mecab()
+        predicted = split(prediction.replace("・", " ").replace("、", ","))
+        expected = [split(reference) for reference in references]
+    normal, normal_references = normalise(predicted), [normalise(reference) for reference in expected]
+    return XorTydiScores(
+        f1=max(_f1(normal.split(), reference.split()) for reference in normal_references),
+        em=float(normal in normal_references),
         bleu=_bleu(prediction, expected),
     )
 
@@ -52,7 +74,7 @@ def normalise(text: str) -> str:
 
 
 @functools.cache
-def _cutter() -> Callable[[str], str]:
+def _mecab() -> Callable[[str], str]:
     try:
         import MeCab
         import unidic_lite
@@ -64,25 +86,25 @@ def _cutter() -> Callable[[str], str]:
     return parse
 
 
-def _f1(said: Sequence[str], expected: Sequence[str]) -> float:
-    common = (Counter(said) & Counter(expected)).total()
-    return 2 * common / (len(said) + len(expected)) if common else 0.0
+def _f1(predicted: Sequence[str], expected: Sequence[str]) -> float:
+    common = (Counter(predicted) & Counter(expected)).total()
+    return 2 * common / (len(predicted) + len(expected)) if common else 0.0
 
 
-def _bleu(said: str, expected: Sequence[str]) -> float:
-    """Return BLEU-4 of characters; an order without a match counts as the least positive float."""
-    if not set(said) & set("".join(expected)):
+def _bleu(predicted: str, expected: Sequence[str]) -> float:
+    """Return BLEU-4 of characters; an order without a match counts as the smallest positive float."""
+    if not set(predicted) & set("".join(expected)):
         return 0.0
-    logs = math.fsum(math.log(_precision(said, expected, n)) for n in range(1, _ORDERS + 1)) / _ORDERS
-    nearest = min((len(each) for each in expected), key=lambda length: (abs(length - len(said)), length))
-    return math.exp(min(0.0, 1 - nearest / len(said))) * math.exp(logs)
+    logs = math.fsum(math.log(_precision(predicted, expected, n)) for n in range(1, _ORDERS + 1)) / _ORDERS
+    closest = min((len(r) for r in expected), key=lambda length: (abs(length - len(predicted)), length))
+    return math.exp(min(0.0, 1 - closest / len(predicted))) * math.exp(logs)
 
 
-def _precision(said: str, expected: Sequence[str], n: int) -> float:
-    grams = _grams(said, n)
+def _precision(predicted: str, expected: Sequence[str], n: int) -> float:
+    grams = _grams(predicted, n)
     most: Counter[str] = Counter()
-    for each in expected:
-        most |= _grams(each, n)
+    for reference in expected:
+        most |= _grams(reference, n)
     return (grams & most).total() / max(1, grams.total()) or sys.float_info.min
 
 

@@ -1,26 +1,23 @@
-"""Figures as tables: for the terminal, Markdown and LaTeX, alone or beside reported ones."""
+"""Figures as tables of text, for the terminal, Markdown and LaTeX."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from pydantic import BaseModel, ConfigDict, ValidationError
-
-from qttrag import resources
-from qttrag.config import yaml_files
-from qttrag.errors import ConfigError
-from qttrag.evaluation.metrics.registry import MEASURES, check
-from qttrag.evaluation.runs.records import Cell
-from qttrag.evaluation.runs.scoring import Comparison, Figure
+from qttrag.evaluation.metrics.registry import measures
+from qttrag.evaluation.report.reported import ReportedFigures
+from qttrag.evaluation.runs.answer_files import Cell
+from qttrag.evaluation.runs.figures import Comparison, Figure
 from qttrag.evaluation.statistics import Interval
 
 Figures = Mapping[Cell, Mapping[str, Figure]]
-_NONE = "–"
+_NO_FIGURE = "–"
 
 
-class Grid(NamedTuple):
-    """A table of words: a title, the columns' names, the rows, and the signatures of its figures."""
+class Table(NamedTuple):
+    """A table of text: a title, the names of the columns, the rows, and the signatures of its figures."""
 
     title: str
     columns: list[str]
@@ -28,137 +25,110 @@ class Grid(NamedTuple):
     signatures: list[str]
 
 
-class Reported(BaseModel):
-    """Figures that somebody published. `figures`: by dataset and generator, in the order of `strategies`; shares in
-    per cent."""
-
-    model_config = ConfigDict(extra="forbid")
-    source: str
-    measure: str
-    strategies: list[str]
-    figures: dict[str, dict[str, list[float]]]
-
-    def of(self, cell: Cell) -> float | None:
-        """Return the figure reported for a cell, None where there is none."""
-        row = self.figures.get(cell.dataset, {}).get(cell.generator)
-        if row is None or cell.strategy not in self.strategies:
-            return None
-        return row[self.strategies.index(cell.strategy)]
-
-
-def reported(value: str) -> Reported:
-    """Return the figures in the file `value`, or of that name in `eval/reported/`.
-
-    Raises:
-        ConfigError: there is no such file, or it is not as it must be."""
-    path = resources.find("eval/reported", value, what="file of reported figures")
-    try:
-        read = Reported.model_validate(yaml_files.read_yaml(path))
-    except ValidationError as error:
-        raise ConfigError(yaml_files.explain(error, str(path), Reported.model_fields)) from error
-    check(read.measure)
-    if any(len(row) != len(read.strategies) for rows in read.figures.values() for row in rows.values()):
-        raise ConfigError(f"{path}: each row of `figures:` must have {len(read.strategies)} figures, as `strategies:`")
-    return read
-
-
-def main_table(figures: Figures, measure: str) -> Grid:
-    """Return the measure's figures: a row for a dataset and generator, a column for a strategy."""
+def main_table(figures: Figures, measure: str) -> Table:
+    """Return the figures of a measure: a row per dataset and generator, a column per strategy."""
     strategies = list(dict.fromkeys(cell.strategy for cell in figures))
     rows, signatures = [], []
-    for place in dict.fromkeys(cell[:2] for cell in figures):
-        found = [figures.get(Cell(*place, strategy), {}).get(measure) for strategy in strategies]
-        rows.append([*place, _n(found), *(shown(figure, measure) for figure in found)])
-        signatures += [figure.signature for figure in found if figure]
-    return Grid(titled(measure), ["dataset", "generator", "n", *strategies], rows, signatures)
+    for dataset, generator in dict.fromkeys(cell[:2] for cell in figures):
+        row = [figures.get(Cell(dataset, generator, strategy), {}).get(measure) for strategy in strategies]
+        rows.append([dataset, generator, _counts(row), *(figure_text(figure, measure) for figure in row)])
+        signatures += [figure.signature for figure in row if figure]
+    return Table(_title(measure), ["dataset", "generator", "n", *strategies], rows, signatures)
 
 
-def all_measures(figures: Figures, dataset: str, generator: str) -> Grid:
-    """Return every measure's figures for a dataset and generator: a row for a measure, a column for a strategy."""
+def all_measures(figures: Figures, dataset: str, generator: str) -> Table:
+    """Return the figures of all measures for a dataset and generator: a row per measure, a column per strategy."""
     cells = [cell for cell in figures if cell[:2] == (dataset, generator)]
     rows, signatures = [], []
-    for measure in MEASURES:
-        found = [figures[cell].get(measure) for cell in cells]
-        if any(found):
-            rows.append([_named(measure), *(shown(figure, measure) for figure in found), MEASURES[measure].signature])
-            signatures += [figure.signature for figure in found if figure]
+    for name, measure in measures().items():
+        row = [figures[cell].get(name) for cell in cells]
+        if any(row):
+            rows.append([_with_unit(name), *(figure_text(figure, name) for figure in row), measure.signature])
+            signatures += [figure.signature for figure in row if figure]
     columns = ["measure", *(cell.strategy for cell in cells), "signature"]
-    return Grid(f"{dataset} · {generator}", columns, rows, signatures)
+    return Table(f"{dataset} · {generator}", columns, rows, signatures)
 
 
-def against(figures: Figures, theirs: Reported) -> Grid:
-    """Return our figures beside the reported ones, with the difference, for the cells that both have."""
+def beside_reported(figures: Figures, reported: ReportedFigures) -> Table:
+    """Return our figures, the reported ones and their differences, for the cells that have both."""
     rows, signatures = [], []
-    for cell, found in figures.items():
-        figure, published = found.get(theirs.measure), theirs.of(cell)
+    for cell, by_measure in figures.items():
+        figure, published = by_measure.get(reported.measure), reported.of(cell)
         if figure and published is not None:
-            scale = 100 if MEASURES[theirs.measure].unit == "%" else 1
-            difference = f"{figure.interval.value * scale - published:+.1f}"
-            rows.append([*cell, str(figure.n), shown(figure, theirs.measure), f"{published:.1f}", difference])
+            difference = f"{figure.interval.value * scale(reported.measure) - published:+.1f}"
+            rows.append([*cell, str(figure.n), figure_text(figure, reported.measure), f"{published:.1f}", difference])
             signatures.append(figure.signature)
-    columns = ["dataset", "generator", "strategy", "n", "here", theirs.source, "difference"]
-    return Grid(f"{titled(theirs.measure)} beside {theirs.source}", columns, rows, signatures)
+    columns = ["dataset", "generator", "strategy", "n", "here", reported.source, "difference"]
+    return Table(f"{_title(reported.measure)} beside {reported.source}", columns, rows, signatures)
 
 
-def comparison_table(compared: Sequence[Comparison]) -> Grid:
-    """Return comparisons, a row each."""
+def comparison_table(comparisons: Sequence[Comparison]) -> Table:
+    """Return comparisons, one per row."""
     rows = [
-        [c.dataset, c.generator, f"{c.of} – {c.over}", str(c.n), _interval(c.difference, c.measure, sign=True),
-         f"{c.p:.4f}", f"{c.p_holm:.4f}"]
-        for c in compared
+        [c.dataset, c.generator, f"{c.of} – {c.over}", str(c.n),
+         interval_text(c.difference, scale(c.measure), sign=True), f"{c.p:.4f}", f"{c.p_holm:.4f}"]
+        for c in comparisons
     ]  # fmt: skip
-    title = f"{titled(compared[0].measure)}: differences" if compared else "nothing to compare"
-    return Grid(title, ["dataset", "generator", "strategies", "n", "difference", "p", "p (Holm)"], rows, [])
+    title = f"{_title(comparisons[0].measure)}: differences" if comparisons else "nothing to compare"
+    return Table(title, ["dataset", "generator", "strategies", "n", "difference", "p", "p (Holm)"], rows, [])
 
 
-def titled(measure: str) -> str:
-    return f"{_named(measure)}, 95 % intervals"
+def figure_text(figure: Figure | None, measure: str) -> str:
+    """Return "41.3 [37.0, 45.6]", in per cent if the measure is a share."""
+    return _NO_FIGURE if figure is None else interval_text(figure.interval, scale(measure))
 
 
-def shown(figure: Figure | None, measure: str) -> str:
-    """Return "41.3 [37.0, 45.6]", in per cent where the measure is a share."""
-    return _NONE if figure is None else _interval(figure.interval, measure)
+def interval_text(interval: Interval, factor: float = 100, *, sign: bool = False, digits: int = 1) -> str:
+    """Return "41.3 [37.0, 45.6]", or a dash if there is no value."""
+    if math.isnan(interval.value):
+        return _NO_FIGURE
+    form = f"{'+' if sign else ''}.{digits}f"
+    value, low, high = (format(each * factor, form) for each in interval)
+    return f"{value} [{low}, {high}]"
 
 
-def _interval(interval: Interval, measure: str, *, sign: bool = False) -> str:
-    scale = 100 if MEASURES[measure].unit == "%" else 1
-    value, low, high = (each * scale for each in interval)
-    return f"{value:+.1f} [{low:+.1f}, {high:+.1f}]" if sign else f"{value:.1f} [{low:.1f}, {high:.1f}]"
+def scale(measure: str) -> int:
+    """Return what figures of a measure are multiplied by when they are shown."""
+    return 100 if measures()[measure].unit == "%" else 1
 
 
-def _named(measure: str) -> str:
-    return f"{measure} %" if MEASURES[measure].unit else measure
+def _title(measure: str) -> str:
+    return f"{_with_unit(measure)}, 95 % intervals"
 
 
-def _n(found: Sequence[Figure | None]) -> str:
-    counts = sorted({figure.n for figure in found if figure})
-    return _NONE if not counts else str(counts[0]) if len(counts) == 1 else f"{counts[0]}-{counts[-1]}"
+def _with_unit(measure: str) -> str:
+    return f"{measure} %" if measures()[measure].unit else measure
 
 
-def markdown(grids: Sequence[Grid]) -> str:
-    """Return tables in Markdown, the signatures below each."""
-    return "\n".join(_markdown(grid) for grid in grids)
+def _counts(figures: Sequence[Figure | None]) -> str:
+    counts = sorted({figure.n for figure in figures if figure})
+    return _NO_FIGURE if not counts else str(counts[0]) if len(counts) == 1 else f"{counts[0]}-{counts[-1]}"
 
 
-def _markdown(grid: Grid) -> str:
-    lines = [grid.columns, ["---"] * len(grid.columns), *grid.rows]
-    table = "".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |\n" for line in lines)
-    signatures = "".join(f"`{signature}`  \n" for signature in grid.signatures)
-    return f"## {grid.title}\n\n{table}\n{signatures}"
+def markdown(tables: Sequence[Table]) -> str:
+    """Return tables in Markdown, each followed by its signatures."""
+    return "\n".join(_markdown(table) for table in tables)
 
 
-def latex(grids: Sequence[Grid]) -> str:
+def _markdown(table: Table) -> str:
+    lines = [table.columns, ["---"] * len(table.columns), *table.rows]
+    text = "".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |\n" for line in lines)
+    signatures = "".join(f"`{signature}`  \n" for signature in table.signatures)
+    return f"## {table.title}\n\n{text}\n{signatures}"
+
+
+def latex(tables: Sequence[Table]) -> str:
     """Return tables in LaTeX (booktabs), the signatures as comments."""
-    return "\n".join(_latex(grid) for grid in grids)
+    return "\n".join(_latex(table) for table in tables)
 
 
-def _latex(grid: Grid) -> str:
-    lines = [" & ".join(map(_escaped, line)) + r" \\" for line in (grid.columns, *grid.rows)]
+def _latex(table: Table) -> str:
+    lines = [" & ".join(map(_escaped, line)) + r" \\" for line in (table.columns, *table.rows)]
     return "\n".join(
         [
-            f"% {grid.title}",
-            *(f"% {signature}" for signature in grid.signatures),
-            rf"\begin{{tabular}}{{{'l' * len(grid.columns)}}}",
+            f"% {table.title}",
+            *(f"% {signature}" for signature in table.signatures),
+            rf"\begin{{tabular}}{{{'l' * len(table.columns)}}}",
             r"\toprule",
             lines[0],
             r"\midrule",

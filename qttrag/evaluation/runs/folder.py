@@ -1,10 +1,10 @@
-"""A run's folder: provenance, questions, answers and searches.
+"""The folder of a run: provenance, questions, answers and searches.
 
-run.json                               suite, provenance, circumstances of each session
-questions/ROW.jsonl                    what was asked, and the references
-answers/ROW/GENERATOR/STRATEGY.jsonl   see `qttrag.evaluation.runs.records`
+run.json                               suite, provenance, environment of each session
+questions/ROW.jsonl                    the questions and their references
+answers/ROW/GENERATOR/STRATEGY.jsonl   see `qttrag.evaluation.runs.answer_files`
 search.sqlite                          see `qttrag.evaluation.runs.search_cache`
-scores.json, report.html, tables.*     what `qttrag eval score` makes of them"""
+scores.json, report.html, tables.*     written by `qttrag eval score`"""
 
 from __future__ import annotations
 
@@ -17,9 +17,11 @@ from pathlib import Path
 from typing import Any
 
 from qttrag.errors import InputError
+from qttrag.evaluation import datasets
 from qttrag.evaluation.datasets.questions import Question
+from qttrag.evaluation.metrics.registry import RENAMED
 from qttrag.evaluation.runs import provenance
-from qttrag.evaluation.runs.records import Cell
+from qttrag.evaluation.runs.answer_files import Cell
 from qttrag.evaluation.suites import Headline, Suite
 from qttrag.types import Lang, Passage
 
@@ -28,20 +30,20 @@ _FILE = "run.json"
 
 @dataclass(frozen=True)
 class Run:
-    """A run that was begun. `identity`: its provenance. `sessions`: under what circumstances it went on.
+    """A run of a suite, complete or not. `identity`: its provenance. `sessions`: the environment of each session.
 
-    `told`: what reading its datasets had to say."""
+    `dataset_notes`: the notes of the datasets when they were read."""
 
     folder: Path
     identity: Mapping[str, Any]
     sessions: Sequence[Mapping[str, Any]]
-    told: Sequence[str]
+    dataset_notes: Sequence[str]
 
     @property
     def notes(self) -> list[str]:
-        """Return what a reader of its figures should know."""
-        changes = (provenance.differences(was, now) for was, now in itertools.pairwise(self.sessions))
-        return [*self.told, *(f"while the run went on, these changed: {'; '.join(found)}" for found in changes)]
+        """Return what a reader of the figures should know."""
+        changes = (provenance.differences(old, new) for old, new in itertools.pairwise(self.sessions))
+        return [*self.dataset_notes, *(f"changed between sessions of the run: {'; '.join(some)}" for some in changes)]
 
     @property
     def name(self) -> str:
@@ -49,10 +51,11 @@ class Run:
 
     @property
     def headline(self) -> Headline:
-        return Headline(**self.identity["suite"]["headline"])
+        headline = Headline(**self.identity["suite"]["headline"])
+        return headline.model_copy(update={"measure": RENAMED.get(headline.measure, headline.measure)})
 
     def cells(self) -> list[Cell]:
-        """Return the cells that have answers, in the suite's order."""
+        """Return the cells that have answers, in the order of the suite."""
         suite = self.identity["suite"]
         cells = [
             Cell(row, generator, strategy)
@@ -63,18 +66,16 @@ class Run:
         return [cell for cell in cells if cell.file(self.folder).exists()]
 
     def kind(self, row: str) -> str:
-        """Return the format that a row's dataset was read from."""
+        """Return the kind of a row's dataset."""
         return str(self._dataset(row)["kind"])
 
     def references(self, row: str) -> str:
-        """Return, for signatures, where a row's references are from: "format:mkqa|aliases:no"."""
-        spec = self._dataset(row)
-        aliases = f"|aliases:{'yes' if spec.get('aliases') else 'no'}" if spec["kind"] == "mkqa" else ""
-        return f"format:{spec['kind']}{aliases}"
+        """Return the source of a row's references, for signatures: "format:mkqa|aliases:no"."""
+        return datasets.reference_signature(self._dataset(row))
 
     def _dataset(self, row: str) -> Mapping[str, Any]:
-        datasets: Mapping[str, Mapping[str, Any]] = self.identity["suite"]["datasets"]
-        return datasets[max((name for name in datasets if row.startswith(f"{name} ")), key=len)]
+        by_name: Mapping[str, Mapping[str, Any]] = self.identity["suite"]["datasets"]
+        return by_name[max((name for name in by_name if row.startswith(f"{name} ")), key=len)]
 
     def questions(self, row: str) -> list[Question]:
         lines = (self.folder / "questions" / f"{row}.jsonl").read_text("utf-8").splitlines()
@@ -85,58 +86,61 @@ def open_run(folder: Path) -> Run:
     """Return the run in a folder.
 
     Raises:
-        InputError: there is none, or one of another version's layout."""
+        InputError: there is no run, it is damaged, or it has the layout of another version."""
     path = folder / _FILE
     try:
         data = json.loads(path.read_text("utf-8"))
         identity = data["identity"]
         if identity["layout"] != provenance.LAYOUT:
-            raise InputError(f"{path}: layout {identity['layout']}, this qttrag reads {provenance.LAYOUT}")
+            raise InputError(f"{path}: layout {identity['layout']}; this version of qttrag reads {provenance.LAYOUT}")
         return Run(folder, identity, data["sessions"], data["notes"])
     except FileNotFoundError:
         raise InputError(f"no run in '{folder}': it has no {_FILE}; give the folder of `qttrag eval run`") from None
     except (ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{path}: damaged ({type(error).__name__}: {error}); restore it or begin a new run") from error
+        raise InputError(f"{path}: damaged ({type(error).__name__}: {error}); restore it or start a new run") from error
 
 
-def begin(folder: Path, suite: Suite, questions: Mapping[str, Sequence[Question]], notes: Sequence[str]) -> Run:
-    """Return the run in `folder`, begun now or before; a run that was another's is left as it is.
+def start_or_resume(
+    folder: Path, suite: Suite, questions: Mapping[str, Sequence[Question]], notes: Sequence[str]
+) -> Run:
+    """Return the run in `folder`, new or resumed; a run with another provenance is left unchanged.
 
     Raises:
-        InputError: the folder has a run of another suite, version or provenance, or files of something else.
-        ConfigError, CollectionError: the deployment is not as it must be, or an index or model is missing."""
+        InputError: the folder has a run of another suite, version or provenance, or other files.
+        ConfigError, CollectionError: the deployment is invalid, or an index or model is missing."""
     identity = provenance.identity(suite, questions)
     sessions: list[Mapping[str, Any]] = []
     if (folder / _FILE).exists():
-        before = open_run(folder)
-        if found := provenance.conflicts(before.identity, identity):
+        old = open_run(folder)
+        if conflicts := provenance.conflicts(old.identity, identity):
+            more = " ..." if len(conflicts) > 3 else ""
             raise InputError(
-                f"{folder} has a run with other settings ({'; '.join(found[:3])}{' ...' if len(found) > 3 else ''}); "
+                f"{folder} has a run with other settings ({'; '.join(conflicts[:3])}{more}); "
                 "nothing was changed. Name another folder with --out, or delete this one"
             )
-        sessions = list(before.sessions)
+        sessions = list(old.sessions)
     elif folder.exists() and any(path.name != ".lock" for path in folder.iterdir()):
         raise InputError(f"{folder} is not empty and has no {_FILE}; name another folder with --out")
-    now = provenance.circumstances()
-    if not sessions or sessions[-1] != now:
-        sessions.append(now)
-    for row, asked in questions.items():
-        write_lines(folder / "questions" / f"{row}.jsonl", map(asdict, asked))
+    environment = provenance.environment()
+    if not sessions or sessions[-1] != environment:
+        sessions.append(environment)
+    for row, row_questions in questions.items():
+        write_lines(folder / "questions" / f"{row}.jsonl", map(asdict, row_questions))
     data = {"identity": identity, "sessions": sessions, "notes": list(notes)}
     write_file(folder / _FILE, json.dumps(data, ensure_ascii=False, indent=2))
     return Run(folder, identity, sessions, notes)
 
 
 def write_file(path: Path, text: str) -> None:
-    """Write a file in one step: after a kill it is the old one or the new one."""
+    """Write a file atomically: after a kill it has its old or its new content."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.{os.getpid()}.new")
-    aside.write_text(text, encoding="utf-8")
-    aside.replace(path)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.new")
+    temporary.write_text(text, encoding="utf-8")
+    temporary.replace(path)
 
 
 def write_lines(path: Path, values: Iterable[Any]) -> None:
-    """Write values as JSON, one a line, in one step."""
+    """Write values as JSON, one per line, atomically."""
     write_file(path, "".join(json.dumps(value, ensure_ascii=False) + "\n" for value in values))
 
 
@@ -148,5 +152,5 @@ def _question(fields: dict[str, Any]) -> Question:
         tuple(fields["answers"]),
         {lang: tuple(texts) for lang, texts in fields["elsewhere"].items()},
         tuple(fields["gold"]),
-        tuple(Passage(**{**each, "lang": Lang(each["lang"])}) for each in fields["passages"]),
+        tuple(Passage(**{**passage, "lang": Lang(passage["lang"])}) for passage in fields["passages"]),
     )

@@ -1,6 +1,7 @@
-"""What a run's figures depend on: with equal provenance two runs give equal searches, translations, scores, answers.
+"""Everything that the figures of a run depend on: runs with equal provenance have equal searches, translations, scores
+and answers.
 
-Servers answer for themselves: of a model behind one, its name and address are all that is known."""
+Of a model behind a server, only its name and its address are known."""
 
 from __future__ import annotations
 
@@ -13,13 +14,13 @@ from pathlib import Path
 from typing import Any
 
 import qttrag
+from qttrag.application.named_models import collection_names, named_models
 from qttrag.config.deployment import Deployment
 from qttrag.config.yaml_files import hide_secrets
 from qttrag.evaluation.datasets.questions import Question
 from qttrag.evaluation.statistics import RESAMPLES, SEED
 from qttrag.evaluation.suites import Suite
 from qttrag.indexes import collection as search
-from qttrag.models import inventory as models
 from qttrag.prompts import Prompts
 from qttrag.types import Lang
 
@@ -30,68 +31,71 @@ LIBRARIES = (
 )  # fmt: skip
 
 _TABLES = {"strategies", "generators", "deployments", "models", "prompts", "questions"}
-_FREE = ("headline", "datasets")  # the one changes no answer, the other stands in the digests of questions
+_NOT_COMPARED = ("headline", "datasets")  # the headline changes no answer; `questions` has digests of the datasets
 
 
 def identity(suite: Suite, questions: Mapping[str, Sequence[Question]]) -> dict[str, Any]:
-    """Return what may not change while a run goes on.
+    """Return what must not change between the sessions of a run.
 
     Raises:
-        ConfigError: the deployment is not as it must be, or a model is not on this machine.
+        ConfigError: the deployment is invalid, or a model is not on this machine.
         CollectionError: an index is not built, or damaged."""
     deployments = {name: suite.deployment_for(name) for name in suite.generators}
     first = next(iter(deployments.values()))
-    searched = suite.run is not None or not all(q.passages for asked in questions.values() for q in asked)
-    langs = sorted({question.lang for asked in questions.values() for question in asked})
+    searched = suite.run is not None or not all(q.passages for row in questions.values() for q in row)
+    langs = sorted({question.lang for row in questions.values() for question in row})
     return {
         "layout": LAYOUT,
         "qttrag": qttrag.__version__,
         "suite": hide_secrets(suite.model_dump(mode="json", exclude={"in_flight"}, by_alias=True)),
         "deployments": {name: _settings(deployment) for name, deployment in deployments.items()},
         "models": {name: _models(deployment) for name, deployment in deployments.items()},
-        "collections": {name: _collection(name) for name in models.collections(first) if searched},
+        "collections": {name: _collection(name) for name in collection_names(first) if searched},
         "prompts": {lang: _prompts(lang) for lang in langs},
-        "questions": {row: digest(map(_facts, asked)) for row, asked in questions.items()},
+        "questions": {name: digest(map(_fields, row)) for name, row in questions.items()},
         "run": suite.run.digest() if suite.run else None,
         "bootstrap": {"resamples": RESAMPLES, "seed": SEED},
     }
 
 
-def circumstances() -> dict[str, Any]:
-    """Return what should not matter and may: versions of Python and of libraries, the machine."""
+def environment() -> dict[str, Any]:
+    """Return what should not change the figures and may change: the machine, the versions of Python and libraries."""
+    versions = {name: _version(name) for name in LIBRARIES}
     return {
         "python": platform.python_version(),
         "machine": f"{platform.system()} {platform.machine()}",
-        "libraries": {name: found for name in LIBRARIES if (found := _version(name)) is not None},
+        "libraries": {name: number for name, number in versions.items() if number is not None},
     }
 
 
 def conflicts(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
-    """Return what keeps a run from going on as another, each as "place: old, new".
+    """Return the differences that prevent resuming a run, each as "place: old, new".
 
-    Questions, strategies and generators may come and go; those that stay have to stay what they are."""
-    was, now = ({**each, "suite": {k: v for k, v in each["suite"].items() if k not in _FREE}} for each in (old, new))
-    for here, there in ((was, now), (was["suite"], now["suite"])):
+    Questions, strategies and generators may be added and removed; those in both must be equal."""
+    one, other = (
+        {**each, "suite": {k: v for k, v in each["suite"].items() if k not in _NOT_COMPARED}} for each in (old, new)
+    )
+    for here, there in ((one, other), (one["suite"], other["suite"])):
         for table in _TABLES & here.keys() & there.keys():
-            both = here[table].keys() & there[table].keys()
-            here[table], there[table] = ({name: each[table][name] for name in sorted(both)} for each in (here, there))
-    return differences(was, now)
+            common = sorted(here[table].keys() & there[table].keys())
+            here[table], there[table] = ({name: each[table][name] for name in common} for each in (here, there))
+    return differences(one, other)
 
 
 def differences(one: Any, other: Any, place: str = "") -> list[str]:
-    """Return what differs between two provenances, each as "place: this, that"."""
+    """Return the differences between two provenances, each as "place: one, other"."""
     if isinstance(one, dict) and isinstance(other, dict):
         names = dict.fromkeys([*one, *other])
         return [d for n in names for d in differences(one.get(n), other.get(n), f"{place}.{n}" if place else str(n))]
-    return [] if one == other else [f"{place}: {_short(one)}, {_short(other)}"]
+    return [] if one == other else [f"{place}: {_abbreviated(one)}, {_abbreviated(other)}"]
 
 
 def digest(values: Iterable[Any]) -> str:
-    """Return a digest of JSON values, in order."""
-    made = hashlib.blake2b(digest_size=16)
+    """Return a digest of JSON values, which depends on their order."""
+    hashed = hashlib.blake2b(digest_size=16)
     for value in values:
-        made.update(json.dumps(value, sort_keys=True, ensure_ascii=False).encode("utf-8", "surrogatepass") + b"\n")
-    return made.hexdigest()
+        hashed.update(json.dumps(value, sort_keys=True, ensure_ascii=False).encode("utf-8", "surrogatepass") + b"\n")
+    return hashed.hexdigest()
 
 
 def _settings(deployment: Deployment) -> Any:
@@ -103,7 +107,7 @@ def _models(deployment: Deployment) -> dict[str, Any]:
         named.place: {"model": named.model, "served": named.served}
         if named.served
         else {"model": named.model, "revision": named.locate().revision}
-        for named in models.named(Path(), deployment)
+        for named in named_models(Path(), deployment)
     }
 
 
@@ -122,9 +126,9 @@ def _prompts(lang: Lang) -> str:
     return digest(each(lang).model_dump(mode="json") for each in (prompts.answer, prompts.tag, prompts.refine))
 
 
-def _facts(question: Question) -> list[Any]:
+def _fields(question: Question) -> list[Any]:
     elsewhere = {lang: list(texts) for lang, texts in question.elsewhere.items()}
-    given = [[passage.passage_id, passage.text, passage.title] for passage in question.passages]
+    passages = [[passage.passage_id, passage.text, passage.title] for passage in question.passages]
     return [
         question.question_id,
         question.text,
@@ -132,7 +136,7 @@ def _facts(question: Question) -> list[Any]:
         list(question.answers),
         elsewhere,
         list(question.gold),
-        given,
+        passages,
     ]
 
 
@@ -143,6 +147,6 @@ def _version(name: str) -> str | None:
         return None
 
 
-def _short(value: Any) -> str:
-    text = "nothing" if value is None else json.dumps(value, ensure_ascii=False)
+def _abbreviated(value: Any) -> str:
+    text = "absent" if value is None else json.dumps(value, ensure_ascii=False)
     return text if len(text) <= 80 else f"{text[:77]}..."

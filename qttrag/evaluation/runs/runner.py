@@ -1,4 +1,4 @@
-"""Answering every question of a suite under every strategy and generator, so that it can be killed and go on."""
+"""Answer every question of a suite under every strategy and generator, in sessions that resume after a kill."""
 
 from __future__ import annotations
 
@@ -11,28 +11,30 @@ from pathlib import Path
 from typing import NamedTuple
 
 from qttrag.application.application import Application
+from qttrag.application.named_models import collection_names
 from qttrag.errors import CollectionError, ConfigError, InputError, StageError
 from qttrag.evaluation import datasets
+from qttrag.evaluation.answers import AnswerRecord, RankedPassage
 from qttrag.evaluation.datasets import replay
 from qttrag.evaluation.datasets.questions import Question
 from qttrag.evaluation.datasets.replay import ReplayedRetriever
-from qttrag.evaluation.runs import folder as runs
-from qttrag.evaluation.runs import search_cache as search
-from qttrag.evaluation.runs.records import AnswerFile, Cell, Found, Record
+from qttrag.evaluation.runs import search_cache
+from qttrag.evaluation.runs.answer_files import AnswerFile, Cell
+from qttrag.evaluation.runs.folder import Run, start_or_resume
+from qttrag.evaluation.runs.search_cache import KeptSearch, Ranking
 from qttrag.evaluation.statistics import SEED
 from qttrag.evaluation.suites import Suite
-from qttrag.models import inventory as models
 from qttrag.pipeline.stages import Stages
 from qttrag.rerankers.none import NoReranker
 from qttrag.runtime.cache import Cache
-from qttrag.runtime.tasks import together
-from qttrag.types import Answer
+from qttrag.runtime.tasks import gather_or_cancel
+from qttrag.types import Answer, AskRequest
 
-_GIVE_UP = 50  # failures one after another: a server is down, and would fail the rest of the suite too
+_MAX_CONSECUTIVE_FAILURES = 50  # a server is down, and the rest of the suite would fail too
 
 
 class Progress(NamedTuple):
-    """How far a run is. `total` includes what was done before; `failed` counts questions now without an answer."""
+    """The progress of a run, in questions times cells; `total` includes earlier sessions, `failed` is of this one."""
 
     done: int
     total: int
@@ -42,76 +44,77 @@ class Progress(NamedTuple):
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a session of a run did. `skipped`: finished before. `torn`: lines that a kill had cut off."""
+    """The outcome of one session of a run. `skipped`: questions of earlier sessions. `repaired`: incomplete lines that
+    were removed, and whose questions were answered again."""
 
-    run: runs.Run
+    run: Run
     answered: int
     failed: int
     skipped: int
-    torn: int
+    repaired: int
 
 
 @dataclass(frozen=True)
-class Choice:
-    """Which questions to answer. `limit`: the first so many of each row. `sample`: so many drawn at random, the same
-    each time, more of them including fewer. `retry_failed`: those, too, that failed before."""
+class Selection:
+    """The questions to answer. `limit`: the first N of each row. `sample`: N random ones of each row, the same for the
+    same N; a larger sample includes a smaller one. `retry_failed`: also those that failed in earlier sessions."""
 
     limit: int | None = None
     sample: int | None = None
     retry_failed: bool = False
 
     def of(self, questions: Sequence[Question]) -> list[Question]:
-        chosen = list(questions)
+        selected = list(questions)
         if self.sample is not None:
-            order = random.Random(SEED).sample(range(len(chosen)), len(chosen))  # noqa: S311  a sample, no secret
-            chosen = [chosen[n] for n in sorted(order[: self.sample])]
-        return chosen[: self.limit]
+            order = random.Random(SEED).sample(range(len(selected)), len(selected))  # noqa: S311  not a secret
+            selected = [selected[n] for n in sorted(order[: self.sample])]
+        return selected[: self.limit]
 
 
 async def run(
     suite: Suite,
     folder: Path,
     *,
-    choice: Choice = Choice(),
+    selection: Selection = Selection(),
     on_progress: Callable[[Progress], None] = lambda progress: None,
 ) -> Outcome:
-    """Answer what is not answered yet; return when all is, or raise, leaving what is done on the disk.
+    """Answer the selected questions that are not answered yet; answers are on the disk even if this raises.
 
     Raises:
-        InputError: a dataset is not as it must be, the folder has another run, or one is going on in it.
-        ConfigError, CollectionError: the deployment is not as it must be, or an index or model is missing.
-        StageError: 50 questions failed one after another."""
-    loaded = {row: datasets.load(row, spec) for row, spec in suite.rows().items()}
+        InputError: a dataset is invalid, the folder has another run, or another process is running in it.
+        ConfigError, CollectionError: the deployment is invalid, or an index or model is missing.
+        StageError: 50 consecutive questions failed."""
+    loaded = {name: datasets.load(name, row.settings, row.lang) for name, row in suite.rows().items()}
     notes = [note for dataset in loaded.values() for note in dataset.notes]
     notes += [f"{row}: {n} left out: {cause}" for row, d in loaded.items() for cause, n in sorted(d.left_out.items())]
     questions = {row: dataset.questions for row, dataset in loaded.items()}
-    replayed, told = _replayed(suite, questions)
-    with _alone(folder):
-        begun = runs.begin(folder, suite, questions, [*notes, *told])
-        kept = search.store(folder)
+    replayed, replay_notes = _replayed(suite, questions)
+    with _exclusive_lock(folder):
+        started = start_or_resume(folder, suite, questions, [*notes, *replay_notes])
+        cache = search_cache.store(folder)
         try:
-            session = _Session(suite, folder, kept, choice, on_progress, replayed)
-            await session.work({row: choice.of(asked) for row, asked in questions.items()})
+            session = _Session(suite, folder, cache, selection, on_progress, replayed)
+            await session.work({row: selection.of(some) for row, some in questions.items()})
         finally:
-            kept.close()
-    return Outcome(begun, session.answered, session.failed, session.skipped, session.torn)
+            cache.close()
+    return Outcome(started, session.answered, session.failed, session.skipped, session.repaired)
 
 
 def _replayed(suite: Suite, questions: Mapping[str, Sequence[Question]]) -> tuple[ReplayedRetriever | None, list[str]]:
-    """Return what takes the place of the search, None where nothing does, and what there is to say about it."""
-    found = {key: hits for row, asked in questions.items() for key, hits in replay.given(row, asked).items()}
-    told: list[str] = []
+    """Return the retriever of fixed rankings, None if the deployment searches, and notes about it."""
+    rankings = {key: hits for row, some in questions.items() for key, hits in replay.own_passages(row, some).items()}
+    notes: list[str] = []
     if suite.run is not None:
         deployment = suite.deployment_for(next(iter(suite.generators)))
-        ids = [question.question_id for asked in questions.values() for question in asked]
-        theirs, told = replay.load(suite.run, models.collections(deployment), ids)
-        found |= theirs
-    return ReplayedRetriever(found) if found else None, told
+        ids = [question.question_id for some in questions.values() for question in some]
+        of_run, notes = replay.load(suite.run, collection_names(deployment), ids)
+        rankings |= of_run
+    return ReplayedRetriever(rankings) if rankings else None, notes
 
 
 @contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Keep other processes from running in the same folder."""
+def _exclusive_lock(folder: Path) -> Iterator[None]:
+    """Prevent other processes from running a suite in the same folder."""
     from filelock import FileLock, Timeout
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -125,111 +128,112 @@ def _alone(folder: Path) -> Iterator[None]:
 
 
 class _Session:
-    """One session of a run: its counters and what its workers share."""
+    """One session of a run: its counters and the state that its workers share."""
 
     def __init__(
         self,
         suite: Suite,
         folder: Path,
-        kept: Cache,
-        choice: Choice,
+        cache: Cache,
+        selection: Selection,
         on_progress: Callable[[Progress], None],
         replayed: ReplayedRetriever | None,
     ) -> None:
         self._replayed = replayed
         self._suite = suite
         self._folder = folder
-        self._kept = kept
-        self._choice = choice
+        self._cache = cache
+        self._selection = selection
         self._on_progress = on_progress
         self._total = 0
-        self._in_a_row = 0
-        self.answered = self.failed = self.skipped = self.torn = 0
+        self._consecutive_failures = 0
+        self.answered = self.failed = self.skipped = self.repaired = 0
 
     async def work(self, questions: Mapping[str, Sequence[Question]]) -> None:
-        """Answer the questions of every row, one generator's models being open at a time."""
+        """Answer the questions of all rows, with the models of one generator open at a time."""
         per_cell = sum(map(len, questions.values()))
         self._total = per_cell * len(self._suite.generators) * len(self._suite.strategies)
         for generator in self._suite.generators:
             cells = [Cell(row, generator, strategy) for row in questions for strategy in self._suite.strategies]
             files = {cell: AnswerFile(cell.file(self._folder)) for cell in cells}
-            self.torn += sum(file.torn for file in files.values())
+            self.repaired += sum(file.repaired for file in files.values())
             try:
-                jobs = [(cell, q) for cell in cells for q in questions[cell.dataset] if self._is_open(files[cell], q)]
+                jobs = [(cell, q) for cell in cells for q in questions[cell.dataset] if self._is_due(files[cell], q)]
                 if jobs:
                     await self._answer_all(generator, files, jobs)
             finally:
                 for file in files.values():
                     file.close()
 
-    def _is_open(self, file: AnswerFile, question: Question) -> bool:
-        still_open = question.question_id not in file.done
-        if question.question_id in file.failed and not self._choice.retry_failed:
-            still_open = False
-        self.skipped += not still_open
-        return still_open
+    def _is_due(self, file: AnswerFile, question: Question) -> bool:
+        due = question.question_id not in file.done
+        if question.question_id in file.failed and not self._selection.retry_failed:
+            due = False
+        self.skipped += not due
+        return due
 
     async def _answer_all(
         self, generator: str, files: Mapping[Cell, AnswerFile], jobs: Sequence[tuple[Cell, Question]]
     ) -> None:
         async with Application.open(self._suite.deployment_for(generator)) as opened:
-            kept = self._search(opened.stages)
-            application = replace(opened, stages=replace(opened.stages, retriever=kept, reranker=kept))
-            waiting = iter(jobs)
+            search = self._search(opened.stages)
+            application = replace(opened, stages=replace(opened.stages, retriever=search, reranker=search))
+            remaining = iter(jobs)
 
             async def worker() -> None:
-                for cell, question in waiting:
-                    record = await self._answer(application, kept, cell, question)
+                for cell, question in remaining:
+                    record = await self._answer(application, search, cell, question)
                     await asyncio.to_thread(files[cell].append, record)
                     self._count(cell, record)
 
-            await together(worker() for _ in range(min(self._suite.in_flight, len(jobs))))
+            await gather_or_cancel(worker() for _ in range(min(self._suite.in_flight, len(jobs))))
 
-    def _search(self, stages: Stages) -> search.KeptSearch:
+    def _search(self, stages: Stages) -> KeptSearch:
         if self._replayed:
-            return search.KeptSearch(self._replayed, NoReranker(), self._kept)
-        return search.KeptSearch(stages.retriever, stages.reranker, self._kept)
+            return KeptSearch(self._replayed, NoReranker(), self._cache)
+        return KeptSearch(stages.retriever, stages.reranker, self._cache)
 
     async def _answer(
-        self, application: Application, kept: search.KeptSearch, cell: Cell, question: Question
-    ) -> Record:
+        self, application: Application, search: KeptSearch, cell: Cell, question: Question
+    ) -> AnswerRecord:
         strategy = self._suite.strategy(cell.strategy)
         query_id = f"{cell.dataset}/{cell.strategy}/{question.question_id}"
         try:
-            answer = await application.ask(
+            request = AskRequest(
                 question.text,
                 lang=question.lang,
                 strategy=strategy.strategy,
                 options=strategy.options,
                 query_id=query_id,
             )
-        except (ConfigError, CollectionError):  # the next question would meet it, too
+            answer = await application.ask(request)
+        except (ConfigError, CollectionError):  # every other question would fail with it too
             raise
         except Exception as error:
-            kept.take(query_id)
-            return Record(question.question_id, None, error=f"{type(error).__name__}: {error}")
-        return _record(question, answer, kept.take(query_id))
+            search.take(query_id)
+            return AnswerRecord(question.question_id, None, error=f"{type(error).__name__}: {error}")
+        return _record(question, answer, search.take(query_id))
 
-    def _count(self, cell: Cell, record: Record) -> None:
+    def _count(self, cell: Cell, record: AnswerRecord) -> None:
         self.answered += not record.failed
         self.failed += record.failed
-        self._in_a_row = self._in_a_row + 1 if record.failed else 0
-        if self._in_a_row >= _GIVE_UP:
+        self._consecutive_failures = self._consecutive_failures + 1 if record.failed else 0
+        if self._consecutive_failures >= _MAX_CONSECUTIVE_FAILURES:
             raise StageError(
                 "evaluation",
-                f"{_GIVE_UP} questions failed one after another, the last with: {record.error}; mend that, "
-                "then run again with --retry-failed",
+                f"{_MAX_CONSECUTIVE_FAILURES} consecutive questions failed, the last with: {record.error}; correct "
+                "the cause, then run again with --retry-failed",
             )
         done = self.answered + self.failed + self.skipped
         self._on_progress(Progress(done, self._total, self.failed, cell))
 
 
-def _record(question: Question, answer: Answer, ranking: search.Ranking | None) -> Record:
-    return Record(
+def _record(question: Question, answer: Answer, ranking: Ranking | None) -> AnswerRecord:
+    return AnswerRecord(
         question.question_id,
         answer.text,
         context=answer.context,
-        ranking=tuple(Found(hit.passage.passage_id, hit.score) for hit in ranking.hits) if ranking else (),
+        ranking=tuple(RankedPassage(hit.passage.passage_id, hit.score) for hit in ranking.hits) if ranking else (),
         search=ranking.key if ranking else None,
         seconds={name: round(value, 4) for name, value in answer.trace.seconds.items()},
         counts=dict(answer.trace.counts),

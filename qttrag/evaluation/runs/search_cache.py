@@ -4,17 +4,15 @@ Kept in the run's folder, with the passages' texts, so that rankings can be scor
 
 from __future__ import annotations
 
-import asyncio
 import json
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from qttrag import trace
 from qttrag.evaluation.datasets.replay import ReplayedRetriever
 from qttrag.protocols import Reranker, Retriever
 from qttrag.runtime.cache import Cache, content_key
-from qttrag.runtime.single_flight import InFlight
+from qttrag.runtime.single_flight import CachedCalls
 from qttrag.types import Hit, Lang, Passage, Query
 
 _KIND = "search"
@@ -41,14 +39,13 @@ def passages(kept: Cache, key: str) -> dict[str, Passage]:
 class KeptSearch:
     """A retriever and a reranker that remember, and that tell what the search for a question came to.
 
-    Counts: cached (found or waited for), computed (asked of the inner retriever or reranker)."""
+    Counts: cached (from the cache or from another call), computed (by the inner retriever or reranker)."""
 
     def __init__(self, retriever: Retriever, reranker: Reranker, kept: Cache) -> None:
         self._replayed = isinstance(retriever, ReplayedRetriever)
         self._retriever = retriever
         self._reranker = reranker
-        self._kept = kept
-        self._in_flight: InFlight[str] = InFlight()
+        self._calls = CachedCalls(kept, _KIND, dump=str, load=str)
         self._keys: dict[str, str] = {}
         self._rankings: dict[str, Ranking] = {}
 
@@ -64,7 +61,7 @@ class KeptSearch:
         question = query.query_id if self._replayed else None  # what is replayed goes by it
         key = _key(query, k=k, question=question)
         self._keys[query.query_id] = key.hex()
-        return _read(await self._once(key, search))
+        return _read(await self._calls.get(key, search))
 
     async def rerank(self, query: Query, hits: Sequence[Hit]) -> list[Hit]:
         async def rank() -> str:
@@ -72,25 +69,10 @@ class KeptSearch:
             ranked = await self._reranker.rerank(query, hits)
             return json.dumps([[places[hit.passage], hit.score] for hit in ranked])
 
-        value = await self._once(_key(query, ids=[hit.passage.passage_id for hit in hits]), rank)
+        value = await self._calls.get(_key(query, ids=[hit.passage.passage_id for hit in hits]), rank)
         ranked = [Hit(hits[place].passage, score) for place, score in json.loads(value)]
         self._rankings[query.query_id] = Ranking(self._keys[query.query_id], ranked)
         return ranked
-
-    async def _once(self, key: bytes, compute: Callable[[], Awaitable[str]]) -> str:
-        while (other := self._in_flight.get(key)) is not None:
-            await asyncio.wait([other])
-            if not other.cancelled() and other.exception() is None:
-                trace.count("cached")
-                return other.result()
-        with self._in_flight.computing([key]) as values:
-            (found,) = await asyncio.to_thread(self._kept.get_many, _KIND, [key])
-            trace.count("computed" if found is None else "cached")
-            if found is None:
-                found = await compute()
-                await asyncio.to_thread(self._kept.put_many, _KIND, {key: found})
-            values[key] = found
-        return found
 
 
 def _key(query: Query, **more: object) -> bytes:

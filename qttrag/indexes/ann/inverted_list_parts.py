@@ -1,8 +1,8 @@
-"""An inverted file that is filled part by part, so that making it takes little more memory than it has in the end.
+"""Fill an inverted file in parts, so that building it takes little more memory than the finished index.
 
 FAISS doubles the room of a list that is full: filled in one go, an index of many lists takes nearly twice its size. So
-vectors are added to short lists, which are written aside and emptied; in the end lists of just their length are made of
-all parts."""
+vectors are added to short lists, which are written to a file and emptied; at the end, lists of the exact length are
+filled from all parts."""
 
 from __future__ import annotations
 
@@ -12,133 +12,138 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qttrag.indexes.ann import first_stage
-from qttrag.indexes.storage import atomic_files as durable
+from qttrag.indexes.storage import atomic_files
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-ROWS = 2_000_000  # of a part, from which on it is written aside: 0.3 GB of 1024 bits
+ROWS = 2_000_000  # of a part: 0.3 GB with 1024 bits a row
 
 
-class Parts:
-    """Files beside an empty, trained index, with plain lists. Vectors are added to the index itself.
+class InvertedListParts:
+    """Parts of an inverted file with plain lists, in files. Vectors are added to the index itself, empty and trained.
 
-    Parts that are there already count as added, from the first on, as long as each is whole and ends at one of `ends`;
-    the others are removed. `files`: their path but for the number."""
+    `files`: path of the parts, without their number. Parts from an interrupted build are used, from the first on, as
+    long as each is complete and ends at one of the rows `ends`; the others are deleted."""
 
-    def __init__(self, index: Any, files: Path, ends: Container[int]) -> None:
-        self._index, self._files = index, files
+    def __init__(self, index: Any, files: Path, ends: Container[int], *, part_rows: int = ROWS) -> None:
+        self._index, self._files, self._part_rows = index, files, part_rows
         inverted: Any = first_stage.inverted(index)
         self._inverted = inverted
-        self._lengths = _lengths(inverted)
+        self._lengths = _list_lengths(inverted)
         self.rows = self._number = 0
-        for path in found(files):
+        for path in part_files(files):
             if self._is_next(path, ends):
-                self._count()
+                self._count_lists()
             else:
                 path.unlink()
-        _own(inverted, _emptied(inverted))
+        _set_lists(inverted, _empty_lists(inverted))
         inverted.ntotal = index.ntotal = self.rows
 
     @property
-    def full(self) -> bool:
-        """Say whether enough was added since for a part."""
-        return bool(self._index.ntotal - self.rows >= ROWS)
+    def is_full(self) -> bool:
+        """Return whether the vectors added since the last part are enough for another."""
+        return bool(self._index.ntotal - self.rows >= self._part_rows)
 
-    def put_aside(self) -> None:
-        """Write what was added since into a part of its own.
+    def write_part(self) -> None:
+        """Write the vectors added since the last part into another, and empty the lists.
 
         Raises:
-            OSError: there is no room for it."""
-        durable.write_faiss(_faiss().write_InvertedLists, self._inverted.invlists, _path(self._files, self._number))
-        self._count()
-        _own(self._inverted, _emptied(self._inverted))
+            OSError: the disk is full."""
+        path = _part_file(self._files, self._number)
+        atomic_files.write_faiss(_faiss().write_InvertedLists, self._inverted.invlists, path)
+        self._count_lists()
+        _set_lists(self._inverted, _empty_lists(self._inverted))
 
     def join(self) -> None:
-        """Make the index hold all that was added.
+        """Fill the index from all parts.
 
         Raises:
-            OSError: there is no room for it."""
+            OSError: the disk is full."""
         if self._number == 0:
             return
         if self._index.ntotal > self.rows:
-            self.put_aside()
-        _join(self._inverted, self._lengths, map(self._read, range(self._number)))
+            self.write_part()
+        _fill(self._inverted, self._lengths, map(self._read, range(self._number)))
 
     def _is_next(self, path: Path, ends: Container[int]) -> bool:
-        if path != _path(self._files, self._number):
+        """Read a part; return whether it is the next one, complete, and ends at one of `ends`."""
+        if path != _part_file(self._files, self._number):
             return False
         try:
             self._read(self._number)
         except RuntimeError:
             return False
-        return self.rows + int(_lengths(self._inverted).sum()) in ends
+        return self.rows + int(_list_lengths(self._inverted).sum()) in ends
 
     def _read(self, number: int) -> Any:
-        reader = _faiss().FileIOReader(str(_path(self._files, number)))
+        reader = _faiss().FileIOReader(str(_part_file(self._files, number)))
         self._inverted.replace_invlists(_faiss().read_InvertedLists(reader), True)
         return self._inverted.invlists
 
-    def _count(self) -> None:
-        lengths = _lengths(self._inverted)
+    def _count_lists(self) -> None:
+        lengths = _list_lengths(self._inverted)
         self._lengths = self._lengths + lengths
         self.rows += int(lengths.sum())
         self._number += 1
 
 
-def found(files: Path) -> list[Path]:
-    """Return the parts there are, in order."""
+def part_files(files: Path) -> list[Path]:
+    """Return the existing parts, in order. `files`: their path without the number."""
     return sorted(files.parent.glob(f"{files.name}-?????"))
 
 
 def extend(index: Any, blocks: Iterable[NDArray[np.float32]]) -> None:
-    """Add vectors to an index with plain lists and whose own lists may be mapped from its file."""
+    """Add vectors to an index with plain lists, which may be memory-mapped from its file."""
     inverted: Any = first_stage.inverted(index)
-    old, new = inverted.invlists, _emptied(inverted)
+    old, new = inverted.invlists, _empty_lists(inverted)
     inverted.own_invlists = False
     inverted.replace_invlists(new, False)
     for block in blocks:
         index.add(block)
-    lengths = _lengths(inverted)
+    lengths = _list_lengths(inverted)
     inverted.replace_invlists(old, True)
-    _join(inverted, lengths + _lengths(inverted), iter([old, new]))
+    _fill(inverted, lengths + _list_lengths(inverted), iter([old, new]))
 
 
-def _join(inverted: Any, lengths: NDArray[np.int64], parts: Iterator[Any]) -> None:
-    """Make lists of `lengths`, filled from all parts, the index's own; it may own one of these until the next."""
+def _fill(inverted: Any, lengths: NDArray[np.int64], parts: Iterator[Any]) -> None:
+    """Replace the lists of an index by lists of `lengths`, filled from all parts.
+
+    A part may belong to the index until the next one is read."""
     import numpy as np
 
-    made, filled = _emptied(inverted), np.zeros_like(lengths)
+    lists, filled = _empty_lists(inverted), np.zeros_like(lengths)
     for number, length in enumerate(lengths.tolist()):
-        made.resize(number, length)
+        lists.resize(number, length)
     for part in parts:
         for number in range(part.nlist):
             if n := part.list_size(number):
-                made.update_entries(number, int(filled[number]), n, part.get_ids(number), part.get_codes(number))
+                lists.update_entries(number, int(filled[number]), n, part.get_ids(number), part.get_codes(number))
                 filled[number] += n
-    _own(inverted, made)
+    _set_lists(inverted, lists)
 
 
-def _own(inverted: Any, lists: Any) -> None:
+def _set_lists(inverted: Any, lists: Any) -> None:
+    """Make the index the owner of its new lists."""
     inverted.replace_invlists(lists, True)
     lists.this.disown()
 
 
-def _emptied(inverted: Any) -> Any:
+def _empty_lists(inverted: Any) -> Any:
     return _faiss().ArrayInvertedLists(inverted.nlist, inverted.code_size)
 
 
-def _lengths(inverted: Any) -> NDArray[np.int64]:
+def _list_lengths(inverted: Any) -> NDArray[np.int64]:
     import numpy as np
 
     lists = inverted.invlists
     return np.array([lists.list_size(number) for number in range(lists.nlist)], np.int64)
 
 
-def _path(files: Path, number: int) -> Path:
+def _part_file(files: Path, number: int) -> Path:
     return files.with_name(f"{files.name}-{number:05d}")
 
 
 def _faiss() -> Any:
-    return importlib.import_module("faiss")  # its stubs lack what SWIG makes
+    return importlib.import_module("faiss")  # its stubs lack the classes that SWIG generates

@@ -1,4 +1,4 @@
-"""The second stage of a search: candidates scored with the vectors as they are stored."""
+"""The second stage of a search: candidates are scored with the stored vectors."""
 
 from __future__ import annotations
 
@@ -13,47 +13,53 @@ if TYPE_CHECKING:
 
     from qttrag.indexes.storage.vectors import Vectors
 
-_TOGETHER = 32_768  # candidates read at once, of one or of several queries: 64 MB of 1024 dimensions
+_BATCH_ROWS = 32_768  # candidates read at once, of one or of several queries: 64 MB of 1024 dimensions
 
 
-def rescored(vectors: Vectors, queries: NDArray[np.float32], found: Sequence[Candidates]) -> list[Candidates]:
-    """Return the candidates of each query with their exact scores, in the order they came in.
+def rescore(vectors: Vectors, queries: NDArray[np.float32], candidates: Sequence[Candidates]) -> list[Candidates]:
+    """Return the candidates of each query with their exact scores, in the same order.
 
-    A vector that several queries want is read once; vectors are read in the order they lie on the disk. A score is
-    the same whatever else is scored: it is summed up by itself, not as a part of a product of matrices."""
-    return [each for first, last in _groups(found) for each in _group(vectors, queries[first:last], found[first:last])]
+    Vectors are read in the order of the disk, each once for all queries of a batch. A score does not depend on what
+    else is scored: it is summed up on its own, not in a product of matrices."""
+    return [
+        scored
+        for first, last in _batches(candidates)
+        for scored in _rescore_batch(vectors, queries[first:last], candidates[first:last])
+    ]
 
 
-def best(found: Candidates, k: int) -> Candidates:
-    """Return the best `k` candidates, best first, and those that score as the last of them; of equals the first row."""
+def best(candidates: Candidates, k: int) -> Candidates:
+    """Return the best `k` candidates and all that tie with the last of them, best first, equal ones by row."""
     import numpy as np
 
-    order = np.lexsort((found.rows, -found.scores))
+    order = np.lexsort((candidates.rows, -candidates.scores))
     if len(order) > k:
-        order = order[found.scores[order] >= found.scores[order[k - 1]]]
-    return Candidates(found.rows[order], found.scores[order])
+        order = order[candidates.scores[order] >= candidates.scores[order[k - 1]]]
+    return Candidates(candidates.rows[order], candidates.scores[order])
 
 
-def _groups(found: Sequence[Candidates]) -> Iterator[tuple[int, int]]:
-    """Yield from where to where in `found` there are some candidates, few enough to be read at once."""
-    first = wanted = 0
-    for n, each in enumerate(found):
-        if wanted and wanted + len(each.rows) > _TOGETHER:
+def _batches(candidates: Sequence[Candidates]) -> Iterator[tuple[int, int]]:
+    """Yield the bounds of batches of queries, each with few enough candidates to be read at once."""
+    first = rows = 0
+    for n, result in enumerate(candidates):
+        if rows and rows + len(result.rows) > _BATCH_ROWS:
             yield first, n
-            first, wanted = n, 0
-        wanted += len(each.rows)
-    if len(found) > first:
-        yield first, len(found)
+            first, rows = n, 0
+        rows += len(result.rows)
+    if len(candidates) > first:
+        yield first, len(candidates)
 
 
-def _group(vectors: Vectors, queries: NDArray[np.float32], found: Sequence[Candidates]) -> list[Candidates]:
+def _rescore_batch(
+    vectors: Vectors, queries: NDArray[np.float32], candidates: Sequence[Candidates]
+) -> list[Candidates]:
     import numpy as np
 
-    rows, places = np.unique(np.concatenate([each.rows for each in found]), return_inverse=True)
+    rows, places = np.unique(np.concatenate([result.rows for result in candidates]), return_inverse=True)
     stored = vectors.stored(rows)
     scored, start = [], 0
-    for query, each in zip(queries, found, strict=True):
-        wanted = stored[places[start : start + len(each.rows)]].astype(np.float32)
-        scored.append(Candidates(each.rows, np.einsum("ij,j->i", wanted, query)))
-        start += len(each.rows)
+    for query, result in zip(queries, candidates, strict=True):
+        own = stored[places[start : start + len(result.rows)]].astype(np.float32)
+        scored.append(Candidates(result.rows, np.einsum("ij,j->i", own, query)))
+        start += len(result.rows)
     return scored

@@ -1,4 +1,4 @@
-"""New passages for an index that is there, encoded as in a build, and as durably: until all is done, nothing is."""
+"""Appends passages to an index. They are encoded as in a build; the published index stays unchanged until the end."""
 
 from __future__ import annotations
 
@@ -7,31 +7,33 @@ import json
 import os
 import shutil
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from qttrag.errors import CollectionError, ConfigError
-from qttrag.indexes import collection as search
 from qttrag.indexes.ann import training
 from qttrag.indexes.ann.training import FAISS_FILE
-from qttrag.indexes.jobs import build as building
-from qttrag.indexes.jobs import encoding, workers
-from qttrag.indexes.jobs import remove as removal
-from qttrag.indexes.jobs.build import Progress
-from qttrag.indexes.jobs.workers import Workers
-from qttrag.indexes.recipe import WHERE, Recipe, Source
+from qttrag.indexes.collection import find, open_index
+from qttrag.indexes.jobs.build import fingerprint
+from qttrag.indexes.jobs.encoding import encode_source
+from qttrag.indexes.jobs.index_job import IndexJob, Progress, ignore_progress
+from qttrag.indexes.jobs.remove import mark_removed
+from qttrag.indexes.jobs.resuming import keep_finished_shards
+from qttrag.indexes.jobs.workers import EncoderPool, OpenEncoder, load_passage_encoders, open_builtin_encoder
+from qttrag.indexes.recipe import PLACEMENT_SETTINGS, Recipe, Source
 from qttrag.indexes.sources import listing
-from qttrag.indexes.sources.id_sets import Seen
-from qttrag.indexes.sources.records import OnError, Reader
-from qttrag.indexes.storage import journal, tombstones
-from qttrag.indexes.storage import locking as safely
-from qttrag.indexes.storage import manifest as manifests
-from qttrag.indexes.storage import passage_ids as ids
-from qttrag.indexes.storage.journal import Journal, Workshop
-from qttrag.indexes.storage.manifest import Addition, Manifest
+from qttrag.indexes.sources.id_sets import IdSet
+from qttrag.indexes.sources.listing import SourceFile
+from qttrag.indexes.sources.records import OnError
+from qttrag.indexes.storage.journal import Journal, changed_settings
+from qttrag.indexes.storage.locking import exclusive_lock
+from qttrag.indexes.storage.manifest import Addition, Manifest, checksum, read_manifest
+from qttrag.indexes.storage.passage_ids import record_digests
 from qttrag.indexes.storage.passages import Passages
+from qttrag.indexes.storage.tombstones import read_removed
+from qttrag.indexes.storage.workspace import BuildWorkspace
 
 if TYPE_CHECKING:
     import numpy as np
@@ -40,8 +42,8 @@ if TYPE_CHECKING:
 _KINDS = {".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet", ".tsv": "tsv", ".arrow": "arrow"}
 
 
-class Base(NamedTuple):
-    """The index that is appended to."""
+class BaseIndex(NamedTuple):
+    """The index to append to."""
 
     folder: Path
     manifest: Manifest
@@ -49,8 +51,8 @@ class Base(NamedTuple):
 
     @property
     def identity(self) -> str:
-        """Return what changes with the passages it holds."""
-        sums = sorted((name, recorded.sha256) for name, recorded in self.manifest.files.items())
+        """Return a digest of the contents of its files."""
+        sums = sorted((name, file.sha256) for name, file in self.manifest.files.items())
         return hashlib.sha256(json.dumps(sums).encode()).hexdigest()
 
     @property
@@ -58,19 +60,20 @@ class Base(NamedTuple):
         return len(self.manifest.shards) or 1
 
 
-def of_file(name: str, path: Path, *, lang: str | None = None) -> Recipe:
-    """Return the recipe of an index with a file as its source. `lang`: of all its records; None: as in the index.
+def recipe_for_file(name: str, path: Path, *, lang: str | None = None) -> Recipe:
+    """Return the recipe of an index with this file as its source. `lang`: of all records; None: as in the index.
 
     Raises:
-        ConfigError: the file is of no kind that is read. CollectionError: there is no such index."""
-    recipe = Recipe(**search.find(name).manifest.recipe)
+        ConfigError: the kind of file is unknown. CollectionError: there is no such index."""
+    recipe = Recipe(**find(name).manifest.recipe)
     kind = _KINDS.get(path.with_suffix("").suffix if path.suffix == ".gz" else path.suffix)
     if kind is None:
-        raise ConfigError(f"{path}: passages come from {', '.join(_KINDS)} (lines also as .gz) or by a recipe, *.yaml")
+        raise ConfigError(
+            f"{path}: unknown kind of file; use {', '.join(_KINDS)} (lines may be gzipped, .gz) or a recipe, *.yaml"
+        )
     settings: dict[str, Any] = {"kind": kind, "path": [str(path.expanduser().absolute())]}
     source = Source(**settings, clean=recipe.source.clean, fields=recipe.source.fields)
-    data = recipe.model_dump()
-    return Recipe(**{**data, "source": source.model_dump(), "lang": lang or recipe.lang})
+    return Recipe(**{**recipe.model_dump(), "source": source.model_dump(), "lang": lang or recipe.lang})
 
 
 def append(
@@ -80,145 +83,141 @@ def append(
     replace: bool = False,
     restart: bool = False,
     on_error: OnError = "stop",
-    progress: Callable[[Progress], None] = lambda progress: None,
+    progress: Callable[[Progress], None] = ignore_progress,
+    open_encoder: OpenEncoder = open_builtin_encoder,
 ) -> Manifest:
-    """Add the passages of a recipe's source to an index and return its manifest.
+    """Append the passages of a recipe's source to an index and return its manifest.
 
-    Records whose ids the index has are bad records, or, with `replace`, take the place of those. The same call goes on
-    where one was broken off; until it is done the index is as it was. `restart` begins again.
+    A record whose id the index already contains is invalid, or, with `replace`, replaces the earlier one. The published
+    index stays unchanged until the end, and the same call resumes an interrupted one. `restart` starts over.
 
     Raises:
-        CollectionError: there is no such index, it is damaged or in work, it was made otherwise than `recipe` says, or
-            half appended to on other terms.
-        InputError: a record is bad and `on_error` is "stop". ConfigError: as of `build`."""
-    folder = search.find(name).folder.resolve()
-    with safely.alone(folder):
-        manifest = search.open_index(str(folder), threads=1).manifest
-        workshop = Workshop(folder, "appending", first=len(manifest.shards) or 1)
-        placed = workshop.tidy()
+        CollectionError: the index is missing, damaged or locked, was built with other settings than the recipe's, or an
+            append with other settings is unfinished.
+        InputError: a record is invalid and `on_error` is "stop". ConfigError: as in `build`."""
+    folder = find(name).folder.resolve()
+    with exclusive_lock(folder):
+        manifest = open_index(str(folder), threads=1).manifest
+        workspace = BuildWorkspace(folder, "appending", first_shard=len(manifest.shards) or 1)
+        published = workspace.recover()
         if restart:
-            workshop.remove()
-        base = Base(folder, manifest, Passages(folder, tombstones.read(folder, manifest.files, manifest.rows)))
-        _check_same(manifest, recipe)
-        with safely.keeping(workshop), workers.load(recipe.encoder, of=f"the encoder of '{folder.name}'") as encoder:
-            return _append(base, recipe, encoder, workshop, placed, replace, on_error, progress)
+            workspace.remove()
+        base = BaseIndex(folder, manifest, Passages(folder, read_removed(folder, manifest.files, manifest.rows)))
+        _check_settings(manifest, recipe)
+        owner = f"the encoder of '{folder.name}'"
+        with (
+            keep_finished_shards(workspace),
+            load_passage_encoders(recipe.encoder, owner=owner, open_encoder=open_encoder) as encoders,
+        ):
+            _check_revision(manifest, recipe, encoders.info.revision)
+            files = listing.files(recipe)
+            settings = {**fingerprint(recipe, encoders.info.revision, files), "replace": replace}
+            if published is not None and _same_addition(published, settings):
+                return manifest  # it was killed after publishing, before its workspace was removed
+            journal = workspace.begin({**settings, "index": base.identity})
+            job = IndexJob(recipe, workspace, journal, progress)
+            return _append(job, base, encoders, files, replace=replace, on_error=on_error)
 
 
-def _check_same(manifest: Manifest, recipe: Recipe) -> None:
-    """Refuse a recipe whose passages would not be like those of the index."""
+def _check_settings(manifest: Manifest, recipe: Recipe) -> None:
+    """Refuse a recipe that cuts or encodes passages differently from the index."""
 
-    def made(data: dict[str, Any]) -> dict[str, Any]:
-        known = Recipe(**data)
-        return {"chunking": known.chunking.model_dump(), "encoder": known.encoder.model_dump(exclude=WHERE)}
+    def settings(recipe: Recipe) -> dict[str, Any]:
+        encoder = recipe.encoder.model_dump(exclude=PLACEMENT_SETTINGS)
+        return {"chunking": recipe.chunking.model_dump(), "encoder": encoder}
 
-    if changed := journal.differences(made(manifest.recipe), made(recipe.model_dump())):
+    if changes := changed_settings(settings(Recipe(**manifest.recipe)), settings(recipe)):
         raise CollectionError(
-            f"index '{manifest.name}' has passages that were made otherwise: {'; '.join(changed)}. Set that as it was, "
-            "or build the index again"
+            f"index '{manifest.name}' was built with other settings: {'; '.join(changes)}. Restore them, or build the "
+            "index again"
         )
+
+
+def _check_revision(manifest: Manifest, recipe: Recipe, revision: str) -> None:
+    if revision != manifest.encoder_revision:
+        raise CollectionError(
+            f"index '{manifest.name}' was built with {recipe.encoder.model} ({manifest.encoder_revision}), the encoder "
+            f"here is {revision}; set `encoder: {{revision: ...}}` in a recipe, or build the index again"
+        )
+
+
+def _same_addition(published: Journal, settings: Mapping[str, Any]) -> bool:
+    return not changed_settings({**published.fingerprint, "index": ""}, {**settings, "index": ""})
 
 
 def _append(
-    base: Base,
-    recipe: Recipe,
-    encoder: Workers,
-    workshop: Workshop,
-    placed: Journal | None,
+    job: IndexJob,
+    base: BaseIndex,
+    encoders: EncoderPool,
+    files: list[SourceFile],
+    *,
     replace: bool,
     on_error: OnError,
-    progress: Callable[[Progress], None],
 ) -> Manifest:
-    if encoder.revision != base.manifest.encoder_revision:
-        raise CollectionError(
-            f"index '{base.manifest.name}' was built with {recipe.encoder.model} ({base.manifest.encoder_revision}), "
-            f"here is {encoder.revision}; set `encoder: {{revision: ...}}` in a recipe, or build the index again"
-        )
-    files = listing.files(recipe)
-    terms = {**building.terms(recipe, encoder.revision, files), "replace": replace}
-    if placed is not None and not journal.differences({**placed.terms, "index": ""}, {**terms, "index": ""}):
-        return base.manifest  # it was killed between its last two steps
-    begun = workshop.begin({**terms, "index": base.identity})
-    if not begun.made:
-        workshop.sweep(begun)
-        digests = ids.of_records(base.passages, cut=recipe.chunking.enabled)
-        reader = Reader(
-            recipe,
-            files,
-            on_error=on_error,
-            start=begun.position,
-            seen=Seen(workshop.seen(begun)),
-            known=None if replace else Seen([digests[~base.passages.gone()]]),
-            folder=workshop.fetched,
-        )
-        rest = encoding.encode_all(
-            recipe, encoder, reader, begun, workshop, lambda done, share: progress(Progress("encode", done, share))
-        )
-        skipped = sum((Counter(shard.skipped) for shard in begun.shards), rest)
-        if not begun.shards:
-            workshop.remove()
+    if not job.journal.manifest_sha256:
+        job.workspace.remove_orphans(job.journal)
+        digests = record_digests(base.passages, chunked=job.recipe.chunking.enabled)
+        indexed = None if replace else IdSet([digests[~base.passages.removed_mask()]])
+        skipped = encode_source(job, encoders, files, on_error=on_error, indexed=indexed)
+        if not job.journal.shards:
+            job.workspace.remove()
             return base.manifest
-        _join(base, recipe, digests if replace else None, begun, workshop, skipped, progress)
-    workshop.place(begun)
-    return manifests.read(base.folder)
+        _combine(job, base, skipped, replaceable=digests if replace else None)
+    job.workspace.publish(job.journal)
+    return read_manifest(base.folder)
 
 
-def _join(
-    base: Base,
-    recipe: Recipe,
-    digests: NDArray[np.uint64] | None,
-    begun: Journal,
-    workshop: Workshop,
-    skipped: Counter[str],
-    progress: Callable[[Progress], None],
-) -> None:
-    """Make the index of the base's files and the new ones. `digests`: of the base's records, if they are replaced."""
+def _combine(job: IndexJob, base: BaseIndex, skipped: Counter[str], *, replaceable: NDArray[np.uint64] | None) -> None:
+    """Write the index of the base's files and the new shards.
+
+    `replaceable`: digests of the base's record ids by row, to be replaced by appended records; None: none."""
     import numpy as np
 
+    folder = job.workspace.index
     for name in base.manifest.files.keys() - {FAISS_FILE}:
-        _link(base.folder / name, workshop.index / name)
+        _link_or_copy(base.folder / name, folder / name)
+    rows = base.manifest.rows + job.journal.rows
     training.extend(
         base.folder / FAISS_FILE,
-        workshop.index,
-        range(base.shards, base.shards + len(begun.shards)),
-        lambda done: progress(Progress("add", done, done / (base.manifest.rows + begun.rows))),
+        folder,
+        range(base.shards, base.shards + len(job.journal.shards)),
+        lambda done: job.progress(Progress("add", done, done / rows)),
     )
-    manifest = _joined(base, recipe, begun, workshop, skipped)
-    if digests is not None:
-        whole = Passages(workshop.index, base.passages.removed)
-        fresh = ids.of_records(whole, cut=recipe.chunking.enabled)[base.manifest.rows :]
-        rows = np.setdiff1d(np.flatnonzero(np.isin(digests, fresh)), base.passages.removed)
-        manifest.appended[-1].replaced = len(rows)
-        if len(rows):
-            manifest = removal.without(manifest, whole, rows, workshop.index)
-    manifest.write(workshop.index)
+    manifest = _combined_manifest(job, base.manifest, skipped)
+    if replaceable is not None:
+        passages = Passages(folder, base.passages.removed)
+        appended = record_digests(passages, chunked=job.recipe.chunking.enabled)[base.manifest.rows :]
+        replaced = np.setdiff1d(np.flatnonzero(np.isin(replaceable, appended)), base.passages.removed)
+        manifest.appended[-1].replaced = len(replaced)
+        if len(replaced):
+            manifest = mark_removed(manifest, passages, replaced, folder)
+    manifest.write(folder)
 
 
-def _joined(base: Base, recipe: Recipe, begun: Journal, workshop: Workshop, skipped: Counter[str]) -> Manifest:
-    manifest, shards = base.manifest, begun.shards
+def _combined_manifest(job: IndexJob, base: Manifest, skipped: Counter[str]) -> Manifest:
+    journal = job.journal
     addition = Addition(
         at=datetime.now(UTC).isoformat(timespec="seconds"),
-        source=recipe.source.model_dump(mode="json"),
-        lang=recipe.lang,
-        passages=begun.rows,
+        source=job.recipe.source.model_dump(mode="json"),
+        lang=job.recipe.lang,
+        passages=journal.rows,
     )
-    new = {name: recorded for shard in shards for name, recorded in shard.files.items()}
-    faiss = {FAISS_FILE: manifests.checksum(workshop.index / FAISS_FILE)}
-    return manifest.model_copy(
+    faiss = {FAISS_FILE: checksum(job.workspace.index / FAISS_FILE)}
+    return base.model_copy(
         update={
-            "rows": manifest.rows + begun.rows,
-            "langs": dict(sum((Counter(shard.langs) for shard in shards), Counter(manifest.langs))),
-            "skipped": dict(skipped + Counter(manifest.skipped)),
-            "truncated": manifest.truncated + sum(shard.truncated for shard in shards),
-            "shards": [*(manifest.shards or [manifest.rows]), *(shard.rows for shard in shards)],
-            "appended": [*manifest.appended, addition],
-            "files": {**manifest.files, **new, **faiss},
+            "rows": base.rows + journal.rows,
+            "langs": dict(Counter(base.langs) + journal.langs),
+            "skipped": dict(skipped + Counter(base.skipped)),
+            "truncated": base.truncated + journal.truncated,
+            "shards": [*(base.shards or [base.rows]), *(shard.rows for shard in journal.shards)],
+            "appended": [*base.appended, addition],
+            "files": {**base.files, **journal.files, **faiss},
         }
     )
 
 
-def _link(path: Path, other: Path) -> None:
-    """Have the file in both places; where the file system cannot, as a copy."""
+def _link_or_copy(path: Path, target: Path) -> None:
     try:
-        os.link(path, other)
-    except OSError:
-        shutil.copy2(path, other)
+        os.link(path, target)
+    except OSError:  # not every file system has hard links
+        shutil.copy2(path, target)

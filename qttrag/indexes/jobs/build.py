@@ -1,40 +1,29 @@
-"""From a recipe to a built index. Nothing half-built is ever in its place, and nothing that was encoded is lost."""
+"""Builds the index of a recipe. An unfinished index is never published, and encoded passages are never lost."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
-from typing import Any, Literal, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any
 
-from qttrag import __version__, resources
-from qttrag.errors import CollectionError, InputError
-from qttrag.indexes.ann import training
-from qttrag.indexes.ann.training import FAISS_FILE
-from qttrag.indexes.jobs import encoding, workers
-from qttrag.indexes.jobs.workers import Maker, Workers
-from qttrag.indexes.recipe import WHERE, Recipe
+from qttrag.errors import InputError
+from qttrag.indexes.ann import inverted_list_parts, training
+from qttrag.indexes.jobs.encoding import encode_source
+from qttrag.indexes.jobs.index_job import (
+    IndexJob,
+    Progress,
+    complete,
+    ignore_progress,
+    settings_fingerprint,
+    write_index,
+)
+from qttrag.indexes.jobs.resuming import build_in_workspace
+from qttrag.indexes.jobs.workers import EncoderPool, OpenEncoder, load_passage_encoders, open_builtin_encoder
+from qttrag.indexes.recipe import Recipe
 from qttrag.indexes.sources import listing
-from qttrag.indexes.sources.id_sets import Seen
 from qttrag.indexes.sources.listing import SourceFile
-from qttrag.indexes.sources.records import READING, OnError, Reader
-from qttrag.indexes.storage import locking as safely
-from qttrag.indexes.storage import manifest as manifests
-from qttrag.indexes.storage.journal import Journal, Workshop
+from qttrag.indexes.sources.records import READER_VERSION, OnError
 from qttrag.indexes.storage.manifest import Manifest
-
-__all__ = ["FAISS_FILE", "Progress", "build"]
-# What no passage and no vector depends on. Of these `faiss` has a file of its own, made last.
-FREE: Any = {"name": True, "faiss": True, "encoder": WHERE}
-
-
-class Progress(NamedTuple):
-    """How far a build is. `passages` done in this step; `share`: from 0 to 1, of the source that is read for them, or
-    of what is to be copied or added; None while training, whose end is not known."""
-
-    step: Literal["encode", "copy", "train", "add"]
-    passages: int
-    share: float | None
+from qttrag.indexes.storage.workspace import BuildWorkspace
 
 
 def build(
@@ -43,142 +32,51 @@ def build(
     overwrite: bool = False,
     restart: bool = False,
     on_error: OnError = "stop",
-    progress: Callable[[Progress], None] = lambda progress: None,
+    progress: Callable[[Progress], None] = ignore_progress,
+    list_part_rows: int = inverted_list_parts.ROWS,
+    open_encoder: OpenEncoder = open_builtin_encoder,
 ) -> Manifest:
     """Build the index of a recipe under `resources.built_folder()` and return its manifest.
 
-    A build that fails or is killed leaves what was there before, and beside it the shards that are done: the same
-    call goes on from them. `restart` throws them away first. `overwrite` replaces an index that is there, at the end.
+    A build that fails or is killed leaves the published index unchanged and keeps its finished shards: the same call
+    resumes it. `restart` discards them first. `overwrite` replaces an existing index, at the end.
 
     Raises:
-        CollectionError: the index is there already and `overwrite` is off, or another process is building it, or it
-            is half built on other terms, or there is no room for it.
-        InputError: a record is bad and `on_error` is "stop"; or no passage is left.
-        ConfigError: the source, encoder or FAISS factory string is not as it must be; a library is not installed."""
-    return made_aside(
-        recipe,
-        lambda workshop: _work(recipe, workshop, on_error, progress),
-        overwrite=overwrite,
-        restart=restart,
-    )
+        CollectionError: the index exists and `overwrite` is off, another process is building it, it is half built with
+            other settings, or the disk is full.
+        InputError: a record is invalid and `on_error` is "stop"; or there is no passage at all.
+        ConfigError: the source, encoder or FAISS factory string is invalid; a library is not installed."""
+
+    def work(workspace: BuildWorkspace) -> Manifest:
+        owner = f"the encoder of recipe '{recipe.name}'"
+        with load_passage_encoders(recipe.encoder, owner=owner, open_encoder=open_encoder) as encoders:
+            training.check(recipe, encoders.info.dim)
+            files = listing.files(recipe)
+            journal = workspace.begin(fingerprint(recipe, encoders.info.revision, files))
+            job = IndexJob(recipe, workspace, journal, progress, list_part_rows)
+            return complete(job, lambda: _write(job, encoders, files, on_error))
+
+    return build_in_workspace(recipe, work, overwrite=overwrite, restart=restart)
 
 
-def made_aside(recipe: Recipe, work: Callable[[Workshop], Manifest], *, overwrite: bool, restart: bool) -> Manifest:
-    """Return the manifest that `work` makes beside an index of the recipe's name, which nobody else builds meanwhile.
-
-    What it leaves undone when it fails is kept, unless `restart`.
-
-    Raises:
-        CollectionError: the index is there already and `overwrite` is off, or another process is building it."""
-    target = resources.built_folder() / recipe.name
-    safely.folder(target.parent)
-    with safely.alone(target):
-        workshop = Workshop(target)
-        placed = workshop.tidy()
-        if restart:
-            workshop.remove()
-        elif placed and (done := manifests.read(target)).recipe_digest == recipe.digest:
-            return done  # it was killed between its last two steps
-        if target.exists() and not overwrite:
-            raise CollectionError(f"index '{recipe.name}' is there already ({target}); replace it with --overwrite")
-        with safely.keeping(workshop):
-            return work(workshop)
+def _write(job: IndexJob, encoders: EncoderPool, files: Sequence[SourceFile], on_error: OnError) -> Manifest:
+    skipped = encode_source(job, encoders, files, on_error=on_error)
+    if not job.journal.shards:
+        note = f" ({skipped.total()} records were skipped)" if skipped else ""
+        raise InputError(f"recipe '{job.recipe.name}' gives no passages{note}; check its source")
+    return write_index(job, encoders.info, skipped)
 
 
-def _work(recipe: Recipe, workshop: Workshop, on_error: OnError, progress: Callable[[Progress], None]) -> Manifest:
-    with workers.load(recipe.encoder, of=f"the encoder of recipe '{recipe.name}'") as encoder:
-        return _by(encoder, recipe, workshop, on_error, progress)
-
-
-def _by(
-    encoder: Workers, recipe: Recipe, workshop: Workshop, on_error: OnError, progress: Callable[[Progress], None]
-) -> Manifest:
-    training.check(recipe, encoder.dim)
-    files = listing.files(recipe)
-    journal = workshop.begin(terms(recipe, encoder.revision, files))
-    if (made := finished(recipe, workshop)) is None:
-        journal.made = ""
-        workshop.sweep(journal)
-        reader = Reader(
-            recipe,
-            files,
-            on_error=on_error,
-            start=journal.position,
-            seen=Seen(workshop.seen(journal)),
-            folder=workshop.fetched,
-        )
-        rest = encoding.encode_all(
-            recipe, encoder, reader, journal, workshop, lambda done, share: progress(Progress("encode", done, share))
-        )
-        skipped = sum((Counter(shard.skipped) for shard in journal.shards), rest)
-        if not journal.shards:
-            left_out = f" ({skipped.total()} records were skipped)" if skipped else ""
-            raise InputError(f"recipe '{recipe.name}' gives no passages{left_out}; check its source")
-        made = finish(recipe, encoder, journal, workshop, skipped, progress)
-    workshop.place(journal)
-    return made
-
-
-def finish(
-    recipe: Recipe,
-    maker: Maker,
-    journal: Journal,
-    workshop: Workshop,
-    skipped: Counter[str],
-    progress: Callable[[Progress], None],
-) -> Manifest:
-    """Make the FAISS index and the manifest of the shards there are; return the manifest.
-
-    Raises:
-        ConfigError: FAISS cannot make such an index."""
-    factory = training.write(recipe, journal, workshop, lambda step, n: progress(_of_vectors(step, n, journal)))
-    manifest = _manifest(recipe, maker, journal, workshop, skipped, factory)
-    manifest.write(workshop.index)
-    return manifest
-
-
-def terms(recipe: Recipe, revision: str, files: Sequence[SourceFile]) -> Mapping[str, Any]:
-    """Return what every shard of an index must be made by."""
+def fingerprint(recipe: Recipe, encoder_revision: str, files: Sequence[SourceFile]) -> dict[str, Any]:
+    """Return everything that every shard of an index depends on."""
     return {
-        **recipe.model_dump(mode="json", exclude=FREE),
-        "encoder revision": revision,
-        "reading": READING,
-        "files": {file.name: f"{file.size} bytes ({file.stamp})" for file in files},
+        **settings_fingerprint(recipe),
+        "encoder revision": encoder_revision,
+        "reading": READER_VERSION,
+        "files": file_stamps(files),
     }
 
 
-def finished(recipe: Recipe, workshop: Workshop) -> Manifest | None:
-    """Return the manifest of an index that is finished and not yet in its place."""
-    try:
-        manifest = manifests.read(workshop.index)
-    except CollectionError:
-        return None
-    whole = not manifests.problems(workshop.index, manifest, full=False)
-    return manifest if whole and manifest.recipe_digest == recipe.digest else None
-
-
-def _of_vectors(step: str, done: int, journal: Journal) -> Progress:
-    return Progress("add", done, done / journal.rows) if step == "add" else Progress("train", done, None)
-
-
-def _manifest(
-    recipe: Recipe, maker: Maker, journal: Journal, workshop: Workshop, skipped: Counter[str], factory: str
-) -> Manifest:
-    files = {name: recorded for shard in journal.shards for name, recorded in shard.files.items()}
-    langs = sum((Counter(shard.langs) for shard in journal.shards), Counter[str]())
-    return Manifest(
-        name=recipe.name,
-        qttrag=__version__,
-        built=datetime.now(UTC).isoformat(timespec="seconds"),
-        recipe=recipe.model_dump(mode="json"),
-        recipe_digest=recipe.digest,
-        encoder_revision=maker.revision,
-        rows=journal.rows,
-        dim=maker.dim,
-        langs=dict(langs),
-        skipped=dict(skipped),
-        truncated=sum(shard.truncated for shard in journal.shards),
-        shards=[shard.rows for shard in journal.shards],
-        faiss=factory,
-        files={**files, FAISS_FILE: manifests.checksum(workshop.index / FAISS_FILE)},
-    )
+def file_stamps(files: Sequence[SourceFile]) -> dict[str, str]:
+    """Return the fingerprint of source files by name."""
+    return {file.name: f"{file.size} bytes ({file.stamp})" for file in files}

@@ -1,100 +1,85 @@
-"""An index written anew from its own files: without what was removed, trained on what was appended, too."""
+"""Rewrites an index from its own files, without removed passages and with a FAISS index trained on all the others."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from pathlib import Path
-from typing import NamedTuple
 
 from qttrag.errors import CollectionError
-from qttrag.indexes import collection as search
-from qttrag.indexes.collection import Collection
-from qttrag.indexes.jobs import build as building
-from qttrag.indexes.jobs.build import Progress
+from qttrag.indexes.collection import Collection, find, open_index
+from qttrag.indexes.jobs.index_job import IndexJob, Progress, ignore_progress, write_index
+from qttrag.indexes.jobs.resuming import keep_finished_shards
 from qttrag.indexes.recipe import Recipe
-from qttrag.indexes.sources.records import Position
-from qttrag.indexes.storage import locking as safely
-from qttrag.indexes.storage import manifest as manifests
-from qttrag.indexes.storage.journal import Journal, Workshop
-from qttrag.indexes.storage.manifest import Manifest
+from qttrag.indexes.sources.records import SourcePosition
+from qttrag.indexes.storage.locking import exclusive_lock
+from qttrag.indexes.storage.manifest import MANIFEST_FILE, Manifest, checksum, read_manifest
 from qttrag.indexes.storage.shards import ShardWriter
+from qttrag.indexes.storage.workspace import BuildWorkspace
+from qttrag.types import EncoderInfo
 
-_TOGETHER = 4096  # rows copied at a time
-
-
-class _Made(NamedTuple):
-    revision: str
-    dim: int
-    max_tokens: int
+_BATCH_ROWS = 4096  # rows copied at once
 
 
-def compact(
-    name: str, *, restart: bool = False, progress: Callable[[Progress], None] = lambda progress: None
-) -> Manifest:
-    """Write an index anew, without the passages that were removed, and return its manifest.
+def compact(name: str, *, restart: bool = False, progress: Callable[[Progress], None] = ignore_progress) -> Manifest:
+    """Rewrite an index without its removed passages and return its manifest.
 
-    Nothing is encoded; the FAISS index is chosen, if the recipe says auto, and trained for the passages there are.
-    With nothing removed or appended nothing is done. It needs as much room as the index has; until it is done the
-    index is as it was, and the same call goes on where one was broken off. `restart` begins again.
+    Nothing is encoded; the FAISS index is chosen (if the recipe says auto) and trained for the remaining passages. If
+    nothing was removed or appended, nothing is done. It needs as much free disk as the index takes; the published index
+    stays unchanged until the end, and the same call resumes an interrupted one. `restart` starts over.
 
     Raises:
-        CollectionError: there is no such index, it is damaged, empty or in work, or there is no room."""
-    folder = search.find(name).folder.resolve()
-    with safely.alone(folder):
-        workshop = Workshop(folder, "compacting")
-        workshop.tidy()
+        CollectionError: the index is missing, damaged, empty or locked, or the disk is full."""
+    folder = find(name).folder.resolve()
+    with exclusive_lock(folder):
+        workspace = BuildWorkspace(folder, "compacting")
+        workspace.recover()
         if restart:
-            workshop.remove()
-        collection = search.open_index(str(folder), threads=1)
-        if not needed(collection.manifest):
-            workshop.remove()
+            workspace.remove()
+        collection = open_index(str(folder), threads=1)
+        if not is_needed(collection.manifest):
+            workspace.remove()
             return collection.manifest
         if not collection.manifest.langs:
             raise CollectionError(
-                f"index '{folder.name}' has no passage left; append some, or remove its folder {folder}"
+                f"index '{folder.name}' has no passage left; append some, or delete its folder {folder}"
             )
-        with safely.keeping(workshop):
-            return _compact(collection, folder, workshop, progress)
+        with keep_finished_shards(workspace):
+            return _compact(collection, workspace, progress)
 
 
-def needed(manifest: Manifest) -> bool:
-    """Say whether passages were removed or appended since the index was written as a whole."""
+def is_needed(manifest: Manifest) -> bool:
+    """Return whether passages were removed or appended since the index was written as a whole."""
     return manifest.removed > 0 or not all(addition.folded for addition in manifest.appended)
 
 
-def _compact(
-    collection: Collection, folder: Path, workshop: Workshop, progress: Callable[[Progress], None]
-) -> Manifest:
+def _compact(collection: Collection, workspace: BuildWorkspace, progress: Callable[[Progress], None]) -> Manifest:
     before = collection.manifest
-    journal = workshop.begin({"index": manifests.checksum(folder / manifests.FILE).sha256})
-    if not journal.made:
-        workshop.sweep(journal)
-        recipe = Recipe(**before.recipe)
-        _copy(collection, recipe, journal, workshop, progress)
-        maker = _Made(before.encoder_revision, before.dim, recipe.encoder.max_tokens)
-        made = building.finish(recipe, maker, journal, workshop, Counter(before.skipped), progress)
+    journal = workspace.begin({"index": checksum(workspace.target / MANIFEST_FILE).sha256})
+    if not journal.manifest_sha256:
+        workspace.remove_orphans(journal)
+        job = IndexJob(Recipe(**before.recipe), workspace, journal, progress)
+        _copy(collection, job)
+        after = write_index(job, _encoder_info(before, job.recipe), Counter(before.skipped))
         appended = [addition.model_copy(update={"folded": True}) for addition in before.appended]
-        made.model_copy(update={"truncated": before.truncated, "appended": appended}).write(workshop.index)
-    workshop.place(journal)
-    return manifests.read(folder)
+        after.model_copy(update={"truncated": before.truncated, "appended": appended}).write(workspace.index)
+    workspace.publish(journal)
+    return read_manifest(workspace.target)
 
 
-def _copy(
-    collection: Collection,
-    recipe: Recipe,
-    journal: Journal,
-    workshop: Workshop,
-    progress: Callable[[Progress], None],
-) -> None:
-    """Copy the rows that are left and not copied yet, in their order."""
-    living, writer, in_shard = collection.passages.living(), ShardWriter(workshop, journal, collection.manifest.dim), 0
-    for start in range(journal.rows, len(living), _TOGETHER):
-        rows = living[start : start + _TOGETHER]
-        writer.append(collection.passages.take(rows), collection.vectors.stored(rows))
-        in_shard += len(rows)
-        done = start + len(rows)
-        if in_shard >= recipe.shard_rows or done == len(living):
-            writer.close(Position(0, done))
+def _encoder_info(manifest: Manifest, recipe: Recipe) -> EncoderInfo:
+    return EncoderInfo(recipe.encoder.model, manifest.encoder_revision, manifest.dim, recipe.encoder.max_tokens)
+
+
+def _copy(collection: Collection, job: IndexJob) -> None:
+    """Copy the remaining rows that are not copied yet, in order."""
+    rows, in_shard = collection.passages.remaining_rows(), 0
+    shards = ShardWriter(job.workspace, job.journal, collection.manifest.dim)
+    for start in range(job.journal.rows, len(rows), _BATCH_ROWS):
+        batch = rows[start : start + _BATCH_ROWS]
+        shards.append(collection.passages.take(batch), collection.vectors.stored(batch))
+        in_shard += len(batch)
+        done = start + len(batch)
+        if in_shard >= job.recipe.shard_rows or done == len(rows):
+            shards.close(SourcePosition(0, done))
             in_shard = 0
-        progress(Progress("copy", done, done / len(living)))
+        job.progress(Progress("copy", done, done / len(rows)))

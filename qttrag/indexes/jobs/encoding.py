@@ -1,18 +1,20 @@
-"""From records to shards: read, cut into passages and tokens ahead, encoded here, written behind."""
+"""Encodes the records of a source into shards: reading and tokenising run ahead of the encoder, writing behind it."""
 
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, NamedTuple
 
-from qttrag.indexes.jobs import prefetching as overlap
-from qttrag.indexes.jobs.workers import Workers
+from qttrag.indexes.jobs.index_job import IndexJob, Progress
+from qttrag.indexes.jobs.prefetching import BackgroundWriter, Prefetcher
+from qttrag.indexes.jobs.workers import EncoderPool
 from qttrag.indexes.recipe import Recipe
 from qttrag.indexes.sources.chunking import chunk
-from qttrag.indexes.sources.records import Position, Reader, Record, Taken
-from qttrag.indexes.storage.journal import Journal, Workshop
+from qttrag.indexes.sources.id_sets import IdSet
+from qttrag.indexes.sources.listing import SourceFile
+from qttrag.indexes.sources.records import OnError, ReadSummary, SourcePosition, SourceReader, SourceRecord
 from qttrag.indexes.storage.shards import ShardWriter
 from qttrag.types import Passage
 
@@ -20,138 +22,144 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from qttrag.encoders.sentence_transformers import Prepared, Tokens
+    from qttrag.types import Prepared, Tokens
 
-_WINDOW = 4096  # passages sorted by length together, so that a batch pads little
-_AHEAD = 4  # windows read ahead, some 20 MB each, and written behind
+_WINDOW = 4096  # passages sorted by length together, so that batches need little padding
+_DEPTH = 4  # windows read ahead and written behind, some 20 MB each
 
 
-class Batch(NamedTuple):
-    """Rows of a window, and their texts in tokens."""
+class EncoderBatch(NamedTuple):
+    """Rows of a window, and their texts as tokens."""
 
     rows: NDArray[np.int64]
     prepared: Prepared
 
 
 class Window(NamedTuple):
-    """Passages that are encoded together, all those of some records. `closes`: the last of its shard.
+    """The passages of consecutive records, encoded together.
 
-    `truncated`: how many are longer than the encoder reads; `position` and `share` of the source after them; `taken`
-    with them. The last of a source may have no passages, only what was left out after the others."""
+    `truncated`: passages longer than the encoder reads; `position`, `share`: of the source after them; `summary`: of
+    reading their records; `ends_shard`: the last window of a shard. The last window of a source may have no passages,
+    only skipped records."""
 
     passages: list[Passage]
     truncated: int
-    batches: list[Batch]
-    position: Position
+    batches: list[EncoderBatch]
+    position: SourcePosition
     share: float
-    taken: Taken
-    closes: bool
+    summary: ReadSummary
+    ends_shard: bool
 
 
-def encode_all(
-    recipe: Recipe,
-    encoder: Workers,
-    reader: Reader,
-    journal: Journal,
-    workshop: Workshop,
-    progress: Callable[[int, float], None],
+def encode_source(
+    job: IndexJob,
+    encoders: EncoderPool,
+    files: Sequence[SourceFile],
+    *,
+    on_error: OnError,
+    indexed: IdSet | None = None,
 ) -> Counter[str]:
-    """Write and record the shards that are missing; return what was left out after the last, by cause.
+    """Write and record the missing shards of a job; return the number of skipped records of all runs, by cause.
 
-    `progress` is told the passages encoded and the share of the source that is read. Passages, batches and shards are
-    the same however often the building was broken off."""
+    `indexed`: ids that the index already contains. Passages, batches and shards do not depend on interruptions."""
+    reader = SourceReader(
+        job.recipe,
+        files,
+        on_error=on_error,
+        start=job.journal.position,
+        seen=IdSet(job.workspace.read_ids(job.journal)),
+        indexed=indexed,
+        downloads=job.workspace.downloads,
+    )
+    after_last_shard = Counter[str]()
     with (
-        overlap.Ahead(windows(recipe, encoder, reader), depth=_AHEAD) as ahead,
-        overlap.Behind(depth=_AHEAD) as behind,
+        Prefetcher(windows(job.recipe, encoders, reader), depth=_DEPTH) as prefetched,
+        BackgroundWriter(depth=_DEPTH) as writer,
     ):
-        line = _Line(encoder, ShardWriter(workshop, journal, encoder.dim), behind, journal.rows, progress)
-        for window in ahead:
-            if not window.passages:
-                return window.taken.skipped
-            line.put(window)
-    return Counter()
+        pipeline = _EncodingPipeline(job, encoders, writer)
+        for window in prefetched:
+            if window.passages:
+                pipeline.put(window)
+            else:
+                after_last_shard = window.summary.skipped
+    return after_last_shard + job.journal.skipped
 
 
-class _Line:
-    """Windows that are being encoded: while one is awaited the next is begun, so that no encoder waits for another.
+class _EncodingPipeline:
+    """Encodes windows, starting each before the previous one is finished, so that no encoder waits.
 
-    Not over the end of a shard: a kill then costs one shard, not one and the beginning of the next."""
+    At the end of a shard it waits for all: a kill then costs one shard, not one and the beginning of the next."""
 
-    def __init__(
-        self,
-        encoder: Workers,
-        shard: ShardWriter,
-        behind: overlap.Behind,
-        done: int,
-        progress: Callable[[int, float], None],
-    ) -> None:
-        self._encoder = encoder
-        self._shard = shard
-        self._behind = behind
-        self._done = done
-        self._progress = progress
-        self._begun: deque[tuple[Window, list[Future[NDArray[np.float32]]]]] = deque()
+    def __init__(self, job: IndexJob, encoders: EncoderPool, writer: BackgroundWriter) -> None:
+        self._encoders = encoders
+        self._shards = ShardWriter(job.workspace, job.journal, encoders.info.dim)
+        self._writer = writer
+        self._done = job.journal.rows
+        self._progress = job.progress
+        self._running: deque[tuple[Window, list[Future[NDArray[np.float32]]]]] = deque()
 
     def put(self, window: Window) -> None:
-        """Begin a window; finish the one before, or both if the shard ends."""
-        self._begun.append((window, [self._encoder.submit(batch.prepared) for batch in window.batches]))
-        while len(self._begun) > (0 if window.closes else 1):
-            self._finish(*self._begun.popleft())
+        """Start a window; finish the previous one, or both at the end of a shard."""
+        self._running.append((window, [self._encoders.submit(batch.prepared) for batch in window.batches]))
+        while len(self._running) > (0 if window.ends_shard else 1):
+            self._finish(*self._running.popleft())
 
     def _finish(self, window: Window, futures: Sequence[Future[NDArray[np.float32]]]) -> None:
         import numpy as np
 
-        vectors = np.empty((len(window.passages), self._encoder.dim), np.float32)
+        vectors = np.empty((len(window.passages), self._encoders.info.dim), np.float32)
         for batch, future in zip(window.batches, futures, strict=True):
             vectors[batch.rows] = future.result()
             self._done += len(batch.rows)
-            self._progress(self._done, window.share)
-        self._behind.call(self._shard.append, window.passages, vectors, taken=window.taken, truncated=window.truncated)
-        if window.closes:
-            self._behind.call(self._shard.close, window.position)
-            self._behind.wait()
+            self._progress(Progress("encode", self._done, window.share))
+        self._writer.call(
+            self._shards.append, window.passages, vectors, summary=window.summary, truncated=window.truncated
+        )
+        if window.ends_shard:
+            self._writer.call(self._shards.close, window.position)
+            self._writer.wait()
 
 
-def _batches(recipe: Recipe, encoder: Workers, tokens: Sequence[Tokens]) -> Iterator[Batch]:
-    """Yield the texts of a window in batches of about `batch_tokens`, longest first, so that a batch pads little."""
-    import numpy as np
+def windows(recipe: Recipe, encoders: EncoderPool, reader: SourceReader) -> Iterator[Window]:
+    """Yield the windows of a source. No window spans two shards, and a shard begins with a record."""
 
-    lengths = np.array([len(each.ids) for each in tokens], np.int64)
-    order = np.argsort(-lengths, kind="stable")
-    start = 0
-    while start < len(order):
-        fit = max(1, recipe.encoder.batch_tokens // int(lengths[order[start]]))
-        rows = order[start : start + min(fit, encoder.max_batch or fit)]
-        yield Batch(rows, encoder.prepare([tokens[row] for row in rows]))
-        start += len(rows)
-
-
-def windows(recipe: Recipe, encoder: Workers, reader: Reader) -> Iterator[Window]:
-    """Yield the windows of a source. None spans shards, and a shard begins with a record."""
-
-    def window(*, closes: bool) -> Window:
+    def window(*, ends_shard: bool) -> Window:
         texts = [recipe.encoder.passage_prefix + passage.content for passage in passages]
-        tokens = encoder.tokenise(texts) if texts else []
-        truncated = sum(each.cut for each in tokens)
-        batches = list(_batches(recipe, encoder, tokens))
-        return Window(passages, truncated, batches, reader.position, reader.share, reader.take(), closes)
+        tokens = encoders.tokenise(texts) if texts else []
+        truncated = sum(text.cut for text in tokens)
+        batches = list(_batches(recipe, encoders, tokens))
+        return Window(passages, truncated, batches, reader.position, reader.share, reader.drain_summary(), ends_shard)
 
     in_shard = 0
     passages: list[Passage] = []
     for record in reader:
-        found = _passages(recipe, record)
-        if found and len(passages) >= _WINDOW:  # not before there is more, so that the last window closes its shard
+        of_record = _passages(recipe, record)
+        if of_record and len(passages) >= _WINDOW:  # only if more follow, so that the last window ends its shard
             in_shard += len(passages)
-            yield window(closes=False)
+            yield window(ends_shard=False)
             passages = []
-        passages += found
+        passages += of_record
         if in_shard + len(passages) >= recipe.shard_rows:
-            yield window(closes=True)
+            yield window(ends_shard=True)
             in_shard, passages = 0, []
-    yield window(closes=True)
+    yield window(ends_shard=True)
 
 
-def _passages(recipe: Recipe, record: Record) -> list[Passage]:
+def _batches(recipe: Recipe, encoders: EncoderPool, tokens: Sequence[Tokens]) -> Iterator[EncoderBatch]:
+    """Yield the texts of a window in batches of about `batch_tokens`, longest first."""
+    import numpy as np
+
+    lengths = np.array([len(text.ids) for text in tokens], np.int64)
+    order = np.argsort(-lengths, kind="stable")
+    start = 0
+    while start < len(order):
+        fitting = max(1, recipe.encoder.batch_tokens // int(lengths[order[start]]))
+        rows = order[start : start + min(fitting, encoders.max_batch or fitting)]
+        yield EncoderBatch(rows, encoders.prepare([tokens[row] for row in rows]))
+        start += len(rows)
+
+
+def _passages(recipe: Recipe, record: SourceRecord) -> list[Passage]:
     texts = chunk(record.text, record.lang, recipe.chunking)
     if not recipe.chunking.enabled:
         return [Passage(record.record_id, text, record.lang, record.title) for text in texts]

@@ -1,101 +1,176 @@
-"""Indexes that the research harness BERGEN published, taken over: chunks of vectors, and the passages they are of.
+"""Imports indexes published by the research harness BERGEN: chunks of vectors, and the data set of their passages.
 
-Such a folder has files `embedding_chunk_N.pt`, each a tensor of passages' vectors, in the order of N; the passages are
-in a data set of their own, row for row, as `datasets` saves it, or as Parquet or JSON lines."""
+Such a folder has files `embedding_chunk_N.pt`, each a tensor of passage vectors, in the order of N. The passages are in
+a data set, row for row, as saved by `datasets`, or as Parquet or JSON lines."""
 
 from __future__ import annotations
 
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from qttrag.errors import ConfigError, InputError
-from qttrag.indexes.jobs import precomputed as ready
-from qttrag.indexes.jobs import workers
-from qttrag.indexes.jobs.build import Progress
+from qttrag.indexes.jobs.build import file_stamps
+from qttrag.indexes.jobs.index_job import IndexJob, Progress, ignore_progress
+from qttrag.indexes.jobs.precomputed import EncodedPassages, build_from_vectors
+from qttrag.indexes.jobs.workers import load_question_encoder
 from qttrag.indexes.recipe import Chunking, EncoderSettings, Fields, Recipe, Source
 from qttrag.indexes.sources import formats, listing
 from qttrag.indexes.sources.formats import BadRecord
-from qttrag.indexes.sources.id_sets import Seen, digest
+from qttrag.indexes.sources.id_sets import IdSet, digest
 from qttrag.indexes.sources.listing import SourceFile
-from qttrag.indexes.sources.records import Position
-from qttrag.indexes.storage.journal import Journal, Workshop
+from qttrag.indexes.sources.records import SourcePosition
 from qttrag.indexes.storage.manifest import Manifest
+from qttrag.protocols import QueryEncoder
 from qttrag.types import Lang, Passage
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from qttrag.encoders.sentence_transformers import Encoder
 
-_CHUNK = re.compile(r"embedding_chunk_(\d+)\.pt")
-_SPACED = {"zh", "ja", "th"}  # languages of which BERGEN keeps passages with a space between all characters
-_TOGETHER = 4096  # passages read and written at once
+_CHUNK_FILE = re.compile(r"embedding_chunk_(\d+)\.pt")
+_SPACED = {"zh", "ja", "th"}  # languages whose passages BERGEN stores with a space between all characters
+_BATCH_ROWS = 4096  # passages read and written at once
 _CHECKED = 4  # passages of a shard that are encoded again
-_ALIKE = 0.9  # cosine of a passage's vector with itself encoded here: float16 and other cuts leave it above 0.99
+_MIN_COSINE = 0.9  # of a vector and its passage encoded here; float16 and other truncation leave it above 0.99
 _KINDS: Mapping[str, Any] = {".parquet": "parquet", ".jsonl": "jsonl", ".gz": "jsonl", ".arrow": "arrow"}
 
 
-class Chunk(NamedTuple):
-    """A file of vectors and how many it has."""
+class VectorChunk(NamedTuple):
+    """A file of vectors and its number of rows."""
 
     path: Path
     rows: int
 
 
-def recipe(
+class PublishedPassage(NamedTuple):
+    """A passage of the data set. `position`: in the source, after it."""
+
+    position: SourcePosition
+    passage_id: str
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedIndex:
+    """What is imported. `files`: of the passages; `encoder`: of the vectors, to check some of them."""
+
+    chunks: Sequence[VectorChunk]
+    files: Sequence[SourceFile]
+    encoder: QueryEncoder
+    id_prefix: str
+
+    @property
+    def rows(self) -> int:
+        return sum(chunk.rows for chunk in self.chunks)
+
+    @property
+    def fingerprint(self) -> dict[str, Any]:
+        return {
+            "encoder revision": self.encoder.info.revision,
+            "id prefix": self.id_prefix,
+            "vectors": {chunk.path.name: f"{chunk.rows} rows" for chunk in self.chunks},
+            "files": file_stamps(self.files),
+        }
+
+
+def make_recipe(
     name: str, passages: Path, *, lang: str, encoder: EncoderSettings, fields: Fields, faiss: str = "auto"
 ) -> Recipe:
-    """Return what the manifest of an index that is taken over says of it.
+    """Return the recipe for the manifest of an imported index.
 
     Raises:
-        ConfigError: `passages` is no data set of one of the kinds."""
-    files = _files(passages)
+        ConfigError: `passages` is not a data set of a known kind."""
+    files = _dataset_files(passages)
     source = Source(kind=_KINDS[files[0].suffix], path=[str(path) for path in files], fields=fields)
     return Recipe(name=name, source=source, lang=lang, chunking=Chunking(enabled=False), encoder=encoder, faiss=faiss)
 
 
-def take_over(
+def import_index(
     folder: Path,
     recipe: Recipe,
     *,
     id_prefix: str = "",
     overwrite: bool = False,
     restart: bool = False,
-    progress: Callable[[Progress], None] = lambda progress: None,
+    progress: Callable[[Progress], None] = ignore_progress,
 ) -> Manifest:
-    """Build an index of the vectors in `folder` and the passages that `recipe` names; return its manifest.
+    """Build an index of the vectors in `folder` and the passages of the recipe's source; return its manifest.
 
-    Passages keep their ids, behind `id_prefix`. Of each shard some are encoded again, so that passages of another
-    data set, in another order or by another encoder are found out. Broken off, the same call goes on.
+    Passages keep their ids, with `id_prefix` before them. Some passages of each shard are encoded again, to detect
+    another data set, another order or another encoder. The same call resumes an interrupted import.
 
     Raises:
-        InputError: vectors and passages are not of each other, or a file is not of its kind.
-        ConfigError: the encoder is not to be had, or FAISS cannot make such an index.
-        CollectionError: as of `qttrag.indexes.jobs.build.build`."""
+        InputError: vectors and passages do not match, or a file is invalid.
+        ConfigError: the encoder cannot be loaded, or FAISS cannot make such an index.
+        CollectionError: as in `qttrag.indexes.jobs.build.build`."""
     chunks = _chunks(folder)
-    encoder = workers.of_questions(recipe.encoder, of=f"the encoder of index '{recipe.name}'")
-    files = listing.files(recipe)
-    terms = {
-        "encoder revision": encoder.revision,
-        "id prefix": id_prefix,
-        "vectors": {chunk.path.name: f"{chunk.rows} rows" for chunk in chunks},
-        "files": {file.name: f"{file.size} bytes ({file.stamp})" for file in files},
-    }
-
-    def pieces(journal: Journal, workshop: Workshop) -> Iterator[ready.Piece]:
-        return _pieces(recipe, chunks, files, encoder, id_prefix, journal, Seen(workshop.seen(journal)))
-
-    maker = ready.Maker(encoder.revision, encoder.dim, encoder.max_tokens)
-    return ready.build(recipe, maker, terms, pieces, overwrite=overwrite, restart=restart, progress=progress)
+    encoder = load_question_encoder(recipe.encoder, owner=f"the encoder of index '{recipe.name}'")
+    published = PublishedIndex(chunks, listing.files(recipe), encoder, id_prefix)
+    return build_from_vectors(
+        recipe,
+        encoder.info,
+        published.fingerprint,
+        lambda job: _read(job, published),
+        overwrite=overwrite,
+        restart=restart,
+        progress=progress,
+    )
 
 
-def unspaced(content: str) -> str:
-    """Return "Title. 文 字" as "Title. 文字": the spaces that BERGEN puts between all characters after the title."""
+def _read(job: IndexJob, published: PublishedIndex) -> Iterator[EncodedPassages]:
+    """Yield the passages and vectors after those in the job's journal."""
+    recipe, done, unchecked = job.recipe, job.journal.rows, job.recipe.shard_rows
+    seen = IdSet(job.workspace.read_ids(job.journal))
+    remaining = _passages(recipe, published, job.journal.position)
+    for vectors in _vectors(published, done):
+        passages = list(islice(remaining, len(vectors)))
+        if len(passages) < len(vectors):
+            raise InputError(
+                f"index '{recipe.name}': {done + len(passages):,} passages, but {published.rows:,} vectors; they do "
+                "not match"
+            )
+        if unchecked >= recipe.shard_rows:
+            _check(recipe, published.encoder, [passage.content for passage in passages], vectors, done)
+            unchecked = 0
+        ids = _new_ids(recipe, passages, seen)
+        done, unchecked = done + len(passages), unchecked + len(passages)
+        yield EncodedPassages(
+            [_passage(recipe, passage) for passage in passages],
+            vectors,
+            ids,
+            passages[-1].position,
+            done / published.rows,
+        )
+    if next(remaining, None) is not None:
+        raise InputError(
+            f"index '{recipe.name}': more passages than vectors ({published.rows:,}); a chunk is missing, or they do "
+            "not match"
+        )
+
+
+def _new_ids(recipe: Recipe, passages: Sequence[PublishedPassage], seen: IdSet) -> list[int]:
+    """Return the digests of the passages' ids, and add them to `seen`."""
+    ids = [digest(passage.passage_id) for passage in passages]
+    for passage, key in zip(passages, ids, strict=True):
+        if key in seen:
+            raise InputError(f"index '{recipe.name}': two passages have the id '{passage.passage_id}'")
+        seen.add(key)
+    return ids
+
+
+def _passage(recipe: Recipe, passage: PublishedPassage) -> Passage:
+    text = remove_spacing(passage.content) if recipe.lang in _SPACED else passage.content
+    return Passage(passage.passage_id, text.encode("utf-8", "replace").decode("utf-8"), Lang(str(recipe.lang)))
+
+
+def remove_spacing(content: str) -> str:
+    """Return "Title. 文 字" as "Title. 文字": without the spaces that BERGEN puts between all characters."""
     for dot in re.finditer(r"\. ", content):
         body = content[dot.end() :]
         if not body[1::2].strip(" "):
@@ -103,53 +178,13 @@ def unspaced(content: str) -> str:
     return content
 
 
-def _pieces(
-    recipe: Recipe,
-    chunks: Sequence[Chunk],
-    files: Sequence[SourceFile],
-    encoder: Encoder,
-    id_prefix: str,
-    journal: Journal,
-    seen: Seen,
-) -> Iterator[ready.Piece]:
-    done, total, unchecked = journal.rows, sum(chunk.rows for chunk in chunks), recipe.shard_rows
-    rows = _rows(recipe, files, journal.position)
-    for vectors in _vectors(chunks, done, encoder.dim):
-        read = list(islice(rows, len(vectors)))
-        if len(read) < len(vectors):
-            raise InputError(
-                f"index '{recipe.name}': {done + len(read):,} passages, but {total:,} vectors; they are not of each "
-                "other"
-            )
-        if unchecked >= recipe.shard_rows:
-            _check(recipe, encoder, [content for _, _, content in read], vectors, done)
-            unchecked = 0
-        ids = [digest(id_prefix + identifier) for _, identifier, _ in read]
-        for (_, identifier, _), key in zip(read, ids, strict=True):
-            if key in seen:
-                raise InputError(f"index '{recipe.name}': two passages have the id '{id_prefix}{identifier}'")
-            seen.add(key)
-        done, unchecked = done + len(read), unchecked + len(read)
-        found = [_passage(recipe, id_prefix + identifier, content) for _, identifier, content in read]
-        yield ready.Piece(found, vectors, ids, read[-1][0], done / total)
-    if next(rows, None) is not None:
-        raise InputError(
-            f"index '{recipe.name}': more passages than vectors ({total:,}); a chunk is missing, or they are not of "
-            "each other"
-        )
-
-
-def _passage(recipe: Recipe, identifier: str, content: str) -> Passage:
-    text = unspaced(content) if recipe.lang in _SPACED else content
-    return Passage(identifier, text.encode("utf-8", "replace").decode("utf-8"), Lang(str(recipe.lang)))
-
-
-def _rows(recipe: Recipe, files: Sequence[SourceFile], start: Position) -> Iterator[tuple[Position, str, str]]:
-    """Yield where the next is, id and content of each passage after a position."""
+def _passages(recipe: Recipe, published: PublishedIndex, start: SourcePosition) -> Iterator[PublishedPassage]:
+    """Yield the passages of the data set after a position."""
     fields = recipe.source.fields
-    for number in range(start.file, len(files)):
+    for number in range(start.file, len(published.files)):
+        file = published.files[number]
         skip = start.row if number == start.file else 0
-        for row in formats.rows(recipe.source, Path(files[number].path), name=files[number].name, skip=skip):
+        for row in formats.rows(recipe.source, Path(file.path), name=file.name, skip=skip):
             if isinstance(row.cells, BadRecord):
                 raise InputError(str(row.cells))
             identifier, content = row.cells.get(fields.id), row.cells.get(fields.text)
@@ -157,45 +192,47 @@ def _rows(recipe: Recipe, files: Sequence[SourceFile], start: Position) -> Itera
                 identifier = str(identifier)
             if not isinstance(identifier, str) or not isinstance(content, str):
                 raise InputError(
-                    f"{row.where}: fields '{fields.id}' and '{fields.text}' must hold an id and a text; it has "
+                    f"{row.location}: fields '{fields.id}' and '{fields.text}' must be an id and a text; the row has "
                     f"{', '.join(row.cells)}: name them with --id-field and --text-field"
                 )
-            yield Position(number, row.number), identifier, content
+            yield PublishedPassage(SourcePosition(number, row.number), published.id_prefix + identifier, content)
 
 
-def _vectors(chunks: Sequence[Chunk], skip: int, dim: int) -> Iterator[NDArray[np.float32]]:
-    """Yield the vectors of the chunks after the first `skip`, some thousand at a time, made unit length."""
+def _vectors(published: PublishedIndex, skip: int) -> Iterator[NDArray[np.float32]]:
+    """Yield the vectors after the first `skip`, some thousand at a time, normalised to unit length."""
     import numpy as np
 
-    for chunk in chunks:
+    dim = published.encoder.info.dim
+    for chunk in published.chunks:
         if skip >= chunk.rows:
             skip -= chunk.rows
             continue
         tensor = _load(chunk.path)
         if tensor.shape[1] != dim:
             raise InputError(f"{chunk.path}: vectors of {tensor.shape[1]} dimensions; the encoder has {dim}")
-        for start in range(skip, chunk.rows, _TOGETHER):
-            part: NDArray[np.float32] = tensor[start : start + _TOGETHER].float().numpy()
-            lengths = np.linalg.norm(part, axis=1, keepdims=True)
-            if not (np.isfinite(lengths) & (lengths > 0)).all():
-                bad = start + int(np.flatnonzero(~(np.isfinite(lengths) & (lengths > 0)))[0])
-                raise InputError(f"{chunk.path}: row {bad} is no vector (zero or not finite); fetch the file again")
-            yield part / lengths
+        for start in range(skip, chunk.rows, _BATCH_ROWS):
+            batch: NDArray[np.float32] = tensor[start : start + _BATCH_ROWS].float().numpy()
+            norms = np.linalg.norm(batch, axis=1, keepdims=True)
+            valid = np.isfinite(norms) & (norms > 0)
+            if not valid.all():
+                row = start + int(np.flatnonzero(~valid)[0])
+                raise InputError(f"{chunk.path}: row {row} is zero or not finite; download the file again")
+            yield batch / norms
         skip = 0
 
 
-def _chunks(folder: Path) -> list[Chunk]:
-    numbered = {int(match[1]): path for path in folder.glob("*.pt") if (match := _CHUNK.fullmatch(path.name))}
+def _chunks(folder: Path) -> list[VectorChunk]:
+    numbered = {int(match[1]): path for path in folder.glob("*.pt") if (match := _CHUNK_FILE.fullmatch(path.name))}
     if not numbered:
-        raise ConfigError(f"{folder}: no file embedding_chunk_N.pt in it; give the folder that has them")
-    return [Chunk(numbered[number], len(_load(numbered[number]))) for number in sorted(numbered)]
+        raise ConfigError(f"{folder}: no file embedding_chunk_N.pt; give the folder that contains them")
+    return [VectorChunk(numbered[number], len(_load(numbered[number]))) for number in sorted(numbered)]
 
 
 def _load(path: Path) -> Any:
-    """Return the tensor in a file, memory-mapped. Nothing in the file is run.
+    """Return the tensor in a file, memory-mapped. No code in the file is run.
 
     Raises:
-        InputError: there is something else in it."""
+        InputError: the file contains something else."""
     import pickle
 
     import torch
@@ -203,55 +240,56 @@ def _load(path: Path) -> Any:
     try:
         tensor = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except (RuntimeError, pickle.UnpicklingError, EOFError, OSError, ValueError, KeyError) as error:
-        words = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise InputError(f"{path}: not a file of vectors ({words}); fetch it again") from error
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise InputError(f"{path}: not a file of vectors ({reason}); download it again") from error
     if not isinstance(tensor, torch.Tensor) or tensor.layout != torch.strided or tensor.ndim != 2:
-        raise InputError(f"{path}: not a table of dense vectors; sparse indexes (SPLADE) cannot be taken over")
+        raise InputError(f"{path}: not a matrix of dense vectors; sparse indexes (SPLADE) cannot be imported")
     return tensor
 
 
 def _check(
-    recipe: Recipe, encoder: Encoder, contents: Sequence[str], vectors: NDArray[np.float32], before: int
+    recipe: Recipe, encoder: QueryEncoder, contents: Sequence[str], vectors: NDArray[np.float32], before: int
 ) -> None:
-    """Refuse passages that do not have the vectors beside them."""
+    """Raise an InputError if the passages do not belong to the vectors."""
     import numpy as np
 
-    at = np.unique(np.linspace(0, len(contents) - 1, _CHECKED).astype(int))
-    texts = [recipe.encoder.passage_prefix + contents[n] for n in at]
-    cosines = np.concatenate([encoder.encode([text]) for text in texts]) * vectors[at]
-    if (alike := float(np.median(cosines.sum(axis=1)))) < _ALIKE:
+    rows = np.unique(np.linspace(0, len(contents) - 1, _CHECKED).astype(int))
+    texts = [recipe.encoder.passage_prefix + contents[row] for row in rows]
+    cosines = (np.concatenate([encoder.encode([text]) for text in texts]) * vectors[rows]).sum(axis=1)
+    if (median := float(np.median(cosines))) < _MIN_COSINE:
         raise InputError(
-            f"index '{recipe.name}': passages {before:,} and after do not have the vectors beside them (encoded here, "
-            f"their cosine is {alike:.2f}); the passages are of another data set or in another order, or the vectors "
-            f"are not of {recipe.encoder.model}"
+            f"index '{recipe.name}': passages from {before:,} on do not match their vectors (encoded here, the cosine "
+            f"is {median:.2f}); the passages are of another data set or in another order, or the vectors are not of "
+            f"{recipe.encoder.model}"
         )
 
 
-def _files(passages: Path) -> list[Path]:
+def _dataset_files(passages: Path) -> list[Path]:
     """Return the files of a data set, in its order."""
     if passages.is_file():
-        found = [passages]
+        files = [passages]
     elif (state := passages / "state.json").is_file():
-        found = _saved(passages, state)
+        files = _saved_files(passages, state)
     elif passages.is_dir():
-        found = sorted(path for path in passages.iterdir() if path.suffix in _KINDS)
+        files = sorted(path for path in passages.iterdir() if path.suffix in _KINDS)
     else:
-        found = []
-    if not found or len({_KINDS.get(path.suffix) for path in found}) != 1 or found[0].suffix not in _KINDS:
+        files = []
+    if not files or len({_KINDS.get(path.suffix) for path in files}) != 1 or files[0].suffix not in _KINDS:
         raise ConfigError(
-            f"{passages}: not a data set as `datasets` saves it (state.json and *.arrow), nor files of one kind of "
-            "*.parquet, *.jsonl, *.jsonl.gz or *.arrow; of a data set of several splits give the folder of one"
+            f"{passages}: neither a data set saved by `datasets` (state.json and *.arrow), nor files of one kind of "
+            "*.parquet, *.jsonl, *.jsonl.gz or *.arrow; of a data set with several splits give the folder of one"
         )
-    return found
+    return files
 
 
-def _saved(passages: Path, state: Path) -> list[Path]:
+def _saved_files(passages: Path, state: Path) -> list[Path]:
+    """Return the files that the state of a data set names, as `Dataset.save_to_disk` writes it."""
     try:
-        told = json.loads(state.read_text(encoding="utf-8"))
-        names = [str(file["filename"]) for file in told["_data_files"]]
-        chosen = told.get("_indices_files") or told.get("_indices_data_files")
+        saved = json.loads(state.read_text(encoding="utf-8"))
+        names = [str(file["filename"]) for file in saved["_data_files"]]
+        selection = saved.get("_indices_files") or saved.get("_indices_data_files")
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ConfigError(f"{state}: not what `datasets` writes ({error!r}); give the files themselves") from error
-    if chosen:
+        raise ConfigError(f"{state}: not written by `datasets` ({error!r}); give the files themselves") from error
+    if selection:
         raise ConfigError(f"{passages}: a selection of rows; save it again with `datasets`, which writes them out")
     return [passages / Path(name).name for name in names]

@@ -1,95 +1,83 @@
-"""An index of vectors that are there already: written in shards and as durably as one that is encoded here."""
+"""Builds an index from vectors that were encoded elsewhere, in shards and as durably as any other build."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from qttrag.indexes.ann import training
-from qttrag.indexes.jobs import build as building
-from qttrag.indexes.jobs.build import Progress
+from qttrag.indexes.jobs.index_job import (
+    IndexJob,
+    Progress,
+    complete,
+    ignore_progress,
+    settings_fingerprint,
+    write_index,
+)
+from qttrag.indexes.jobs.resuming import build_in_workspace
 from qttrag.indexes.recipe import Recipe
-from qttrag.indexes.sources.records import Position, Taken
-from qttrag.indexes.storage.journal import Journal, Workshop
+from qttrag.indexes.sources.records import ReadSummary, SourcePosition
 from qttrag.indexes.storage.manifest import Manifest
 from qttrag.indexes.storage.shards import ShardWriter
-from qttrag.types import Passage
+from qttrag.indexes.storage.workspace import BuildWorkspace
+from qttrag.types import EncoderInfo, Passage
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
 
-class Maker(NamedTuple):
-    """What the vectors were made by: an encoder of this revision, that reads so much of a text."""
+class EncodedPassages(NamedTuple):
+    """Passages and their vectors, float32, unit length, one row each.
 
-    revision: str
-    dim: int
-    max_tokens: int
-
-
-class Piece(NamedTuple):
-    """Passages with their vectors, float32, unit length, a row each.
-
-    `ids`: digests of the passages' ids; `position` in the source after them; `share` of it that is read then."""
+    `ids`: digests of the passages' ids; `position`, `share`: of the source after them."""
 
     passages: list[Passage]
     vectors: NDArray[np.float32]
     ids: list[int]
-    position: Position
+    position: SourcePosition
     share: float
 
 
-def build(
+def build_from_vectors(
     recipe: Recipe,
-    maker: Maker,
-    terms: Mapping[str, Any],
-    pieces: Callable[[Journal, Workshop], Iterator[Piece]],
+    encoder: EncoderInfo,
+    source_fingerprint: Mapping[str, Any],
+    read: Callable[[IndexJob], Iterable[EncodedPassages]],
     *,
     overwrite: bool = False,
     restart: bool = False,
-    progress: Callable[[Progress], None] = lambda progress: None,
+    progress: Callable[[Progress], None] = ignore_progress,
 ) -> Manifest:
-    """Build an index of what `pieces` yields after the passages of a journal, and return its manifest.
+    """Build an index of the passages that `read` yields after those in the job's journal; return its manifest.
 
-    The same call goes on where one was broken off. `recipe` is what the manifest tells; `terms`: what else must not
-    change in between. The rest is as in `qttrag.indexes.jobs.build.build`.
+    `recipe`: for the manifest. `encoder`: of the vectors. `source_fingerprint`: what else must not change before an
+    interrupted build is resumed. Everything else is as in `qttrag.indexes.jobs.build.build`.
 
     Raises:
-        CollectionError: the index is there already and `overwrite` is off, or another process is building it, or it
-            is half built on other terms, or there is no room for it.
+        CollectionError: the index exists and `overwrite` is off, another process is building it, it is half built with
+            other settings, or the disk is full.
         ConfigError: FAISS cannot make such an index."""
 
-    def work(workshop: Workshop) -> Manifest:
-        training.check(recipe, maker.dim)
-        journal = workshop.begin({**recipe.model_dump(mode="json", exclude=building.FREE), **terms})
-        if (made := building.finished(recipe, workshop)) is None:
-            made = _write(recipe, maker, journal, workshop, pieces, progress)
-        workshop.place(journal)
-        return made
+    def work(workspace: BuildWorkspace) -> Manifest:
+        training.check(recipe, encoder.dim)
+        journal = workspace.begin({**settings_fingerprint(recipe), **source_fingerprint})
+        job = IndexJob(recipe, workspace, journal, progress)
+        return complete(job, lambda: _write(job, encoder, read(job)))
 
-    return building.made_aside(recipe, work, overwrite=overwrite, restart=restart)
+    return build_in_workspace(recipe, work, overwrite=overwrite, restart=restart)
 
 
-def _write(
-    recipe: Recipe,
-    maker: Maker,
-    journal: Journal,
-    workshop: Workshop,
-    pieces: Callable[[Journal, Workshop], Iterator[Piece]],
-    progress: Callable[[Progress], None],
-) -> Manifest:
-    journal.made = ""
-    workshop.sweep(journal)
-    shard, done, rows = ShardWriter(workshop, journal, maker.dim), journal.rows, 0
-    for piece in pieces(journal, workshop):
-        shard.append(piece.passages, piece.vectors, taken=Taken(piece.ids, Counter()))
-        done, rows = done + len(piece.passages), rows + len(piece.passages)
-        progress(Progress("encode", done, piece.share))
-        if rows >= recipe.shard_rows:
-            shard.close(piece.position)
-            rows = 0
-    if rows:
-        shard.close(piece.position)
-    return building.finish(recipe, maker, journal, workshop, Counter(), progress)
+def _write(job: IndexJob, encoder: EncoderInfo, batches: Iterable[EncodedPassages]) -> Manifest:
+    shards, done, in_shard = ShardWriter(job.workspace, job.journal, encoder.dim), job.journal.rows, 0
+    for batch in batches:
+        shards.append(batch.passages, batch.vectors, summary=ReadSummary(batch.ids, Counter()))
+        done, in_shard = done + len(batch.passages), in_shard + len(batch.passages)
+        job.progress(Progress("encode", done, batch.share))
+        if in_shard >= job.recipe.shard_rows:
+            shards.close(batch.position)
+            in_shard = 0
+    if in_shard:
+        shards.close(batch.position)
+    return write_index(job, encoder, Counter())

@@ -1,4 +1,4 @@
-"""Work that goes on beside other work, a bounded step ahead of it or behind it."""
+"""Runs work in a background thread, a bounded number of steps ahead of the caller or behind it."""
 
 from __future__ import annotations
 
@@ -12,73 +12,73 @@ from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
 T = TypeVar("T")
-_PATIENCE = 5.0  # seconds for what is being made, say a file that is being fetched, when nobody wants it any more
+_EXIT_SECONDS = 5.0  # time for the item in progress, say a download, when the caller leaves early
 
 
-class Ahead(Generic[T]):
-    """Iterates over `items`, which are made in a thread of their own, up to `depth` ahead. Use with `with`.
+class Prefetcher(Generic[T]):
+    """Iterates over `items`, producing up to `depth` of them ahead in a thread. Use with `with`.
 
-    What making them raises is raised where the item was awaited."""
+    An error of producing an item is raised in its place."""
 
     def __init__(self, items: Iterator[T], *, depth: int) -> None:
         self._items = items
-        self._made: queue.Queue[tuple[T] | BaseException | None] = queue.Queue(depth)
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._make, name="qttrag-ahead", daemon=True)
+        self._queue: queue.Queue[tuple[T] | BaseException | None] = queue.Queue(depth)
+        self._closed = threading.Event()
+        self._thread = threading.Thread(target=self._produce, name="qttrag-prefetch", daemon=True)
 
     def __enter__(self) -> Self:
         self._thread.start()
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._over.set()
-        self._thread.join(timeout=_PATIENCE)
+        self._closed.set()
+        self._thread.join(timeout=_EXIT_SECONDS)
 
     def __iter__(self) -> Iterator[T]:
-        while (made := self._made.get()) is not None:
-            if isinstance(made, BaseException):
-                raise made
-            yield made[0]
+        while (item := self._queue.get()) is not None:
+            if isinstance(item, BaseException):
+                raise item
+            yield item[0]
 
-    def _make(self) -> None:
+    def _produce(self) -> None:
         try:
             for item in self._items:
                 if not self._put((item,)):
                     return
             self._put(None)
-        except BaseException as error:  # it is raised where the items are used
+        except BaseException as error:  # raised again where the items are used
             self._put(error)
 
-    def _put(self, made: tuple[T] | BaseException | None) -> bool:
-        while not self._over.is_set():
+    def _put(self, item: tuple[T] | BaseException | None) -> bool:
+        while not self._closed.is_set():
             try:
-                self._made.put(made, timeout=0.1)
+                self._queue.put(item, timeout=0.1)
             except queue.Full:
                 continue
             return True
         return False
 
 
-class Behind:
-    """Does one call after another in a thread of its own, up to `depth` behind. Use with `with`, which waits for all.
+class BackgroundWriter:
+    """Makes calls in order in a thread, up to `depth` of them pending. Use with `with`, which waits for all.
 
-    What a call raises is raised by a later `call`, or at the end of the `with`; no call is made after it."""
+    An error of a call is raised by a later `call`, or at the end of the `with`; calls after it are dropped."""
 
     def __init__(self, *, depth: int) -> None:
         self._depth = depth
-        self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="qttrag-behind")
-        self._waiting: deque[Future[Any]] = deque()
+        self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="qttrag-writer")
+        self._pending: deque[Future[Any]] = deque()
         self._failed = False
 
-    def call(self, function: Callable[..., Any], *arguments: Any, **named: Any) -> None:
-        while len(self._waiting) >= self._depth or (self._waiting and self._waiting[0].done()):
-            self._waiting.popleft().result()
-        self._waiting.append(self._executor.submit(self._unless_failed, partial(function, *arguments, **named)))
+    def call(self, function: Callable[..., Any], *arguments: Any, **keywords: Any) -> None:
+        while len(self._pending) >= self._depth or (self._pending and self._pending[0].done()):
+            self._pending.popleft().result()
+        self._pending.append(self._executor.submit(self._unless_failed, partial(function, *arguments, **keywords)))
 
     def wait(self) -> None:
         """Return when all calls are done."""
-        while self._waiting:
-            self._waiting.popleft().result()
+        while self._pending:
+            self._pending.popleft().result()
 
     def _unless_failed(self, call: Callable[[], Any]) -> None:
         if self._failed:

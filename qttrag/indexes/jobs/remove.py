@@ -1,58 +1,57 @@
-"""Passages that are taken out of an index: their rows are written down, and searches pass them over."""
+"""Removes passages from an index: their rows are recorded, and searches skip them."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Collection
+from collections import Counter, abc
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qttrag.errors import InputError
-from qttrag.indexes import collection as search
-from qttrag.indexes.storage import locking as safely
-from qttrag.indexes.storage import passage_ids as ids
-from qttrag.indexes.storage import tombstones
+from qttrag.indexes.collection import Collection, find, open_index
+from qttrag.indexes.storage.locking import exclusive_lock
 from qttrag.indexes.storage.manifest import Manifest
+from qttrag.indexes.storage.passage_ids import rows_of
 from qttrag.indexes.storage.passages import Passages
+from qttrag.indexes.storage.tombstones import write_removed
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-_SHOWN = 5  # ids told in one message
+_SHOWN_IDS = 5
 
 
-def remove(name: str, wanted: Collection[str], *, missing_ok: bool = False) -> Manifest:
-    """Take passages out of an index, by their ids or those of their records, and return its manifest.
+def remove(name: str, ids: abc.Collection[str], *, missing_ok: bool = False) -> Manifest:
+    """Remove passages from an index, by their own ids or those of their records, and return its manifest.
 
-    An index that is open goes on with what it had. Broken off, all of them are out or none is.
+    Processes that have the index open continue with its former contents. Either all are removed or none.
 
     Raises:
-        InputError: the index has no passage or record of such an id, and `missing_ok` is off.
-        CollectionError: there is no such index, it is damaged, in work, or cannot be searched without some rows."""
-    folder = search.find(name).folder.resolve()
-    with safely.alone(folder):
-        collection = search.open_index(str(folder), threads=1)
-        rows, missing = ids.rows_of(collection.passages, wanted)
+        InputError: an id names no passage or record of the index, and `missing_ok` is off.
+        CollectionError: the index is missing, damaged or locked, or its FAISS index cannot exclude rows."""
+    folder = find(name).folder.resolve()
+    with exclusive_lock(folder):
+        index = open_index(str(folder), threads=1)
+        rows, missing = rows_of(index.passages, ids)
         if missing and not missing_ok:
-            shown = ", ".join(sorted(missing)[:_SHOWN]) + (", ..." if len(missing) > _SHOWN else "")
+            shown = ", ".join(sorted(missing)[:_SHOWN_IDS]) + (", ..." if len(missing) > _SHOWN_IDS else "")
             raise InputError(
-                f"index '{folder.name}' has no {len(missing)} of these {len(wanted)} ids ({shown}); correct them, or "
-                "pass over those it has not with --missing-ok"
+                f"index '{folder.name}' does not contain {len(missing)} of these {len(ids)} ids ({shown}); correct "
+                "them, or ignore missing ids with --missing-ok"
             )
-        before = collection.manifest
+        before = index.manifest
         if not len(rows):
             return before
-        _check_searchable(collection)
-        after = without(before, collection.passages, rows, folder)
+        _check_row_filter(index)
+        after = mark_removed(before, index.passages, rows, folder)
         after.write(folder)
-        for name_before in before.files.keys() - after.files.keys():
-            (folder / name_before).unlink()
+        for obsolete in before.files.keys() - after.files.keys():
+            (folder / obsolete).unlink()
         return after
 
 
-def without(manifest: Manifest, passages: Passages, rows: NDArray[np.int64], folder: Path) -> Manifest:
-    """Write into `folder` which rows are out when `rows` are too, and return the manifest that says so."""
+def mark_removed(manifest: Manifest, passages: Passages, rows: NDArray[np.int64], folder: Path) -> Manifest:
+    """Write the removed rows, `rows` added, into `folder` and return the manifest that names the new file."""
     import numpy as np
 
     removed = np.union1d(passages.removed, rows)
@@ -62,14 +61,15 @@ def without(manifest: Manifest, passages: Passages, rows: NDArray[np.int64], fol
         update={
             "removed": len(removed),
             "langs": {lang: n for lang, n in langs.items() if n},
-            "files": tombstones.write(folder, manifest.files, removed),
+            "files": write_removed(folder, manifest.files, removed),
         }
     )
 
 
-def _check_searchable(collection: search.Collection) -> None:
+def _check_row_filter(index: Collection) -> None:
+    """Raise a CollectionError if FAISS cannot search this index without some rows."""
     import faiss
     import numpy as np
 
-    query = collection.vectors.take(np.zeros(1, np.int64))
-    collection.nearest(query, 1, selector=faiss.IDSelectorRange(0, 1))
+    query = index.vectors.take(np.zeros(1, np.int64))
+    index.nearest(query, 1, selector=faiss.IDSelectorRange(0, 1))

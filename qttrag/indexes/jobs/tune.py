@@ -1,4 +1,4 @@
-"""How an index is best searched: the least effort that finds what an exact search finds, measured."""
+"""Chooses how to search an index: measures recall and time of search plans, and keeps the fastest that suffices."""
 
 from __future__ import annotations
 
@@ -13,123 +13,128 @@ from qttrag.errors import CollectionError, InputError
 from qttrag.indexes.ann import exact
 from qttrag.indexes.ann.first_stage import AS_BUILT, Candidates, Effort
 from qttrag.indexes.collection import SPARE, Collection, Plan
-from qttrag.indexes.jobs import workers
-from qttrag.indexes.storage import locking as safely
-from qttrag.indexes.storage import manifest as manifests
-from qttrag.indexes.storage.manifest import Manifest, Tuned
+from qttrag.indexes.jobs.workers import OpenEncoder, load_question_encoder, open_builtin_encoder
+from qttrag.indexes.recipe import Recipe
+from qttrag.indexes.storage.locking import exclusive_lock
+from qttrag.indexes.storage.manifest import Manifest, Tuned, read_manifest
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
 NEAR = 0.68  # median cosine of a question's best passage in BERGEN's published BGE-M3 run of XOR-TyDi Korean
-_DEPTHS = (2, 4, 8, 16, 32, 64)  # candidates for each hit
-_NODES = (64, 128, 256, 512, 1024, 2048)  # of a graph
-_LITTLE = 1e-3  # of a direction, at random
-_ENOUGH = 3  # efforts that reach the recall and are compared by their time
-_STANDSTILL = 0.0005  # of recall; doubling the effort for less leads nowhere
+_DEPTHS = (2, 4, 8, 16, 32, 64)  # candidates per hit
+_GRAPH_NODES = (64, 128, 256, 512, 1024, 2048)
+_NOISE = 1e-3  # random part of a direction
+_COMPARED = 3  # efforts that reach the recall, compared by their time
+_MIN_GAIN = 0.0005  # in recall; if doubling the effort gains less, more effort does not help
 
 
-class Sample(NamedTuple):
-    """Queries to measure by: unit vectors, float32. `own`: for each a row that it must not find; `words`: what they
-    are."""
+class QuerySample(NamedTuple):
+    """Queries for measuring: unit vectors, float32. `own_rows`: per query, the row it was made from, which does not
+    count as a hit. `description`: for the manifest."""
 
     vectors: NDArray[np.float32]
-    own: NDArray[np.int64] | None
-    words: str
+    own_rows: NDArray[np.int64] | None
+    description: str
 
 
 class Trial(NamedTuple):
-    """A plan, the mean recall it had and its standard error, and the milliseconds of the median query, searched
-    alone."""
+    """A plan with its mean recall, the standard error, and the median milliseconds of a query, searched alone."""
 
     plan: Plan
     recall: float
     error: float
     ms: float
 
-    def reaches(self, wanted: float) -> bool:
-        """Say whether the recall is reached by more than its standard error: other queries are to reach it, too."""
-        return self.recall - self.error >= wanted
+    def reaches(self, recall: float) -> bool:
+        """Return whether the recall is reached by more than the standard error, so that other queries reach it too."""
+        return self.recall - self.error >= recall
 
 
-def own_passages(collection: Collection, n: int, *, seed: int = 0) -> Sample:
+def sample_passages(collection: Collection, n: int, *, seed: int = 0) -> QuerySample:
     """Return queries near passages of the index, as near as questions are to their best passages.
 
-    As they are, passages would flatter the index: each would find itself, and its neighbours in its own list. So each
-    vector is turned to a cosine of 0.68 with what it was, and its passage does not count as a hit. It is turned towards
-    the difference of two other passages, for these lie in the directions in which passages differ; a random direction
-    is nearly at right angles to all of them and would flatter, too."""
+    Passages themselves would overestimate the recall: each finds itself, and its neighbours in its own list. So each
+    vector is rotated to a cosine of 0.68 with its passage, which does not count as a hit. It is rotated towards the
+    difference of two other passages, since these span the directions in which passages differ; a random direction is
+    nearly orthogonal to all of them and would overestimate, too."""
     import numpy as np
 
     random = np.random.default_rng(seed)
     rows = np.sort(random.choice(len(collection.vectors), min(n, len(collection.vectors)), replace=False))
     passages = _unit(collection.vectors.take(rows))
     one, other = (collection.vectors.take(random.integers(0, len(collection.vectors), len(rows))) for _ in range(2))
-    away = one - other + _LITTLE * random.standard_normal(passages.shape, np.float32)  # the two may be equal
-    away -= (away * passages).sum(axis=1, keepdims=True) * passages
-    vectors = _unit(NEAR * passages + (1 - NEAR**2) ** 0.5 * _unit(away))
-    return Sample(vectors, rows, f"its own passages turned to a cosine of {NEAR} and left out of their results")
+    direction = one - other + _NOISE * random.standard_normal(passages.shape, np.float32)  # the two may be equal
+    direction -= (direction * passages).sum(axis=1, keepdims=True) * passages
+    vectors = _unit(NEAR * passages + (1 - NEAR**2) ** 0.5 * _unit(direction))
+    return QuerySample(vectors, rows, f"its own passages turned to a cosine of {NEAR} and left out of their results")
 
 
-def questions(manifest: Manifest, path: Path) -> Sample:
-    """Return the questions in a file, one a line, as the index's own encoder encodes them.
+def sample_questions(
+    manifest: Manifest, path: Path, *, open_encoder: OpenEncoder = open_builtin_encoder
+) -> QuerySample:
+    """Return the questions in a file, one per line, encoded by the index's own encoder.
 
     Raises:
-        InputError: there is none in it, or it is not UTF-8 text. ConfigError: the encoder is not to be had."""
+        InputError: the file has no question, or is not UTF-8. ConfigError: the encoder cannot be loaded."""
     import numpy as np
 
-    from qttrag.indexes.recipe import Recipe
+    questions = _read_lines(path)
+    recipe = Recipe(**manifest.recipe)
+    owner = f"the encoder of index '{manifest.name}'"
+    encoder = load_question_encoder(recipe.encoder, owner=owner, open_encoder=open_encoder)
+    if encoder.info.revision != manifest.encoder_revision:
+        raise CollectionError(
+            f"index '{manifest.name}' was built with {recipe.encoder.model} ({manifest.encoder_revision}), the encoder "
+            f"here is {encoder.info.revision}; fetch that revision, or tune without --queries"
+        )
+    vectors = [encoder.encode([recipe.encoder.query_prefix + question]) for question in questions]
+    return QuerySample(np.concatenate(vectors), None, f"questions of {path.name}")
 
+
+def _read_lines(path: Path) -> list[str]:
     try:
         lines = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines()]
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: not UTF-8 ({error.reason} at byte {error.start})") from error
-    texts = [line for line in lines if line]
-    if not texts:
-        raise InputError(f"{path}: no question in it; write one on each line")
-    recipe = Recipe(**manifest.recipe)
-    encoder = workers.of_questions(recipe.encoder, of=f"the encoder of index '{manifest.name}'")
-    if encoder.revision != manifest.encoder_revision:
-        raise CollectionError(
-            f"index '{manifest.name}' was built with {recipe.encoder.model} ({manifest.encoder_revision}), here is "
-            f"{encoder.revision}; fetch that revision, or tune without --queries"
-        )
-    parts = [encoder.encode([recipe.encoder.query_prefix + text]) for text in texts]
-    return Sample(np.concatenate(parts), None, f"questions of {path.name}")
+    questions = [line for line in lines if line]
+    if not questions:
+        raise InputError(f"{path}: no question in it; write one per line")
+    return questions
 
 
 def tune(
     collection: Collection,
-    sample: Sample,
+    sample: QuerySample,
     *,
-    wanted: float,
+    target: float,
     k: int,
     best: Sequence[Candidates] | None = None,
-    scanned: Callable[[int], None] = lambda rows: None,
-    tried: Callable[[Trial], None] = lambda trial: None,
+    on_scan: Callable[[int], None] = lambda rows: None,
+    on_trial: Callable[[Trial], None] = lambda trial: None,
 ) -> tuple[Tuned, list[Trial]]:
-    """Return the fastest plan of those tried that reaches the recall `wanted` of the exact best `k`, or the best if
-    none does.
+    """Return the fastest plan that reaches the recall `target` of the exact best `k`, and all trials; if none reaches
+    it, the plan with the highest recall.
 
-    Effort is doubled from the least; for each that can reach the recall, the least depth is sought that does. `best`:
-    the exact best, where they are known already.
+    Effort is doubled from the least; for each effort that can reach the recall, the least sufficient depth is sought.
+    `best`: the exact best, if known. `on_scan`: called with the rows scanned for them; `on_trial`: after each trial.
 
     Raises:
         InputError: there are too few passages."""
     if len(collection.passages) <= k:
         raise InputError(
-            f"index '{collection.manifest.name}' has {len(collection.passages)} passages, no more than the {k} best; "
-            "there is nothing to tune, or measure by fewer: -k"
+            f"index '{collection.manifest.name}' has {len(collection.passages)} passages, no more than the {k} hits to "
+            "measure by: nothing to tune; measure by fewer with -k"
         )
     if best is None:
-        best = exact.scan(collection.vectors, sample.vectors, k, left_out=sample.own, progress=scanned)
+        best = exact.scan(collection.vectors, sample.vectors, k, left_out=sample.own_rows, progress=on_scan)
     trials: list[Trial] = []
-    for trial in _trials(collection, sample, best, wanted, k):
+    for trial in _trials(collection, sample, best, target, k):
         trials.append(trial)
-        tried(trial)
-    reached = [trial for trial in trials if trial.reaches(wanted)]
-    chosen = min(reached, key=lambda t: t.ms) if reached else max(trials, key=lambda t: (t.recall, -t.ms))
+        on_trial(trial)
+    sufficient = [trial for trial in trials if trial.reaches(target)]
+    chosen = min(sufficient, key=lambda t: t.ms) if sufficient else max(trials, key=lambda t: (t.recall, -t.ms))
     tuned = Tuned(
         nprobe=chosen.plan.effort.nprobe,
         ef_search=chosen.plan.effort.ef_search,
@@ -137,9 +142,9 @@ def tune(
         k=k,
         recall=round(chosen.recall, 5),
         error=round(chosen.error, 5),
-        wanted=wanted,
+        wanted=target,
         queries=len(sample.vectors),
-        sample=sample.words,
+        sample=sample.description,
         ms=round(chosen.ms, 3),
         rows=len(collection.passages),
         measured=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -147,64 +152,66 @@ def tune(
     return tuned, trials
 
 
-def keep(folder: Path, manifest: Manifest, tuned: Tuned) -> Manifest:
-    """Write into an index's manifest how it is to be searched, durably; return it.
+def save(folder: Path, manifest: Manifest, tuned: Tuned) -> Manifest:
+    """Write the plan into the manifest of an index, atomically; return the manifest.
 
     Raises:
-        CollectionError: the index is being built, or was built again while it was tuned."""
-    with safely.alone(folder):
-        now = manifests.read(folder)
-        if (now.built, now.rows, now.files) != (manifest.built, manifest.rows, manifest.files):
+        CollectionError: the index is locked, or has changed since `manifest` was read."""
+    with exclusive_lock(folder):
+        current = read_manifest(folder)
+        if (current.built, current.rows, current.files) != (manifest.built, manifest.rows, manifest.files):
             raise CollectionError(f"index '{manifest.name}' was changed while it was tuned; tune it again")
-        made = now.model_copy(update={"tuned": tuned})
-        made.write(folder)
-        return made
+        updated = current.model_copy(update={"tuned": tuned})
+        updated.write(folder)
+        return updated
 
 
 def _trials(
-    collection: Collection, sample: Sample, best: Sequence[Candidates], wanted: float, k: int
+    collection: Collection, sample: QuerySample, best: Sequence[Candidates], target: float, k: int
 ) -> Iterator[Trial]:
     rows = len(collection.passages)
     depths = sorted({min(max(factor * k, k + SPARE), rows) for factor in _DEPTHS})
-    reached, before = 0, -1.0
+    sufficient, previous = 0, -1.0
     for effort in _efforts(collection):
-        most = _measured(collection, sample, best, Plan(effort, depths[-1]), k)
-        yield most
-        if most.reaches(wanted):
+        deepest = _measure(collection, sample, best, Plan(effort, depths[-1]), k)
+        yield deepest
+        if deepest.reaches(target):
             for depth in depths[:-1]:
-                trial = _measured(collection, sample, best, Plan(effort, depth), k)
+                trial = _measure(collection, sample, best, Plan(effort, depth), k)
                 yield trial
-                if trial.reaches(wanted):
+                if trial.reaches(target):
                     break
-            reached += 1
-        if reached == _ENOUGH or (before > 0 and most.recall - before < _STANDSTILL):
+            sufficient += 1
+        if sufficient == _COMPARED or (previous > 0 and deepest.recall - previous < _MIN_GAIN):
             return
-        before = most.recall
+        previous = deepest.recall
 
 
 def _efforts(collection: Collection) -> list[Effort]:
     stage = collection.first_stage
     if stage.lists is not None:
         return [Effort(nprobe=min(1 << power, stage.lists)) for power in range((stage.lists - 1).bit_length() + 1)]
-    return [Effort(ef_search=nodes) for nodes in _NODES] if stage.is_graph else [AS_BUILT]
+    return [Effort(ef_search=nodes) for nodes in _GRAPH_NODES] if stage.is_graph else [AS_BUILT]
 
 
-def _measured(collection: Collection, sample: Sample, best: Sequence[Candidates], plan: Plan, k: int) -> Trial:
-    found, seconds = [], []
+def _measure(collection: Collection, sample: QuerySample, best: Sequence[Candidates], plan: Plan, k: int) -> Trial:
+    results, seconds = [], []
     for query in sample.vectors:
         start = time.perf_counter()
-        found += collection.nearest(query[None], k if sample.own is None else k + 1, plan=plan)
+        results += collection.nearest(query[None], k if sample.own_rows is None else k + 1, plan=plan)
         seconds.append(time.perf_counter() - start)
-    if sample.own is not None:
-        found = [exact.without(each, own, len(each.rows)) for each, own in zip(found, sample.own, strict=True)]
-    shares = [exact.recall(each, of) for each, of in zip(found, best, strict=True)]
-    mean = statistics.fmean(shares)
-    error = (statistics.pvariance(shares, mean) / len(shares)) ** 0.5
+    if sample.own_rows is not None:
+        results = [
+            exact.without(result, row, len(result.rows)) for result, row in zip(results, sample.own_rows, strict=True)
+        ]
+    recalls = [exact.recall(result, of) for result, of in zip(results, best, strict=True)]
+    mean = statistics.fmean(recalls)
+    error = (statistics.pvariance(recalls, mean) / len(recalls)) ** 0.5
     return Trial(plan, mean, error, sorted(seconds)[len(seconds) // 2] * 1000)
 
 
 def _unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
     import numpy as np
 
-    made: NDArray[np.float32] = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
-    return made
+    unit: NDArray[np.float32] = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    return unit

@@ -1,67 +1,55 @@
-"""What encodes the passages of a build: a model on each device, or servers. Batches go to whichever is free."""
+"""The encoders of a build: a model on each device, or servers. Each batch goes to whichever is free."""
 
 from __future__ import annotations
 
 import queue
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
-from typing import TYPE_CHECKING, Protocol, Self
+from typing import TYPE_CHECKING, Any, Self
 
-from qttrag.errors import ConfigError, not_installed
+from qttrag.encoders.openai_kind import OpenAIKind
+from qttrag.encoders.sentence_transformers import SentenceTransformersKind
+from qttrag.errors import ConfigError, not_installed, unknown
 from qttrag.indexes.recipe import EncoderSettings
-from qttrag.models import devices
+from qttrag.protocols import Encoder, PassageEncoder, QueryEncoder
+from qttrag.types import Prepared
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from qttrag.encoders.sentence_transformers import Encoder, Prepared, Tokens
+OpenEncoder = Callable[[EncoderSettings], Encoder]
+_KINDS: dict[str, Callable[..., Encoder]] = {
+    "openai": OpenAIKind,
+    "sentence_transformers": SentenceTransformersKind,
+}
 
 
-class Maker(Protocol):
-    """What vectors are made by: `revision` tells its weights from others; `dim` dimensions; it reads `max_tokens`."""
+class EncoderPool:
+    """Encoders of one model; each entry of `encoders` takes one batch at a time. Use with `with`.
 
-    @property
-    def revision(self) -> str: ...
-    @property
-    def dim(self) -> int: ...
-    @property
-    def max_tokens(self) -> int: ...
+    `max_batch`: the most texts per batch, or None."""
 
-
-class Worker(Maker, Protocol):
-    """Encodes one batch at a time, or as many as it is given turns for."""
-
-    def tokenise(self, texts: Sequence[str]) -> list[Tokens]: ...
-    def prepare(self, tokens: Sequence[Tokens]) -> Prepared: ...
-    def encode_prepared(self, prepared: Prepared) -> NDArray[np.float32]: ...
-
-
-class Workers:
-    """Encoders of one model. `turns`: one for each batch that is encoded at the same time. Use with `with`.
-
-    `max_batch`: texts that a batch may have at most, or None."""
-
-    def __init__(self, turns: Sequence[Worker], *, max_batch: int | None = None) -> None:
-        self.revision, self.dim, self.max_tokens = turns[0].revision, turns[0].dim, turns[0].max_tokens
-        self.tokenise, self.prepare = turns[0].tokenise, turns[0].prepare
+    def __init__(self, encoders: Sequence[PassageEncoder], *, max_batch: int | None = None) -> None:
+        self.info = encoders[0].info
+        self.tokenise, self.prepare = encoders[0].tokenise, encoders[0].prepare
         self.max_batch = max_batch
-        self._free: queue.SimpleQueue[Worker] = queue.SimpleQueue()
-        for turn in turns:
-            self._free.put(turn)
-        self._executor = ThreadPoolExecutor(len(turns), thread_name_prefix="qttrag-encode")
+        self._free: queue.SimpleQueue[PassageEncoder] = queue.SimpleQueue()
+        for encoder in encoders:
+            self._free.put(encoder)
+        self._executor = ThreadPoolExecutor(len(encoders), thread_name_prefix="qttrag-encode")
 
     def submit(self, prepared: Prepared) -> Future[NDArray[np.float32]]:
-        """Return at once; the result is the vectors of the batch, or what went wrong."""
+        """Start encoding a batch; the future holds its vectors or the error."""
         return self._executor.submit(self._encode, prepared)
 
     def _encode(self, prepared: Prepared) -> NDArray[np.float32]:
-        worker = self._free.get()
+        encoder = self._free.get()
         try:
-            return worker.encode_prepared(prepared)
+            return encoder.encode_prepared(prepared)
         finally:
-            self._free.put(worker)
+            self._free.put(encoder)
 
     def __enter__(self) -> Self:
         return self
@@ -72,56 +60,63 @@ class Workers:
         self._executor.shutdown(wait=True, cancel_futures=True)
 
 
-def load(settings: EncoderSettings, *, of: str) -> Workers:
-    """Return the encoders that a recipe asks for. `of`: what they are of, for messages.
+def open_builtin_encoder(settings: EncoderSettings) -> Encoder:
+    """Return the encoder of a recipe if it is of a kind of this package; nothing is loaded.
+
+    `qttrag.application.factory.open_encoder` knows the kinds of other packages too.
 
     Raises:
-        ConfigError: a model cannot be loaded, or a library is not installed. StageError: a server does not answer."""
-    try:
-        return _served(settings) if settings.servers.urls else _here(settings)
-    except ModuleNotFoundError as error:
-        raise ConfigError(not_installed(of, error)) from error
+        ConfigError: it is of another kind."""
+    kind = kind_of(settings)
+    if kind not in _KINDS:
+        raise ConfigError(unknown("encoder kind", kind, _KINDS))
+    return _KINDS[kind](**kind_settings(settings))
 
 
-def of_questions(settings: EncoderSettings, *, of: str) -> Encoder:
-    """Return the encoder that questions to a recipe's index are encoded by: in process, on one device.
-
-    Raises:
-        ConfigError: it cannot be loaded, or a library is not installed."""
-    try:
-        return _on(settings.device if isinstance(settings.device, str) else settings.device[0], settings)
-    except ModuleNotFoundError as error:
-        raise ConfigError(not_installed(of, error)) from error
+def kind_of(settings: EncoderSettings) -> str:
+    """Return the encoder kind of a recipe."""
+    return settings.kind or ("openai" if settings.servers.urls else "sentence_transformers")
 
 
-def _here(settings: EncoderSettings) -> Workers:
-    return Workers([_on(device, settings) for device in devices.every(settings.device)])
-
-
-def _on(device: str, settings: EncoderSettings) -> Encoder:
-    from qttrag.encoders.sentence_transformers import Encoder
-
-    return Encoder(
-        settings.model,
-        revision=settings.revision,
-        device=device,
-        max_tokens=settings.max_tokens,
-        dtype=settings.dtype,
-    )
-
-
-def _served(settings: EncoderSettings) -> Workers:
-    from qttrag.encoders.openai import ServedEncoder
-
+def kind_settings(settings: EncoderSettings) -> dict[str, Any]:
+    """Return a recipe's settings as its kind names them: those of servers for `openai`, else those of a model."""
     servers = settings.servers
-    encoder = ServedEncoder(
-        settings.model,
-        revision=settings.revision,
-        max_tokens=settings.max_tokens,
-        urls=servers.urls,
-        served_as=servers.model,
-        api_key_env=servers.api_key_env,
-        timeout=servers.timeout,
-        retries=servers.retries,
-    )
-    return Workers([encoder] * (servers.in_flight * len(servers.urls)), max_batch=servers.batch)
+    common = {"model": settings.model, "revision": settings.revision, "max_tokens": settings.max_tokens}
+    if kind_of(settings) == "openai":
+        placement = servers.model_dump(include={"api_key_env", "batch", "in_flight", "timeout", "retries"})
+        return {**common, "base_url": servers.urls, "served_as": servers.model, **placement}
+    return {
+        **common,
+        "device": settings.device,
+        "dtype": settings.dtype,
+        "batch_tokens": settings.batch_tokens,
+    }
+
+
+def load_passage_encoders(
+    settings: EncoderSettings, *, owner: str, open_encoder: OpenEncoder = open_builtin_encoder
+) -> EncoderPool:
+    """Return the encoders that a recipe's settings describe. `owner`: what needs them, for messages.
+
+    Raises:
+        ConfigError: a model cannot be loaded, or a library is not installed. StageError: a server is unavailable."""
+    encoder = open_encoder(settings)
+    try:
+        return EncoderPool(encoder.load_for_passages(), max_batch=encoder.batch_texts)
+    except ModuleNotFoundError as error:
+        raise ConfigError(not_installed(owner, error)) from error
+
+
+def load_question_encoder(
+    settings: EncoderSettings, *, owner: str, open_encoder: OpenEncoder = open_builtin_encoder
+) -> QueryEncoder:
+    """Return the encoder for questions to a recipe's index; `servers:` without `kind:` are for passages only.
+
+    Raises:
+        ConfigError: the model cannot be loaded, or a library is not installed."""
+    if settings.kind is None:
+        settings = settings.model_copy(update={"kind": "sentence_transformers"})
+    try:
+        return open_encoder(settings).load()
+    except ModuleNotFoundError as error:
+        raise ConfigError(not_installed(owner, error)) from error

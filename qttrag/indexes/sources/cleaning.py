@@ -1,63 +1,63 @@
-"""Taking out of Wikipedia's text what is no text: marks, headings of nothing, pieces that are only lists.
+"""Removes from Wikipedia's text what is not prose: markup, headings without text, lists without a sentence.
 
-Nothing is put in: no space comes between characters that had none."""
+Nothing is added: no space between characters that had none."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
 
-_MARK = re.compile(r"^(?:BULLET::::|Section::::)")
+_MARKER = re.compile(r"^(?:BULLET::::|Section::::)")
 _BULLET = re.compile(r"^(?:[-*•·–]|\d{1,3}[.)])\s+")
 _IMAGE = re.compile(
     r"^\s*(?:(?:thumb|thumbnail|mini|miniatur|miniatura|frame|frameless|left|right|center|upright|\d+px)\s*\|)"
 )
-_ENDS = ".!?…。！？．｡।॥؟۔།။።՞"
-_CLOSERS = "\"'”’»›)]）」』】》〉″”"
-_LONG = 120  # of a line without a mark at its end: Thai sets none, headings and items of lists are shorter
+_FINAL_PUNCTUATION = ".!?…。！？．｡।॥؟۔།။።՞"
+_CLOSING_PUNCTUATION = "\"'”’»›)]）」』】》〉″”"
+_LONG = 120  # length of a line that is prose without final punctuation: Thai has none; headings are shorter
 _SENTENCE = 12
-_DENSE = "\u0e00"  # from here on, Thai, Chinese, Korean and the like, a character says as much as three of others
+_DENSE = "\u0e00"  # from here on (Thai, Chinese, Korean, ...) a character says as much as three letters
 
 
 def wikipedia(text: str) -> str:
-    """Return the paragraphs that have a sentence in them, parted by line breaks; "" if there is none.
+    """Return the paragraphs that contain a sentence, separated by line breaks; "" if there is none.
 
-    Paragraphs are what empty lines part. Of one that is kept every line is kept, so a list stays with the sentence
-    that introduces it; headings, lists of links or categories, and remains of images go."""
-    kept = [lines for lines in map(_lines, re.split(r"\n\s*\n", text)) if any(map(is_prose, lines))]
-    return "\n".join(line for lines in kept for line in lines)
+    Empty lines separate paragraphs. Of a paragraph with a sentence every line is kept, so a list stays with the
+    sentence that introduces it; headings, lists of links or categories, and image captions are dropped."""
+    paragraphs = [lines for lines in map(_lines, re.split(r"\n\s*\n", text)) if any(map(is_prose, lines))]
+    return "\n".join(line for lines in paragraphs for line in lines)
 
 
 def kilt(paragraphs: Sequence[str], title: str) -> str:
-    """Return the text of a page of the KILT knowledge source: no title, section markers or marks of lists.
+    """Return the text of a page of the KILT knowledge source, without its title and the markers of sections and lists.
 
-    Items of a list that follow each other are lines of one paragraph; paragraphs are parted by empty lines."""
-    written: list[str] = []
+    Consecutive list items are lines of one paragraph; empty lines separate paragraphs."""
+    parts: list[str] = []
     in_list = False
     for number, paragraph in enumerate(paragraphs):
         text = paragraph.strip()
         if not text or text.startswith("Section::::") or (number == 0 and text == title.strip()):
             in_list = False
             continue
-        item = text.startswith("BULLET::::")
-        text = _BULLET.sub("", _MARK.sub("", text)).strip() if item else text
+        is_item = text.startswith("BULLET::::")
+        text = _BULLET.sub("", _MARKER.sub("", text)).strip() if is_item else text
         if text:
-            written.append(("\n" if item and in_list else "\n\n") + text)
-        in_list = item
-    return "".join(written).strip()
+            parts.append(("\n" if is_item and in_list else "\n\n") + text)
+        in_list = is_item
+    return "".join(parts).strip()
 
 
 def is_prose(line: str) -> bool:
-    """Say whether a line has a sentence: it ends like one and has more than a name, or it is long."""
+    """Return whether a line contains a sentence: it is long, or it ends like one and is longer than a name."""
     text = line.strip()
     if _length(text) >= _LONG:
         return True
-    ended = text.rstrip(_CLOSERS)
-    return ended.endswith(tuple(_ENDS)) and _length(ended) >= _SENTENCE
+    inner = text.rstrip(_CLOSING_PUNCTUATION)
+    return inner.endswith(tuple(_FINAL_PUNCTUATION)) and _length(inner) >= _SENTENCE
 
 
 def _length(text: str) -> int:
-    """Return about how many letters of an alphabet would say it, of a long text at least its own."""
+    """Return the approximate length of the text in letters of an alphabet; for a long text, at least its own length."""
     if len(text) >= _LONG or text.isascii():
         return len(text)
     return len(text) + 2 * sum(character >= _DENSE for character in text)

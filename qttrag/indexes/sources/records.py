@@ -1,4 +1,4 @@
-"""Records of a source, from any position on. A bad record is an error with its line, or is skipped and counted."""
+"""Reads the records of a source from any position on; stops at an invalid record, or skips and counts it."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from typing import Literal, NamedTuple
 from qttrag.errors import InputError
 from qttrag.indexes.recipe import Recipe
 from qttrag.indexes.sources import cleaning, formats, listing
-from qttrag.indexes.sources.formats import BadRecord, Row
-from qttrag.indexes.sources.id_sets import Seen, digest
+from qttrag.indexes.sources.formats import BadRecord, SourceRow
+from qttrag.indexes.sources.id_sets import IdSet, digest
 from qttrag.indexes.sources.listing import SourceFile
 from qttrag.text.languages import language
 from qttrag.types import Lang
 
 OnError = Literal["stop", "skip"]
-READING = 1  # raised whenever the same source comes to give other passages, which are not to be mixed
-NO_PROSE = "no sentence left"  # what cleaning leaves nothing of is no error
+READER_VERSION = 1  # to be raised whenever the same source comes to give other passages: builds must not mix them
+NO_PROSE = "no sentence left"  # a record that is empty after cleaning is skipped, and no error
 
 
-class Record(NamedTuple):
-    """One text of a source, before it is cut into passages."""
+class SourceRecord(NamedTuple):
+    """One text of a source, not yet cut into passages."""
 
     record_id: str
     title: str
@@ -31,30 +31,30 @@ class Record(NamedTuple):
     lang: Lang
 
 
-class Position(NamedTuple):
-    """How much is read: all of the first `file` files, and `row` rows of the next."""
+class SourcePosition(NamedTuple):
+    """A position in a source: after all of the first `file` files and `row` rows of the next."""
 
     file: int
     row: int
 
 
-class Taken(NamedTuple):
-    """Digests of the ids of records, and how many records were left out, by cause."""
+class ReadSummary(NamedTuple):
+    """Digests of the record ids that were read, and the number of skipped records by cause."""
 
     ids: list[int]
     skipped: Counter[str]
 
 
-class Reader:
-    """Reads a recipe's source once. While it is iterated over, its attributes tell of what was read so far:
+class SourceReader:
+    """Iterates once over the records of a recipe's source, from `start` on.
 
-    `position`, and `share` of all bytes; `take` gives what there was since it was last called. `seen`: ids that were
-    read before; `known`: those that an index has already.
+    `position` and `share` (of all bytes) advance with the iteration. `seen`: ids read before `start`; `indexed`: ids
+    that the index already contains.
 
     Raises:
-        BadRecord: a record is not as it must be, and `on_error` is "stop".
-        InputError: a file is not of its kind.
-        ConfigError: a file cannot be fetched."""
+        BadRecord: a record is invalid, and `on_error` is "stop".
+        InputError: a file is not of the source's kind.
+        ConfigError: a download failed."""
 
     def __init__(
         self,
@@ -62,56 +62,58 @@ class Reader:
         files: Sequence[SourceFile],
         *,
         on_error: OnError,
-        start: Position = Position(0, 0),  # noqa: B008  a tuple
-        seen: Seen | None = None,
-        known: Seen | None = None,
-        folder: Path | None = None,
+        start: SourcePosition = SourcePosition(0, 0),  # noqa: B008  a tuple
+        seen: IdSet | None = None,
+        indexed: IdSet | None = None,
+        downloads: Path | None = None,
     ) -> None:
         self.position = start
         self._skipped: Counter[str] = Counter()
         self._ids: list[int] = []
-        self._seen = Seen() if seen is None else seen
-        self._known = Seen() if known is None else known
+        self._seen = IdSet() if seen is None else seen
+        self._indexed = IdSet() if indexed is None else indexed
         self._recipe = recipe
         self._files = files
         self._on_error = on_error
-        self._folder = folder or Path(tempfile.gettempdir())
+        self._downloads = downloads or Path(tempfile.gettempdir())
         self._bytes = sum(file.size for file in files) or 1
         self._share_of_file = 0.0
 
     @property
     def share(self) -> float:
-        """Return how much of the source is read, from 0 to 1."""
+        """Return the share of the source that has been read, from 0 to 1."""
         before = sum(file.size for file in self._files[: self.position.file])
-        here = self._files[self.position.file].size if self.position.file < len(self._files) else 0
-        return min(1.0, (before + here * self._share_of_file) / self._bytes)
+        current = self._files[self.position.file].size if self.position.file < len(self._files) else 0
+        return min(1.0, (before + current * self._share_of_file) / self._bytes)
 
-    def take(self) -> Taken:
-        taken = Taken(self._ids, self._skipped)
+    def drain_summary(self) -> ReadSummary:
+        """Return what was read and skipped since the last call."""
+        summary = ReadSummary(self._ids, self._skipped)
         self._ids, self._skipped = [], Counter()
-        return taken
+        return summary
 
-    def __iter__(self) -> Iterator[Record]:
+    def __iter__(self) -> Iterator[SourceRecord]:
         for number in range(self.position.file, len(self._files)):
             file = self._files[number]
             skip = self.position.row if number == self.position.file else 0
-            self.position, self._share_of_file = Position(number, skip), 0.0
-            with listing.local(self._recipe, file, self._folder) as path:
+            self.position, self._share_of_file = SourcePosition(number, skip), 0.0
+            with listing.local_copy(self._recipe, file, self._downloads) as path:
                 for row in formats.rows(self._recipe.source, path, name=file.name, skip=skip):
-                    self.position, self._share_of_file = Position(number, row.number), row.share
-                    if (record := self._record(row)) is not None:
+                    self.position, self._share_of_file = SourcePosition(number, row.number), row.share
+                    if (record := self._accept(row)) is not None:
                         yield record
-        self.position, self._share_of_file = Position(len(self._files), 0), 0.0
+        self.position, self._share_of_file = SourcePosition(len(self._files), 0), 0.0
 
-    def _record(self, row: Row) -> Record | None:
+    def _accept(self, row: SourceRow) -> SourceRecord | None:
         try:
-            record = _record(self._recipe, row)
+            record = _parse(self._recipe, row)
             key = digest(record.record_id)
             if key in self._seen:
-                raise BadRecord("repeated id", f"{row.where}: the id '{record.record_id}' was there before")
-            if key in self._known:
+                raise BadRecord("repeated id", f"{row.location}: the id '{record.record_id}' is repeated")
+            if key in self._indexed:
                 raise BadRecord(
-                    "id in the index", f"{row.where}: the index has '{record.record_id}'; replace it with --replace"
+                    "id in the index",
+                    f"{row.location}: the index already has '{record.record_id}'; replace it with --replace",
                 )
         except BadRecord as error:
             if self._on_error == "stop":
@@ -128,39 +130,39 @@ class Reader:
         return record
 
 
-def _record(recipe: Recipe, row: Row) -> Record:
-    cells, where = row.cells, row.where
+def _parse(recipe: Recipe, row: SourceRow) -> SourceRecord:
+    cells, location = row.cells, row.location
     if isinstance(cells, BadRecord):
         raise cells
     fields = recipe.source.fields
     identifier = cells.get(fields.id)
     if isinstance(identifier, int) and not isinstance(identifier, bool):
         identifier = str(identifier)
-    text = _string(where, fields.text, cells.get(fields.text), may_be_empty=recipe.source.kind == "kilt")
+    text = _string(location, fields.text, cells.get(fields.text), may_be_empty=recipe.source.kind == "kilt")
     title = cells.get(fields.title)
     lang = recipe.lang
     if lang is None:
-        lang = _lang(where, _string(where, fields.lang, cells.get(fields.lang)))
-    return Record(
-        _string(where, fields.id, identifier),
-        "" if title is None else _string(where, fields.title, title, may_be_empty=True),
+        lang = _lang(location, _string(location, fields.lang, cells.get(fields.lang)))
+    return SourceRecord(
+        _string(location, fields.id, identifier),
+        "" if title is None else _string(location, fields.title, title, may_be_empty=True),
         text,
         Lang(lang),
     )
 
 
-def _string(where: str, field: str, value: object, *, may_be_empty: bool = False) -> str:
+def _string(location: str, field: str, value: object, *, may_be_empty: bool = False) -> str:
     if value is None:
-        raise BadRecord(f"no {field}", f"{where}: no field '{field}'; name it in `source: {{fields: ...}}`")
+        raise BadRecord(f"no {field}", f"{location}: no field '{field}'; name it in `source: {{fields: ...}}`")
     if not isinstance(value, str):
-        raise BadRecord(f"{field} no text", f"{where}: field '{field}' is {type(value).__name__}, not text")
+        raise BadRecord(f"{field} no text", f"{location}: field '{field}' is {type(value).__name__}, not text")
     if not may_be_empty and not value.strip():
-        raise BadRecord(f"empty {field}", f"{where}: field '{field}' is empty")
+        raise BadRecord(f"empty {field}", f"{location}: field '{field}' is empty")
     return value.encode("utf-8", "replace").decode("utf-8").strip()  # a lone surrogate cannot be stored
 
 
-def _lang(where: str, value: str) -> Lang:
+def _lang(location: str, value: str) -> Lang:
     try:
         return language(value).code
     except InputError as error:
-        raise BadRecord("unknown language", f"{where}: {error}") from error
+        raise BadRecord("unknown language", f"{location}: {error}") from error

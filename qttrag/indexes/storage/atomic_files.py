@@ -1,4 +1,4 @@
-"""Files that are as they were or as they were to become, whatever ends the program in between."""
+"""Atomic, durable file writes: after a crash a file has either its old or its new contents."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-PART = ".part"  # of a file's name while it is written
-_HERE, _EXCHANGE = -100, 2  # AT_FDCWD and RENAME_EXCHANGE of Linux
+_TEMPORARY_SUFFIX = ".part"
+_AT_FDCWD, _RENAME_EXCHANGE = -100, 2  # of Linux's renameat2
 
 
 def sync(path: Path) -> None:
-    """Return when the file's contents, or the folder's names, are on the disk."""
+    """Flush a file's contents, or a folder's entries, to the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -22,45 +22,46 @@ def sync(path: Path) -> None:
         os.close(descriptor)
 
 
-def aside(path: Path) -> Path:
-    """Return where to write what `settle` then makes `path`."""
-    return path.with_name(path.name + PART)
+def temporary_path(path: Path) -> Path:
+    """Return the path to write the new contents of `path` to, before `commit`."""
+    return path.with_name(path.name + _TEMPORARY_SUFFIX)
 
 
-def settle(*paths: Path) -> None:
-    """Make what was written aside the contents of `paths`; the contents are on the disk before the names are."""
+def commit(*paths: Path) -> None:
+    """Replace `paths` by their temporary files; contents are flushed before names change."""
     for path in paths:
-        sync(aside(path))
+        sync(temporary_path(path))
     for path in paths:
-        aside(path).replace(path)
+        temporary_path(path).replace(path)
     for folder in {path.parent for path in paths}:
         sync(folder)
 
 
 def write_text(path: Path, text: str) -> None:
-    aside(path).write_text(text, encoding="utf-8")
-    settle(path)
+    """Write a text file atomically."""
+    temporary_path(path).write_text(text, encoding="utf-8")
+    commit(path)
 
 
-def write_faiss(write: Callable[[Any, Any], None], what: Any, path: Path) -> None:
-    """Have a function of FAISS write an index, or lists.
+def write_faiss(write: Callable[[Any, Any], None], value: Any, path: Path) -> None:
+    """Write an index or inverted lists atomically with a function of FAISS.
 
-    Given a path, it would take a file for whole whose last bytes did not fit on the disk: how closing it went, it does
-    not look."""
-    faiss: Any = importlib.import_module("faiss")  # its stubs lack what SWIG makes
+    FAISS is given a file object: given a path, it ignores errors of closing, so a file whose last bytes did not fit on
+    the disk would pass as complete."""
+    faiss: Any = importlib.import_module("faiss")  # its stubs lack the SWIG classes
     try:
-        with aside(path).open("wb") as file:
-            write(what, faiss.PyCallbackIOWriter(file.write))
-    except OSError as error:  # of a write it does not name the file
+        with temporary_path(path).open("wb") as file:
+            write(value, faiss.PyCallbackIOWriter(file.write))
+    except OSError as error:  # a failed write does not name the file
         error.filename = str(path)
         raise
-    settle(path)
+    commit(path)
 
 
-def exchange(path: Path, other: Path) -> bool:
-    """Give each of two folders the other's name in one step; say whether this system can, or nothing was done."""
+def swap_folders(path: Path, other: Path) -> bool:
+    """Swap the names of two folders in one step; return False, with nothing done, where the system cannot."""
     try:
         rename = ctypes.CDLL(None, use_errno=True).renameat2
     except (AttributeError, OSError, TypeError):
         return False
-    return bool(rename(_HERE, os.fsencode(path), _HERE, os.fsencode(other), _EXCHANGE) == 0)
+    return bool(rename(_AT_FDCWD, os.fsencode(path), _AT_FDCWD, os.fsencode(other), _RENAME_EXCHANGE) == 0)

@@ -1,4 +1,4 @@
-"""`manifest.json`: what a built index is, and how to tell that it still is what was built."""
+"""`manifest.json`: what a built index contains, and the checksums that verify it."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from qttrag.errors import CollectionError
-from qttrag.indexes.storage import atomic_files as durable
+from qttrag.indexes.storage import atomic_files
 
 LAYOUT = 1
-FILE = "manifest.json"
-_OWN = "sha256"  # the key under which a manifest has the digest of its other keys
+MANIFEST_FILE = "manifest.json"
+_OWN_DIGEST = "sha256"  # key of the digest of all other keys
 
 
 class FileSum(BaseModel):
-    """A file's size in bytes, its SHA-256 and when it was written. Where the time is another, it is read again."""
+    """A file's size in bytes, SHA-256 and time of writing. A file with another time is read and compared again."""
 
     model_config = ConfigDict(extra="forbid")
     bytes: int
@@ -30,13 +30,13 @@ class FileSum(BaseModel):
 
 
 class Tuned(BaseModel):
-    """How an index is searched, chosen by `qttrag index tune`, and the recall that was measured so.
+    """The search plan chosen by `qttrag index tune`, and its measured recall.
 
-    `nprobe`: lists looked at; `ef_search`: nodes of a graph; None where the index has none. `depth`: candidates scored
-    with the stored vectors for `k` hits. `recall`: the share of the exact best `k` that was found, a mean over
-    `queries`, which are what `sample` says; `error`: its standard error, None where it was not kept; `wanted`: what was
-    asked for; `ms`: a query, alone, on one thread, its candidates in memory; `rows`: in the index when it was
-    measured."""
+    `nprobe`: inverted lists searched; `ef_search`: graph nodes visited; None where the index has none. `depth`:
+    candidates rescored with the stored vectors for `k` hits. `recall`: mean share of the exact best `k` that were
+    found, over `queries` queries described by `sample`; `error`: its standard error, None in older manifests;
+    `wanted`: the recall that was asked for; `ms`: per query, searched alone on one thread with its candidates in
+    memory; `rows`: rows of the index at the time."""
 
     model_config = ConfigDict(extra="forbid")
     nprobe: int | None = None
@@ -54,8 +54,8 @@ class Tuned(BaseModel):
 
 
 class Addition(BaseModel):
-    """Passages that came later. `source` and `lang` as in a recipe; `replaced`: passages removed for them; `folded`:
-    the FAISS index has been made anew since."""
+    """Passages that were appended. `source`, `lang`: as in a recipe. `replaced`: passages removed in their favour.
+    `folded`: the FAISS index has been trained again since (`compact`)."""
 
     model_config = ConfigDict(extra="forbid")
     at: str
@@ -67,10 +67,12 @@ class Addition(BaseModel):
 
 
 class Manifest(BaseModel):
-    """A built index. `langs`: passages by language; `skipped`: source records left out, by cause;
-    `truncated`: passages longer than the encoder reads; `shards`: rows in each, none told by older ones; `faiss`: the
-    factory string that was used, which is the recipe's unless that says auto; `tuned`: None until it is; `removed`:
-    rows that no search finds any more, which `rows` counts and `langs` does not; `appended`: what came after."""
+    """A built index.
+
+    `rows`: of all files, removed ones included; `removed`: rows excluded from searches; `langs`: passages by language,
+    without removed ones. `skipped`: skipped source records by cause; `truncated`: passages longer than the encoder
+    reads; `shards`: rows per shard, empty in older manifests. `faiss`: the factory string, resolved if the recipe says
+    auto. `tuned`: None if not tuned. `appended`: later additions, oldest first."""
 
     model_config = ConfigDict(extra="forbid")
     layout: int = LAYOUT
@@ -94,69 +96,75 @@ class Manifest(BaseModel):
     appended: list[Addition] = []
 
     def write(self, folder: Path) -> None:
-        """Write it, with its own SHA-256, durably."""
+        """Write the manifest, with its own SHA-256, atomically."""
         data = self.model_dump(mode="json")
-        durable.write_text(folder / FILE, json.dumps({**data, _OWN: _sum(data)}, ensure_ascii=False, indent=2))
+        text = json.dumps({**data, _OWN_DIGEST: _digest(data)}, ensure_ascii=False, indent=2)
+        atomic_files.write_text(folder / MANIFEST_FILE, text)
 
 
-def _sum(data: Mapping[str, Any]) -> str:
+def _digest(data: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()
 
 
-def read(folder: Path) -> Manifest:
+def read_manifest(folder: Path) -> Manifest:
     """Return the manifest in `folder`.
 
     Raises:
-        CollectionError: it is missing, damaged, or of another layout."""
-    path = folder / FILE
+        CollectionError: it is missing, damaged, or has another layout."""
+    path = folder / MANIFEST_FILE
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
         if isinstance(data, dict) and data.get("layout") != LAYOUT:
-            raise CollectionError(f"{path}: layout {data.get('layout')}, this qttrag reads {LAYOUT}; {again(folder)}")
-        if _OWN in data and data.pop(_OWN) != _sum(data):
-            raise ValueError("it is not what was written")
+            raise CollectionError(
+                f"{path}: layout {data.get('layout')}, this qttrag reads {LAYOUT}; {rebuild_hint(folder)}"
+            )
+        if _OWN_DIGEST in data and data.pop(_OWN_DIGEST) != _digest(data):
+            raise ValueError("its SHA-256 differs")
         return Manifest(**data)
     except FileNotFoundError:
-        raise CollectionError(f"{folder} is not a built index: it has no {FILE}; {again(folder)}") from None
+        raise CollectionError(
+            f"{folder} is not a built index: it has no {MANIFEST_FILE}; {rebuild_hint(folder)}"
+        ) from None
     except (OSError, ValueError, TypeError, ValidationError) as error:
-        raise CollectionError(f"{path}: damaged ({str(error).splitlines()[0]}); {again(folder)}") from error
+        raise CollectionError(f"{path}: damaged ({str(error).splitlines()[0]}); {rebuild_hint(folder)}") from error
 
 
-def again(folder: Path) -> str:
-    """Return the way out of a bad index."""
+def rebuild_hint(folder: Path) -> str:
+    """Return the way out of a damaged index, for error messages."""
     return f"build it again: qttrag index build {folder.name} --overwrite"
 
 
 def checksum(path: Path) -> FileSum:
+    """Return the size, SHA-256 and time of a file."""
     with path.open("rb") as stream:
         stat, digest = path.stat(), hashlib.file_digest(stream, "sha256").hexdigest()
         return FileSum(bytes=stat.st_size, sha256=digest, mtime_ns=stat.st_mtime_ns)
 
 
 def problems(folder: Path, manifest: Manifest, *, full: bool) -> list[str]:
-    """Return what is wrong with the index's files: missing, of another size, or of other contents.
+    """Return what is wrong with the index's files: missing, of another size, or with other contents.
 
-    Contents are read where the file was written since it was built, and everywhere if `full`."""
-    found = differences(folder, manifest.files, full=full)
+    Contents are read if a file's time has changed, and always if `full`."""
+    problems = file_problems(folder, manifest.files, full=full)
     if manifest.rows == 0:
-        found.append(f"{folder} holds no passages")
-    return found
+        problems.append(f"{folder} contains no passages")
+    return problems
 
 
-def differences(folder: Path, files: Mapping[str, FileSum], *, full: bool) -> list[str]:
-    """Return which files are not what was recorded of them; as `problems`."""
-    found = []
-    for name, recorded in files.items():
+def file_problems(folder: Path, files: Mapping[str, FileSum], *, full: bool) -> list[str]:
+    """Return which files differ from their checksums; see `problems`."""
+    problems = []
+    for name, expected in files.items():
         path = folder / name
         if not path.is_file():
-            found.append(f"{path} is missing")
-        elif (stat := path.stat()).st_size != recorded.bytes:
-            found.append(f"{path} has {stat.st_size} bytes, {recorded.bytes} were written")
-        elif not full and stat.st_mtime_ns == recorded.mtime_ns:
+            problems.append(f"{path} is missing")
+        elif (stat := path.stat()).st_size != expected.bytes:
+            problems.append(f"{path} has {stat.st_size} bytes instead of {expected.bytes}")
+        elif not full and stat.st_mtime_ns == expected.mtime_ns:
             continue
-        elif checksum(path).sha256 != recorded.sha256:
-            found.append(f"{path} has changed since it was built (SHA-256 differs)")
-        elif recorded.mtime_ns is not None:
-            with suppress(OSError):  # a copy: its time is set back, so that it is not read at every opening
-                os.utime(path, ns=(stat.st_atime_ns, recorded.mtime_ns))
-    return found
+        elif checksum(path).sha256 != expected.sha256:
+            problems.append(f"{path} has changed since it was built (SHA-256 differs)")
+        elif expected.mtime_ns is not None:
+            with suppress(OSError):  # a copy: restore its time, so that it is not read at every opening
+                os.utime(path, ns=(stat.st_atime_ns, expected.mtime_ns))
+    return problems

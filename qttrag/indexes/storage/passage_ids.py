@@ -1,4 +1,4 @@
-"""The ids of an index's passages, and of the records they are pieces of: "12#0" and "12"."""
+"""Ids of an index's passages and of the records they are cut from: "12#0" and "12"."""
 
 from __future__ import annotations
 
@@ -13,48 +13,48 @@ if TYPE_CHECKING:
 
     from qttrag.indexes.storage.passages import Passages
 
-_PIECE = r"#\d+$"
+_PASSAGE_NUMBER = r"#\d+$"
 
 
-def of_records(passages: Passages, *, cut: bool) -> NDArray[np.uint64]:
-    """Return a digest for each passage: of the id of its record. `cut`: records were cut into passages.
+def record_digests(passages: Passages, *, chunked: bool) -> NDArray[np.uint64]:
+    """Return the digest of each passage's record id. `chunked`: records were cut into passages.
 
-    In memory are 8 bytes a passage; 39 million take some 20 seconds."""
+    Takes 8 bytes of memory per passage, and some 20 seconds for 39 million."""
     import numpy as np
 
-    found, last, value = np.empty(len(passages), np.uint64), None, 0
+    digests, last, value = np.empty(len(passages), np.uint64), None, 0
     row = 0
     for column in passages.ids():
-        for record_id in (_records(column) if cut else column).to_pylist():
-            if record_id != last:  # those of one record follow each other
+        for record_id in (_record_ids(column) if chunked else column).to_pylist():
+            if record_id != last:  # passages of one record are consecutive
                 last, value = record_id, digest(record_id)
-            found[row] = value
+            digests[row] = value
             row += 1
-    return found
+    return digests
 
 
-def rows_of(passages: Passages, wanted: Collection[str]) -> tuple[NDArray[np.int64], set[str]]:
-    """Return the rows of the passages and records that `wanted` names, and those of `wanted` that none has.
+def rows_of(passages: Passages, ids: Collection[str]) -> tuple[NDArray[np.int64], set[str]]:
+    """Return the rows of the passages and records that `ids` name, and the ids that name none.
 
-    Rows that are removed already have no ids."""
+    Removed rows do not count."""
     import numpy as np
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    values, missing, found, start = pa.array(sorted(wanted), pa.large_string()), set(wanted), [], 0
-    gone = passages.gone()
+    values, missing, rows, start = pa.array(sorted(ids), pa.large_string()), set(ids), [], 0
+    removed = passages.removed_mask()
     for column in passages.ids():
-        records = _records(column)
-        hit = pc.or_(pc.is_in(column, value_set=values), pc.is_in(records, value_set=values)).to_numpy(False)
-        rows = np.flatnonzero(hit & ~gone[start : start + len(column)])
-        for ids in (column, records):
-            missing.difference_update(ids.take(pa.array(rows)).to_pylist())
-        found.append(rows + start)
+        records = _record_ids(column)
+        matches = pc.or_(pc.is_in(column, value_set=values), pc.is_in(records, value_set=values)).to_numpy(False)
+        matching = np.flatnonzero(matches & ~removed[start : start + len(column)])
+        for names in (column, records):
+            missing.difference_update(names.take(pa.array(matching)).to_pylist())
+        rows.append(matching + start)
         start += len(column)
-    return np.concatenate([np.empty(0, np.int64), *found]), missing
+    return np.concatenate([np.empty(0, np.int64), *rows]), missing
 
 
-def _records(column: Any) -> Any:
+def _record_ids(column: Any) -> Any:
     import pyarrow.compute as pc
 
-    return pc.replace_substring_regex(column, _PIECE, "")
+    return pc.replace_substring_regex(column, _PASSAGE_NUMBER, "")

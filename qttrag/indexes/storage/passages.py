@@ -1,4 +1,4 @@
-"""Passages on disk: Arrow IPC files, one a shard, memory-mapped; row number -> passage."""
+"""Passages on disk: memory-mapped Arrow IPC files, one per shard; row number -> passage."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-_FIRST = "passages.arrow"  # the name of the only one, before there were several
+_FIRST_FILE = "passages.arrow"  # without number, as in indexes of one shard before there were several
 _COLUMNS = ("passage_id", "title", "text", "lang")
 
 
-def file(number: int) -> str:
-    """Return the name of the file with the passages of a shard."""
-    return f"passages-{number:05d}.arrow" if number else _FIRST
+def passages_file(shard: int) -> str:
+    """Return the name of the file with a shard's passages."""
+    return f"passages-{shard:05d}.arrow" if shard else _FIRST_FILE
 
 
 class PassageWriter:
-    """Appends passages to an open file; `close` makes it readable."""
+    """Appends passages to an open file, which is complete after `close`."""
 
     def __init__(self, stream: BinaryIO) -> None:
         import pyarrow as pa
@@ -44,9 +44,9 @@ class PassageWriter:
 
 
 class Passages:
-    """The passages of a built index. Raises OSError or pyarrow's errors when a file is damaged or missing.
+    """The passages of a built index. Raises OSError or pyarrow's errors if a file is damaged or missing.
 
-    `removed`: rows, ascending, that are there and count no more."""
+    `removed`: the removed rows, ascending."""
 
     def __init__(self, folder: Path, removed: NDArray[np.int64] | None = None) -> None:
         import numpy as np
@@ -54,7 +54,7 @@ class Passages:
 
         self.removed = np.empty(0, np.int64) if removed is None else removed
         self._folder = folder
-        paths = [folder / _FIRST, *sorted(folder.glob("passages-*.arrow"))]
+        paths = [folder / _FIRST_FILE, *sorted(folder.glob("passages-*.arrow"))]
         self._table: Any = pa.concat_tables([pa.ipc.open_file(pa.memory_map(str(path))).read_all() for path in paths])
 
     def __len__(self) -> int:
@@ -64,7 +64,7 @@ class Passages:
         """Return the passage of a row.
 
         Raises:
-            CollectionError: it is no text, so its file was damaged in a way that opening cannot see."""
+            CollectionError: it is not UTF-8: the file was damaged in a way that opening does not detect."""
         try:
             cells = {name: self._table.column(name)[row].as_py() for name in _COLUMNS}
         except UnicodeDecodeError as error:
@@ -75,45 +75,45 @@ class Passages:
         return Passage(cells["passage_id"], cells["text"], Lang(cells["lang"]), cells["title"])
 
     def take(self, rows: NDArray[np.int64]) -> list[Passage]:
-        """Return the passages of `rows`, in the order asked for."""
-        return [self[row] for row in rows.tolist()]  # Arrow's own `take` looks at every batch of a file for each call
+        """Return the passages of `rows`, in the order of `rows`."""
+        return [self[row] for row in rows.tolist()]  # Arrow's `take` visits every batch of a file on each call
 
     def with_ids(self, ids: Sequence[str]) -> list[Passage]:
-        """Return the passages that have one of the ids and are not removed, in the order of their rows."""
+        """Return the passages with one of these ids, without removed ones, in row order."""
         import pyarrow as pa
         import pyarrow.compute as pc
 
         mask = pc.is_in(self._table.column("passage_id"), value_set=pa.array(list(ids), pa.large_string())).to_numpy()
-        return [self[row] for row in (mask & ~self.gone()).nonzero()[0].tolist()]
+        return [self[row] for row in (mask & ~self.removed_mask()).nonzero()[0].tolist()]
 
     def rows_of(self, langs: Sequence[Lang]) -> NDArray[np.bool_]:
-        """Return, for each row, whether its language is one of `langs` and it is not removed."""
+        """Return a mask of the rows whose language is one of `langs` and that are not removed."""
         import pyarrow as pa
         import pyarrow.compute as pc
 
-        wanted = pa.array(list(langs), pa.large_string())
-        mask: NDArray[np.bool_] = pc.is_in(self._table.column("lang"), value_set=wanted).to_numpy()
-        return mask & ~self.gone()
+        values = pa.array(list(langs), pa.large_string())
+        mask: NDArray[np.bool_] = pc.is_in(self._table.column("lang"), value_set=values).to_numpy()
+        return mask & ~self.removed_mask()
 
-    def gone(self) -> NDArray[np.bool_]:
-        """Return, for each row, whether it is removed."""
+    def removed_mask(self) -> NDArray[np.bool_]:
+        """Return a mask of the removed rows."""
         import numpy as np
 
         mask = np.zeros(len(self), bool)
         mask[self.removed] = True
         return mask
 
-    def living(self) -> NDArray[np.int64]:
+    def remaining_rows(self) -> NDArray[np.int64]:
         """Return the rows that are not removed, ascending."""
         import numpy as np
 
-        return np.flatnonzero(~self.gone())
+        return np.flatnonzero(~self.removed_mask())
 
     def ids(self) -> Iterator[Any]:
-        """Yield the ids of all rows in their order, an Arrow array for some thousand at a time."""
+        """Yield the ids of all rows in order, as Arrow arrays of some thousand each."""
         yield from self._table.column("passage_id").chunks
 
     def langs(self, rows: NDArray[np.int64]) -> dict[str, int]:
-        """Return how many of `rows` are in each language."""
+        """Return the number of `rows` by language."""
         counts = self._table.column("lang").take(rows).value_counts().to_pylist()
         return {count["values"]: count["counts"] for count in counts}

@@ -1,4 +1,4 @@
-"""Shards of passages and their vectors, written aside and recorded when they are on the disk."""
+"""Writes shards of passages and vectors, and records each in the journal once it is on the disk."""
 
 from __future__ import annotations
 
@@ -6,14 +6,13 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from qttrag.indexes.sources.records import Position, Taken
-from qttrag.indexes.storage import atomic_files as durable
-from qttrag.indexes.storage import manifest as manifests
-from qttrag.indexes.storage import passages as passage_files
-from qttrag.indexes.storage import vectors as vector_files
-from qttrag.indexes.storage.journal import Journal, Shard, Workshop
-from qttrag.indexes.storage.passages import PassageWriter
-from qttrag.indexes.storage.vectors import VectorWriter
+from qttrag.indexes.sources.records import ReadSummary, SourcePosition
+from qttrag.indexes.storage.atomic_files import commit, temporary_path
+from qttrag.indexes.storage.journal import FinishedShard, Journal
+from qttrag.indexes.storage.manifest import checksum
+from qttrag.indexes.storage.passages import PassageWriter, passages_file
+from qttrag.indexes.storage.vectors import VectorWriter, vectors_file
+from qttrag.indexes.storage.workspace import BuildWorkspace
 from qttrag.types import Passage
 
 if TYPE_CHECKING:
@@ -22,10 +21,10 @@ if TYPE_CHECKING:
 
 
 class ShardWriter:
-    """Writes one shard after another, of vectors with `dim` dimensions."""
+    """Writes one shard after another. `dim`: dimensions of the vectors."""
 
-    def __init__(self, workshop: Workshop, journal: Journal, dim: int) -> None:
-        self._workshop = workshop
+    def __init__(self, workspace: BuildWorkspace, journal: Journal, dim: int) -> None:
+        self._workspace = workspace
         self._journal = journal
         self._dim = dim
         self._open: _OpenShard | None = None
@@ -35,32 +34,32 @@ class ShardWriter:
         passages: Sequence[Passage],
         vectors: NDArray[np.floating],
         *,
-        taken: Taken | None = None,
+        summary: ReadSummary | None = None,
         truncated: int = 0,
     ) -> None:
-        """Add passages and their vectors, shape (n, dim), to the shard that is open, or else to a new one.
+        """Add passages and their vectors, shape (n, dim), to the open shard; open one if there is none.
 
-        `taken`: what was read for them; `truncated`: how many are longer than the encoder reads."""
+        `summary`: of reading their records; `truncated`: number of passages longer than the encoder reads."""
         if self._open is None:
-            self._open = _OpenShard(self._workshop, len(self._journal.shards), self._dim)
-        self._open.append(passages, vectors, taken or Taken([], Counter()), truncated)
+            self._open = _OpenShard(self._workspace, len(self._journal.shards), self._dim)
+        self._open.append(passages, vectors, summary or ReadSummary([], Counter()), truncated)
 
-    def close(self, position: Position) -> None:
-        """End the shard that is open, if one is, and record it once it is on the disk."""
+    def close(self, position: SourcePosition) -> None:
+        """Finish the open shard, if any, and record it in the journal."""
         shard, self._open = self._open, None
         if shard is not None:
             self._journal.shards.append(shard.close(position))
-            self._workshop.record(self._journal)
+            self._workspace.save_journal(self._journal)
 
 
 class _OpenShard:
-    """A shard that is being written aside."""
+    """A shard that is being written to temporary files."""
 
-    def __init__(self, workshop: Workshop, number: int, dim: int) -> None:
-        self._passages_file = workshop.index / passage_files.file(workshop.first + number)
-        self._vectors_file = workshop.index / vector_files.file(workshop.first + number)
-        self._ids_file = workshop.ids(number)
-        self._streams = [durable.aside(path).open("wb") for path in (self._passages_file, self._vectors_file)]
+    def __init__(self, workspace: BuildWorkspace, number: int, dim: int) -> None:
+        self._passages_file = workspace.index / passages_file(workspace.first_shard + number)
+        self._vectors_file = workspace.index / vectors_file(workspace.first_shard + number)
+        self._ids_file = workspace.ids_file(number)
+        self._streams = [temporary_path(path).open("wb") for path in (self._passages_file, self._vectors_file)]
         self._passages = PassageWriter(self._streams[0])
         self._vectors = VectorWriter(self._streams[1], dim)
         self._langs: Counter[str] = Counter()
@@ -68,30 +67,32 @@ class _OpenShard:
         self._ids: list[int] = []
         self._truncated = 0
 
-    def append(self, passages: Sequence[Passage], vectors: NDArray[np.floating], taken: Taken, truncated: int) -> None:
+    def append(
+        self, passages: Sequence[Passage], vectors: NDArray[np.floating], summary: ReadSummary, truncated: int
+    ) -> None:
         self._passages.append(passages)
         self._vectors.append(vectors)
         self._langs.update(passage.lang for passage in passages)
-        self._skipped.update(taken.skipped)
-        self._ids += taken.ids
+        self._skipped.update(summary.skipped)
+        self._ids += summary.ids
         self._truncated += truncated
 
-    def close(self, position: Position) -> Shard:
+    def close(self, position: SourcePosition) -> FinishedShard:
         import numpy as np
 
         self._passages.close()
         self._vectors.close()
         for stream in self._streams:
             stream.close()
-        with durable.aside(self._ids_file).open("wb") as stream:
+        with temporary_path(self._ids_file).open("wb") as stream:
             np.save(stream, np.array(self._ids, np.uint64), allow_pickle=False)
-        durable.settle(self._passages_file, self._vectors_file, self._ids_file)
-        return Shard(
+        commit(self._passages_file, self._vectors_file, self._ids_file)
+        return FinishedShard(
             rows=self._langs.total(),
             position=position,
             langs=dict(self._langs),
             skipped=dict(self._skipped),
             truncated=self._truncated,
-            files={path.name: manifests.checksum(path) for path in (self._passages_file, self._vectors_file)},
-            ids=manifests.checksum(self._ids_file),
+            files={path.name: checksum(path) for path in (self._passages_file, self._vectors_file)},
+            ids=checksum(self._ids_file),
         )

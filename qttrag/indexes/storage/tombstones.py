@@ -1,4 +1,4 @@
-"""Rows of an index that are out, in a file of their own: `removed-000000012.npy` where there are 12."""
+"""The removed rows of an index, in a file of their own: `removed-000000012.npy` for 12 rows."""
 
 from __future__ import annotations
 
@@ -6,43 +6,43 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qttrag.indexes.storage import atomic_files as durable
-from qttrag.indexes.storage import manifest as manifests
-from qttrag.indexes.storage.manifest import FileSum
+from qttrag.indexes.storage import atomic_files
+from qttrag.indexes.storage.manifest import FileSum, checksum
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-_BEGINS = "removed-"
+_PREFIX = "removed-"
 
 
-def read(folder: Path, files: Mapping[str, FileSum], of: int) -> NDArray[np.int64]:
-    """Return the rows of an index of `of` passages that are out, ascending.
+def read_removed(folder: Path, files: Mapping[str, FileSum], rows: int) -> NDArray[np.int64]:
+    """Return the removed rows of an index of `rows` passages, ascending.
 
     Raises:
-        OSError: there is no such file. ValueError: it holds something else. Whatever numpy raises of a bad header."""
+        OSError: the file is missing. ValueError: it contains something else; numpy raises more for a bad header."""
     import numpy as np
 
-    found: Any = np.empty(0, np.int64)
+    removed: Any = np.empty(0, np.int64)
     for name in files:
-        if name.startswith(_BEGINS):
-            found = np.load(folder / name, allow_pickle=False)
-            if found.dtype != np.int64 or found.ndim != 1 or not (len(found) and 0 <= found.min() <= found.max() < of):
-                raise ValueError(f"{name}: not row numbers of {of} passages")
-    rows: NDArray[np.int64] = found
-    return rows
+        if name.startswith(_PREFIX):
+            removed = np.load(folder / name, allow_pickle=False)
+            is_rows = removed.dtype == np.int64 and removed.ndim == 1 and len(removed) > 0
+            if not (is_rows and 0 <= removed.min() <= removed.max() < rows):
+                raise ValueError(f"{name}: not row numbers of {rows} passages")
+    result: NDArray[np.int64] = removed
+    return result
 
 
-def write(folder: Path, files: Mapping[str, FileSum], rows: NDArray[np.int64]) -> dict[str, FileSum]:
-    """Write which rows are out, durably, and return `files` with that file instead of an earlier one.
+def write_removed(folder: Path, files: Mapping[str, FileSum], rows: NDArray[np.int64]) -> dict[str, FileSum]:
+    """Write the removed rows atomically; return `files` with the new file instead of the earlier one.
 
-    The earlier one stays until a manifest names the new one."""
+    The earlier one is not deleted: the manifest on disk still names it."""
     import numpy as np
 
-    path = folder / f"{_BEGINS}{len(rows):09d}.npy"
-    with durable.aside(path).open("wb") as stream:
+    path = folder / f"{_PREFIX}{len(rows):09d}.npy"
+    with atomic_files.temporary_path(path).open("wb") as stream:
         np.save(stream, rows, allow_pickle=False)
-    durable.settle(path)
-    kept = {name: recorded for name, recorded in files.items() if not name.startswith(_BEGINS)}
-    return {**kept, path.name: manifests.checksum(path)}
+    atomic_files.commit(path)
+    others = {name: recorded for name, recorded in files.items() if not name.startswith(_PREFIX)}
+    return {**others, path.name: checksum(path)}

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from fastapi import APIRouter, Request
 from fastapi.responses import StreamingResponse
 
+from qttrag.application.serialization import answer_as_dict, passages_as_dicts
 from qttrag.errors import ConfigError
 from qttrag.server import schemas
 from qttrag.server.errors import ErrorBody, Refusal
 from qttrag.server.problems import problem_of
-from qttrag.server.service import Service, Wanted, answer_out, events, first_and_rest, passage_out, while_there
+from qttrag.server.service import Service, events, first_and_rest, while_there
 from qttrag.text.languages import language
-from qttrag.types import Answer, Event, Hit, Lang, Passage, Query
+from qttrag.types import Answer, AskLimits, AskRequest, Event, Hit, Lang, Passage, Query
 
 ERRORS: dict[int | str, dict[str, Any]] = {
     code: {"model": ErrorBody, "description": description}
@@ -43,37 +44,37 @@ def service_of(request: Request) -> Service:
 @router.post("/ask", response_model=schemas.AskResponse, responses=STREAMED)
 async def ask(request: Request, body: schemas.AskRequest) -> Any:
     """Answer a question. With `stream`: server-sent events `ranked`, `translated`, `tagged`, `refined` (passages so
-    far), `piece` (text of the answer), `again` (forget the pieces: the answer begins anew), then `end` (all of it) or
-    `error`."""
+    far), `piece` (text of the answer), `restarted` (forget the pieces: the answer begins anew), then `end` (all of
+    it) or `error`."""
     service = service_of(request)
-    wanted = _wanted(service, body)
+    asked = _request(service, body)
     request_id = request.state.request_id
     if not body.stream:
-        return answer_out(await while_there(request, service.ask(wanted)), wanted, request_id)
-    first, everything = await first_and_rest(events(request, service, wanted))
+        return {**answer_as_dict(await while_there(request, service.ask(asked))), "request_id": request_id}
+    first, everything = await first_and_rest(events(request, service, asked))
     if isinstance(first, Exception):
         raise first
     return StreamingResponse(
-        _sent(service, everything, wanted, request_id),
+        _sent(service, everything, request_id),
         media_type="text/event-stream",
         headers={"cache-control": "no-store", "x-accel-buffering": "no"},
     )
 
 
 async def _sent(
-    service: Service, stream: AsyncIterator[Event | Answer | Exception], wanted: Wanted, request_id: str
+    service: Service, stream: AsyncIterator[Event | Answer | Exception], request_id: str
 ) -> AsyncIterator[str]:
     with service.metrics.streams.track_inprogress():
         async for item in stream:
             match item:
                 case Event(kind="piece"):
                     yield sse({"text": item.text}, "piece")
-                case Event(kind="again"):
-                    yield sse({"reason": item.text}, "again")
+                case Event(kind="restarted"):
+                    yield sse({"reason": item.text}, "restarted")
                 case Event():
-                    yield sse({"passages": [passage_out(n, p) for n, p in enumerate(item.passages, 1)]}, item.kind)
+                    yield sse({"passages": passages_as_dicts(item.passages)}, item.kind)
                 case Answer():
-                    yield sse(answer_out(item, wanted, request_id), "end")
+                    yield sse({**answer_as_dict(item), "request_id": request_id}, "end")
                 case _:
                     yield sse(problem_of(item, request_id).body, "error")
 
@@ -84,24 +85,31 @@ def sse(data: Any, event: str | None = None) -> str:
     return f"{head}data: {json.dumps(data, ensure_ascii=False)}\n\n"
 
 
-def _wanted(service: Service, body: schemas.AskRequest) -> Wanted:
+def _request(service: Service, body: schemas.AskRequest) -> AskRequest:
+    longest = service.settings.deadline
+    return AskRequest(
+        body.question,
+        lang=body.lang,
+        strategy=body.strategy,
+        options=body.options,
+        collections=service.application.check_collections(body.collections),
+        limits=replace(
+            _limits(service, body.depth, body.top_k),
+            deadline=longest if body.deadline is None else min(body.deadline, longest),
+        ),
+    )
+
+
+def _limits(service: Service, depth: int | None, top_k: int | None) -> AskLimits:
+    """Return the limits that a body sets.
+
+    Raises:
+        Refusal: one is above the service's own."""
     settings = service.settings
-    longest = settings.deadline if body.deadline is None else min(body.deadline, settings.deadline)
-    strategy = body.strategy or service.application.deployment.strategy
-    chosen = service.application.check_collections(body.collections)
-    sizes = _sizes(service, body.depth, body.top_k)
-    return Wanted(body.question, body.lang, strategy, body.options, chosen, sizes, longest)
-
-
-def _sizes(service: Service, depth: int | None, top_k: int | None) -> dict[str, int]:
-    settings, sizes = service.settings, {}
     for name, value, most in (("depth", depth, settings.max_depth), ("top_k", top_k, settings.max_top_k)):
-        if value is None:
-            continue
-        if value > most:
+        if value is not None and value > most:
             raise Refusal(422, "too_many", f"`{name}: {value}` is more than the {most} that are allowed", param=name)
-        sizes[name] = value
-    return sizes
+    return AskLimits(depth=depth, top_k=top_k)
 
 
 @router.post("/retrieve", response_model=schemas.RetrieveResponse)
@@ -110,16 +118,15 @@ async def retrieve(request: Request, body: schemas.RetrieveRequest) -> Any:
     service = service_of(request)
     application = service.application
     chosen = application.check_collections(body.collections)
-    sizes = _sizes(service, body.depth, body.top_k)
+    limits = _limits(service, body.depth, body.top_k)
 
     async def found() -> dict[str, Any]:
         async with service.working() as trace:
             text = application.check_question(body.question)
             lang = await application.language_of(text, body.lang)
             query = Query(text, lang, collections=chosen)
-            passages = await application.stages_for(trace, sizes=sizes).search(query)
-        shown = [passage_out(n, passage) for n, passage in enumerate(passages, 1)]
-        return {"lang": lang, "passages": shown, "trace": trace.as_dict()}
+            passages = await application.stages_for(trace, limits=limits).search(query)
+        return {"lang": lang, "passages": passages_as_dicts(passages), "trace": trace.as_dict()}
 
     return await while_there(request, found())
 

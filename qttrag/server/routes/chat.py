@@ -11,13 +11,14 @@ from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 
 from qttrag.application import registry
+from qttrag.application.serialization import answer_as_dict
 from qttrag.errors import StageUnavailable, unknown
 from qttrag.server.errors import ErrorBody, Refusal
 from qttrag.server.problems import problem_of
 from qttrag.server.routes.ask import ERRORS, STREAMED, service_of, sse
 from qttrag.server.schemas import SAYS_SOMETHING, Collections, Positive, Whole
-from qttrag.server.service import Service, Wanted, answer_out, events, first_and_rest, while_there
-from qttrag.types import Answer, Event, Message
+from qttrag.server.service import Service, events, first_and_rest, while_there
+from qttrag.types import Answer, AskLimits, AskRequest, Event, Message
 
 router = APIRouter(prefix="/v1", responses={**ERRORS, 404: {"model": ErrorBody, "description": "No such model"}})
 _STARTED = int(time.time())
@@ -113,23 +114,23 @@ async def chat(request: Request, body: ChatRequest) -> Any:
     service = service_of(request)
     service.check_ready()
     _check(service, body)
-    wanted = await while_there(request, _wanted(service, body))
+    asked = await while_there(request, _request(service, body))
     request_id = request.state.request_id
     if not body.stream:
-        answer = await while_there(request, service.ask(wanted))
+        answer = await while_there(request, service.ask(asked))
         return {
             **_head(request_id, body.model, "chat.completion"),
             "choices": [
                 {"index": 0, "message": {"role": "assistant", "content": answer.text}, "finish_reason": "stop"}
             ],
             "usage": _usage(answer),
-            "qttrag": answer_out(answer, wanted, request_id),
+            "qttrag": {**answer_as_dict(answer), "request_id": request_id},
         }
-    first, everything = await first_and_rest(events(request, service, wanted))
+    first, everything = await first_and_rest(events(request, service, asked))
     if isinstance(first, Exception):
         raise first
     return StreamingResponse(
-        _chunks(service, everything, body, wanted, request_id),
+        _chunks(service, everything, body, request_id),
         media_type="text/event-stream",
         headers={"cache-control": "no-store", "x-accel-buffering": "no"},
     )
@@ -166,7 +167,7 @@ def _asked(body: ChatRequest) -> int:
     return said[-1]
 
 
-async def _wanted(service: Service, body: ChatRequest) -> Wanted:
+async def _request(service: Service, body: ChatRequest) -> AskRequest:
     place = _asked(body)
     question = body.messages[place].text
     chosen = service.application.check_collections(body.collections)
@@ -178,19 +179,19 @@ async def _wanted(service: Service, body: ChatRequest) -> Wanted:
     ]
     if said:
         async with service.working() as trace:
-            question = await service.application.stages_for(trace).stand_alone(question, said, lang)
+            question = await service.application.stages_for(trace).condense_question(question, said, lang)
         service.metrics.observe(body.model, trace)
     tokens = body.max_completion_tokens or body.max_tokens
     most = service.application.deployment.answer_tokens
-    sizes = {} if tokens is None else {"answer_tokens": min(tokens, most)}
-    return Wanted(question, lang, body.model, {}, chosen, sizes, service.settings.deadline)
+    answer_tokens = None if tokens is None else min(tokens, most)
+    limits = AskLimits(answer_tokens=answer_tokens, deadline=service.settings.deadline)
+    return AskRequest(question, lang=lang, strategy=body.model, collections=chosen, limits=limits)
 
 
 async def _chunks(
     service: Service,
     stream: AsyncIterator[Event | Answer | Exception],
     body: ChatRequest,
-    wanted: Wanted,
     request_id: str,
 ) -> AsyncIterator[str]:
     """Send the answer as it comes; whole at its end where it may be replaced, for what is sent cannot be taken back."""
@@ -208,14 +209,14 @@ async def _chunks(
                 case Event(kind="piece") if not held:
                     sent = True
                     yield chunk({"content": item.text})
-                case Event(kind="again") if sent:
+                case Event(kind="restarted") if sent:
                     broken = StageUnavailable("generator", "the answer broke off and cannot be taken back; ask again")
                     yield sse(problem_of(broken, request_id).body)
                     return
                 case Answer():
                     if held:
                         yield chunk({"content": item.text})
-                    yield chunk({}, "stop", qttrag=answer_out(item, wanted, request_id))
+                    yield chunk({}, "stop", qttrag={**answer_as_dict(item), "request_id": request_id})
                     if body.stream_options and body.stream_options.include_usage:
                         yield sse({**head, "choices": [], "usage": _usage(item)})
                     yield "data: [DONE]\n\n"

@@ -68,7 +68,7 @@ class Column {
     if (kind === "piece") {
       this.text += data.text;
       this.answer.textContent = this.text;
-    } else if (kind === "again") {
+    } else if (kind === "restarted") {
       this.text = "";
       this.answer.textContent = "";
     } else if (kind === "error") {

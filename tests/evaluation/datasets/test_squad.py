@@ -11,7 +11,7 @@ import pytest
 from qttrag.errors import ConfigError, InputError
 from qttrag.evaluation import suites
 from qttrag.evaluation.datasets import Dataset, DatasetSpec, load
-from qttrag.evaluation.runs.records import Cell, latest
+from qttrag.evaluation.runs.answer_files import Cell, latest
 from qttrag.evaluation.runs.runner import run
 from tests import suite
 from tests.texts import Fact

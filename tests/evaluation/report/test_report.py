@@ -18,7 +18,7 @@ from qttrag.evaluation.report import charts
 from qttrag.evaluation.report import tables as report
 from qttrag.evaluation.runs import folder as runs
 from qttrag.evaluation.runs import scoring
-from qttrag.evaluation.runs.records import AnswerFile, Cell, Found, Record
+from qttrag.evaluation.runs.answer_files import AnswerFile, Cell, Found, Record
 from qttrag.types import Lang, Passage, QualityScores, TaggedPassage
 
 HOSTILE = '</script><script>alert("x")</script>&<b>'

@@ -16,11 +16,11 @@ from qttrag.errors import ConfigError, InputError, StageError
 from qttrag.evaluation import suites
 from qttrag.evaluation.runs import folder as runs
 from qttrag.evaluation.runs import scoring
-from qttrag.evaluation.runs.records import AnswerFile, Cell, Found, Record, latest
+from qttrag.evaluation.runs.answer_files import AnswerFile, Cell, Found, Record, latest
 from qttrag.evaluation.runs.runner import Choice, Outcome, run
 from qttrag.types import Lang, Passage, QualityScores, TaggedPassage
 from tests import deployment, suite
-from tests.openai_client.server import Reply, Server, failure, said
+from tests.openai_client.server import Reply, Server, failure, text_reply
 
 CELLS = 2 * len(suite.STRATEGIES)
 
@@ -113,7 +113,7 @@ async def test_what_failed_is_recorded_and_retried_only_if_asked_for(ready: Path
 
     def reply(body: dict[str, Any]) -> Reply:
         broken_now = broken["on"] and len(server.requests) % 2
-        return failure(400, "will not") if broken_now else said("1848")
+        return failure(400, "will not") if broken_now else text_reply("1848")
 
     with Server(reply) as server:
         served = {"kind": "openai", "model": "m", "base_url": server.base_url, "retries": 0}
@@ -139,7 +139,7 @@ async def test_a_server_that_is_down_ends_the_run_instead_of_failing_it_through(
     down = {"kind": "openai", "model": "m", "base_url": "http://127.0.0.1:9/v1", "retries": 0, "context": 4096}
     path = suite.write_suite(ready, tiny, n=40, generators={"down": down}, strategies={"base": {}, "cross_rag": {}},
                              headline={"of": "cross_rag", "over": "base"})  # fmt: skip
-    with pytest.raises(StageError, match=r"50 questions failed one after another.*(cannot be reached|left alone)"):
+    with pytest.raises(StageError, match=r"50 questions failed one after another.*(cannot be reached|suspended)"):
         await answer(ready, path)
     assert 50 <= lines(ready / "out") < 160
 

@@ -1,4 +1,4 @@
-"""Filling an inverted file in parts: the index is that of one filled in one go, wherever it was broken off."""
+"""An inverted file filled in parts equals one filled in one go, also after an interruption."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ import yaml
 from qttrag import resources
 from qttrag.indexes import collection as search
 from qttrag.indexes.ann import first_stage
-from qttrag.indexes.ann import inverted_list_parts as parts
-from qttrag.indexes.jobs import build as building
-from qttrag.indexes.jobs.build import Progress
+from qttrag.indexes.ann.inverted_list_parts import InvertedListParts, extend, part_files
+from qttrag.indexes.jobs.build import build
+from qttrag.indexes.jobs.index_job import Progress
 from qttrag.indexes.recipe import Recipe, load
-from qttrag.indexes.storage.journal import Workshop
+from qttrag.indexes.storage.workspace import BuildWorkspace
 from tests import deployment
 from tests.indexes import synthetic
 
@@ -37,13 +37,13 @@ def trained(factory: str) -> Any:
     return index
 
 
-def fill(index: Any, aside: parts.Parts | None = None, *, until: int = 2000) -> None:
-    """Add the vectors that are not in it yet, in parts of 500."""
+def fill(index: Any, parts: InvertedListParts | None = None, *, until: int = 2000) -> None:
+    """Add the vectors that are not in the index yet, in parts of 500."""
     for start, end in pairwise(ENDS):
         if index.ntotal <= start < until:
             index.add(VECTORS[start:end])
-            if aside is not None and index.ntotal - aside.rows >= 500:
-                aside.put_aside()
+            if parts is not None and index.ntotal - parts.rows >= 500:
+                parts.write_part()
 
 
 def whole(factory: str) -> bytes:
@@ -58,47 +58,47 @@ def written(index: Any) -> bytes:
 
 @pytest.mark.parametrize("factory", FACTORIES)
 @pytest.mark.parametrize("until", [0, 250, 500, 1250, 2000])
-def test_an_index_filled_in_parts_is_that_filled_in_one_go(factory: str, until: int, tmp_path: Path) -> None:
+def test_an_index_filled_in_parts_equals_one_filled_in_one_go(factory: str, until: int, tmp_path: Path) -> None:
     broken = trained(factory)
-    fill(broken, parts.Parts(broken, tmp_path / "lists", ENDS), until=until)
+    fill(broken, InvertedListParts(broken, tmp_path / "lists", ENDS), until=until)
     index = trained(factory)
-    aside = parts.Parts(index, tmp_path / "lists", ENDS)
-    assert index.ntotal == aside.rows == until - until % 500
-    fill(index, aside)
-    aside.join()
+    parts = InvertedListParts(index, tmp_path / "lists", ENDS)
+    assert index.ntotal == parts.rows == until - until % 500
+    fill(index, parts)
+    parts.join()
     assert written(index) == whole(factory)
 
 
 @pytest.mark.parametrize("damage", ["cut", "gone", "of another index", "no end"])
-def test_after_a_part_that_is_not_whole_none_counts(damage: str, tmp_path: Path) -> None:
+def test_parts_from_the_first_damaged_one_on_are_deleted(damage: str, tmp_path: Path) -> None:
     files = tmp_path / "lists"
     index = trained(FACTORIES[0])
-    fill(index, parts.Parts(index, files, ENDS))
-    bad = parts.found(files)[1]
+    fill(index, InvertedListParts(index, files, ENDS))
+    bad = part_files(files)[1]
     if damage == "cut":
         bad.write_bytes(bad.read_bytes()[:-1])
     elif damage == "gone":
         bad.unlink()
     elif damage == "of another index":
         other = trained("IVF16,SQ8")
-        fill(other, parts.Parts(other, tmp_path / "others", ENDS))
-        parts.found(tmp_path / "others")[1].replace(bad)
+        fill(other, InvertedListParts(other, tmp_path / "others", ENDS))
+        part_files(tmp_path / "others")[1].replace(bad)
     index = trained(FACTORIES[0])
-    aside = parts.Parts(index, files, [500, 1500, 2000] if damage == "no end" else ENDS)
+    parts = InvertedListParts(index, files, [500, 1500, 2000] if damage == "no end" else ENDS)
     assert index.ntotal == 500
-    assert parts.found(files) == [tmp_path / "lists-00000"]
-    fill(index, aside)
-    aside.join()
+    assert part_files(files) == [tmp_path / "lists-00000"]
+    fill(index, parts)
+    parts.join()
     assert written(index) == whole(FACTORIES[0])
 
 
 @pytest.mark.parametrize("factory", FACTORIES)
-def test_an_index_is_extended_to_what_it_were_if_all_had_been_there(factory: str, tmp_path: Path) -> None:
+def test_an_extended_index_equals_one_filled_in_one_go(factory: str, tmp_path: Path) -> None:
     index = trained(factory)
     fill(index, until=1000)
     faiss.write_index(index, str(tmp_path / "base"))
     index = faiss.read_index(str(tmp_path / "base"), faiss.IO_FLAG_MMAP_IFC)
-    parts.extend(index, [VECTORS[start:end] for start, end in pairwise(ENDS) if start >= 1000])
+    extend(index, [VECTORS[start:end] for start, end in pairwise(ENDS) if start >= 1000])
     assert written(index) == whole(factory)
 
 
@@ -109,43 +109,40 @@ def test_an_index_is_extended_to_what_it_were_if_all_had_been_there(factory: str
         *("IVF16,SQ8,RFlat", "IDMap,IVF16,SQ8"),
     ],
 )
-def test_what_has_more_than_lists_is_not_filled_in_parts(factory: str) -> None:
+def test_indexes_with_other_parts_than_lists_are_not_filled_in_parts(factory: str) -> None:
     assert not first_stage.has_plain_lists(faiss.index_factory(32, factory))
 
 
-def test_a_part_whose_last_bytes_do_not_fit_is_not_taken_for_whole(tmp_path: Path) -> None:
+def test_a_part_that_does_not_fit_on_the_disk_is_not_used(tmp_path: Path) -> None:
     index = trained(FACTORIES[0])
-    aside = parts.Parts(index, tmp_path / "lists", ENDS)
+    parts = InvertedListParts(index, tmp_path / "lists", ENDS)
     fill(index)
-    aside.put_aside()
-    size, files = parts.found(tmp_path / "lists")[0].stat().st_size, resource.getrlimit(resource.RLIMIT_FSIZE)
+    parts.write_part()
+    size, files = part_files(tmp_path / "lists")[0].stat().st_size, resource.getrlimit(resource.RLIMIT_FSIZE)
     again = trained(FACTORIES[0])
-    aside = parts.Parts(again, tmp_path / "others", ENDS)
+    parts = InvertedListParts(again, tmp_path / "others", ENDS)
     fill(again)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size - 1, files[1]))
     try:
         with pytest.raises(OSError, match="File too large"):
-            aside.put_aside()
+            parts.write_part()
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, files)
-    assert parts.found(tmp_path / "others") == []
-    aside.put_aside()
-    aside.join()
+    assert part_files(tmp_path / "others") == []
+    parts.write_part()
+    parts.join()
     assert written(again) == whole(FACTORIES[0])
 
 
 @pytest.fixture
 def recipe(tmp_path: Path, tiny: Path, monkeypatch: pytest.MonkeyPatch) -> Recipe:
     monkeypatch.setenv("QTTRAG_HOME", str(tmp_path))
-    monkeypatch.setattr(parts, "ROWS", 60)
     path = deployment.write_recipe(tmp_path, tiny, n=200)
     path.write_text(yaml.safe_dump({**yaml.safe_load(path.read_text()), "shard_rows": 30, "faiss": "IVF4,Flat"}))
     return load(path)
 
 
-def test_a_build_broken_off_while_it_adds_goes_on_after_its_last_part(
-    recipe: Recipe, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_build_interrupted_while_it_adds_resumes_after_its_last_part(recipe: Recipe) -> None:
     told: list[Progress] = []
 
     def stop(progress: Progress) -> None:
@@ -153,15 +150,14 @@ def test_a_build_broken_off_while_it_adds_goes_on_after_its_last_part(
             raise Stop
 
     with pytest.raises(Stop):
-        building.build(recipe, progress=stop)
-    aside = Workshop(resources.built_folder() / "mixed").parts
-    assert len(parts.found(aside)) == 2
-    building.build(recipe, progress=told.append)
+        build(recipe, progress=stop, list_part_rows=60)
+    parts = BuildWorkspace(resources.built_folder() / "mixed").list_parts
+    assert len(part_files(parts)) == 2
+    build(recipe, progress=told.append, list_part_rows=60)
     assert [progress.passages for progress in told if progress.step == "add"] == [150, 180, 200]
     assert search.verify("mixed") == []
     made = search.find("mixed").folder / "faiss.index"
     in_parts = made.read_bytes()
-    monkeypatch.setattr(parts, "ROWS", 10_000)
-    building.build(recipe, overwrite=True)
+    build(recipe, overwrite=True, list_part_rows=10_000)
     assert made.read_bytes() == in_parts
     assert sorted(path.name for path in resources.built_folder().iterdir()) == [".mixed.lock", "mixed"]

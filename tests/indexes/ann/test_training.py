@@ -1,4 +1,4 @@
-"""Which FAISS index is made, and how one of many lists is trained."""
+"""The choice of a FAISS index, and the training of one with many lists."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ import faiss
 import numpy as np
 import pytest
 
-from qttrag.indexes.ann import coarse_clustering as lists
-from qttrag.indexes.ann import exact, first_stage, training
+from qttrag.indexes.ann import coarse_clustering, exact, first_stage, training
 from qttrag.indexes.ann.first_stage import Effort
 from qttrag.indexes.collection import Plan
 from tests.indexes import synthetic
@@ -32,7 +31,7 @@ def sample(n: int) -> Iterator[synthetic.Floats]:
         (400_000_000, "RR1024,IVF65536_HNSW64,RaBitQ"),
     ],
 )
-def test_auto_is_by_the_number_of_vectors(rows: int, factory: str) -> None:
+def test_auto_depends_on_the_number_of_vectors(rows: int, factory: str) -> None:
     assert training.resolve("auto", rows, 1024) == factory
     assert training.resolve("IVF4,SQ8", rows, 1024) == "IVF4,SQ8"
 
@@ -40,7 +39,7 @@ def test_auto_is_by_the_number_of_vectors(rows: int, factory: str) -> None:
 @pytest.mark.parametrize("factory", ["IVF4096,SQ8", "RR32,IVF4096_HNSW8,RaBitQ", "OPQ8_32,IVF4096,PQ8x4"])
 def test_many_lists_are_trained_in_two_levels(factory: str) -> None:
     index = faiss.index_factory(32, factory, faiss.METRIC_INNER_PRODUCT)
-    assert lists.many(index)
+    assert coarse_clustering.has_many_lists(index)
     training.train(index, sample, len(VECTORS))
     assert index.is_trained
     index.add(VECTORS)
@@ -52,7 +51,7 @@ def test_many_lists_are_trained_in_two_levels(factory: str) -> None:
     assert max(sizes) < 60
 
 
-def test_a_graph_over_lists_finds_the_nearest() -> None:
+def test_a_graph_over_lists_finds_the_nearest_list() -> None:
     vectors = synthetic.vectors(9000, 128, clusters=700)
     index = faiss.index_factory(128, "IVF4096_HNSW4,RaBitQ", faiss.METRIC_INNER_PRODUCT)
     training.train(index, lambda n: iter(np.split(vectors, 9)), len(vectors))
@@ -61,19 +60,19 @@ def test_a_graph_over_lists_finds_the_nearest() -> None:
     assert np.mean(quantizer.assign(vectors, 1)[:, 0] == nearest) > 0.98
 
 
-def test_few_lists_are_left_to_faiss() -> None:
+def test_faiss_trains_few_lists() -> None:
     for factory in ("IVF64,SQ8", "HNSW8", "Flat", "IVF4096,PQ8x4,RFlat"):
-        assert not lists.many(faiss.index_factory(32, factory))
+        assert not coarse_clustering.has_many_lists(faiss.index_factory(32, factory))
 
 
-def test_every_group_has_centres_by_its_size_and_no_more_than_vectors() -> None:
+def test_centres_are_allocated_in_proportion_to_group_sizes_and_at_most_one_per_vector() -> None:
     sizes = np.array([0, 1, 1, 50, 3, 45])
-    assert lists._allot(100, sizes) == sizes.tolist()
-    assert sum(lists._allot(37, sizes)) == 37
-    assert all(given <= size for given, size in zip(lists._allot(37, sizes), sizes, strict=True))
+    assert coarse_clustering.allocate(100, sizes) == sizes.tolist()
+    assert sum(coarse_clustering.allocate(37, sizes)) == 37
+    assert all(given <= size for given, size in zip(coarse_clustering.allocate(37, sizes), sizes, strict=True))
 
 
-def test_an_index_of_many_lists_finds_what_an_exact_search_finds() -> None:
+def test_an_index_of_many_lists_has_a_high_recall() -> None:
     collection = synthetic.index(VECTORS, "RR32,IVF4096_HNSW8,RaBitQ", shard_rows=4000)
     queries = synthetic.near(VECTORS, 50)
     best = exact.scan(collection.vectors, queries, 10)

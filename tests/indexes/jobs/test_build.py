@@ -16,16 +16,17 @@ import pytest
 import yaml
 
 from qttrag import resources
-from qttrag.encoders.sentence_transformers import Encoder
+from qttrag.encoders.sentence_transformers import SentenceTransformersEncoder
 from qttrag.errors import CollectionError, ConfigError, InputError
-from qttrag.indexes import collection as search
-from qttrag.indexes.jobs import build as building
+from qttrag.indexes.collection import open_index, verify
+from qttrag.indexes.jobs.build import build
+from qttrag.indexes.jobs.index_job import Progress
 from qttrag.indexes.recipe import Recipe, load
 from qttrag.types import Lang
 from tests import deployment, tiny_models
 
 
-def recipe(folder: Path, tiny: Path, n: int = 40, **changes: Any) -> Recipe:
+def make_recipe(folder: Path, tiny: Path, n: int = 40, **changes: Any) -> Recipe:
     path = deployment.write_recipe(folder, tiny, n=n)
     data = yaml.safe_load(path.read_text())
     path.write_text(yaml.safe_dump({**data, **changes}))
@@ -33,22 +34,22 @@ def recipe(folder: Path, tiny: Path, n: int = 40, **changes: Any) -> Recipe:
 
 
 def encode(tiny: Path, texts: list[str]) -> np.ndarray[Any, np.dtype[np.float32]]:
-    return Encoder(str(tiny / "encoder"), revision=None, device="cpu", max_tokens=256).encode(texts)
+    return SentenceTransformersEncoder(str(tiny / "encoder"), revision=None, device="cpu", max_tokens=256).encode(texts)
 
 
-def test_an_index_holds_every_passage_and_says_what_it_is(tmp_path: Path, tiny: Path) -> None:
-    manifest = building.build(recipe(tmp_path, tiny))
+def test_an_index_contains_every_passage_and_its_description(tmp_path: Path, tiny: Path) -> None:
+    manifest = build(make_recipe(tmp_path, tiny))
     assert (manifest.rows, manifest.dim) == (40, 64)
     assert manifest.langs == {"en": 10, "ko": 10, "fi": 10, "zh": 10}
-    collection = search.open_index("mixed")
+    collection = open_index("mixed")
     assert [collection.passages[n].passage_id for n in (0, 1, 39)] == ["en-0#0", "ko-1#0", "zh-39#0"]
-    assert search.verify("mixed") == []
+    assert verify("mixed") == []
 
 
 @pytest.mark.parametrize("faiss", ["Flat", "HNSW16", "IVF4,Flat"])
-def test_hits_are_those_of_an_exact_scan(tmp_path: Path, tiny: Path, faiss: str) -> None:
-    building.build(recipe(tmp_path, tiny, faiss=faiss, shard_rows=7))
-    collection = search.open_index("mixed")
+def test_hits_equal_those_of_an_exact_scan(tmp_path: Path, tiny: Path, faiss: str) -> None:
+    build(make_recipe(tmp_path, tiny, faiss=faiss, shard_rows=7))
+    collection = open_index("mixed")
     queries = encode(tiny, ["silta Turku", "다리", "library in Seoul"])
     if faiss.startswith("IVF"):
         collection.first_stage.index.nprobe = 4
@@ -75,8 +76,8 @@ def test_hits_are_those_of_an_exact_scan(tmp_path: Path, tiny: Path, faiss: str)
     ],
 )
 def test_a_language_filter_still_gives_k_hits(tmp_path: Path, tiny: Path, faiss: str) -> None:
-    building.build(recipe(tmp_path, tiny, faiss=faiss))
-    collection = search.open_index("mixed")
+    build(make_recipe(tmp_path, tiny, faiss=faiss))
+    collection = open_index("mixed")
     if "IVF" in faiss:
         vector_search.extract_index_ivf(collection.first_stage.index).nprobe = 4
     (hits,) = collection.search(encode(tiny, ["silta"]), 10, [Lang("fi")])
@@ -85,25 +86,25 @@ def test_a_language_filter_still_gives_k_hits(tmp_path: Path, tiny: Path, faiss:
 
 
 def test_equal_passages_are_ordered_by_id(tmp_path: Path, tiny: Path) -> None:
-    made = recipe(tmp_path, tiny)
+    recipe = make_recipe(tmp_path, tiny)
     rows = [{"id": f"p{n:02d}", "text": "The same text.", "lang": "en"} for n in reversed(range(60))]
     (tmp_path / "mixed.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    building.build(made)
-    (hits,) = search.open_index("mixed").search(encode(tiny, ["text"]), 30)
+    build(recipe)
+    (hits,) = open_index("mixed").search(encode(tiny, ["text"]), 30)
     ids = [hit.passage.passage_id for hit in hits]
     assert ids == sorted(ids)
 
 
 def test_a_hit_scores_the_same_whatever_else_is_searched(tmp_path: Path, tiny: Path) -> None:
-    building.build(recipe(tmp_path, tiny))
-    collection = search.open_index("mixed")
+    build(make_recipe(tmp_path, tiny))
+    collection = open_index("mixed")
     queries = encode(tiny, [f"silta {n}" for n in range(40)])
     assert collection.search(queries, 5) == [collection.search(query[None], 5)[0] for query in queries]
 
 
-def test_vectors_come_back_in_the_order_asked_across_shards(tmp_path: Path, tiny: Path) -> None:
-    building.build(recipe(tmp_path, tiny, shard_rows=7))
-    vectors = search.open_index("mixed").vectors
+def test_vectors_are_returned_in_the_requested_order_across_shards(tmp_path: Path, tiny: Path) -> None:
+    build(make_recipe(tmp_path, tiny, shard_rows=7))
+    vectors = open_index("mixed").vectors
     everything = np.concatenate(list(vectors))
     rows = np.array([39, 0, 7, 6, 20])
     assert len(vectors) == 40
@@ -111,242 +112,241 @@ def test_vectors_come_back_in_the_order_asked_across_shards(tmp_path: Path, tiny
     assert np.allclose(np.linalg.norm(everything, axis=1), 1, atol=1e-2)
 
 
-def test_the_vectors_are_those_the_encoder_gives_of_each_passage(tmp_path: Path, tiny: Path) -> None:
-    building.build(recipe(tmp_path, tiny, shard_rows=7, encoder={"model": str(tiny / "encoder"), "batch_tokens": 100}))
-    collection = search.open_index("mixed")
+def test_stored_vectors_are_the_encoder_s_of_each_passage(tmp_path: Path, tiny: Path) -> None:
+    build(make_recipe(tmp_path, tiny, shard_rows=7, encoder={"model": str(tiny / "encoder"), "batch_tokens": 100}))
+    collection = open_index("mixed")
     texts = [collection.passages[row].content for row in range(40)]
     assert np.allclose(np.concatenate(list(collection.vectors)), encode(tiny, texts), atol=2e-3)
 
 
 def test_a_shard_ends_with_a_record(tmp_path: Path, tiny: Path) -> None:
-    made = recipe(tmp_path, tiny, shard_rows=4, chunking={"size": 10})
+    recipe = make_recipe(tmp_path, tiny, shard_rows=4, chunking={"size": 10})
     rows = [{"id": str(n), "text": "word " * 30, "lang": "en"} for n in range(5)]
     (tmp_path / "mixed.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    assert building.build(made).shards == [6, 6, 3]
-    found = search.open_index("mixed").passages
-    assert [found[row].passage_id for row in range(15)] == [f"{n}#{part}" for n in range(5) for part in range(3)]
+    assert build(recipe).shards == [6, 6, 3]
+    passages = open_index("mixed").passages
+    assert [passages[row].passage_id for row in range(15)] == [f"{n}#{part}" for n in range(5) for part in range(3)]
 
 
-def test_progress_is_told_by_step_to_the_end(tmp_path: Path, tiny: Path) -> None:
-    told: list[building.Progress] = []
-    building.build(recipe(tmp_path, tiny, faiss="IVF4,Flat"), progress=told.append)
-    assert list(dict.fromkeys(each.step for each in told)) == ["encode", "train", "add"]
-    assert told[-1] == ("add", 40, 1.0)
-    assert [each for each in told if each.step == "encode"][-1] == ("encode", 40, 1.0)
+def test_progress_is_reported_for_every_step_to_the_end(tmp_path: Path, tiny: Path) -> None:
+    progress: list[Progress] = []
+    build(make_recipe(tmp_path, tiny, faiss="IVF4,Flat"), progress=progress.append)
+    assert list(dict.fromkeys(update.step for update in progress)) == ["encode", "train", "add"]
+    assert progress[-1] == ("add", 40, 1.0)
+    assert [update for update in progress if update.step == "encode"][-1] == ("encode", 40, 1.0)
 
 
 def test_a_factory_string_is_chosen_and_recorded(tmp_path: Path, tiny: Path) -> None:
-    assert building.build(recipe(tmp_path, tiny, faiss="auto")).faiss == "Flat"
+    assert build(make_recipe(tmp_path, tiny, faiss="auto")).faiss == "Flat"
 
 
 def test_passages_longer_than_the_encoder_reads_are_counted(tmp_path: Path, tiny: Path) -> None:
-    made = recipe(tmp_path, tiny, encoder={"model": str(tiny / "encoder"), "max_tokens": 8})
-    assert building.build(made).truncated > 0
+    recipe = make_recipe(tmp_path, tiny, encoder={"model": str(tiny / "encoder"), "max_tokens": 8})
+    assert build(recipe).truncated > 0
 
 
 def test_skipped_records_are_in_the_manifest(tmp_path: Path, tiny: Path) -> None:
-    made = recipe(tmp_path, tiny)
+    recipe = make_recipe(tmp_path, tiny)
     with (tmp_path / "mixed.jsonl").open("a") as file:
         file.write("{oops\n")
     with pytest.raises(InputError, match=r"mixed.jsonl:41"):
-        building.build(made)
-    assert building.build(made, on_error="skip").skipped == {"not JSON": 1}
+        build(recipe)
+    assert build(recipe, on_error="skip").skipped == {"not JSON": 1}
 
 
 def test_a_failed_build_leaves_nothing(tmp_path: Path, tiny: Path) -> None:
-    made = recipe(tmp_path, tiny)
+    recipe = make_recipe(tmp_path, tiny)
     (tmp_path / "mixed.jsonl").write_text("{oops\n")
     with pytest.raises(InputError):
-        building.build(made)
+        build(recipe)
     assert [path.name for path in resources.built_folder().iterdir()] == [".mixed.lock"]
 
 
-def test_a_failed_rebuild_leaves_the_index_that_was_there(tmp_path: Path, tiny: Path) -> None:
-    made = recipe(tmp_path, tiny)
-    building.build(made)
+def test_a_failed_rebuild_leaves_the_existing_index(tmp_path: Path, tiny: Path) -> None:
+    recipe = make_recipe(tmp_path, tiny)
+    build(recipe)
     (tmp_path / "mixed.jsonl").write_text("{oops\n")
     with pytest.raises(InputError):
-        building.build(made, overwrite=True)
-    assert search.open_index("mixed").manifest.rows == 40
+        build(recipe, overwrite=True)
+    assert open_index("mixed").manifest.rows == 40
 
 
-def test_an_index_that_is_there_is_replaced_only_when_told(tmp_path: Path, tiny: Path) -> None:
-    building.build(recipe(tmp_path, tiny))
-    with pytest.raises(CollectionError, match=r"'mixed' is there already.*--overwrite"):
-        building.build(recipe(tmp_path, tiny, n=8))
-    building.build(recipe(tmp_path, tiny, n=8), overwrite=True)
-    assert search.open_index("mixed").manifest.rows == 8
+def test_an_existing_index_is_replaced_only_with_overwrite(tmp_path: Path, tiny: Path) -> None:
+    build(make_recipe(tmp_path, tiny))
+    with pytest.raises(CollectionError, match=r"'mixed' already exists.*--overwrite"):
+        build(make_recipe(tmp_path, tiny, n=8))
+    build(make_recipe(tmp_path, tiny, n=8), overwrite=True)
+    assert open_index("mixed").manifest.rows == 8
 
 
-def test_no_passages_are_no_index(tmp_path: Path, tiny: Path) -> None:
-    made = recipe(tmp_path, tiny)
+def test_a_source_without_passages_gives_no_index(tmp_path: Path, tiny: Path) -> None:
+    recipe = make_recipe(tmp_path, tiny)
     (tmp_path / "mixed.jsonl").write_text("\n")
     with pytest.raises(InputError, match="gives no passages"):
-        building.build(made)
+        build(recipe)
 
 
-def test_a_factory_string_faiss_does_not_know_is_refused(tmp_path: Path, tiny: Path) -> None:
+def test_an_unknown_factory_string_is_refused(tmp_path: Path, tiny: Path) -> None:
     with pytest.raises(ConfigError, match=r"cannot make 'Flatt'.*`faiss: Flat` always works"):
-        building.build(recipe(tmp_path, tiny, faiss="Flatt"))
+        build(make_recipe(tmp_path, tiny, faiss="Flatt"))
 
 
-def test_a_folder_that_is_no_encoder_is_refused(tmp_path: Path, tiny: Path) -> None:
+def test_a_folder_without_an_encoder_is_refused(tmp_path: Path, tiny: Path) -> None:
     with pytest.raises(ConfigError, match=r"holds a 'llama' model.*not a sentence-transformers encoder"):
-        building.build(recipe(tmp_path, tiny, encoder={"model": str(tiny / "llama")}))
+        build(make_recipe(tmp_path, tiny, encoder={"model": str(tiny / "llama")}))
 
 
-def test_an_unknown_index_is_named_with_the_nearest_one(tmp_path: Path, tiny: Path) -> None:
-    building.build(recipe(tmp_path, tiny))
+def test_an_unknown_index_is_reported_with_the_nearest_name(tmp_path: Path, tiny: Path) -> None:
+    build(make_recipe(tmp_path, tiny))
     with pytest.raises(CollectionError, match=r"unknown index 'mixd'; did you mean 'mixed'.*qttrag index build mixd"):
-        search.open_index("mixd")
+        open_index("mixd")
 
 
 @pytest.mark.parametrize("name", ["passages.arrow", "vectors-00000.npy", "faiss.index", "manifest.json"])
-def test_a_missing_file_is_named(tmp_path: Path, tiny: Path, name: str) -> None:
-    building.build(recipe(tmp_path, tiny))
+def test_a_missing_file_is_reported_by_name(tmp_path: Path, tiny: Path, name: str) -> None:
+    build(make_recipe(tmp_path, tiny))
     (resources.built_folder() / "mixed" / name).unlink()
     with pytest.raises(CollectionError, match=f"{name}.*build it again: qttrag index build mixed --overwrite"):
-        search.open_index("mixed")
+        open_index("mixed")
 
 
 @pytest.mark.parametrize("name", ["passages.arrow", "vectors-00000.npy", "faiss.index"])
-def test_a_file_cut_short_is_named(tmp_path: Path, tiny: Path, name: str) -> None:
-    building.build(recipe(tmp_path, tiny))
+def test_a_truncated_file_is_reported_by_name(tmp_path: Path, tiny: Path, name: str) -> None:
+    build(make_recipe(tmp_path, tiny))
     path = resources.built_folder() / "mixed" / name
     path.write_bytes(path.read_bytes()[:-10])
     with pytest.raises(CollectionError, match=f"{name} has .* bytes"):
-        search.open_index("mixed")
+        open_index("mixed")
 
 
 @pytest.mark.parametrize("name", ["passages.arrow", "vectors-00000.npy", "faiss.index"])
-def test_verify_finds_one_changed_byte(tmp_path: Path, tiny: Path, name: str) -> None:
-    building.build(recipe(tmp_path, tiny))
+def test_verify_detects_one_changed_byte(tmp_path: Path, tiny: Path, name: str) -> None:
+    build(make_recipe(tmp_path, tiny))
     path = resources.built_folder() / "mixed" / name
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
-    assert any(name in problem and "SHA-256" in problem for problem in search.verify("mixed"))
+    assert any(name in problem and "SHA-256" in problem for problem in verify("mixed"))
 
 
-def test_a_damaged_manifest_is_named(tmp_path: Path, tiny: Path) -> None:
-    building.build(recipe(tmp_path, tiny))
+def test_a_damaged_manifest_is_reported_by_name(tmp_path: Path, tiny: Path) -> None:
+    build(make_recipe(tmp_path, tiny))
     (resources.built_folder() / "mixed" / "manifest.json").write_text("{")
     with pytest.raises(CollectionError, match=r"manifest.json: damaged"):
-        search.open_index("mixed")
+        open_index("mixed")
 
 
-def test_one_changed_character_of_the_manifest_is_found(tmp_path: Path, tiny: Path) -> None:
-    building.build(recipe(tmp_path, tiny))
+def test_one_changed_character_of_the_manifest_is_detected(tmp_path: Path, tiny: Path) -> None:
+    build(make_recipe(tmp_path, tiny))
     path = resources.built_folder() / "mixed" / "manifest.json"
     path.write_text(path.read_text().replace('"en": 10', '"es": 10'))
-    with pytest.raises(CollectionError, match=r"manifest.json: damaged \(it is not what was written\)"):
-        search.open_index("mixed")
+    with pytest.raises(CollectionError, match=r"manifest.json: damaged \(its SHA-256 differs\)"):
+        open_index("mixed")
 
 
-def test_a_later_layout_is_refused(tmp_path: Path, tiny: Path) -> None:
-    building.build(recipe(tmp_path, tiny))
+def test_a_newer_layout_is_refused(tmp_path: Path, tiny: Path) -> None:
+    build(make_recipe(tmp_path, tiny))
     path = resources.built_folder() / "mixed" / "manifest.json"
     path.write_text(path.read_text().replace('"layout": 1', '"layout": 9'))
     with pytest.raises(CollectionError, match="layout 9, this qttrag reads 1"):
-        search.open_index("mixed")
+        open_index("mixed")
 
 
 def test_an_index_can_be_moved(tmp_path: Path, tiny: Path) -> None:
-    building.build(recipe(tmp_path, tiny))
+    build(make_recipe(tmp_path, tiny))
     shutil.move(resources.built_folder() / "mixed", tmp_path / "elsewhere")
-    assert search.open_index(str(tmp_path / "elsewhere")).manifest.rows == 40
+    assert open_index(str(tmp_path / "elsewhere")).manifest.rows == 40
 
 
-def test_the_recipe_digest_ignores_where_it_is_encoded_and_nothing_else(tmp_path: Path, tiny: Path) -> None:
-    made = recipe(tmp_path, tiny)
-    gpu = made.model_copy(update={"encoder": made.encoder.model_copy(update={"device": "cuda"})})
-    assert gpu.digest == made.digest
-    assert recipe(tmp_path, tiny, faiss="HNSW8").digest != made.digest
+def test_the_recipe_digest_ignores_only_the_encoder_s_placement(tmp_path: Path, tiny: Path) -> None:
+    recipe = make_recipe(tmp_path, tiny)
+    gpu = recipe.model_copy(update={"encoder": recipe.encoder.model_copy(update={"device": "cuda"})})
+    assert gpu.digest == recipe.digest
+    assert make_recipe(tmp_path, tiny, faiss="HNSW8").digest != recipe.digest
 
 
-def test_another_encoder_is_told_from_the_one_it_was_built_with(tmp_path: Path, tiny: Path) -> None:
-    first = Encoder(str(tiny / "encoder"), revision=None, device="cpu", max_tokens=64)
+def test_another_encoder_has_another_revision(tmp_path: Path, tiny: Path) -> None:
+    first = SentenceTransformersEncoder(str(tiny / "encoder"), revision=None, device="cpu", max_tokens=64)
     other = tiny_models.make_encoder(tmp_path / "other", seed=9)
-    assert Encoder(str(other), revision=None, device="cpu", max_tokens=64).revision != first.revision
+    second = SentenceTransformersEncoder(str(other), revision=None, device="cpu", max_tokens=64)
+    assert second.revision != first.revision
 
 
 @pytest.mark.parametrize("faiss", ["PQ8x4", "PQ8x4,RFlat"])
-def test_an_index_that_cannot_leave_out_languages_is_refused_where_there_are_several(
-    tmp_path: Path, tiny: Path, faiss: str
-) -> None:
+def test_an_index_that_cannot_filter_is_refused_for_several_languages(tmp_path: Path, tiny: Path, faiss: str) -> None:
     with pytest.raises(ConfigError, match=rf"cannot search '{faiss}' in some languages only.*Flat, SQ8, HNSW32"):
-        building.build(recipe(tmp_path, tiny, faiss=faiss))
+        build(make_recipe(tmp_path, tiny, faiss=faiss))
 
 
-def test_an_index_that_cannot_leave_out_languages_serves_one(tmp_path: Path, tiny: Path) -> None:
-    building.build(recipe(tmp_path, tiny, faiss="PQ8x4", lang="fi"))
-    (hits,) = search.open_index("mixed").search(encode(tiny, ["silta"]), 5, [Lang("fi"), Lang("ko")])
+def test_an_index_that_cannot_filter_serves_one_language(tmp_path: Path, tiny: Path) -> None:
+    build(make_recipe(tmp_path, tiny, faiss="PQ8x4", lang="fi"))
+    (hits,) = open_index("mixed").search(encode(tiny, ["silta"]), 5, [Lang("fi"), Lang("ko")])
     assert len(hits) == 5
 
 
-def test_what_faiss_cannot_search_is_an_error_with_the_way_out(tmp_path: Path, tiny: Path) -> None:
-    building.build(recipe(tmp_path, tiny, faiss="PQ8x4", lang="fi"))
-    opened = search.open_index("mixed")
+def test_a_search_that_faiss_cannot_do_is_an_error_with_the_way_out(tmp_path: Path, tiny: Path) -> None:
+    build(make_recipe(tmp_path, tiny, faiss="PQ8x4", lang="fi"))
+    opened = open_index("mixed")
     opened.manifest.langs["ko"] = 1
     with pytest.raises(CollectionError, match=r"'mixed': FAISS cannot search its 'PQ8x4'.*`Flat` always works"):
         opened.search(encode(tiny, ["silta"]), 5, [Lang("fi")])
 
 
-def test_what_a_build_killed_between_its_renames_left_is_put_back(tmp_path: Path, tiny: Path) -> None:
-    made = recipe(tmp_path, tiny)
-    building.build(made)
+def test_an_index_is_restored_after_a_build_killed_between_its_renames(tmp_path: Path, tiny: Path) -> None:
+    recipe = make_recipe(tmp_path, tiny)
+    build(recipe)
     target = resources.built_folder() / "mixed"
     target.rename(target.with_name(".mixed.old"))
     (target.with_name(".mixed.building") / "half").mkdir(parents=True)
-    with pytest.raises(CollectionError, match="is there already"):
-        building.build(made)
-    assert search.verify("mixed") == []
+    with pytest.raises(CollectionError, match="already exists"):
+        build(recipe)
+    assert verify("mixed") == []
     assert sorted(path.name for path in target.parent.iterdir()) == [".mixed.lock", "mixed"]
 
 
-def test_what_a_build_killed_after_its_renames_left_is_removed(tmp_path: Path, tiny: Path) -> None:
-    made = recipe(tmp_path, tiny)
-    building.build(made)
+def test_leftovers_of_a_build_killed_after_its_renames_are_removed(tmp_path: Path, tiny: Path) -> None:
+    recipe = make_recipe(tmp_path, tiny)
+    build(recipe)
     target = resources.built_folder() / "mixed"
     shutil.copytree(target, target.with_name(".mixed.old"))
-    building.build(made, overwrite=True)
+    build(recipe, overwrite=True)
     assert sorted(path.name for path in target.parent.iterdir()) == [".mixed.lock", "mixed"]
 
 
-def test_an_index_that_is_being_built_is_not_built_twice_at_once(tmp_path: Path, tiny: Path) -> None:
-    made = recipe(tmp_path, tiny)
+def test_two_processes_do_not_build_an_index_at_once(tmp_path: Path, tiny: Path) -> None:
+    recipe = make_recipe(tmp_path, tiny)
     resources.built_folder().mkdir(parents=True)
     with (
         filelock.FileLock(resources.built_folder() / ".mixed.lock"),
-        pytest.raises(CollectionError, match="'mixed' is being built by another process"),
+        pytest.raises(CollectionError, match="'mixed' is locked by another process"),
     ):
-        building.build(made)
-    assert building.build(made).rows == 40
+        build(recipe)
+    assert build(recipe).rows == 40
 
 
-def test_a_library_that_is_not_installed_is_named_with_the_way_out(
+def test_a_missing_library_is_reported_with_the_way_out(
     tmp_path: Path, tiny: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "sentence_transformers", None)  # what importing it then raises is the real thing
     with pytest.raises(ConfigError, match=r"recipe 'mixed' needs the package 'sentence_tr.*pip install 'qttrag\[mod"):
-        building.build(recipe(tmp_path, tiny))
+        build(make_recipe(tmp_path, tiny))
 
 
 @pytest.mark.parametrize("name", ["passages.arrow", "vectors-00000.npy", "faiss.index"])
-def test_a_file_that_changed_and_kept_its_size_is_refused_by_name(tmp_path: Path, tiny: Path, name: str) -> None:
-    building.build(recipe(tmp_path, tiny))
+def test_a_changed_file_of_the_same_size_is_refused_by_name(tmp_path: Path, tiny: Path, name: str) -> None:
+    build(make_recipe(tmp_path, tiny))
     path = resources.built_folder() / "mixed" / name
     content = bytearray(path.read_bytes())
     content[len(content) // 2 : len(content) // 2 + 4] = b"\xaa\x55\xaa\x55"
     path.write_bytes(content)
     with pytest.raises(CollectionError, match=rf"{name} has changed since it was built.*--overwrite"):
-        search.open_index("mixed")
+        open_index("mixed")
 
 
-def test_a_copied_index_is_read_through_once(tmp_path: Path, tiny: Path) -> None:
-    building.build(recipe(tmp_path, tiny))
+def test_a_copied_index_is_verified_once(tmp_path: Path, tiny: Path) -> None:
+    build(make_recipe(tmp_path, tiny))
     path = resources.built_folder() / "mixed" / "passages.arrow"
     written = path.stat().st_mtime_ns
     os.utime(path)
-    assert search.open_index("mixed").manifest.rows == 40
+    assert open_index("mixed").manifest.rows == 40
     assert path.stat().st_mtime_ns == written

@@ -4,45 +4,43 @@ import threading
 import time
 from collections.abc import Iterator
 
-import numpy as np
 import pytest
 
-from qttrag.indexes.jobs.prefetching import Ahead, Behind
-from qttrag.indexes.sources import id_sets as seen
+from qttrag.indexes.jobs.prefetching import BackgroundWriter, Prefetcher
 
 
-def test_items_come_in_order_and_only_so_many_are_made_ahead() -> None:
-    made: list[int] = []
+def test_items_come_in_order_and_no_more_than_depth_ahead() -> None:
+    produced: list[int] = []
 
     def items() -> Iterator[int]:
         for n in range(20):
-            made.append(n)
+            produced.append(n)
             yield n
 
-    with Ahead(items(), depth=3) as ahead:
+    with Prefetcher(items(), depth=3) as prefetcher:
         used = []
-        for item in ahead:
+        for item in prefetcher:
             used.append(item)
-            assert len(made) <= len(used) + 4  # three wait, and one is in the hand
+            assert len(produced) <= len(used) + 4  # three are queued, and one is being put
     assert used == list(range(20))
 
 
-def test_what_making_an_item_raises_comes_after_those_before_it() -> None:
+def test_an_error_is_raised_after_the_items_before_it() -> None:
     def items() -> Iterator[int]:
         yield 1
         raise ValueError("second")
 
-    with Ahead(items(), depth=2) as ahead:
-        used = iter(ahead)
+    with Prefetcher(items(), depth=2) as prefetcher:
+        used = iter(prefetcher)
         assert next(used) == 1
         with pytest.raises(ValueError, match="second"):
             next(used)
 
 
-def test_a_reader_that_is_left_ends_its_thread() -> None:
+def test_leaving_early_ends_the_thread() -> None:
     before = threading.active_count()
-    with Ahead(iter(range(1000)), depth=1) as ahead:
-        assert next(iter(ahead)) == 0
+    with Prefetcher(iter(range(1000)), depth=1) as prefetcher:
+        assert next(iter(prefetcher)) == 0
     assert threading.active_count() == before
 
 
@@ -53,44 +51,35 @@ def test_calls_are_made_in_order_and_all_before_the_end() -> None:
         time.sleep(0.001)
         done.append(n)
 
-    with Behind(depth=2) as behind:
+    with BackgroundWriter(depth=2) as writer:
         for n in range(10):
-            behind.call(work, n)
+            writer.call(work, n)
     assert done == list(range(10))
 
 
-def test_what_a_call_raises_is_raised_at_the_latest_at_the_end() -> None:
+def test_an_error_of_a_call_is_raised_at_the_end_at_the_latest() -> None:
     def fail() -> None:
         raise OSError("no room")
 
-    with Behind(depth=2) as behind:
-        behind.call(fail)
+    with BackgroundWriter(depth=2) as writer:
+        writer.call(fail)
         with pytest.raises(OSError, match="no room"):
-            behind.wait()
-    with pytest.raises(OSError, match="no room"), Behind(depth=2) as behind:
-        behind.call(fail)
+            writer.wait()
+    with pytest.raises(OSError, match="no room"), BackgroundWriter(depth=2) as writer:
+        writer.call(fail)
 
 
-def test_after_a_call_that_failed_none_is_made() -> None:
+def test_no_call_is_made_after_a_failed_one() -> None:
     done: list[int] = []
 
     def fail() -> None:
         time.sleep(0.05)  # until the next is waiting
         raise OSError("no room")
 
-    behind = Behind(depth=4)
-    behind.call(fail)
-    behind.call(done.append, 1)
+    writer = BackgroundWriter(depth=4)
+    writer.call(fail)
+    writer.call(done.append, 1)
     with pytest.raises(OSError, match="no room"):
-        behind.wait()
-    behind.wait()
+        writer.wait()
+    writer.wait()
     assert done == []
-
-
-def test_ids_seen_are_known_before_and_after_they_are_merged(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(seen, "_RECENT", 7)
-    digests = [seen.digest(f"id {n}") for n in range(100)]
-    known = seen.Seen([np.array(digests[:10], np.uint64)])
-    for value in digests[10:50]:
-        known.add(value)
-    assert [value in known for value in digests] == [True] * 50 + [False] * 50

@@ -12,8 +12,9 @@ import yaml
 from numpy.typing import NDArray
 
 from qttrag.errors import StageError, StageUnavailable
-from qttrag.indexes import collection as search
-from qttrag.indexes.jobs import build as building
+from qttrag.indexes.collection import open_index, verify
+from qttrag.indexes.jobs.build import build
+from qttrag.indexes.jobs.index_job import Progress
 from qttrag.indexes.recipe import Recipe, load
 from qttrag.indexes.storage.manifest import Manifest
 from tests import deployment
@@ -39,15 +40,15 @@ def recipe(path: Path, **encoder: Any) -> Recipe:
 
 
 def built(path: Path, **encoder: Any) -> tuple[Manifest, NDArray[np.float32]]:
-    manifest = building.build(recipe(path, **encoder), overwrite=True)
-    return manifest, np.concatenate(list(search.open_index("mixed").vectors))
+    manifest = build(recipe(path, **encoder), overwrite=True)
+    return manifest, np.concatenate(list(open_index("mixed").vectors))
 
 
 def served(*servers: EmbeddingServer, **more: Any) -> dict[str, Any]:
     return {"urls": [server.url for server in servers], "model": "acme/encoder", **more}
 
 
-def test_several_devices_give_the_index_of_one(path: Path) -> None:
+def test_several_devices_give_the_same_index_as_one(path: Path) -> None:
     one, vectors = built(path, device="cpu")
     two, others = built(path, device=["cpu", "cpu", "cpu"])
     assert (vectors == others).all()
@@ -55,53 +56,53 @@ def test_several_devices_give_the_index_of_one(path: Path) -> None:
 
 
 @pytest.mark.parametrize("as_numbers", [True, False])
-def test_servers_give_the_index_of_an_encoder_here(path: Path, tiny: Path, as_numbers: bool) -> None:
+def test_servers_give_the_same_index_as_an_encoder_in_process(path: Path, tiny: Path, as_numbers: bool) -> None:
     here, vectors = built(path)
     with EmbeddingServer(tiny / "encoder", as_numbers=as_numbers) as server, EmbeddingServer(tiny / "encoder") as other:
         there, others = built(path, servers=served(server, other))
-        assert all(len(each.asked) > 1 for each in (server, other))
-        tokens = server._encoder.lengths([text for each in (server, other) for batch in each.asked for text in batch])
+        assert all(len(one.asked) > 1 for one in (server, other))
+        tokens = server._encoder.lengths([text for one in (server, other) for batch in one.asked for text in batch])
     assert np.abs(vectors - others).max() < 2e-3
     assert (there.encoder_revision, there.truncated) == (here.encoder_revision, here.truncated)
     assert there.truncated == 1
     assert max(tokens) == 64
 
 
-def test_a_request_has_no_more_texts_than_the_server_takes(path: Path, tiny: Path) -> None:
+def test_a_request_has_at_most_as_many_texts_as_the_server_accepts(path: Path, tiny: Path) -> None:
     with EmbeddingServer(tiny / "encoder", largest=3) as server:
         built(path, servers=served(server, batch=3))
         assert max(map(len, server.asked)) == 3
-        with pytest.raises(StageError, match=r"refused \(HTTP 422\).*maximum allowed 3.*lower `servers: \{batch: "):
+        with pytest.raises(StageError, match=r"rejected .* \(HTTP 422\).*maximum allowed 3.*lower `servers: \{batch: "):
             built(path, servers=served(server, batch=4))
 
 
-def test_what_one_server_fails_at_another_does(path: Path, tiny: Path) -> None:
+def test_a_batch_that_fails_on_one_server_is_sent_to_another(path: Path, tiny: Path) -> None:
     with EmbeddingServer(tiny / "encoder", falls=3) as server, EmbeddingServer(tiny / "encoder") as other:
         manifest, _ = built(path, servers=served(server, other))
     assert manifest.rows == ROWS + 1
-    assert search.verify("mixed") == []
+    assert verify("mixed") == []
 
 
-def test_when_no_server_answers_the_build_ends_and_goes_on_later(path: Path, tiny: Path) -> None:
+def test_a_build_without_a_working_server_stops_and_resumes_later(path: Path, tiny: Path) -> None:
     with EmbeddingServer(tiny / "encoder", falls=12) as server:
         settings = served(server, batch=4, in_flight=1, retries=1)
         with pytest.raises(
-            StageUnavailable, match=r"127\.0\.0\.1.*acme/encoder\) failed \(HTTP 503\).* done and kept; run the"
+            StageUnavailable, match=r"127\.0\.0\.1.*acme/encoder\) failed \(HTTP 503\).* finished and kept; run the"
         ):
             built(path, servers=settings)
-    told: list[building.Progress] = []
-    building.build(recipe(path, servers={}), progress=told.append)
-    assert told[0].passages > 25
+    progress: list[Progress] = []
+    build(recipe(path, servers={}), progress=progress.append)
+    assert progress[0].passages > 25
 
 
 @pytest.mark.parametrize(
     ("change", "words"),
     [
         ({"model": "acme/other"}, r"does not have this model or path"),
-        ({"urls": ["http://127.0.0.1:9/v1"]}, r"127\.0\.0\.1:9/v1/ .*cannot be reached .*start it"),
+        ({"urls": ["http://127.0.0.1:9/v1"]}, r"127\.0\.0\.1:9/v1 .*cannot be reached .*start it"),
     ],
 )
-def test_a_server_that_will_not_do_is_named_before_anything_is_read(
+def test_an_unusable_server_is_reported_before_reading(
     path: Path, tiny: Path, change: dict[str, Any], words: str
 ) -> None:
     with (

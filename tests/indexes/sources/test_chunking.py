@@ -22,11 +22,11 @@ def test_scripts_without_spaces_are_cut_by_the_hundred_characters(lang: Lang) ->
     assert [len(passage) for passage in chunk("字" * 250, lang, Chunking())] == [100, 100, 50]
 
 
-def test_no_space_is_put_between_characters() -> None:
+def test_no_space_is_added_between_characters() -> None:
     assert chunk("北京是中国的首都。", ZH, Chunking()) == ["北京是中国的首都。"]
 
 
-def test_a_line_break_between_such_characters_is_no_space() -> None:
+def test_a_line_break_between_such_characters_is_removed() -> None:
     assert chunk("北京是首都。\n\n上海 是\nShanghai\n城市。", ZH, Chunking()) == ["北京是首都。上海 是 Shanghai 城市。"]
 
 
@@ -35,7 +35,7 @@ def test_the_unit_can_be_chosen() -> None:
     assert len(chunk("字" * 250, ZH, Chunking(unit="words"))) == 1
 
 
-def test_a_record_can_be_taken_as_it_is() -> None:
+def test_a_record_can_stay_whole() -> None:
     text = "One  two.\nThree. " * 100
     assert chunk(text, EN, Chunking(enabled=False)) == [text]
 
@@ -56,7 +56,7 @@ def test_a_sentence_longer_than_a_passage_is_cut_not_lost() -> None:
 
 
 @given(texts, st.sampled_from([EN, ZH]), st.integers(10, 60))
-def test_passages_joined_hold_the_text(text: str, lang: Lang, size: int) -> None:
+def test_joined_passages_contain_the_text(text: str, lang: Lang, size: int) -> None:
     passages = chunk(text, lang, Chunking(size=size))
     assert "".join("".join(passages).split()) == "".join(text.split())
     assert all(passage.strip() for passage in passages)

@@ -31,7 +31,7 @@ Cities in Finland
 Ports"""
 
 
-def test_headings_of_nothing_and_lists_of_links_go() -> None:
+def test_headings_without_text_and_lists_of_links_are_dropped() -> None:
     assert wikipedia(ENGLISH).splitlines() == [
         "Turku is a city on the coast of Finland.",
         "The city was founded in the 13th century.",
@@ -43,7 +43,7 @@ def test_headings_of_nothing_and_lists_of_links_go() -> None:
     ]
 
 
-def test_remains_of_images_go() -> None:
+def test_image_captions_are_dropped() -> None:
     assert wikipedia("thumb|right|200px|The castle.\nThe castle is old and grey.") == "The castle is old and grey."
 
 
@@ -68,20 +68,20 @@ def test_sentences_of_many_scripts_are_kept_as_they_are(text: str) -> None:
     assert wikipedia(text) == text
 
 
-def test_a_page_of_nothing_but_a_list_is_nothing() -> None:
+def test_a_page_with_only_a_list_is_empty() -> None:
     assert wikipedia("Members\n Anna\n Bertil\n\nReferences") == ""
     assert not any(map(is_prose, ["J. R.", "참고 문헌", "参考文献", "外部リンク", "อ้างอิง", "แหล่งข้อมูลอื่น"]))
 
 
 @given(st.text(alphabet=st.sampled_from("ab.。字あ \n"), max_size=200))
-def test_cleaning_puts_nothing_in_and_cleans_once(text: str) -> None:
+def test_cleaning_adds_nothing_and_is_idempotent(text: str) -> None:
     once = wikipedia(text)
     left = iter(text)
     assert all(character in left for character in once if not character.isspace())
     assert wikipedia(once.replace("\n", "\n\n")) == "\n".join(line for line in once.split("\n") if is_prose(line))
 
 
-def test_kilt_paragraphs_lose_their_title_sections_and_marks() -> None:
+def test_title_sections_and_markers_of_kilt_paragraphs_are_dropped() -> None:
     page = [
         "Turku\n",
         "Turku is a city in Finland.\n",

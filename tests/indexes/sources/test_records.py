@@ -18,25 +18,25 @@ import pytest
 from qttrag.errors import ConfigError, InputError
 from qttrag.indexes.recipe import Recipe, load
 from qttrag.indexes.sources import listing
-from qttrag.indexes.sources.records import Reader, Record
+from qttrag.indexes.sources.records import SourceReader, SourceRecord
 from tests.hub import Hub
 from tests.indexes.dataset_hub import DatasetHub
 
 GOOD = {"id": "1", "title": "T", "text": "Some text.", "lang": "en"}
 
 
-def recipe(folder: Path, content: bytes | str, *, kind: str = "jsonl", **more: Any) -> Recipe:
+def make_recipe(folder: Path, content: bytes | str, *, kind: str = "jsonl", **more: Any) -> Recipe:
     (folder / f"data.{kind}").write_bytes(content.encode() if isinstance(content, str) else content)
     source = {"kind": kind, "path": str(folder / f"data.{kind}"), **more.pop("source", {})}
     return Recipe(name="r", source={**source, "path": [source["path"]]}, encoder={"model": "m"}, **more)  # type: ignore[arg-type]
 
 
-def read(made: Recipe, skipped: Counter[str] | None = None) -> list[Record]:
-    reader = Reader(made, listing.files(made), on_error="stop" if skipped is None else "skip")
-    found = list(reader)
+def read(recipe: Recipe, skipped: Counter[str] | None = None) -> list[SourceRecord]:
+    reader = SourceReader(recipe, listing.files(recipe), on_error="stop" if skipped is None else "skip")
+    records = list(reader)
     if skipped is not None:
-        skipped.update(reader.take().skipped)
-    return found
+        skipped.update(reader.drain_summary().skipped)
+    return records
 
 
 def lines(*rows: object) -> str:
@@ -44,35 +44,35 @@ def lines(*rows: object) -> str:
 
 
 def test_jsonl_is_read_in_order(tmp_path: Path) -> None:
-    found = read(recipe(tmp_path, lines(GOOD, {**GOOD, "id": 2, "lang": "Korean"})))
-    assert [(r.record_id, r.lang) for r in found] == [("1", "en"), ("2", "ko")]
+    records = read(make_recipe(tmp_path, lines(GOOD, {**GOOD, "id": 2, "lang": "Korean"})))
+    assert [(r.record_id, r.lang) for r in records] == [("1", "en"), ("2", "ko")]
 
 
-def test_field_names_can_be_given(tmp_path: Path) -> None:
+def test_field_names_can_be_set(tmp_path: Path) -> None:
     row = {"pid": "1", "contents": "Text.", "name": "T", "language": "fin_Latn"}
     fields = {"id": "pid", "text": "contents", "title": "name", "lang": "language"}
-    (record,) = read(recipe(tmp_path, lines(row), source={"fields": fields}))
+    (record,) = read(make_recipe(tmp_path, lines(row), source={"fields": fields}))
     assert record == ("1", "T", "Text.", "fi")
 
 
 def test_a_title_may_be_missing_and_a_fixed_language_replaces_the_field(tmp_path: Path) -> None:
-    assert read(recipe(tmp_path, lines({"id": "1", "text": "x"}), lang="ko"))[0] == ("1", "", "x", "ko")
+    assert read(make_recipe(tmp_path, lines({"id": "1", "text": "x"}), lang="ko"))[0] == ("1", "", "x", "ko")
 
 
-def test_a_byte_order_mark_and_windows_line_ends_are_no_text(tmp_path: Path) -> None:
+def test_byte_order_mark_and_windows_line_ends_are_dropped(tmp_path: Path) -> None:
     content = b"\xef\xbb\xbf" + lines(GOOD).encode().replace(b"\n", b"\r\n")
-    assert read(recipe(tmp_path, content))[0].text == "Some text."
+    assert read(make_recipe(tmp_path, content))[0].text == "Some text."
 
 
-def test_tsv_has_id_text_and_perhaps_title(tmp_path: Path) -> None:
-    made = recipe(tmp_path, "a\tText one.\tTitle\nb\tText two.\n", kind="tsv", lang="en")
-    assert read(made) == [("a", "Title", "Text one.", "en"), ("b", "", "Text two.", "en")]
+def test_tsv_has_id_text_and_optionally_title(tmp_path: Path) -> None:
+    recipe = make_recipe(tmp_path, "a\tText one.\tTitle\nb\tText two.\n", kind="tsv", lang="en")
+    assert read(recipe) == [("a", "Title", "Text one.", "en"), ("b", "", "Text two.", "en")]
 
 
 def test_parquet_is_read(tmp_path: Path) -> None:
     pq.write_table(pa.table({"id": [1, 2], "text": ["a", "b"], "lang": ["en", "ko"]}), tmp_path / "x.parquet")
-    made = recipe(tmp_path, "", kind="tsv").model_copy(update={"source": recipe_source(tmp_path / "x.parquet")})
-    assert [record.record_id for record in read(made)] == ["1", "2"]
+    recipe = make_recipe(tmp_path, "", kind="tsv").model_copy(update={"source": recipe_source(tmp_path / "x.parquet")})
+    assert [record.record_id for record in read(recipe)] == ["1", "2"]
 
 
 def recipe_source(path: Path) -> Any:
@@ -81,9 +81,9 @@ def recipe_source(path: Path) -> Any:
     return Source(kind="parquet", path=[str(path)])
 
 
-def test_a_file_that_is_no_parquet_is_named(tmp_path: Path) -> None:
+def test_a_file_that_is_not_parquet_is_reported_by_name(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"data\.parquet: not a Parquet file"):
-        read(recipe(tmp_path, "nonsense", kind="parquet"))
+        read(make_recipe(tmp_path, "nonsense", kind="parquet"))
 
 
 BAD = [
@@ -96,47 +96,47 @@ BAD = [
     ("text no text", {**GOOD, "id": "9", "text": 5}, r"'text' is int, not text"),
     ("title no text", {**GOOD, "id": "9", "title": []}, r"'title' is list"),
     ("unknown language", {**GOOD, "id": "9", "lang": "klingon"}, r"unknown language 'klingon'"),
-    ("repeated id", GOOD, r"the id '1' was there before"),
+    ("repeated id", GOOD, r"the id '1' is repeated"),
 ]
 
 
 @pytest.mark.parametrize(("cause", "bad", "words"), BAD, ids=[cause for cause, _, _ in BAD])
-def test_a_bad_record_is_named_by_its_line_with_the_way_out(
+def test_an_invalid_record_is_reported_by_its_line_with_the_way_out(
     tmp_path: Path, cause: str, bad: object, words: str
 ) -> None:
-    made = recipe(tmp_path, lines(GOOD, bad))
+    recipe = make_recipe(tmp_path, lines(GOOD, bad))
     with pytest.raises(InputError, match=rf"data\.jsonl:2: .*{words}.*--on-error skip"):
-        read(made)
+        read(recipe)
 
 
 @pytest.mark.parametrize(("cause", "bad", "words"), BAD, ids=[cause for cause, _, _ in BAD])
-def test_a_bad_record_can_be_skipped_and_is_counted(tmp_path: Path, cause: str, bad: object, words: str) -> None:
+def test_an_invalid_record_can_be_skipped_and_is_counted(tmp_path: Path, cause: str, bad: object, words: str) -> None:
     skipped: Counter[str] = Counter()
-    found = read(recipe(tmp_path, lines(GOOD, bad, {**GOOD, "id": "3"})), skipped)
-    assert [record.record_id for record in found] == ["1", "3"]
+    records = read(make_recipe(tmp_path, lines(GOOD, bad, {**GOOD, "id": "3"})), skipped)
+    assert [record.record_id for record in records] == ["1", "3"]
     assert skipped == {cause: 1}
 
 
-def test_bytes_that_are_not_utf8_are_named_by_their_line(tmp_path: Path) -> None:
+def test_bytes_that_are_not_utf8_are_reported_by_line(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r":2: not UTF-8"):
-        read(recipe(tmp_path, lines(GOOD).encode() + b'{"id": "\xff"}\n'))
+        read(make_recipe(tmp_path, lines(GOOD).encode() + b'{"id": "\xff"}\n'))
 
 
 def test_a_lone_surrogate_does_not_stop_the_reading(tmp_path: Path) -> None:
-    assert read(recipe(tmp_path, '{"id": "1", "text": "a\\ud800b", "lang": "en"}\n'))[0].text == "a?b"
+    assert read(make_recipe(tmp_path, '{"id": "1", "text": "a\\ud800b", "lang": "en"}\n'))[0].text == "a?b"
 
 
-def test_a_path_without_files_is_named(tmp_path: Path) -> None:
-    made = recipe(tmp_path, lines(GOOD), source={"path": str(tmp_path / "*.nothing")})
+def test_a_path_without_files_is_reported(tmp_path: Path) -> None:
+    recipe = make_recipe(tmp_path, lines(GOOD), source={"path": str(tmp_path / "*.nothing")})
     with pytest.raises(ConfigError, match=r"no file at source path '.*\.nothing'"):
-        read(made)
+        read(recipe)
 
 
-def test_a_recipe_s_paths_are_beside_it(tmp_path: Path) -> None:
+def test_paths_are_relative_to_the_recipe(tmp_path: Path) -> None:
     (tmp_path / "mine.yaml").write_text("source: {kind: jsonl, path: ./a.jsonl}\nencoder: {model: ./enc}\n")
-    made = load(tmp_path / "mine.yaml")
-    assert made.source.path == [str(tmp_path / "a.jsonl")]
-    assert (made.name, made.encoder.model) == ("mine", str(tmp_path / "enc"))
+    recipe = load(tmp_path / "mine.yaml")
+    assert recipe.source.path == [str(tmp_path / "a.jsonl")]
+    assert (recipe.name, recipe.encoder.model) == ("mine", str(tmp_path / "enc"))
 
 
 @pytest.mark.parametrize(
@@ -155,13 +155,13 @@ def test_a_recipe_s_paths_are_beside_it(tmp_path: Path) -> None:
         ("source: {kind: jsonl, path: x}\nencoder: {model: m}\nname: ../up", "`name: '../up'`"),
     ],
 )
-def test_a_wrong_recipe_is_explained(tmp_path: Path, text: str, words: str) -> None:
+def test_an_invalid_recipe_is_explained(tmp_path: Path, text: str, words: str) -> None:
     (tmp_path / "mine.yaml").write_text(text)
     with pytest.raises(ConfigError, match=rf"mine\.yaml: .*{re.escape(words)}"):
         load(tmp_path / "mine.yaml")
 
 
-def test_brackets_in_the_recipe_s_folder_are_no_pattern_and_those_in_its_paths_are(tmp_path: Path) -> None:
+def test_brackets_are_a_pattern_in_paths_but_not_in_the_recipe_s_folder(tmp_path: Path) -> None:
     folder = tmp_path / "data [v1]"
     folder.mkdir()
     for name in ("a1", "a2", "b1"):
@@ -170,30 +170,30 @@ def test_brackets_in_the_recipe_s_folder_are_no_pattern_and_those_in_its_paths_a
     assert [record.record_id for record in read(load(folder / "mine.yaml"))] == ["a1", "a2"]
 
 
-def test_a_source_that_is_a_folder_is_told_to_name_its_files(tmp_path: Path) -> None:
-    made = recipe(tmp_path, lines(GOOD), source={"path": str(tmp_path)})
+def test_a_folder_as_source_is_refused_with_the_way_out(tmp_path: Path) -> None:
+    recipe = make_recipe(tmp_path, lines(GOOD), source={"path": str(tmp_path)})
     with pytest.raises(ConfigError, match=r"no file at source path .*folder/\*\.jsonl"):
-        read(made)
+        read(recipe)
 
 
 def test_gzipped_lines_are_read(tmp_path: Path) -> None:
     (tmp_path / "x.jsonl.gz").write_bytes(gzip.compress(lines(GOOD, {**GOOD, "id": "2"}).encode()))
-    made = recipe(tmp_path, "", source={"path": str(tmp_path / "x.jsonl.gz")})
-    assert [record.record_id for record in read(made)] == ["1", "2"]
+    recipe = make_recipe(tmp_path, "", source={"path": str(tmp_path / "x.jsonl.gz")})
+    assert [record.record_id for record in read(recipe)] == ["1", "2"]
 
 
-def test_a_gzip_file_cut_short_is_named(tmp_path: Path) -> None:
+def test_a_truncated_gzip_file_is_reported_by_name(tmp_path: Path) -> None:
     (tmp_path / "x.jsonl.gz").write_bytes(gzip.compress(lines(GOOD).encode() * 100)[:-20])
-    made = recipe(tmp_path, "", source={"path": str(tmp_path / "x.jsonl.gz")})
-    with pytest.raises(InputError, match=r"x\.jsonl\.gz: not a whole gzip file"):
-        read(made, Counter())
+    recipe = make_recipe(tmp_path, "", source={"path": str(tmp_path / "x.jsonl.gz")})
+    with pytest.raises(InputError, match=r"x\.jsonl\.gz: not a complete gzip file"):
+        read(recipe, Counter())
 
 
-def test_passages_as_dpr_has_them_are_read(tmp_path: Path) -> None:
+def test_passages_of_dpr_are_read(tmp_path: Path) -> None:
     content = 'id\ttext\ttitle\n1\t"Aaron ( or ; ""Ahärôn"") is a prophet"\tAaron\n2\tHe said "no".\t"Heroes" (song)\n'
     (tmp_path / "psgs.tsv.gz").write_bytes(gzip.compress(content.encode()))
-    made = recipe(tmp_path, "", kind="tsv", lang="en", source={"path": str(tmp_path / "psgs.tsv.gz")})
-    assert read(made) == [
+    recipe = make_recipe(tmp_path, "", kind="tsv", lang="en", source={"path": str(tmp_path / "psgs.tsv.gz")})
+    assert read(recipe) == [
         ("1", "Aaron", 'Aaron ( or ; "Ahärôn") is a prophet', "en"),
         ("2", '"Heroes" (song)', 'He said "no".', "en"),
     ]
@@ -204,41 +204,43 @@ def test_arrow_files_and_streams_are_read(tmp_path: Path, open_writer: Any) -> N
     table = pa.table({"id": ["1", "2", "3"], "text": ["a", "b", "c"], "lang": ["en", "ko", "fi"], "more": [1, 2, 3]})
     with open_writer(tmp_path / "data.arrow", table.schema) as writer:
         writer.write_table(table, max_chunksize=2)
-    made = recipe(tmp_path, (tmp_path / "data.arrow").read_bytes(), kind="arrow")
-    assert [(record.record_id, record.lang) for record in read(made)] == [("1", "en"), ("2", "ko"), ("3", "fi")]
+    recipe = make_recipe(tmp_path, (tmp_path / "data.arrow").read_bytes(), kind="arrow")
+    assert [(record.record_id, record.lang) for record in read(recipe)] == [("1", "en"), ("2", "ko"), ("3", "fi")]
 
 
-def test_a_file_that_is_no_arrow_is_named(tmp_path: Path) -> None:
+def test_a_file_that_is_not_arrow_is_reported_by_name(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"data\.arrow: not an Arrow IPC file"):
-        read(recipe(tmp_path, "nonsense, and some more of it", kind="arrow"))
+        read(make_recipe(tmp_path, "nonsense, and some more of it", kind="arrow"))
 
 
 def test_the_kilt_knowledge_source_is_read(tmp_path: Path) -> None:
     page = {"_id": "12", "wikipedia_id": "12", "wikipedia_title": "Turku", "text": ["Turku\n", "A city.\n"]}
     skipped: Counter[str] = Counter()
     bad = [{**page, "wikipedia_id": "13", "text": "A city."}, {**page, "wikipedia_id": "14", "text": ["Turku"]}]
-    assert read(recipe(tmp_path, lines(page, *bad), kind="kilt", lang="en"), skipped) == [
+    assert read(make_recipe(tmp_path, lines(page, *bad), kind="kilt", lang="en"), skipped) == [
         ("12", "Turku", "A city.", "en")
     ]
     assert skipped == {"no paragraphs": 1, "no sentence left": 1}
 
 
-def test_a_record_of_which_cleaning_leaves_nothing_is_counted_and_stops_nothing(tmp_path: Path) -> None:
-    made = recipe(tmp_path, lines({**GOOD, "text": "Anna\nBertil"}, {**GOOD, "id": "2", "text": "Anna is a mayor."}))
-    made = made.model_copy(update={"source": made.source.model_copy(update={"clean": True})})
-    reader = Reader(made, listing.files(made), on_error="stop")
+def test_a_record_that_is_empty_after_cleaning_is_counted_and_no_error(tmp_path: Path) -> None:
+    recipe = make_recipe(
+        tmp_path, lines({**GOOD, "text": "Anna\nBertil"}, {**GOOD, "id": "2", "text": "Anna is a mayor."})
+    )
+    recipe = recipe.model_copy(update={"source": recipe.source.model_copy(update={"clean": True})})
+    reader = SourceReader(recipe, listing.files(recipe), on_error="stop")
     assert [record.record_id for record in reader] == ["2"]
-    assert reader.take().skipped == {"no sentence left": 1}
+    assert reader.drain_summary().skipped == {"no sentence left": 1}
 
 
 @pytest.mark.parametrize("kind", ["jsonl", "jsonl.gz", "tsv", "parquet", "arrow", "stream.arrow"])
 @pytest.mark.parametrize("taken", [0, 1, 4, 9, 10])
-def test_reading_goes_on_from_any_position(tmp_path: Path, kind: str, taken: int) -> None:
-    made = two_files(tmp_path, kind)
-    reader = Reader(made, listing.files(made), on_error="stop")
+def test_reading_resumes_from_any_position(tmp_path: Path, kind: str, taken: int) -> None:
+    recipe = two_files(tmp_path, kind)
+    reader = SourceReader(recipe, listing.files(recipe), on_error="stop")
     whole = iter(reader)
     ids = [next(whole).record_id for _ in range(taken)]
-    rest = Reader(made, listing.files(made), on_error="stop", start=reader.position)
+    rest = SourceReader(recipe, listing.files(recipe), on_error="stop", start=reader.position)
     assert ids + [record.record_id for record in rest] == [str(n) for n in range(10)]
     assert rest.share == 1.0
 
@@ -266,27 +268,27 @@ def two_files(folder: Path, kind: str) -> Recipe:
 READ_FROM_HUB = """\
 import json, sys
 from pathlib import Path
-from qttrag.indexes import listing
 from qttrag.indexes.recipe import Recipe
-from qttrag.indexes.sources import Position, Reader
+from qttrag.indexes.sources import listing
+from qttrag.indexes.sources.records import SourcePosition, SourceReader
 folder = Path(sys.argv[2])
-made = Recipe(**json.loads(sys.argv[1]))
-found = []
-start = Position(*json.loads(sys.argv[3]))
-for record in Reader(made, listing.files(made), on_error="stop", folder=folder, start=start):
-    found.append([record.record_id, sorted(path.name for path in folder.rglob("*.parquet"))])
-print(json.dumps([found, [path.name for path in folder.rglob("*.parquet")]]))
+recipe = Recipe(**json.loads(sys.argv[1]))
+records = []
+start = SourcePosition(*json.loads(sys.argv[3]))
+for record in SourceReader(recipe, listing.files(recipe), on_error="stop", downloads=folder, start=start):
+    records.append([record.record_id, sorted(path.name for path in folder.rglob("*.parquet"))])
+print(json.dumps([records, [path.name for path in folder.rglob("*.parquet")]]))
 """
 
 
 def from_hub(
     folder: Path, hub: Hub, *, start: tuple[int, int] = (0, 0), **source: Any
 ) -> subprocess.CompletedProcess[str]:
-    """Read a source of the hub in a process of its own, for the hub's library reads its settings when imported."""
+    """Read a source of the hub in another process, because the hub's library reads its settings when imported."""
     settings = {"kind": "hub", "dataset": "acme/wiki", "path": "2023.ko/*.parquet", **source}
-    made = {"name": "r", "source": settings, "lang": "ko", "encoder": {"model": "m"}}
+    recipe = {"name": "r", "source": settings, "lang": "ko", "encoder": {"model": "m"}}
     environment = {**os.environ, "HF_ENDPOINT": hub.url, "HF_HUB_OFFLINE": "0", "HF_HOME": str(folder / "hf")}
-    command = [sys.executable, "-c", READ_FROM_HUB, json.dumps(made), str(folder / "fetched"), json.dumps(start)]
+    command = [sys.executable, "-c", READ_FROM_HUB, json.dumps(recipe), str(folder / "downloads"), json.dumps(start)]
     return subprocess.run(command, env=environment, capture_output=True, text=True)
 
 
@@ -300,7 +302,7 @@ def wiki(tmp_path: Path) -> Iterator[Hub]:
         yield hub
 
 
-def test_a_data_set_of_the_hub_is_fetched_file_by_file(tmp_path: Path, wiki: Hub) -> None:
+def test_a_data_set_of_the_hub_is_downloaded_file_by_file(tmp_path: Path, wiki: Hub) -> None:
     commit = wiki.push("acme/wiki", tmp_path / "repository")
     done = from_hub(tmp_path, wiki, revision=commit)
     assert json.loads(done.stdout) == [[["1", ["a.parquet"]], ["2", ["a.parquet"]], ["3", ["b.parquet"]]], []]
@@ -308,7 +310,7 @@ def test_a_data_set_of_the_hub_is_fetched_file_by_file(tmp_path: Path, wiki: Hub
     assert not any("2023.fi" in path for path in wiki.asked)
 
 
-def test_a_data_set_at_a_pinned_commit_is_read_on_without_the_files_that_are_read(tmp_path: Path, wiki: Hub) -> None:
+def test_resuming_a_data_set_at_a_pinned_commit_skips_files_that_were_read(tmp_path: Path, wiki: Hub) -> None:
     commit = wiki.push("acme/wiki", tmp_path / "repository")
     wiki.push("acme/wiki", tmp_path / "nothing")
     done = from_hub(tmp_path, wiki, revision=commit, start=(1, 0))
@@ -320,9 +322,9 @@ def test_a_data_set_at_a_pinned_commit_is_read_on_without_the_files_that_are_rea
     ("source", "words"),
     [
         ({"path": "2023.xx/*.parquet"}, r"data set 'acme/wiki' has no file '2023.xx/\*.parquet' among its 3"),
-        ({"dataset": "acme/none"}, r"the hub cannot be asked for data set 'acme/none' .*check `dataset:`"),
+        ({"dataset": "acme/none"}, r"the hub did not list data set 'acme/none' .*check `dataset:`"),
     ],
 )
-def test_a_data_set_that_is_not_there_is_named(tmp_path: Path, wiki: Hub, source: dict[str, Any], words: str) -> None:
+def test_a_missing_data_set_is_reported_by_name(tmp_path: Path, wiki: Hub, source: dict[str, Any], words: str) -> None:
     wiki.push("acme/wiki", tmp_path / "repository")
     assert re.search(words, from_hub(tmp_path, wiki, **source).stderr.replace("\n", " "))

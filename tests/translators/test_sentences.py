@@ -3,7 +3,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qttrag.translators.segments import join, sentences, split
+from qttrag.translators.sentences import join, sentences, split
 from qttrag.types import Lang
 
 KO, ZH, EN = Lang("ko"), Lang("zh"), Lang("en")

@@ -1,0 +1,87 @@
+"""The models and collections that a deployment names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from qttrag import resources
+from qttrag.application.factory import Placed, placed
+from qttrag.config.deployment import Deployment
+from qttrag.errors import CollectionError, ConfigError
+from qttrag.indexes import collection as indexes
+from qttrag.indexes import recipe as recipes
+from qttrag.models import hub, inventory
+from qttrag.models.inventory import NamedModel, PulledModel
+
+
+def named_models(file: Path, deployment: Deployment) -> list[NamedModel]:
+    """Return the models of a deployment, and the encoders of recipes that it searches and that are not built yet.
+
+    Searching a built index takes no encoder but the retriever's, which the deployment names. `file`: its own.
+
+    Raises:
+        ConfigError: an unknown kind, or an invalid recipe."""
+    models = [model for stage in placed(deployment) for model in _of_stage(file, stage)]
+    return models + [encoder for name in collection_names(deployment) if (encoder := _of_recipe(name))]
+
+
+def collection_names(deployment: Deployment) -> list[str]:
+    """Return the names of the built indexes that a deployment searches, without repeats and without other stores."""
+    return list(dict.fromkeys(name for stage in placed(deployment) for name in _built_indexes(stage)))
+
+
+def pull(
+    file: Path, deployment: Deployment, *, pin: bool, begin: Callable[[NamedModel], None] = lambda named: None
+) -> Iterator[PulledModel]:
+    """Fetch the models of a deployment as `inventory.pull` does; built indexes name the revisions in use."""
+    in_use: dict[str, str] = {}
+    for name in collection_names(deployment):
+        in_use |= _built_with(name)
+    return inventory.pull(named_models(file, deployment), pin=pin, revisions_in_use=in_use, begin=begin)
+
+
+def _built_indexes(stage: Placed) -> Iterator[str]:
+    for collection in stage.spec.get("collections", []):
+        if isinstance(collection, str):
+            yield collection
+        elif isinstance(collection, dict) and collection.get("kind") == "faiss_folder" and "name" in collection:
+            yield str(collection["name"])
+
+
+def _of_stage(file: Path, stage: Placed) -> Iterator[NamedModel]:
+    spec, place, kind = stage.spec, ".".join(stage.keys), str(stage.spec.get("kind"))
+    if "model" in spec:
+        revision = spec.get("revision")
+        urls = spec.get("base_url", kind)
+        is_served = "base_url" in stage.takes or "revision" not in stage.takes
+        served = ", ".join([urls] if isinstance(urls, str) else map(str, urls)) if is_served else None
+        yield NamedModel(place, kind, str(spec["model"]), revision, file, stage.keys, served=served)
+        if is_served and "revision" in stage.takes:  # texts are cut here, by the tokenizer of that revision
+            yield NamedModel(place, "tokenizer", str(spec["model"]), revision, file, stage.keys, weights=False)
+    if tokenizer := spec.get("tokenizer"):
+        yield NamedModel(place, "tokenizer", str(tokenizer), None, file, stage.keys, pins=False, weights=False)
+
+
+def _of_recipe(name: str) -> NamedModel | None:
+    try:
+        indexes.find(name)
+        return None
+    except CollectionError:
+        pass
+    try:
+        file = resources.find("indexes", name, what="recipe")
+    except ConfigError:  # neither built nor buildable from here; searching reports it
+        return None
+    encoder = recipes.load(file).encoder
+    return NamedModel(f"index {name}", "encoder", encoder.model, encoder.revision, file, ("encoder",))
+
+
+def _built_with(name: str) -> dict[str, str]:
+    """Return the commit of the encoder that a collection was built with, by its model; empty if not of the hub."""
+    try:
+        manifest = indexes.find(name).manifest
+    except CollectionError:
+        return {}
+    commit = manifest.encoder_revision
+    return {str(manifest.recipe["encoder"]["model"]): commit} if hub.COMMIT.fullmatch(commit) else {}

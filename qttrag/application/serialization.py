@@ -1,0 +1,43 @@
+"""The JSON form of answers, the same on the command line and over HTTP."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from qttrag.types import Answer, PartialAnswer, TaggedPassage
+
+
+def answer_as_dict(answer: Answer) -> dict[str, Any]:
+    return {
+        "question": answer.query.text,
+        "lang": answer.lang,
+        "strategy": answer.strategy,
+        "collections": answer.query.collections,
+        "answer": answer.text,
+        "abstained": answer.abstained,
+        "citations": asdict(answer.citations),
+        "language_check": answer.language_check,
+        "degraded": answer.degraded,
+        "passages": passages_as_dicts(answer.context),
+        "trace": answer.trace.as_dict(),
+    }
+
+
+def partial_as_dict(partial: PartialAnswer) -> dict[str, Any]:
+    """Return what was done before a deadline; without "passages" and "answer" where no question was asked."""
+    passages = None if partial.passages is None else passages_as_dicts(partial.passages)
+    fields = {"passages": passages, "answer": partial.text, "trace": partial.trace.as_dict()}
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def passages_as_dicts(context: Sequence[TaggedPassage]) -> list[dict[str, Any]]:
+    """Return the passages, numbered from 1 as the answer cites them."""
+    return [passage_as_dict(tagged, n) for n, tagged in enumerate(context, 1)]
+
+
+def passage_as_dict(tagged: TaggedPassage, n: int) -> dict[str, Any]:
+    """Return passage number `n`: its own fields beside those of `TaggedPassage`."""
+    fields = asdict(tagged)
+    return {"n": n, **fields.pop("passage"), **fields, "flags": list(tagged.flags)}

@@ -1,0 +1,33 @@
+"""Options that several commands of `qttrag eval` have, and the run that an argument names."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from qttrag.evaluation.runs.folder import Run
+
+RunFolder = Annotated[str, typer.Argument(help="The folder of a run, or the name of its suite.")]
+Measure = Annotated[
+    str | None, typer.Option("--measure", "-m", help="The measure; by default that of the suite's headline.")
+]
+Sample = Annotated[int | None, typer.Option(min=1, help="Only this many, at random, the same each time.")]
+TrecRun = Annotated[Path | None, typer.Option(help="A TREC run.")]
+IdTable = Annotated[Path | None, typer.Option(help="The id table of the TREC run: TSV lines theirs<TAB>ours<TAB>lang.")]
+
+
+def results_folder() -> Path:
+    from qttrag import resources
+
+    return resources.results_folder()
+
+
+def open_run(value: str) -> Run:
+    """Return the run in a folder, or in the results of the suite of that name."""
+    from qttrag.evaluation.runs import folder
+
+    path = Path(value)
+    return folder.open_run(path if path.is_dir() else results_folder() / value)

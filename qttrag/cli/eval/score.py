@@ -1,0 +1,116 @@
+"""`qttrag eval score|compare`."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from qttrag.cli import output
+from qttrag.cli.eval import options
+
+if TYPE_CHECKING:
+    from qttrag.evaluation.report.tables import Table
+    from qttrag.evaluation.runs.folder import Run
+    from qttrag.evaluation.runs.scoring import ScoredCell
+
+_MAX_GROUPS = 4  # datasets times generators; with more, the tables of all measures are only written to files
+
+
+def score(
+    run: options.RunFolder,
+    against: Annotated[
+        str | None, typer.Option(help="Reported figures to show beside ours: a file, or a name in eval/reported/.")
+    ] = None,
+    measure: options.Measure = None,
+    as_json: output.Json = False,
+) -> None:
+    """Score the answers of a run again, without models, and write its report and tables again.
+
+    Examples:
+
+      qttrag eval score xor-tydi
+
+      qttrag eval score paper --against paper
+    """
+    write_report(options.open_run(run), against=against, measure=measure, as_json=as_json)
+
+
+def compare(
+    a: options.RunFolder, b: options.RunFolder, measure: options.Measure = None, as_json: output.Json = False
+) -> None:
+    """Compare two runs cell by cell: B minus A on the questions that both answered.
+
+    Example: qttrag eval compare eval/results/before eval/results/after -m char3_fair
+    """
+    from qttrag.evaluation.metrics.registry import check
+    from qttrag.evaluation.report.tables import comparison_table
+    from qttrag.evaluation.runs import figures, scoring
+    from qttrag.evaluation.runs.provenance import differences
+
+    first, second = options.open_run(a), options.open_run(b)
+    name = check(measure or second.headline.measure)
+    first_cells, second_cells = ({cell.cell: cell for cell in scoring.score(run)} for run in (first, second))
+    pairs = [(second_cells[cell], first_cells[cell]) for cell in second_cells if cell in first_cells]
+    comparisons = figures.compare(pairs, name)
+    provenance = differences(first.identity, second.identity)
+    if as_json:
+        rows = [{**comparison._asdict(), "difference": comparison.difference._asdict()} for comparison in comparisons]
+        output.say_json({"comparisons": rows, "provenance": provenance})
+        return
+    print_table(comparison_table(comparisons))
+    for difference in provenance:
+        output.say(f"differs in {output.printable(difference)}")
+
+
+def write_report(run: Run, *, against: str | None, measure: str | None, as_json: bool) -> None:
+    """Score a run, write scores.json, report.html and its tables, and print the figures."""
+    from qttrag.evaluation.metrics.registry import check
+    from qttrag.evaluation.report import page, reported, tables
+    from qttrag.evaluation.runs import figures, scoring
+    from qttrag.evaluation.runs.folder import write_file
+
+    published = reported.load(against) if against else None
+    name = check(measure or run.headline.measure)
+    scored = scoring.score(run)
+    by_cell, data = figures.figures(scored), figures.as_json(run, scored)
+    comparisons = figures.comparisons(scored, name, run.headline.over)
+    groups = list(dict.fromkeys(cell.cell[:2] for cell in scored))
+    summary = [tables.main_table(by_cell, name), tables.comparison_table(comparisons)]
+    if published:
+        summary.append(tables.beside_reported(by_cell, published))
+    complete = [*summary, *(tables.all_measures(by_cell, *group) for group in groups)]
+    write_file(run.folder / "scores.json", json.dumps(data, ensure_ascii=False, indent=2, allow_nan=False))
+    write_file(run.folder / "report.html", page.page(run, scored, by_cell, complete))
+    write_file(run.folder / "tables.md", tables.markdown(complete))
+    write_file(run.folder / "tables.tex", tables.latex(complete))
+    if as_json:
+        output.say_json(data)
+        return
+    for table in complete if len(groups) <= _MAX_GROUPS else summary:
+        print_table(table)
+    _print_gaps(run, scored)
+    output.say(f"all measures and signatures: {run.folder}/tables.md, report.html, scores.json")
+
+
+def print_table(table: Table) -> None:
+    console = output.console()
+    console.print(f"\n{output.printable(table.title)}", style="bold", markup=False)
+    console.print(output.table(*table.columns, rows=table.rows))
+    if table.signatures:
+        console.print(f"e.g. {output.printable(table.signatures[0])}", style="dim", markup=False, soft_wrap=True)
+
+
+def _print_gaps(run: Run, scored: list[ScoredCell]) -> None:
+    """Print what is missing from the figures, the causes, and the notes of the run."""
+    console = output.console()
+    for cell in scored:
+        where = " · ".join(cell.cell)
+        if cell.failed:
+            first = next(iter(cell.failed.values()))
+            console.print(f"{where}: {len(cell.failed)} failed, e.g. {output.printable(first)}", markup=False)
+        for cause, n in sorted(cell.causes.items()):
+            console.print(f"{where}: {n} translations unscored: {cause}", markup=False)
+    for note in run.notes:
+        console.print(f"note: {output.printable(note)}", markup=False)

@@ -1,0 +1,62 @@
+"""Prints what an index contains and how it was built."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from qttrag.cli import output
+
+if TYPE_CHECKING:
+    from qttrag.indexes.storage.manifest import Manifest
+
+
+def show_manifest(manifest: Manifest, *, as_json: bool) -> None:
+    if as_json:
+        output.say_json(manifest.model_dump(mode="json"))
+        return
+    encoder = manifest.recipe["encoder"]
+    rows = [
+        ["index", manifest.name],
+        ["passages", f"{manifest.rows - manifest.removed:,} ({format_langs(manifest)})"],
+        *_changes(manifest),
+        ["cut", f"{manifest.truncated:,} passages longer than the {encoder['max_tokens']} tokens the encoder reads"],
+        ["skipped", ", ".join(f"{cause} {n:,}" for cause, n in manifest.skipped.items()) or "no record"],
+        ["encoder", f"{encoder['model']} ({manifest.encoder_revision}), {manifest.dim} dimensions"],
+        ["faiss", manifest.faiss or str(manifest.recipe["faiss"])],
+        ["search", _search_plan(manifest)],
+        ["size", f"{sum(file.bytes for file in manifest.files.values()) / 1e6:,.1f} MB"],
+        ["built", f"{manifest.built} by qttrag {manifest.qttrag}"],
+    ]
+    output.console().print(output.table("", "", rows=rows))
+
+
+def format_langs(manifest: Manifest) -> str:
+    """Return the number of passages by language: "en 10, fi 12"."""
+    return ", ".join(f"{lang} {n:,}" for lang, n in sorted(manifest.langs.items()))
+
+
+def format_recall(recall: float, error: float | None) -> str:
+    """Return a recall with its standard error, if known."""
+    return f"{recall:.4f}" if error is None else f"{recall:.4f} ± {error:.4f}"
+
+
+def _changes(manifest: Manifest) -> list[list[str]]:
+    """Return table rows for passages removed and appended since the build."""
+    rows = [["removed", f"{manifest.removed:,} passages, until compacted"]] if manifest.removed else []
+    for addition in manifest.appended:
+        paths = addition.source["path"]
+        source = ", ".join(paths) if isinstance(paths, list) else str(paths)
+        counts = f"{addition.passages:,} passages, {addition.replaced:,} replaced"
+        rows.append(["appended", f"{counts}, {addition.at}, from {source}"])
+    return rows
+
+
+def _search_plan(manifest: Manifest) -> str:
+    tuned = manifest.tuned
+    if tuned is None:
+        return "not tuned: qttrag index tune"
+    effort = "".join(f"{n:,} {what}, " for n, what in ((tuned.nprobe, "lists"), (tuned.ef_search, "nodes")) if n)
+    return (
+        f"{effort}{tuned.depth:,} candidates: recall@{tuned.k} {format_recall(tuned.recall, tuned.error)} over "
+        f"{tuned.queries} queries ({tuned.sample}), {tuned.ms:.1f} ms"
+    )

@@ -1,0 +1,1 @@
+"""Vector stores: collections of passages, searched by vector."""

@@ -1,0 +1,40 @@
+from __future__ import annotations
+
+import json
+from dataclasses import fields
+
+from qttrag.application.serialization import answer_as_dict, partial_as_dict, passage_as_dict
+from qttrag.trace import Trace
+from qttrag.types import Answer, Event, Lang, PartialAnswer, Passage, QualityScores, Query, TaggedPassage
+
+TAGGED = TaggedPassage(
+    Passage("en-1", "Seoul is the capital.", Lang("en"), "Seoul"), "서울은 수도이다.", QualityScores(4, 5, 3)
+)
+ANSWER = Answer(
+    Query("수도는?", Lang("ko"), collections=("wiki-en",)), "서울", Lang("ko"), (TAGGED,), Trace(), strategy="base"
+)
+
+
+def test_a_passage_has_its_number_and_every_field_of_its_own() -> None:
+    names = {field.name for kind in (Passage, TaggedPassage) for field in fields(kind)} - {"passage"}
+    assert set(passage_as_dict(TAGGED, 1)) == {"n", *names}
+
+
+def test_an_answer_survives_json() -> None:
+    read = json.loads(json.dumps(answer_as_dict(ANSWER)))
+    assert (read["answer"], read["strategy"], read["collections"]) == ("서울", "base", ["wiki-en"])
+    assert read["passages"][0]["scores"] == {"semantic": 4, "grammar": 5, "fluency": 3}
+    assert read["passages"][0]["flags"] == []
+
+
+def test_a_partial_answer_has_the_latest_passages_and_the_text_since_the_last_restart() -> None:
+    partial = PartialAnswer(Trace(), passages=(), text="")
+    told = [Event("ranked", (TAGGED,)), Event("piece", text="Se"), Event("restarted"), Event("piece", text="서울")]
+    for event in told:
+        partial = partial.after(event)
+    read = partial_as_dict(partial)
+    assert (len(read["passages"]), read["answer"]) == (1, "서울")
+
+
+def test_the_partial_result_of_single_stages_is_a_trace() -> None:
+    assert set(partial_as_dict(PartialAnswer(Trace()))) == {"trace"}
