@@ -199,19 +199,30 @@ class Token(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """A whole completion. `cut`: it ended at `max_tokens`, not by itself. `tokens`: where alternatives were asked."""
+    """A whole completion. `cut`: it ended at `max_tokens`, not by itself. `tokens`: where alternatives were asked.
+
+    `reasoning`: what a reasoning model wrote before its answer; it is part of neither `text` nor `tokens`."""
 
     text: str
     cut: bool = False
     tokens: tuple[Token, ...] = ()
+    reasoning: str = ""
 
 
 class Piece(NamedTuple):
-    """A part of a completion as a generator streams it. `tokens` and `cut` as in `Completion`; `cut` with the last."""
+    """A part of a completion as a generator streams it; the fields are those of `Completion`, `cut` with the last.
+
+    `restart`: the text so far was reasoning; the answer begins with the text of this piece."""
 
     text: str
     tokens: Sequence[Token] = ()
     cut: bool = False
+    reasoning: str = ""
+    restart: bool = False
+
+
+RESTART = str.__new__(type("Restart", (str,), {}), "")
+"""A piece of text that a generator yields when all text so far was reasoning; compare with `is`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,6 +246,7 @@ class Answer:
     """An answer, the passages that were read for it, in reading order, and the trace of the work.
 
     `abstained`: it says, in the words asked for, that the passages do not hold the answer.
+    `finish_reason`: "length" where the answer was cut at its limit. `reasoning`: of a reasoning model, None without.
     `strategy`: the name of the strategy that answered; empty where a strategy was called directly."""
 
     query: Query
@@ -246,6 +258,8 @@ class Answer:
     citations: Citations = Citations()
     language_check: LanguageCheck = "off"
     strategy: str = ""
+    finish_reason: Literal["stop", "length"] = "stop"
+    reasoning: str | None = None
 
     @property
     def degraded(self) -> list[str]:

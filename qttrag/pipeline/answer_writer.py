@@ -3,17 +3,30 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
 from qttrag import trace as tracing
 from qttrag.errors import BrokenOff, StageError
+from qttrag.generators.completion_stream import CompletionStream
 from qttrag.pipeline import citations
 from qttrag.pipeline.context_budget import Block, Fitted, fit
 from qttrag.prompts import FALLBACK, AnswerPrompt, TagPrompt
 from qttrag.runtime.tasks import closing
-from qttrag.types import UNDETERMINED, Answer, Decoding, Event, Lang, LanguageCheck, Message, Query, TaggedPassage
+from qttrag.types import (
+    RESTART,
+    UNDETERMINED,
+    Answer,
+    Completion,
+    Decoding,
+    Event,
+    Lang,
+    LanguageCheck,
+    Message,
+    Query,
+    TaggedPassage,
+)
 
 if TYPE_CHECKING:
     from qttrag.pipeline.stages import Stages
@@ -39,15 +52,36 @@ class Answering:
 
     async def answer(self) -> Answer:
         fitted = await self._fitted()
-        text = await self._streamed(fitted.messages)
+        completion = await self._streamed(fitted.messages)
         check: LanguageCheck = "off"
-        if self.stages.guard is not None and text:
-            text, check = await self._guarded(text, fitted.messages)
+        if self.stages.guard is not None and completion.text:
+            completion, check = await self._guarded(completion, fitted.messages)
             tracing.count(f"language_{check.replace(' ', '_')}")
-        if not text:
+        self._note_ending(completion)
+        answer = Answer(
+            self.query,
+            completion.text,
+            self.query.lang,
+            tuple(self.passages),
+            self.stages.trace,
+            language_check=check,
+            finish_reason="length" if completion.cut else "stop",
+            reasoning=completion.reasoning.strip() or None,
+        )
+        return self._cited(answer, fitted)
+
+    def _note_ending(self, completion: Completion) -> None:
+        limit = self.stages.answer_tokens
+        if not completion.text and completion.reasoning.strip():
+            how = f"used its {limit} tokens for" if completion.cut else "sent nothing but"
+            tracing.note(
+                f"the answer is empty: the generator {how} reasoning; "
+                "raise `answer_tokens:` or set `thinking: false` of the generator"
+            )
+        elif not completion.text:
             tracing.note("the generator's answer is empty")
-        return self._cited(Answer(self.query, text, self.query.lang, tuple(self.passages), self.stages.trace,
-                                  language_check=check), fitted)  # fmt: skip
+        elif completion.cut:
+            tracing.note(f"the answer was cut at its limit of {limit} tokens; raise `answer_tokens:`")
 
     async def _fitted(self) -> Fitted:
         stages, lang = self.stages, self.query.lang
@@ -65,55 +99,66 @@ class Answering:
             tracing.note(_left_out(fitted))
         return fitted
 
-    async def _streamed(self, messages: Sequence[Message]) -> str:
+    async def _streamed(self, messages: Sequence[Message]) -> Completion:
         """Return the answer, emitted as it comes; one that breaks off is begun anew.
 
         Raises:
             StageError: the generator failed, or broke off once too often."""
         for attempt in range(1 + _BEGUN_AGAIN):
-            pieces: list[str] = []
             try:
                 async with closing(self.stages.generator.generate(messages, self._decoding)) as stream:
-                    async for piece in stream:
-                        if said := piece if pieces else piece.lstrip():
-                            pieces.append(said)
-                            self.stages.emit(Event("piece", text=said))
-                break
+                    text = await self._emitted(stream)
+                whole = stream.completion if isinstance(stream, CompletionStream) else None
+                tracing.reasoning(whole.reasoning if whole else "")
+                return replace(whole or Completion(text), text=text)
             except BrokenOff as error:
                 if attempt == _BEGUN_AGAIN:
                     raise
                 tracing.count("restarted")
                 tracing.note(f"the answer was begun anew: {error}")
                 self.stages.emit(Event("restarted", text=str(error)))
+        raise AssertionError("the last attempt returns or raises")
+
+    async def _emitted(self, stream: AsyncIterator[str]) -> str:
+        """Return the text of a stream, without white space around it; emit it as it comes."""
+        pieces: list[str] = []
+        async for piece in stream:
+            if piece is RESTART:
+                if pieces:
+                    self.stages.emit(Event("restarted", text="the text so far was the model's reasoning"))
+                pieces = []
+            elif said := piece if pieces else piece.lstrip():
+                pieces.append(said)
+                self.stages.emit(Event("piece", text=said))
         return "".join(pieces).rstrip()
 
     @property
     def _decoding(self) -> Decoding:
         return Decoding(max_tokens=self.stages.answer_tokens)
 
-    async def _guarded(self, text: str, messages: Sequence[Message]) -> tuple[str, LanguageCheck]:
+    async def _guarded(self, completion: Completion, messages: Sequence[Message]) -> tuple[Completion, LanguageCheck]:
         """Return the answer in the language asked for, as far as it can be had, and how."""
-        guard, lang = self.stages.guard, self.query.lang
+        guard, lang, text = self.stages.guard, self.query.lang, completion.text
         assert guard is not None  # noqa: S101  the caller looked
         judged = await guard.judge(text, lang)
         if judged.outcome != "wrong":
-            return text, judged.outcome
+            return completion, judged.outcome
         tracing.count("language_was_wrong")
         words = f"the answer was in another language ({judged.detected})"
         if not guard.repairs:
             tracing.note(words)
-            return text, "wrong"
+            return completion, "wrong"
         self.stages.emit(Event("restarted", text=words))
         again = await self._streamed(self.prompt.repair_messages(messages, text))
-        judged_again = await guard.judge(again, lang)
-        if again and judged_again.outcome != "wrong":
+        judged_again = await guard.judge(again.text, lang)
+        if again.text and judged_again.outcome != "wrong":
             tracing.note(f"{words}; it was asked for again")
             return again, "asked again"
         translated = await self._translated(text, judged.detected)
         self.stages.emit(Event("restarted", text=words))
         self.stages.emit(Event("piece", text=translated or text))
         tracing.note(f"{words}, twice; " + ("it was translated" if translated else "it is given as it was"))
-        return (translated, "translated") if translated else (text, "wrong")
+        return (replace(completion, text=translated), "translated") if translated else (completion, "wrong")
 
     async def _translated(self, text: str, source: Lang) -> str:
         if self.stages.translator is None or source == UNDETERMINED:

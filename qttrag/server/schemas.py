@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
@@ -94,12 +94,15 @@ class PassageOut(BaseModel):
 
 
 class TraceOut(BaseModel):
-    """Seconds by stage, counts as "stage.what", and notes on what was degraded, skipped or cut."""
+    """Seconds by stage, counts as "stage.what", and notes on what was degraded, skipped or cut.
+
+    `reasoning`: what reasoning models wrote before their replies, by stage."""
 
     seconds: dict[str, float]
     counts: dict[str, int]
     notes: list[str]
     degraded: list[str]
+    reasoning: dict[str, list[str]]
 
 
 class CitationsOut(BaseModel):
@@ -116,13 +119,17 @@ class AskResponse(BaseModel):
     """`abstained`: it says that the passages do not hold the answer. `degraded`: what is missing as a stage was down.
 
     `collections`: those that were searched; null: all.
-    `language_check`: off, right, cannot tell, wrong, asked again, translated."""
+    `language_check`: off, right, cannot tell, wrong, asked again, translated.
+    `finish_reason`: "length" where the answer was cut at its limit. `reasoning`: what a reasoning model wrote before
+    the answer; null without."""
 
     question: str
     lang: str
     strategy: str
     collections: list[str] | None
     answer: str
+    finish_reason: Literal["stop", "length"]
+    reasoning: str | None
     abstained: bool
     citations: CitationsOut
     language_check: str

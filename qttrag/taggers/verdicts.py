@@ -21,18 +21,19 @@ SCHEMA: Mapping[str, object] = {
 UNREADABLE = Verdict(None, "unreadable")
 OUT_OF_RANGE = Verdict(None, "range")
 _ONE_DECIMAL = re.compile(r"-?\d+(\.\d)?([eE]\+?\d+)?")
-_FENCED = re.compile(r"\A```(?:json)?\s*(.*?)\s*```\Z", re.DOTALL)
+_SURROUNDED = re.compile(r"[^{}\[\]]*(\{[^{}]*\})[^{}\[\]]*")
 
 
 def parse(reply: str, names: Mapping[str, str] | None = None) -> Verdict:
-    """Return the verdict in a reply: one JSON object, in a code fence or bare, with the three keys and no other.
+    """Return the verdict in a reply: the one JSON object in it, with the three keys and no other.
 
+    Text around the object is allowed if there is no second brace, so that no choice between objects is made.
     `names`: the criterion names by key in the language of the prompt, taken instead if all three are used.
     A number outside [0, 5] gives cause "range"; whatever else is not as asked, a second decimal too, "unreadable".
     Never raises."""
     text = reply.strip()
-    if fenced := _FENCED.match(text):
-        text = fenced.group(1)
+    if surrounded := _SURROUNDED.fullmatch(text):
+        text = surrounded.group(1)
     try:
         value = json.loads(text, object_pairs_hook=_without_repeats, parse_float=_one_decimal, parse_constant=_refuse)
     except (ValueError, RecursionError):

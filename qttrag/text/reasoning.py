@@ -27,7 +27,10 @@ _ANY = re.compile("|".join(map(re.escape, sorted(_MARKERS, key=len, reverse=True
 _LONGEST = max(map(len, _MARKERS))
 _BEGINNINGS = frozenset(marker[:n] for marker in _MARKERS for n in range(1, len(marker)))
 
-_Mode = Literal["answer", "reasoning", "header", "ended"]
+REASONING_MARKERS = frozenset(_MARKERS) - frozenset(_END)
+
+Begins = Literal["answer", "reasoning", "either"]
+_Mode = Literal["answer", "reasoning", "header", "ended", "undecided"]
 
 
 class Separated(NamedTuple):
@@ -42,19 +45,23 @@ class ReasoningSeparator:
     """Separates the text of one completion.
 
     Everything before a closing marker without an opening one is reasoning: some chat templates open the block in the
-    prompt. Text after an end-of-turn token is dropped, and so are the tokens themselves."""
+    prompt. Text after an end-of-turn token is dropped, and so are the tokens themselves.
+    `begins`: with what the text begins. "either": it is held back until a marker or its end tells; without a marker it
+    is the answer, unless it is cut."""
 
-    def __init__(self) -> None:
-        self._mode: _Mode = "answer"
+    def __init__(self, begins: Begins = "answer") -> None:
+        self._mode: _Mode = "undecided" if begins == "either" else begins
         self._pending = ""  # may be the beginning of a marker
         self._header = ""
         self._answered = ""
-        self._after_marker = True  # white space between a marker and the answer belongs to neither
+        self._undecided = ""
+        self._white = ""  # before the first marker: part of the answer unless a marker follows
+        self._after_marker = False  # white space between a marker and the answer belongs to neither
 
     @property
     def is_reasoning(self) -> bool:
         """Whether the text ended, so far, before an answer began."""
-        return self._mode in ("reasoning", "header")
+        return self._mode in ("reasoning", "header", "undecided")
 
     def feed(self, text: str) -> Separated:
         """Return what `text` adds, but for an end of it that may be the beginning of a marker."""
@@ -69,10 +76,13 @@ class ReasoningSeparator:
         self._pending = self._pending[len(self._pending) - kept :]
         return self._added(result, complete)
 
-    def finish(self) -> Separated:
-        """Return what was held back."""
+    def finish(self, *, cut: bool = False) -> Separated:
+        """Return what was held back. `cut`: the text ended at its limit."""
         pending, self._pending = self._pending, ""
-        return self._added(Separated(), pending)
+        result = self._added(Separated(), pending)
+        if self._mode == "undecided":
+            return Separated(reasoning=self._undecided) if cut else Separated(answer=self._undecided)
+        return result._replace(answer=result.answer or self._white)
 
     def _length_of_beginning(self) -> int:
         """Return the length of the longest end of the pending text that begins a marker."""
@@ -82,17 +92,27 @@ class ReasoningSeparator:
     def _added(self, result: Separated, text: str) -> Separated:
         if self._mode == "header":
             self._header += text
+        elif self._mode == "undecided":
+            self._undecided += text
         elif self._mode == "reasoning":
             return result._replace(reasoning=result.reasoning + text)
         elif self._mode == "answer":
             if self._after_marker:
                 text = text.lstrip()
                 self._after_marker = not text
+            elif not self._answered:
+                text, self._white = self._white + text, ""
+                if not text.strip():
+                    self._white = text
+                    return result
             self._answered += text
             return result._replace(answer=result.answer + text)
         return result
 
     def _switched(self, result: Separated, marker: str) -> Separated:
+        self._white = ""
+        if self._mode == "undecided":
+            result = self._decided(result, marker)
         if marker in _CLOSING:
             if self._mode == "answer" and self._answered:
                 result = Separated("", self._answered + result.reasoning, restart=True)
@@ -112,8 +132,20 @@ class ReasoningSeparator:
             self._mode = "ended"
         return result
 
+    def _decided(self, result: Separated, marker: str) -> Separated:
+        text, self._undecided = self._undecided, ""
+        self._mode = "answer"
+        if marker in _CLOSING:
+            return result._replace(reasoning=result.reasoning + text)
+        return self._added(result, text)
+
     def _begin(self, mode: _Mode) -> None:
         self._mode, self._answered, self._after_marker = mode, "", True
+
+
+def opened_by(prompt: str) -> bool:
+    """Return whether a prompt ends inside a block of reasoning that it opened."""
+    return prompt.rstrip().endswith(_OPENING)
 
 
 def separate(text: str) -> Separated:
