@@ -221,7 +221,13 @@ class Piece(NamedTuple):
     restart: bool = False
 
 
-RESTART = str.__new__(type("Restart", (str,), {}), "")
+class _Restart(str):
+    """A piece without text that is no other piece."""
+
+    __slots__ = ()
+
+
+RESTART: str = _Restart()
 """A piece of text that a generator yields when all text so far was reasoning; compare with `is`."""
 
 

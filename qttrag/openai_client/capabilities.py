@@ -57,11 +57,15 @@ class Capabilities:
         usable = [rule for rule in RULES if rule.uses(request) and rule.capability not in self.fixed]
         for rule in usable:
             if re.search(rule.words, message, re.DOTALL):
-                return Learnt(replace(self, **{rule.capability: False}), rule.note)
+                return Learnt(self._without(rule), rule.note)
         for rule in usable:
             if may_suspect and rule.is_suspect:
-                return Learnt(replace(self, **{rule.capability: False}), rule.note, is_certain=False)
+                return Learnt(self._without(rule), rule.note, is_certain=False)
         return None
+
+    def _without(self, rule: Rule) -> Capabilities:
+        lost: dict[str, Any] = {rule.capability: False}
+        return replace(self, **lost)
 
 
 class Learnt(NamedTuple):
