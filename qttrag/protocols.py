@@ -262,7 +262,8 @@ class Generator(Protocol):
         ...
 
     def generate(self, messages: Sequence[Message], decoding: Decoding) -> AsyncIterator[str]:
-        """Yield the completion piece by piece; work begins with the first one.
+        """Yield the completion piece by piece; work begins with the first one. Reasoning is left out; where it turns
+        out that all text so far was reasoning, `qttrag.types.RESTART` is yielded.
 
         A stream that is a `qttrag.generators.completion_stream.CompletionStream` is cached as a whole completion.
 

@@ -40,12 +40,14 @@ class Trace:
     """`seconds` by stage, in the order of first use; `counts` by "stage.what"; `notes` for people, without duplicates.
 
     A note reports something degraded, skipped, cut or replaced. `degraded`: those notes that report something missing
-    because a stage was unavailable. `spans`: a second observer of the stages."""
+    because a stage was unavailable. `reasoning`: what reasoning models wrote before their replies, by stage. `spans`: a
+    second observer of the stages."""
 
     seconds: dict[str, float] = field(default_factory=dict)
     counts: Counter[str] = field(default_factory=Counter)
     notes: list[str] = field(default_factory=list)
     degraded: list[str] = field(default_factory=list)
+    reasoning: dict[str, list[str]] = field(default_factory=dict)
     spans: Spans | None = field(default=None, repr=False, compare=False)
     _runs: list[_StageRun] = field(default_factory=list, repr=False, compare=False)
 
@@ -83,6 +85,7 @@ class Trace:
             "counts": dict(sorted(self.counts.items())),
             "notes": list(self.notes),
             "degraded": list(self.degraded),
+            "reasoning": {stage: list(texts) for stage, texts in self.reasoning.items()},
         }
 
 
@@ -127,3 +130,11 @@ def note_degraded(text: str) -> None:
     current = _current.get()
     if current and text not in current[0].degraded:
         current[0].degraded.append(text)
+
+
+def reasoning(text: str) -> None:
+    """Add what a reasoning model wrote before its reply, if anything, to the current stage."""
+    current = _current.get()
+    if current and text.strip():
+        trace, stage = current
+        trace.reasoning.setdefault(stage, []).append(text.strip())

@@ -199,19 +199,36 @@ class Token(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """A whole completion. `cut`: it reached `max_tokens`. `tokens`: empty unless alternatives were requested."""
+    """A whole completion. `cut`: it reached `max_tokens`. `tokens`: empty unless alternatives were requested.
+
+    `reasoning`: what a reasoning model wrote before its answer; it is part of neither `text` nor `tokens`."""
 
     text: str
     cut: bool = False
     tokens: tuple[Token, ...] = ()
+    reasoning: str = ""
 
 
 class Piece(NamedTuple):
-    """A part of a completion as a generator streams it. `tokens` and `cut` as in `Completion`; `cut` with the last."""
+    """A part of a completion as a generator streams it; the fields are those of `Completion`, `cut` with the last.
+
+    `restart`: the text so far was reasoning; the answer begins with the text of this piece."""
 
     text: str
     tokens: Sequence[Token] = ()
     cut: bool = False
+    reasoning: str = ""
+    restart: bool = False
+
+
+class _Restart(str):
+    """A piece without text that is no other piece."""
+
+    __slots__ = ()
+
+
+RESTART: str = _Restart()
+"""A piece of text that a generator yields when all text so far was reasoning; compare with `is`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,6 +252,7 @@ class Answer:
     """An answer, the passages that the generator read, in that order, and the trace of the work.
 
     `abstained`: the answer is the prompt's sentence for "not in the passages".
+    `finish_reason`: "length" if the answer was cut at its limit. `reasoning`: of a reasoning model, or None.
     `strategy`: the name of the strategy; empty where a strategy was called directly."""
 
     query: Query
@@ -246,6 +264,8 @@ class Answer:
     citations: Citations = Citations()
     language_check: LanguageCheck = "off"
     strategy: str = ""
+    finish_reason: Literal["stop", "length"] = "stop"
+    reasoning: str | None = None
 
     @property
     def degraded(self) -> list[str]:

@@ -16,6 +16,8 @@ def answer_as_dict(answer: Answer) -> dict[str, Any]:
         "strategy": answer.strategy,
         "collections": answer.query.collections,
         "answer": answer.text,
+        "finish_reason": answer.finish_reason,
+        "reasoning": answer.reasoning,
         "abstained": answer.abstained,
         "citations": asdict(answer.citations),
         "language_check": answer.language_check,

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import asdict
 
 from qttrag import trace
-from qttrag.generators.completion_stream import CompletionStream
+from qttrag.generators.completion_stream import CompletionStream, as_pieces, joined
 from qttrag.protocols import Closable, Generator, Startable
 from qttrag.runtime.cache import Cache, content_key
 from qttrag.runtime.single_flight import CachedCalls
 from qttrag.runtime.tasks import closing
-from qttrag.types import Completion, Decoding, Message, Token
+from qttrag.text.reasoning import separate
+from qttrag.types import Completion, Decoding, Message, Piece, Token
 
 KIND = "completion"
 
@@ -56,12 +57,16 @@ class CachedGenerator:
         key = await asyncio.to_thread(self._key, messages, decoding)
         return await self._calls.get(key, lambda: self.inner.complete(messages, decoding))
 
-    async def generate(self, messages: Sequence[Message], decoding: Decoding) -> AsyncIterator[str]:
+    def generate(self, messages: Sequence[Message], decoding: Decoding) -> CompletionStream:
+        return CompletionStream(self._pieces(messages, decoding))
+
+    async def _pieces(self, messages: Sequence[Message], decoding: Decoding) -> AsyncGenerator[Piece]:
         async with closing(self.inner.generate(messages, decoding)) as stream:
+            pieces = stream.pieces() if isinstance(stream, CompletionStream) else as_pieces(stream)
             if decoding.temperature > 0:
                 trace.count("computed")
-                async for text in stream:
-                    yield text
+                async for piece in pieces:
+                    yield piece
                 return
             is_whole = isinstance(stream, CompletionStream)
             key = await asyncio.to_thread(self._key, messages, decoding, is_whole=is_whole)
@@ -70,16 +75,15 @@ class CachedGenerator:
                 async with self._calls.round([key]) as round_:
                     if round_.missing:
                         trace.count("computed")
-                        texts = []
-                        async for text in stream:
-                            texts.append(text)
-                            yield text
-                        whole = stream.completion if isinstance(stream, CompletionStream) else None
-                        round_.values[key] = whole or Completion("".join(texts))
+                        received = []
+                        async for piece in pieces:
+                            received.append(piece)
+                            yield piece
+                        round_.values[key] = joined(received)
                         return
                 completion = round_.values.get(key)
         trace.count("cached")
-        yield completion.text
+        yield Piece(completion.text, completion.tokens, completion.cut, completion.reasoning)
 
     def _key(self, messages: Sequence[Message], decoding: Decoding, *, is_whole: bool = True) -> bytes:
         # off the event loop: the model may have to be downloaded for its identity
@@ -88,9 +92,13 @@ class CachedGenerator:
 
 
 def _dump(completion: Completion) -> str:
-    return json.dumps([completion.text, completion.cut, completion.tokens], ensure_ascii=False)
+    fields = [completion.text, completion.cut, completion.tokens, completion.reasoning]
+    return json.dumps(fields, ensure_ascii=False)
 
 
 def _load(value: str) -> Completion:
-    text, cut, tokens = json.loads(value)
-    return Completion(text, cut, tuple(Token(token, alternatives) for token, alternatives in tokens))
+    text, cut, tokens, *reasoning = json.loads(value)
+    if not reasoning:  # stored before reasoning was separated
+        text, separated, _ = separate(text)
+        reasoning = [separated]
+    return Completion(text, cut, tuple(Token(token, alternatives) for token, alternatives in tokens), reasoning[0])

@@ -9,12 +9,14 @@ from contextlib import aclosing
 from typing import Any, NamedTuple
 
 from qttrag import trace
-from qttrag.errors import BrokenOff, ConfigError
-from qttrag.generators.completion_stream import CompletionStream
+from qttrag.errors import BrokenOff, ConfigError, unknown
+from qttrag.generators.completion_stream import CompletionStream, separated
 from qttrag.models.loading import Lazy, locate
+from qttrag.openai_client.capabilities import Capabilities
 from qttrag.openai_client.client import ModelClient
 from qttrag.openai_client.endpoint import CallLimits, Endpoint
 from qttrag.openai_client.stream import stream_completion
+from qttrag.text.reasoning import ReasoningSeparator
 from qttrag.types import Completion, Decoding, Message, Piece
 
 _STAGE = "generator"
@@ -42,7 +44,10 @@ class OpenAIGenerator:
     `retries`: after 5xx and while a server cannot be reached. A server that has answered before, or that is
     overloaded (429), is retried for `patience` seconds; with `retries: 0` nothing is retried.
     `in_flight`: calls at once to each server; fewer while it rejects some, or while most of them wait in its queue.
-    `extra_body`: further fields of the request, as the server defines them."""
+    `extra_body`: further fields of the request, as the server defines them; null removes a field.
+    `thinking`: whether a reasoning model may think before it answers, for servers that let a request choose.
+    `accepts`: what the servers accept, true or false by capability (`qttrag doctor --ask` lists them), in place of
+    what they say by rejecting requests."""
 
     def __init__(
         self,
@@ -59,6 +64,8 @@ class OpenAIGenerator:
         retries: int = 3,
         in_flight: int = 64,
         extra_body: dict[str, Any] | None = None,
+        thinking: bool = False,
+        accepts: dict[str, bool] | None = None,
     ) -> None:
         _check("in_flight", in_flight, valid=in_flight >= 1, remedy="1 or more")
         _check("retries", retries, valid=retries >= 0, remedy="0 or more")
@@ -68,16 +75,22 @@ class OpenAIGenerator:
         _check("call_timeout", call_timeout, valid=call_timeout > 0, remedy="a number of seconds above 0")
         base_urls = _checked_urls([base_url] if isinstance(base_url, str) else base_url)
         limits = CallLimits(connect_timeout, timeout, call_timeout, patience, retries)
-        self._endpoint = Endpoint(_STAGE, model, base_urls, api_key_env, in_flight, limits)
+        self._endpoint = Endpoint(
+            _STAGE, model, base_urls, api_key_env, in_flight, limits, capabilities=_fixed(accepts or {})
+        )
         self._context = context
         self._tokenizer = None if tokenizer is None else Lazy(lambda: _load_tokenizer(tokenizer))
         self._connection: _Connection | None = None
         self._extra_body = extra_body or {}
+        self._thinking = thinking
+        self._accepts = accepts or {}
+        self._opens_reasoning = True  # False: the model's template does, so that only the end of it is in the reply
 
     @property
     def identity(self) -> str:
         base_urls = ",".join(sorted(self._endpoint.base_urls))
-        return f"openai:{base_urls}:{self._endpoint.model}:{sorted(self._extra_body.items())}"
+        further = [":thinking"] * self._thinking + [f":{sorted(self._accepts.items())}"] * bool(self._accepts)
+        return f"openai:{base_urls}:{self._endpoint.model}:{sorted(self._extra_body.items())}{''.join(further)}"
 
     @property
     def context(self) -> int:
@@ -112,9 +125,13 @@ class OpenAIGenerator:
 
     async def _pieces(self, messages: Sequence[Message], decoding: Decoding) -> AsyncGenerator[Piece]:
         trace.count("calls")
+        separator = ReasoningSeparator("answer" if self._opens_reasoning else "either")
         async with aclosing(stream_completion(self._client(), self._request(messages, decoding))) as pieces:
-            async for piece in pieces:
+            async for piece in separated(pieces, separator, self._note_restart):
                 yield piece
+
+    def _note_restart(self) -> None:
+        self._opens_reasoning = False
 
     def _client(self) -> ModelClient:
         loop = asyncio.get_running_loop()
@@ -129,18 +146,27 @@ class OpenAIGenerator:
             "max_tokens": decoding.max_tokens,
             "temperature": decoding.temperature,
             "top_p": decoding.top_p,
-            "extra_body": dict(self._extra_body),
+            "stream_options": {"include_usage": True},
+            "chat_template_kwargs": {"enable_thinking": self._thinking},
         }
         if headers := trace.headers():
             request["extra_headers"] = headers
         if decoding.repetition_penalty != 1.0:
-            request["extra_body"]["repetition_penalty"] = decoding.repetition_penalty
+            request["repetition_penalty"] = decoding.repetition_penalty
         if decoding.schema is not None:
             json_schema = {"name": "reply", "strict": True, "schema": dict(decoding.schema)}
             request["response_format"] = {"type": "json_schema", "json_schema": json_schema}
         if decoding.alternatives:
             request |= {"logprobs": True, "top_logprobs": decoding.alternatives}
-        return request
+        request |= self._extra_body
+        return {name: value for name, value in request.items() if value is not None}
+
+
+def _fixed(accepts: dict[str, bool]) -> Capabilities:
+    for name in accepts:
+        if name not in Capabilities.names():
+            raise ConfigError(f"generator kind 'openai': {unknown('capability', name, Capabilities.names())}")
+    return Capabilities(**accepts, fixed=frozenset(accepts))
 
 
 def _checked_urls(base_urls: list[str]) -> tuple[str, ...]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from qttrag.text.reasoning import REASONING_MARKERS
 from qttrag.types import Token
 
 if TYPE_CHECKING:
@@ -25,6 +27,8 @@ class RowStream:
         self.with_alternatives: list[Token] = []
         self.alternatives: Mapping[str, float] = {}  # of the next token
         self._tokenizer = tokenizer
+        special = zip(tokenizer.all_special_ids, tokenizer.all_special_tokens, strict=True)
+        self._markers = {token: text for token, text in special if text in REASONING_MARKERS}
         self._emit = emit
         self._max_tokens = max_tokens
         self._ids: list[int] = []
@@ -57,6 +61,11 @@ class RowStream:
         self._from, self._written = self._written, len(self._ids)
 
     def _decode(self, ids: list[int]) -> str:
+        """Return the text of tokens, without special ones but for those that mark reasoning."""
+        runs = itertools.groupby(ids, lambda token: token if token in self._markers else None)
+        return "".join(self._text(list(run)) if marker is None else self._markers[marker] for marker, run in runs)
+
+    def _text(self, ids: list[int]) -> str:
         text: str = self._tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
         return text
 

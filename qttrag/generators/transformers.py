@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,15 +13,18 @@ from typing import Any, Literal, NamedTuple
 
 from qttrag import trace
 from qttrag.errors import BrokenOff, ConfigError, StageError, StageUnavailable, first_line
-from qttrag.generators.completion_stream import CompletionStream
+from qttrag.generators.completion_stream import CompletionStream, separated
 from qttrag.generators.schema import SchemaMasks
 from qttrag.generators.streaming import Alternatives, RowStream, Streamer
 from qttrag.models import devices
 from qttrag.models.loading import Lazy, LocatedModel, failed, locate, quiet
+from qttrag.openai_client.capabilities import merge_system
 from qttrag.runtime.batching import Batcher
+from qttrag.text.reasoning import ReasoningSeparator, opened_by
 from qttrag.types import Completion, Decoding, Message, Piece
 
 _STAGE = "generator"
+_END_OF_PROMPT = 16  # tokens; more than a marker of reasoning has
 
 
 @dataclass(eq=False, slots=True)
@@ -33,15 +37,25 @@ class _Request:
 
 
 class _Chat(NamedTuple):
-    """Converts messages to prompts. `takes_system`: the chat template accepts a system role."""
+    """Converts messages to prompts. `takes_system`: the chat template accepts a system role.
+
+    `thinking`: for templates that let a model think first."""
 
     tokenizer: Any
     takes_system: bool
+    thinking: bool
 
     def prompt(self, messages: Sequence[Message]) -> list[int]:
-        turns = list(messages) if self.takes_system else _merged(messages)
-        ids: list[int] = self.tokenizer.apply_chat_template(turns, add_generation_prompt=True)["input_ids"]
+        turns = list(messages) if self.takes_system else merge_system(messages)
+        ids: list[int] = self.tokenizer.apply_chat_template(
+            turns, add_generation_prompt=True, enable_thinking=self.thinking
+        )["input_ids"]
         return ids
+
+    def separator(self, prompt: Sequence[int]) -> ReasoningSeparator:
+        """Return a separator for the completion of a prompt, in which a block of reasoning may have begun."""
+        end = self.tokenizer.decode(list(prompt[-_END_OF_PROMPT:]))
+        return ReasoningSeparator("reasoning" if opened_by(end) else "answer")
 
 
 class TransformersGenerator:
@@ -49,7 +63,8 @@ class TransformersGenerator:
 
     `dtype` "auto": the checkpoint's own on a GPU, float32 on a CPU. `context`: tokens for prompt and completion;
     null: all that the model has. A batch has at most `batch_tokens` tokens and `max_batch` prompts; other calls wait
-    for the next one. `call_timeout`: seconds for a whole call, including the wait."""
+    for the next one. `call_timeout`: seconds for a whole call, including the wait.
+    `thinking`: whether a reasoning model may think before it answers, where its chat template lets choose."""
 
     def __init__(
         self,
@@ -62,6 +77,7 @@ class TransformersGenerator:
         batch_tokens: int = 16_384,
         max_batch: int = 16,
         call_timeout: float = 600.0,
+        thinking: bool = False,
     ) -> None:
         if call_timeout <= 0:
             raise ConfigError(f"generator kind 'transformers': `call_timeout: {call_timeout}` must be above 0")
@@ -73,12 +89,14 @@ class TransformersGenerator:
         self._batch_tokens = batch_tokens
         self._max_batch = max_batch
         self._call_timeout = call_timeout
+        self._thinking = thinking
         self._lazy_chat = Lazy(lambda: self._chat)  # separate from the weights, which counting tokens does not need
         self._lazy = Lazy(self._load)
 
     @property
     def identity(self) -> str:
-        return f"transformers:{self._located.revision}:{self._device_and_dtype[1]}"
+        thinking = ":thinking" if self._thinking else ""
+        return f"transformers:{self._located.revision}:{self._device_and_dtype[1]}{thinking}"
 
     @cached_property
     def context(self) -> int:
@@ -104,7 +122,8 @@ class TransformersGenerator:
             tokenizer = AutoTokenizer.from_pretrained(path)
         except (OSError, ValueError, KeyError) as error:
             raise _unloadable(path, error) from error
-        return _Chat(tokenizer, _check_template(tokenizer, path.name if self._model == str(path) else self._model))
+        takes_system = _check_template(tokenizer, path.name if self._model == str(path) else self._model)
+        return _Chat(tokenizer, takes_system, self._thinking)
 
     async def start(self) -> None:
         await self._lazy_chat.get()
@@ -120,9 +139,16 @@ class TransformersGenerator:
         return await self.generate(messages, decoding).whole()
 
     async def _pieces(self, messages: Sequence[Message], decoding: Decoding) -> AsyncGenerator[Piece]:
-        """Yield the pieces as they are generated; the last one has no text."""
         batcher = await self._lazy.get()
         ids = self._chat.prompt(messages)
+        async with aclosing(self._generated(batcher, ids, decoding)) as pieces:
+            async for piece in separated(pieces, self._chat.separator(ids)):
+                yield piece
+
+    async def _generated(
+        self, batcher: Batcher[_Request, int], ids: list[int], decoding: Decoding
+    ) -> AsyncGenerator[Piece]:
+        """Yield the pieces as they are generated; the last one has no text."""
         if len(ids) + decoding.max_tokens > self.context:
             raise StageError(
                 _STAGE,
@@ -240,14 +266,6 @@ def _generate(
             **sampling,
         )
     return [request.stream.tokens for request in requests]
-
-
-def _merged(messages: Sequence[Message]) -> list[Message]:
-    """Return the messages with the system message at the beginning of the first user message."""
-    if len(messages) < 2 or messages[0]["role"] != "system":
-        return list(messages)
-    first: Message = {"role": "user", "content": f"{messages[0]['content']}\n\n{messages[1]['content']}"}
-    return [first, *messages[2:]]
 
 
 def _unloadable(path: Path, error: Exception) -> ConfigError:

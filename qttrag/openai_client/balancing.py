@@ -114,12 +114,12 @@ class AdaptiveConcurrencyLimit:
 class Server:
     """One server with its state."""
 
-    def __init__(self, base_url: str, client: openai.AsyncOpenAI, in_flight: int) -> None:
+    def __init__(self, base_url: str, client: openai.AsyncOpenAI, in_flight: int, capabilities: Capabilities) -> None:
         self.base_url = base_url
         self.client = client
         self.breaker = CircuitBreaker()
         self.concurrency = AdaptiveConcurrencyLimit(in_flight)
-        self.capabilities = Capabilities()
+        self.capabilities = capabilities
         self._queue_read_at = 0.0
 
     @property

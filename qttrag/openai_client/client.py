@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
 from qttrag import trace
 from qttrag.errors import StageError, StageUnavailable
 from qttrag.openai_client.balancing import Server, ServerPool
-from qttrag.openai_client.capabilities import Request
+from qttrag.openai_client.capabilities import Learnt, Request
 from qttrag.openai_client.endpoint import Endpoint
-from qttrag.openai_client.errors import ServerErrors, is_down, retry_after
+from qttrag.openai_client.errors import ServerErrors, has_no_quota, is_down, refusal, retry_after
 
 if TYPE_CHECKING:
     import openai
@@ -40,7 +40,9 @@ class ModelClient:
 
     def __init__(self, endpoint: Endpoint) -> None:
         self.endpoint = endpoint
-        self.servers = [Server(url, endpoint.connect(url), endpoint.in_flight) for url in endpoint.base_urls]
+        self.servers = [
+            Server(url, endpoint.connect(url), endpoint.in_flight, endpoint.capabilities) for url in endpoint.base_urls
+        ]
         self._pool = ServerPool(self.servers, stage=endpoint.stage)
 
     async def close(self) -> None:
@@ -75,39 +77,29 @@ class ModelClient:
         raise AssertionError("a retry loop ends by return or error")
 
     async def _sent(self, request: Request, send: Send[T], held: AsyncExitStack, attempts: _Attempts) -> Call[T]:
-        import openai
-
         async with AsyncExitStack() as place:
             server = await place.enter_async_context(attempts.pool.reserve(until=attempts.until, avoid=attempts.last))
             attempts.record(server)
             await server.adapt_to_queue()
-            adapted = server.capabilities.adapt(request)
             call_timeout = self.endpoint.limits.call_timeout
             deadline = None if call_timeout is None else asyncio.get_running_loop().time() + call_timeout
             try:
                 async with asyncio.timeout_at(deadline):
-                    reply = await send(server.client, adapted, place)
-            except openai.BadRequestError as error:
-                if (learnt := server.capabilities.learn(adapted, str(error))) is None:
-                    raise await self._failed(server, error) from error
-                server.capabilities = learnt.capabilities
-                trace.note(f"{server.base_url} {learnt.note}")
+                    reply = await _accepted(server, request, send, place)
             except Exception as error:
                 raise await self._failed(server, error) from error
-            else:
-                server.breaker.succeeded()
-                held.push_async_exit(place.pop_all())
-                return Call(server, reply, deadline)
-        return await self._sent(request, send, held, attempts)
+            server.breaker.succeeded()
+            held.push_async_exit(place.pop_all())
+            return Call(server, reply, deadline)
 
     async def _failed(self, server: Server, error: Exception) -> StageError:
         """Return the error of a call and record it for the server's next calls."""
         import openai
 
         if isinstance(error, openai.NotFoundError):
-            return self.errors(server).unknown_model(await self._served_models(server))
+            return self.errors(server).unknown_model(await self._served_models(server), error)
         explained = self.errors(server).explain(error)
-        if isinstance(error, openai.RateLimitError):
+        if isinstance(error, openai.RateLimitError) and not has_no_quota(error):
             server.concurrency.shrink(0.5)
         elif isinstance(explained, StageUnavailable):
             server.breaker.failed()
@@ -119,6 +111,39 @@ class ModelClient:
             return [model.id for model in listed.data]
         except Exception:  # only the first error is reported
             return []
+
+
+async def _accepted(server: Server, request: Request, send: Send[T], held: AsyncExitStack) -> T:
+    """Send a request and return the reply; what the server rejects is left out, now and in later requests."""
+    suspected: tuple[Learnt, Exception] | None = None
+    while True:
+        capabilities = suspected[0].capabilities if suspected else server.capabilities
+        adapted = capabilities.adapt(request)
+        try:
+            async with AsyncExitStack() as opened:
+                reply = await send(server.client, adapted, opened)
+                held.push_async_exit(opened.pop_all())
+        except Exception as error:
+            if suspected:
+                raise suspected[1] from None  # the suspicion was wrong
+            reason = refusal(error)
+            may_suspect = getattr(error, "status_code", 500) != 500  # which may have any cause
+            learnt = None if reason is None else server.capabilities.learn(adapted, reason, may_suspect=may_suspect)
+            if learnt is None:
+                raise
+            if learnt.is_certain:
+                _remember(server, learnt)
+            else:
+                suspected = (learnt, error)
+        else:
+            if suspected:
+                _remember(server, suspected[0])
+            return reply
+
+
+def _remember(server: Server, learnt: Learnt) -> None:
+    server.capabilities = learnt.capabilities
+    trace.note(f"{server.base_url} {learnt.note}")
 
 
 class _Attempts:

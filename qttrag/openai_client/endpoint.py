@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
+
+from qttrag.openai_client.capabilities import Capabilities
 
 if TYPE_CHECKING:
     import openai
@@ -39,7 +41,9 @@ class Remedies:
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """One model behind one or several servers. `stage`: for errors. `in_flight`: calls at once to each server."""
+    """One model behind one or several servers. `stage`: for errors. `in_flight`: calls at once to each server.
+
+    `capabilities`: what the servers accept, as far as it is known."""
 
     stage: str
     model: str
@@ -48,6 +52,7 @@ class Endpoint:
     in_flight: int
     limits: CallLimits
     remedies: Remedies = Remedies()
+    capabilities: Capabilities = field(default_factory=Capabilities)
 
     def connect(self, base_url: str) -> openai.AsyncOpenAI:
         """Return a client of one server; it belongs to the running event loop. It never retries by itself."""

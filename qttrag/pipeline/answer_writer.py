@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
 from qttrag import trace as tracing
 from qttrag.errors import BrokenOff, StageError
+from qttrag.generators.completion_stream import CompletionStream
 from qttrag.pipeline import citations
 from qttrag.pipeline.context_budget import Block, FittedPrompt, fit
 from qttrag.pipeline.language_guard import LanguageGuard
@@ -16,7 +17,19 @@ from qttrag.prompts import FALLBACK, AnswerPrompt, Prompts, Style
 from qttrag.protocols import Generator, Translator
 from qttrag.runtime.tasks import closing
 from qttrag.trace import Trace
-from qttrag.types import UNDETERMINED, Answer, Decoding, Event, Lang, LanguageCheck, Message, Query, TaggedPassage
+from qttrag.types import (
+    RESTART,
+    UNDETERMINED,
+    Answer,
+    Completion,
+    Decoding,
+    Event,
+    Lang,
+    LanguageCheck,
+    Message,
+    Query,
+    TaggedPassage,
+)
 
 _RESTARTS = 2  # per answer, after the generator broke off
 _ABSTENTION_LENGTH = 2  # times the letters of the sentence that the prompt asks for
@@ -46,15 +59,35 @@ class AnswerWriter:
             StageError: the generator failed, or broke off more than twice."""
         prompt = self.prompts.answer(query.lang)
         fitted = await self._fit(query, passages, prompt, style)
-        text = await self._stream(fitted.messages)
+        completion = await self._stream(fitted.messages)
         check: LanguageCheck = "off"
-        if self.guard is not None and text:
-            text, check = await self._check_language(self.guard, text, query.lang, prompt, fitted.messages)
+        if self.guard is not None and completion.text:
+            completion, check = await self._check_language(self.guard, completion, query.lang, prompt, fitted.messages)
             tracing.count(f"language_{check.replace(' ', '_')}")
-        if not text:
-            tracing.note("the generator's answer is empty")
-        answer = Answer(query, text, query.lang, tuple(passages), trace, language_check=check)
+        self._note_ending(completion)
+        answer = Answer(
+            query,
+            completion.text,
+            query.lang,
+            tuple(passages),
+            trace,
+            language_check=check,
+            finish_reason="length" if completion.cut else "stop",
+            reasoning=completion.reasoning.strip() or None,
+        )
         return self._with_citations(answer, prompt, fitted.omitted)
+
+    def _note_ending(self, completion: Completion) -> None:
+        if not completion.text and completion.reasoning.strip():
+            how = f"used its {self.max_tokens} tokens for" if completion.cut else "sent nothing but"
+            tracing.note(
+                f"the answer is empty: the generator {how} reasoning; "
+                "raise `answer_tokens:` or set `thinking: false` of the generator"
+            )
+        elif not completion.text:
+            tracing.note("the generator's answer is empty")
+        elif completion.cut:
+            tracing.note(f"the answer was cut at its limit of {self.max_tokens} tokens; raise `answer_tokens:`")
 
     async def _fit(
         self, query: Query, passages: Sequence[TaggedPassage], prompt: AnswerPrompt, style: Style
@@ -88,51 +121,62 @@ class AnswerWriter:
                 blocks.append(Block(number, partial(prompt.refined, number), passage.refined, target))
         return blocks
 
-    async def _stream(self, messages: Sequence[Message]) -> str:
+    async def _stream(self, messages: Sequence[Message]) -> Completion:
         """Return the completion, emitted piece by piece; restart it if the generator breaks off.
 
         Raises:
             StageError: the generator failed, or broke off more than twice."""
         for attempt in range(1 + _RESTARTS):
-            pieces: list[str] = []
             try:
                 decoding = Decoding(max_tokens=self.max_tokens)
                 async with closing(self.generator.generate(messages, decoding)) as stream:
-                    async for piece in stream:
-                        if text := piece if pieces else piece.lstrip():
-                            pieces.append(text)
-                            self.emit(Event("piece", text=text))
-                break
+                    text = await self._emit_pieces(stream)
+                whole = stream.completion if isinstance(stream, CompletionStream) else None
+                tracing.reasoning(whole.reasoning if whole else "")
+                return replace(whole or Completion(text), text=text)
             except BrokenOff as error:
                 if attempt == _RESTARTS:
                     raise
                 tracing.count("restarted")
                 tracing.note(f"the answer was restarted: {error}")
                 self.emit(Event("restarted", text=str(error)))
+        raise AssertionError("the last attempt returns or raises")
+
+    async def _emit_pieces(self, stream: AsyncIterator[str]) -> str:
+        """Emit the text of a stream as it comes; return it without white space around it."""
+        pieces: list[str] = []
+        async for piece in stream:
+            if piece is RESTART:
+                if pieces:
+                    self.emit(Event("restarted", text="the text so far was the model's reasoning"))
+                pieces = []
+            elif text := piece if pieces else piece.lstrip():
+                pieces.append(text)
+                self.emit(Event("piece", text=text))
         return "".join(pieces).rstrip()
 
     async def _check_language(
-        self, guard: LanguageGuard, text: str, lang: Lang, prompt: AnswerPrompt, messages: Sequence[Message]
-    ) -> tuple[str, LanguageCheck]:
+        self, guard: LanguageGuard, first: Completion, lang: Lang, prompt: AnswerPrompt, messages: Sequence[Message]
+    ) -> tuple[Completion, LanguageCheck]:
         """Return the answer and the outcome of the check; an answer in a wrong language is repaired if possible."""
-        judged = await guard.judge(text, lang)
+        judged = await guard.judge(first.text, lang)
         if judged.outcome != "wrong":
-            return text, judged.outcome
+            return first, judged.outcome
         tracing.count("language_was_wrong")
         problem = f"the answer was in another language ({judged.detected})"
         if not guard.repairs:
             tracing.note(problem)
-            return text, "wrong"
+            return first, "wrong"
         self.emit(Event("restarted", text=problem))
-        second = await self._stream(prompt.repair_messages(messages, text))
-        if second and (await guard.judge(second, lang)).outcome != "wrong":
+        second = await self._stream(prompt.repair_messages(messages, first.text))
+        if second.text and (await guard.judge(second.text, lang)).outcome != "wrong":
             tracing.note(f"{problem}; the generator was asked again")
             return second, "asked again"
-        translation = await self._translate(text, judged.detected, lang)
+        translation = await self._translate(first.text, judged.detected, lang)
         self.emit(Event("restarted", text=problem))
-        self.emit(Event("piece", text=translation or text))
+        self.emit(Event("piece", text=translation or first.text))
         tracing.note(f"{problem}, twice; it was {'translated' if translation else 'left unchanged'}")
-        return (translation, "translated") if translation else (text, "wrong")
+        return (replace(first, text=translation), "translated") if translation else (first, "wrong")
 
     async def _translate(self, text: str, source: Lang, target: Lang) -> str:
         """Return the translation of an answer; "" if there is none."""

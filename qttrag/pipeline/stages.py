@@ -189,7 +189,9 @@ class Stages:
             return await self._complete(messages, Decoding(max_tokens=self.answer_tokens)) or question
 
     async def _complete(self, messages: Sequence[Message], decoding: Decoding) -> str:
-        return (await self.generator.complete(messages, decoding)).text.strip()
+        completion = await self.generator.complete(messages, decoding)
+        tracing.reasoning(completion.reasoning)
+        return completion.text.strip()
 
     def _translator(self) -> Translator:
         if self.translator is None:

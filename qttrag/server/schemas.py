@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
@@ -94,12 +94,15 @@ class PassageOut(BaseModel):
 
 
 class TraceOut(BaseModel):
-    """Seconds by stage, counts by "stage.name", and notes on what was degraded, skipped or cut."""
+    """Seconds by stage, counts by "stage.name", and notes on what was degraded, skipped or cut.
+
+    `reasoning`: what reasoning models wrote before their replies, by stage."""
 
     seconds: dict[str, float]
     counts: dict[str, int]
     notes: list[str]
     degraded: list[str]
+    reasoning: dict[str, list[str]]
 
 
 class CitationsOut(BaseModel):
@@ -116,13 +119,16 @@ class AskResponse(BaseModel):
     """`abstained`: the passages do not contain the answer. `degraded`: what is missing because a stage was unavailable.
 
     `collections`: the collections searched; null: all.
-    `language_check`: off, right, cannot tell, wrong, asked again, translated."""
+    `language_check`: off, right, cannot tell, wrong, asked again, translated. `finish_reason`: "length" if the answer was
+    cut at its limit, else "stop". `reasoning`: what a reasoning model wrote before the answer, or null."""
 
     question: str
     lang: str
     strategy: str
     collections: list[str] | None
     answer: str
+    finish_reason: Literal["stop", "length"]
+    reasoning: str | None
     abstained: bool
     citations: CitationsOut
     language_check: str

@@ -61,6 +61,12 @@ class LLMTagger:
             return Verdict(None, "unavailable", error)
 
     def _read(self, completion: Completion, prompt: TagPrompt) -> Verdict:
+        trace.reasoning(completion.reasoning)
+        if completion.cut and completion.reasoning and not completion.text.strip():
+            trace.note(
+                f"the tagger's model used its {self._decoding.max_tokens} tokens for reasoning; "
+                "raise `max_tokens:` of the tagger or set `thinking: false` of its generator"
+            )
         verdict = UNREADABLE if completion.cut else parse(completion.text, prompt.names)
         if verdict.scores is None or not self._expected:
             return verdict

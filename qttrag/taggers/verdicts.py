@@ -21,18 +21,19 @@ SCHEMA: Mapping[str, object] = {
 UNREADABLE = Verdict(None, "unreadable")
 OUT_OF_RANGE = Verdict(None, "range")
 _ONE_DECIMAL = re.compile(r"-?\d+(\.\d)?([eE]\+?\d+)?")
-_FENCED = re.compile(r"\A```(?:json)?\s*(.*?)\s*```\Z", re.DOTALL)
+_SURROUNDED = re.compile(r"[^{}\[\]]*(\{[^{}]*\})[^{}\[\]]*")
 
 
 def parse(reply: str, names: Mapping[str, str] | None = None) -> Verdict:
-    """Return the verdict in a reply: one JSON object, in a code fence or bare, with exactly the three keys.
+    """Return the verdict in a reply: the one JSON object in it, with exactly the three keys.
 
+    Text around the object is allowed if it contains no other brace, so that no choice between objects is made.
     `names`: the names of the criteria by key in the language of the prompt; a reply may use all three instead. A
     number outside [0, 5] gives the cause "range"; every other deviation, such as a second decimal, "unreadable".
     Never raises."""
     text = reply.strip()
-    if fenced := _FENCED.match(text):
-        text = fenced.group(1)
+    if surrounded := _SURROUNDED.fullmatch(text):
+        text = surrounded.group(1)
     try:
         value = json.loads(text, object_pairs_hook=_without_repeats, parse_float=_one_decimal, parse_constant=_refuse)
     except (ValueError, RecursionError):

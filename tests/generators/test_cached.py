@@ -69,7 +69,7 @@ async def test_an_interrupted_completion_is_not_stored(cache: Cache) -> None:
 async def test_a_completion_whose_stream_is_closed_is_not_stored(cache: Cache) -> None:
     stream = CachedGenerator(FakeGenerator(lambda messages: "one two"), cache).generate(MESSAGES, Decoding())
     await anext(stream)
-    await stream.aclose()  # type: ignore[attr-defined]
+    await stream.aclose()
     assert cache.info() == {}
 
 

@@ -9,7 +9,8 @@ REQUEST = {"model": "m", "response_format": {"type": "json_schema"}}
 
 def test_a_request_stays_as_it_is_until_a_server_rejects_a_part_of_it() -> None:
     assert Capabilities().adapt(REQUEST) == REQUEST
-    assert Capabilities(json_schema=False).adapt(REQUEST) == {"model": "m"}
+    assert Capabilities(json_schema=False).adapt(REQUEST) == {"model": "m", "response_format": {"type": "json_object"}}
+    assert Capabilities(json_schema=False, json_object=False).adapt(REQUEST) == {"model": "m"}
 
 
 def test_a_rejection_is_learnt_with_a_note() -> None:

@@ -22,6 +22,18 @@ def test_a_code_fence_and_white_space_are_allowed(reply: str) -> None:
     assert parse(reply).scores == QualityScores(4.5, 4.0, 3.0)
 
 
+@pytest.mark.parametrize(
+    "reply", [f"Sure! {GOOD}", f"{GOOD} as asked", f"Here it is:\n```json\n{GOOD}\n```\nHope this helps."]
+)
+def test_text_around_the_only_object_is_allowed(reply: str) -> None:
+    assert parse(reply).scores == QualityScores(4.5, 4.0, 3.0)
+
+
+@pytest.mark.parametrize("other", ["{}", "[1]", '{"semantic": 1}', "{{"])
+def test_no_choice_is_made_between_objects(other: str) -> None:
+    assert parse(f"{GOOD} {other}") == Verdict(None, "unreadable")
+
+
 def test_localised_names_are_read_if_all_three_are_used() -> None:
     reply = json.dumps(dict(zip(NAMES.values(), (1, 2, 3), strict=True)))
     assert parse(reply, NAMES).scores == QualityScores(1, 2, 3)
@@ -44,7 +56,7 @@ def test_out_of_range_is_not_clamped(value: str) -> None:
 @pytest.mark.parametrize(
     "reply",
     [
-        "", "4.5", "null", "[4.5, 4.0, 3.0]", GOOD[:-1], GOOD + GOOD, f"Sure! {GOOD}", f"{GOOD} as asked",
+        "", "4.5", "null", "[4.5, 4.0, 3.0]", GOOD[:-1], GOOD + GOOD, f"Sure! {GOOD} or {GOOD}",
         '{"semantic": "4.5", "grammar": 4, "fluency": 3}', '{"semantic": true, "grammar": 4, "fluency": 3}',
         '{"semantic": null, "grammar": 4, "fluency": 3}', '{"semantic": 4, "grammar": 4}',
         '{"semantic": 4, "grammar": 4, "fluency": 3, "note": "x"}', '{"semantic": NaN, "grammar": 4, "fluency": 3}',

@@ -120,7 +120,11 @@ async def chat(request: Request, body: ChatRequest) -> Any:
         return {
             **_head(body.model, "chat.completion"),
             "choices": [
-                {"index": 0, "message": {"role": "assistant", "content": answer.text}, "finish_reason": "stop"}
+                {
+                    "index": 0,
+                    "message": {"role": "assistant", "content": answer.text},
+                    "finish_reason": answer.finish_reason,
+                }
             ],
             "usage": _usage(answer),
             "qttrag": {**answer_as_dict(answer), "request_id": request_id()},
@@ -204,7 +208,7 @@ async def _chunks(
             case Answer():
                 if held:
                     yield chunk({"content": item.text})
-                yield chunk({}, "stop", qttrag={**answer_as_dict(item), "request_id": request_id()})
+                yield chunk({}, item.finish_reason, qttrag={**answer_as_dict(item), "request_id": request_id()})
                 if body.stream_options and body.stream_options.include_usage:
                     yield sse({**head, "choices": [], "usage": _usage(item)})
                 yield ServerSentEvent("[DONE]", sep="\n")
