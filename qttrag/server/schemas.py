@@ -119,8 +119,8 @@ class AskResponse(BaseModel):
     """`abstained`: the passages do not contain the answer. `degraded`: what is missing because a stage was unavailable.
 
     `collections`: the collections searched; null: all.
-    `language_check`: off, right, cannot tell, wrong, asked again, translated. `finish_reason`: "length" if the answer was cut
-    at its limit, else "stop". `reasoning`: what a reasoning model wrote before the answer, or null."""
+    `language_check`: off, right, cannot tell, wrong, asked again, translated. `finish_reason`: "length" if the answer
+    was cut at its limit, else "stop". `reasoning`: what a reasoning model wrote before the answer, or null."""
 
     question: str
     lang: str
