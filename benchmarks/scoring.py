@@ -1,8 +1,7 @@
-"""Scoring many predictions with all measures and intervals, against the plain way: `python -m benchmarks.scoring`."""
+"""Scoring many predictions with all measures and intervals, against a plain loop: `python -m benchmarks.scoring`."""
 
 from __future__ import annotations
 
-import json
 import random
 import statistics
 import string
@@ -10,28 +9,29 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import partial
-from pathlib import Path
 
 import typer
 
 from qttrag.cli.output import console, table
-from qttrag.evaluation.datasets.questions import Question
-from qttrag.evaluation.metrics import bergen
-from qttrag.evaluation.metrics.registry import Answered, measure
-from qttrag.evaluation.runs.answer_files import Cell, Record
-from qttrag.evaluation.runs.scoring import Scored, figures
+from qttrag.evaluation.answers import AnswerRecord
+from qttrag.evaluation.datasets import Question
+from qttrag.evaluation.metrics import AnswerCase, QuestionSet, bergen
+from qttrag.evaluation.metrics.registry import evaluate
+from qttrag.evaluation.runs.answer_files import Cell
+from qttrag.evaluation.runs.figures import figures
+from qttrag.evaluation.runs.scoring import ScoredCell
 from qttrag.evaluation.statistics import RESAMPLES
 from qttrag.text.languages import language
 from qttrag.types import Lang, Passage, QualityScores, TaggedPassage
+from tests import golden
 from tests.texts import paragraph
 
-GOLDEN = Path(__file__).parent.parent / "tests" / "golden" / "answers.jsonl"
-_PLAIN_RESAMPLES = 20  # of 10,000, which the plain way would take some minutes for
+_PLAIN_RESAMPLES = 20  # scaled up to 10,000, which would take the plain loop some minutes
 
 
-def _made(n: int) -> list[Answered]:
+def _cases(n: int) -> list[AnswerCase]:
     """Return `n` answers to golden references in 12 languages, each from five passages, three of them translated."""
-    rows = [json.loads(line) for line in GOLDEN.read_text("utf-8").splitlines()]
+    rows = golden.answers()
     scores = QualityScores(4.5, 4.0, 3.5)
     contexts = [
         tuple(
@@ -44,34 +44,36 @@ def _made(n: int) -> list[Answered]:
         )
         for k in range(200)
     ]
-    made = []
+    cases = []
+    question_set = QuestionSet("mkqa", [])
     for number in range(n):
         row = rows[number % len(rows)]
         question = Question(str(number), "?", language(row["lang"]).code, tuple(row["references"]))
-        said = f"{row['prediction']} {number}" if number >= len(rows) else row["prediction"]
-        made.append(Answered(question, Record(str(number), said, contexts[number % 200]), "mkqa"))
-    return made
+        prediction = f"{row['prediction']} {number}" if number >= len(rows) else row["prediction"]
+        answer = AnswerRecord(str(number), prediction, contexts[number % 200])
+        cases.append(AnswerCase(question, answer, question_set))
+    return cases
 
 
-def _all_at_once(made: Sequence[Answered]) -> None:
-    values = {each.question.question_id: measure(each) for each in made}
-    answers = {each.question.question_id: each.record for each in made}
-    figures([Scored(Cell("made", "own", "base"), "ko", "format:mkqa", answers, values, {})])
+def _all_measures(cases: Sequence[AnswerCase]) -> None:
+    values = {case.question.question_id: evaluate(case) for case in cases}
+    answers = {case.question.question_id: case.answer for case in cases}
+    figures([ScoredCell(Cell("made", "own", "base"), "ko", "format:mkqa", answers, values, {})])
 
 
-def _plain(made: Sequence[Answered]) -> list[float]:
-    """Return character 3-gram recall as METHOD words it, one answer after another."""
-    return [max(_recall(a.record.text or "", gold) for gold in a.question.answers) for a in made]
+def _plain(cases: Sequence[AnswerCase]) -> list[float]:
+    """Return the character 3-gram recall of each answer, by a plain loop."""
+    return [max(_recall(case.prediction, reference) for reference in case.question.answers) for case in cases]
 
 
-def _recall(said: str, gold: str) -> float:
-    wanted, found = _grams(bergen.normalise(gold)), _grams(bergen.normalise(said))
-    left, common = Counter(found), 0
-    for gram in wanted:
+def _recall(prediction: str, reference: str) -> float:
+    expected, predicted = _grams(bergen.normalise(reference)), _grams(bergen.normalise(prediction))
+    left, common = Counter(predicted), 0
+    for gram in expected:
         if left[gram] > 0:
             left[gram] -= 1
             common += 1
-    return common / len(wanted) if wanted else 0.0
+    return common / len(expected) if expected else 0.0
 
 
 def _grams(text: str) -> list[str]:
@@ -92,19 +94,18 @@ def _seconds(work: Callable[[], object]) -> float:
 
 def main(
     n: int = typer.Option(100_000, help="Predictions."),
-    rounds: int = typer.Option(3, help="How often both ways are run, in turn."),
+    rounds: int = typer.Option(3, help="How many times both are run, in turn."),
 ) -> None:
-    """Score N predictions both ways and print the seconds of processor time of each, and their ratio.
+    """Score N predictions both ways and print the processor time of each and their ratio.
 
-    Ours: every measure, and 10,000 resamples for each. Plain: one measure, one interval; its resamples are scaled up
-    from 20."""
-    made = _made(n)
-    _all_at_once(made[:1000])
+    Ours: all measures with 10,000 resamples each. Plain: one measure and one interval, with 20 resamples scaled up."""
+    cases = _cases(n)
+    _all_measures(cases[:1000])
     runs = []
     for _ in range(rounds):
-        ours = _seconds(partial(_all_at_once, made))
-        one = _seconds(partial(_plain, made))
-        values = _plain(made)
+        ours = _seconds(partial(_all_measures, cases))
+        one = _seconds(partial(_plain, cases))
+        values = _plain(cases)
         interval = _seconds(partial(_plain_interval, values)) * RESAMPLES / _PLAIN_RESAMPLES
         runs.append((ours, one, interval, (one + interval) / ours))
     ours, one, interval, ratio = (statistics.median(column) for column in zip(*runs, strict=True))

@@ -1,4 +1,4 @@
-"""What strategies and generators share in a run: `python -m benchmarks.sharing`."""
+"""The work that strategies and generators of a run share: `python -m benchmarks.sharing`."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ _COUNTED = {
     "rerankings": ("rerank.computed",),
     "passages translated": ("translate.computed",),
     "translations scored": ("tag.computed",),
-    "found again": ("retrieve.cached", "rerank.cached", "translate.cached", "tag.cached"),
+    "cache hits": ("retrieve.cached", "rerank.cached", "translate.cached", "tag.cached"),
 }
 
 
 def main(n: int = typer.Option(250, help="Questions in each of two languages.")) -> None:
-    """Run three strategies with two generators and print the calls of each stage, in the order in which they ran.
+    """Run three strategies with two generators and print the calls of each stage, in the order of execution.
 
-    Both generators are one scripted server under two names; all other models are tiny ones in process."""
+    Both generators are one scripted server under two names; all other models are tiny ones in this process."""
     with prepared() as folder, Server(text_reply("1848")) as server:
         served = {"kind": "openai", "base_url": server.base_url, "context": 8192}
         local = {"kind": "transformers", "model": str(folder / "llama"), "device": "cpu"}
@@ -40,12 +40,15 @@ def main(n: int = typer.Option(250, help="Questions in each of two languages."))
             set={"tagger": {"kind": "llm", "generator": local}},
         )
         outcome = asyncio.run(runner.run(suites.load(str(path)), folder / "out"))
-        found: dict[tuple[str, str], Counter[str]] = {}
+        by_strategy: dict[tuple[str, str], Counter[str]] = {}
         for cell in sorted(outcome.run.cells(), key=lambda cell: cell.generator):
-            counts = found.setdefault((cell.generator, cell.strategy), Counter())
+            counts = by_strategy.setdefault((cell.generator, cell.strategy), Counter())
             for record in latest(cell.file(outcome.run.folder)).values():
                 counts.update(record.counts)
-        rows = [[*place, *(str(sum(c[x] for x in names)) for names in _COUNTED.values())] for place, c in found.items()]
+        rows = [
+            [*names, *(str(sum(counts[name] for name in counted)) for counted in _COUNTED.values())]
+            for names, counts in by_strategy.items()
+        ]
     console().print(table("generator", "strategy", *_COUNTED, rows=rows))
 
 

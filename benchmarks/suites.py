@@ -1,4 +1,4 @@
-"""A folder with tiny models and a collection, for the benchmarks that ask questions."""
+"""A folder with tiny models and a collection, for benchmarks that answer questions."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests import deployment, tiny_models
 
 @contextmanager
 def prepared(*, passages: int = 40) -> Iterator[Path]:
-    """Yield a folder that is QTTRAG_HOME, with the models and the built collection of so many passages in it."""
+    """Yield a folder with the models and a built collection of N passages; it is QTTRAG_HOME."""
     with TemporaryDirectory() as name:
         folder = Path(name)
         os.environ |= {"QTTRAG_HOME": name, "HF_HUB_OFFLINE": "1"}

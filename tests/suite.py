@@ -15,7 +15,7 @@ STRATEGIES = ("base", "cross_rag", "qtt_rag")
 
 
 def write_questions(path: Path, n: int) -> Path:
-    """Write `n` questions in each of Korean and Finnish about years in the collection's sentences."""
+    """Write `n` questions in Korean and `n` in Finnish about the years in the sentences of the collection."""
     with path.open("w", encoding="utf-8") as file:
         for lang in ("ko", "fi"):
             for number, fact in enumerate(facts(n, seed=7)):
@@ -27,14 +27,14 @@ def write_questions(path: Path, n: int) -> Path:
 
 
 def write_suite(folder: Path, tiny: Path, *, n: int = 4, **changes: Any) -> Path:
-    """Write a suite with its questions and deployment; the collection is built by `deployment.build`."""
+    """Write a suite with its questions and its deployment, whose collection `deployment.build` builds."""
     write_questions(folder / "questions.jsonl", n)
     suite = {
         "deployment": str(deployment.write_deployment(folder, tiny)),
         "datasets": {"mine": {"kind": "jsonl", "file": "./questions.jsonl", "langs": ["ko", "fi"]}},
         "strategies": {name: {} for name in STRATEGIES},
         "headline": {"of": "qtt_rag", "over": "cross_rag"},
-        "in_flight": 1,  # an untrained translator does not end, and where it is cut hangs on what shares its batch
+        "in_flight": 1,  # an untrained translator never ends, and its batch decides where it is cut off
         **changes,
     }
     path = folder / "tiny.yaml"

@@ -19,7 +19,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -156,12 +156,21 @@ def _fields_beside(data: Mapping[str, Any], place: tuple[Any, ...]) -> dict[str,
     model: type[BaseModel] = Suite
     parents = list(place[:-1])
     if parents[:1] == ["datasets"] and len(parents) > 1:
-        model, parents = datasets.settings_class(data["datasets"][parents[1]]["kind"]), parents[2:]
-    for name in parents:
-        annotation = model.model_fields[name].annotation if name in model.model_fields else None
-        if annotation == TrecRunFile | None:
-            annotation = TrecRunFile
-        if not isinstance(annotation, type) or not issubclass(annotation, BaseModel):
+        kind = data["datasets"][parents[1]].get("kind")
+        if kind not in datasets.kinds():
             return {}
-        model = annotation
+        model, parents = datasets.settings_class(kind), parents[2:]
+    for name in parents:
+        inner = _inner_model(model, name)
+        if inner is None:
+            return {}
+        model = inner
     return dict.fromkeys(field.alias or name for name, field in model.model_fields.items() if name != "name")
+
+
+def _inner_model(model: type[BaseModel], name: str) -> type[BaseModel] | None:
+    """Return the model of a field, None if the field has no model or several."""
+    annotation = model.model_fields[name].annotation if name in model.model_fields else None
+    types = [each for each in (annotation, *get_args(annotation)) if isinstance(each, type)]
+    models = [each for each in types if issubclass(each, BaseModel)]
+    return models[0] if len(models) == 1 else None

@@ -21,7 +21,7 @@ from qttrag.evaluation.datasets.replay import ReplayedRetriever
 from qttrag.evaluation.runs import search_cache
 from qttrag.evaluation.runs.answer_files import AnswerFile, Cell
 from qttrag.evaluation.runs.folder import Run, start_or_resume
-from qttrag.evaluation.runs.search_cache import KeptSearch, Ranking
+from qttrag.evaluation.runs.search_cache import CachedSearch, Ranking
 from qttrag.evaluation.statistics import SEED
 from qttrag.evaluation.suites import Suite
 from qttrag.pipeline.stages import Stages
@@ -188,13 +188,13 @@ class _Session:
 
             await gather_or_cancel(worker() for _ in range(min(self._suite.in_flight, len(jobs))))
 
-    def _search(self, stages: Stages) -> KeptSearch:
+    def _search(self, stages: Stages) -> CachedSearch:
         if self._replayed:
-            return KeptSearch(self._replayed, NoReranker(), self._cache)
-        return KeptSearch(stages.retriever, stages.reranker, self._cache)
+            return CachedSearch(self._replayed, NoReranker(), self._cache)
+        return CachedSearch(stages.retriever, stages.reranker, self._cache)
 
     async def _answer(
-        self, application: Application, search: KeptSearch, cell: Cell, question: Question
+        self, application: Application, search: CachedSearch, cell: Cell, question: Question
     ) -> AnswerRecord:
         strategy = self._suite.strategy(cell.strategy)
         query_id = f"{cell.dataset}/{cell.strategy}/{question.question_id}"

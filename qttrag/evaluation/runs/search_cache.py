@@ -1,6 +1,6 @@
-"""Searches of a run, kept: strategies and generators that ask the same find the same, and nothing is searched twice.
+"""The search cache of a run: strategies and generators share the searches and rerankings of equal queries.
 
-Kept in the run's folder, with the passages' texts, so that rankings can be scored again without the indexes."""
+It is in the run's folder and has the texts of the passages, so that rankings can be scored without the indexes."""
 
 from __future__ import annotations
 
@@ -16,28 +16,29 @@ from qttrag.runtime.single_flight import CachedCalls
 from qttrag.types import Hit, Lang, Passage, Query
 
 _KIND = "search"
-_ALL = 1 << 50  # bytes: nothing of a run is thrown out
+_UNLIMITED = 1 << 50  # bytes: nothing of a run is evicted
 
 
 class Ranking(NamedTuple):
-    """What one question's search came to. `key`: of the hits in the store, which has their texts."""
+    """The reranked hits of one question. `key`: the key of its search, whose entry has the texts of the passages."""
 
     key: str
     hits: list[Hit]
 
 
 def store(folder: Path) -> Cache:
-    return Cache(folder / "search.sqlite", max_bytes=_ALL)
+    """Return the search cache of the run in a folder."""
+    return Cache(folder / "search.sqlite", max_bytes=_UNLIMITED)
 
 
-def passages(kept: Cache, key: str) -> dict[str, Passage]:
-    """Return the passages that a search found, by id; empty where the store lacks it."""
-    (value,) = kept.get_many(_KIND, [bytes.fromhex(key)])
+def passages(cache: Cache, key: str) -> dict[str, Passage]:
+    """Return the passages of a search by id; empty if the search is not in the cache."""
+    (value,) = cache.get_many(_KIND, [bytes.fromhex(key)])
     return {hit.passage.passage_id: hit.passage for hit in _read(value)} if value is not None else {}
 
 
-class KeptSearch:
-    """A retriever and a reranker that remember, and that tell what the search for a question came to.
+class CachedSearch:
+    """A retriever and a reranker with a cache, which report the ranking of each question.
 
     Counts: cached (from the cache or from another call), computed (by the inner retriever or reranker)."""
 
@@ -50,7 +51,7 @@ class KeptSearch:
         self._rankings: dict[str, Ranking] = {}
 
     def take(self, query_id: str) -> Ranking | None:
-        """Return the last ranking for a question and forget it; None where it came to none."""
+        """Return the last ranking of a question and delete it; None if the question has no ranking."""
         self._keys.pop(query_id, None)
         return self._rankings.pop(query_id, None)
 
