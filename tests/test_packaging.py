@@ -86,8 +86,8 @@ def test_an_installed_wheel_finds_its_own_folders(installed: Path, tmp_path: Pat
 
 def test_an_installed_wheel_reads_its_prompts_and_deployments(installed: Path, tmp_path: Path) -> None:
     code = (
-        "from qttrag import config; from qttrag.prompts import Prompts\n"
-        "Prompts().check(); print(config.load('laptop').strategy)"
+        "from qttrag.config import deployment; from qttrag.prompts import Prompts\n"
+        "Prompts().check(); print(deployment.load('laptop').strategy)"
     )
     assert _run(installed, tmp_path, code) == "qtt_rag"
 

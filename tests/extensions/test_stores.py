@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from qttrag.application import registry
 from qttrag.application.application import Application
 from qttrag.stores.faiss_folder import FaissFolder
 from qttrag.types import Answer, AskRequest
@@ -21,17 +19,8 @@ QUESTION = "서울 시에서 가장 오래된 다리는 언제 개통되었는�
 
 
 @pytest.fixture(autouse=True)
-def _installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Install a distribution with the entry point of the test store."""
-    metadata = tmp_path / "stores-1.dist-info"
-    metadata.mkdir()
-    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: stores\nVersion: 1\n")
-    (metadata / "entry_points.txt").write_text("[qttrag.store]\nsqlite = tests.extensions.sqlite_store:SqliteStore\n")
-    monkeypatch.syspath_prepend(tmp_path)
+def _home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("QTTRAG_HOME", str(tmp_path))
-    registry.kinds.cache_clear()
-    yield
-    registry.kinds.cache_clear()
 
 
 def copy_to_sqlite(store: FaissFolder, path: Path) -> None:

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-from qttrag.application import registry
 from qttrag.application.factory import strategy_options
 from qttrag.cli import main
 from qttrag.errors import ConfigError
@@ -20,20 +17,6 @@ from qttrag.testing import FakeGenerator, FakeRetriever, FakeTagger, FakeTransla
 from qttrag.types import Lang, Passage, Query
 
 PASSAGES = [Passage("ko-1", "서울 대한민국의 수도", Lang("ko")), Passage("en-1", "en<서울 capital", Lang("en"))]
-
-
-@pytest.fixture(autouse=True)
-def _installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Install a distribution with the entry point of the test strategy."""
-    metadata = tmp_path / "strategies-1.dist-info"
-    metadata.mkdir()
-    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: strategies\nVersion: 1\n")
-    entry_points = "[qttrag.strategy]\ntwo_searches = tests.extensions.two_searches:two_searches\n"
-    (metadata / "entry_points.txt").write_text(entry_points)
-    monkeypatch.syspath_prepend(tmp_path)
-    registry.kinds.cache_clear()
-    yield
-    registry.kinds.cache_clear()
 
 
 async def test_it_answers_in_the_verbs_of_stages() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +17,6 @@ from tests.texts import sentences
 
 EN, KO, FI, TH = map(Lang, ("en", "ko", "fi", "th"))
 FAMILIES = ["m2m100", "madlad"]
-ENTRY_POINTS = """[qttrag.translator]
-m2m100 = tests.extensions.m2m100:M2M100Translator
-m2m100_transformers = tests.extensions.m2m100:M2M100TransformersTranslator
-madlad = tests.extensions.madlad:MadladTranslator
-madlad_transformers = tests.extensions.madlad:MadladTransformersTranslator
-"""
 
 
 @pytest.fixture(scope="module")
@@ -32,19 +25,6 @@ def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> Path:
     tiny_models.make_m2m100(folder / "m2m100")
     tiny_models.make_t5(folder / "madlad")
     return folder
-
-
-@pytest.fixture(autouse=True)
-def _installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Install a distribution with the entry points of the test translators."""
-    metadata = tmp_path / "translators-1.dist-info"
-    metadata.mkdir()
-    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: translators\nVersion: 1\n")
-    (metadata / "entry_points.txt").write_text(ENTRY_POINTS)
-    monkeypatch.syspath_prepend(tmp_path)
-    registry.kinds.cache_clear()
-    yield
-    registry.kinds.cache_clear()
 
 
 def translator(kind: str, checkpoints: Path, **settings: Any) -> Any:

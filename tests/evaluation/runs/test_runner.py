@@ -303,7 +303,7 @@ def test_settings_of_the_command_line_override_the_suite() -> None:
         ({"datasets": {"mine": {"kind": "squad", "context": {"gol": "en"}}}}, "unknown key 'gol'; did you mean 'gold'"),
         ({"datasets": {"mine": {"kind": "jsonl", "file": "x", "langs": ["ko"], "ids": "y"}}}, "unknown key 'ids'"),
         ({"run": {"file": "x", "idz": "y"}}, "unknown key 'idz'; did you mean 'ids'"),
-        ({"headline": {"of": "qtt_rag", "over": "base", "measure": "kept"}}, "'kept' is now called 'cache_hits'"),
+        ({"headline": {"of": "qtt_rag", "over": "base", "measure": "kept"}}, "`kept` is now `cache_hits`"),
         ({"headline": {"of": "qtt_rag", "over": "base", "measure": "char3"}}, "unknown measure 'char3'"),
     ],
 )
