@@ -1,6 +1,6 @@
-"""The demo's corpus: articles, questions and judgements, written from the facts in four languages.
+"""The demo's corpus: articles, questions and relevance judgements, generated from facts in four languages.
 
-python -m demo.corpus [FOLDER]    writes everything to demo/data/ (a few seconds; the same files each time)
+python -m demo.corpus [FOLDER]    writes demo/data/ in a few seconds; the files are reproducible
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ SECTIONS: Mapping[str, tuple[str, ...]] = {
     "history": ("currency_before", "currency_until"),
     "time": ("city", "week_start", "weekend_start"),
 }
-"""The passages of an article, and what each states, in order."""
+"""The passages of an article, with the facts of each in order."""
 
 RELATIONS: Mapping[str, str] = {
     "continent": "overview",
@@ -47,7 +47,7 @@ RELATIONS: Mapping[str, str] = {
     "week_start": "time",
     "weekend_start": "time",
 }
-"""What can be asked, by the field that answers it, and the passage that holds the answer."""
+"""The relations of questions, by the field with the answer, and the passage with the answer."""
 
 _MKQA_TYPES = {"share": "number_with_unit", "currency_since": "date", "currency_until": "date"}
 _ALSO_STATED = {"main_language": ("share",), "second_language": ("second_share",)}
@@ -55,7 +55,7 @@ _Line = str | dict[str, str]
 
 
 class Passage(NamedTuple):
-    """A section of an article. `passage_id` is the record's, "en-FI-currency"."""
+    """A section of an article. `passage_id`: such as "en-FI-currency"."""
 
     passage_id: str
     title: str
@@ -64,7 +64,7 @@ class Passage(NamedTuple):
 
 
 class Question(NamedTuple):
-    """A question with its gold answers, best first, and the passages that hold the answer, in each collection."""
+    """A question with its gold answers, best first, and the passages of all collections that contain the answer."""
 
     question_id: str
     text: str
@@ -76,7 +76,7 @@ class Question(NamedTuple):
 
 
 class Templates(NamedTuple):
-    """How statements and questions are put in one language. Variant n says the same in every language."""
+    """The wordings of statements and questions in one language. Variant n has the same meaning in every language."""
 
     separator: str
     statements: Mapping[str, list[_Line]]
@@ -85,8 +85,7 @@ class Templates(NamedTuple):
 
 @cache
 def templates(lang: str) -> Templates:
-    read = yaml.safe_load((HERE / "templates" / f"{lang}.yaml").read_text("utf-8"))
-    return Templates(**read)
+    return Templates(**yaml.safe_load((HERE / "templates" / f"{lang}.yaml").read_text("utf-8")))
 
 
 def _fill(line: _Line, lang: str, name: Name, facts: Mapping[str, Name]) -> str:
@@ -103,20 +102,20 @@ def _fill(line: _Line, lang: str, name: Name, facts: Mapping[str, Name]) -> str:
 
 
 def statement(field: str, variant: int, lang: str, name: Name, facts: Mapping[str, Name]) -> str:
-    """Return one sentence; `facts` must hold what it states."""
+    """Return one sentence; `facts` must contain the facts that it states."""
     return _fill(templates(lang).statements[field][variant], lang, name, facts)
 
 
 def stated(section: str, facts: Mapping[str, Name]) -> list[str]:
-    """Return the fields of a section that these facts have a sentence for."""
+    """Return the fields of a section for which there are facts."""
     return [field for field in SECTIONS[section] if all(f in facts for f in (field, *_ALSO_STATED.get(field, ())))]
 
 
 def section_text(section: str, variants: Iterable[int], lang: str, name: Name, facts: Mapping[str, Name]) -> str:
-    """Return a passage's text, one sentence a field; empty where nothing is known."""
+    """Return the text of a passage, one sentence per field; empty without facts."""
     fields = stated(section, facts)
-    said = [statement(field, v, lang, name, facts) for field, v in zip(fields, variants, strict=False)]
-    return templates(lang).separator.join(said)
+    sentences = [statement(field, v, lang, name, facts) for field, v in zip(fields, variants, strict=False)]
+    return templates(lang).separator.join(sentences)
 
 
 def question_text(relation: str, variant: int, lang: str, name: Name) -> str:
@@ -131,18 +130,18 @@ def answers(relation: str, lang: str, facts: Mapping[str, Name]) -> list[str]:
 
 
 def article(sheet: Sheet, lang: str) -> list[Passage]:
-    """Return the passages of a territory's article; every language has wording of its own."""
+    """Return the passages of a territory's article; the wording differs between languages."""
     choose = random.Random(f"{SEED} {sheet.code} {lang}")
-    made = []
+    passages = []
     for section in SECTIONS:
         variants = [choose.randrange(VARIANTS) for _ in SECTIONS[section]]
         if text := section_text(section, variants, lang, sheet.name, sheet.facts):
-            made.append(Passage(f"{lang}-{sheet.code}-{section}", sheet.name[lang], text, lang))
-    return made
+            passages.append(Passage(f"{lang}-{sheet.code}-{section}", sheet.name[lang], text, lang))
+    return passages
 
 
 def questions(split: Split) -> Iterator[Question]:
-    """Yield every question about the territories of a split, the four languages of each one after another."""
+    """Yield all questions about the territories of a split; the four languages of a question are adjacent."""
     for sheet in sheets():
         if sheet.split == split:
             for relation, section in RELATIONS.items():
@@ -161,7 +160,7 @@ def _asked(sheet: Sheet, relation: str, section: str) -> Iterator[Question]:
 
 
 def write(folder: Path) -> None:
-    """Write collections (JSONL), questions (as XOR-TyDi and MKQA have them) and judgements (TREC) to `folder`."""
+    """Write collections (JSONL), questions (formats of XOR-TyDi and MKQA) and judgements (TREC) to `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
     for lang in LANGS:
         covered = [sheet for sheet in sheets() if lang in sheet.covered]

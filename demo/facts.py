@@ -1,4 +1,4 @@
-"""Facts about territories, in every language of the demo, from the Unicode CLDR data that Babel carries."""
+"""Facts about territories in the languages of the demo, from the Unicode CLDR data in Babel."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ LANGS = ("en", "ko", "fi", "zh")
 SEED = 2026
 Split = Literal["train", "dev", "test"]
 Name = Mapping[str, str]
-"""The same thing in each language."""
+"""A name or value by language."""
 
 _NOT_A_PLACE = {"ZZ", "EU", "EZ", "UN", "QO"}
 _CONTINENTS = {"Africa": "002", "America": "019", "Asia": "142", "Europe": "150", "Pacific": "009"}
-_SHARE_OF_A_MINORITY = 2.0  # %; what fewer people use is not stated
+_SHARE_OF_A_MINORITY = 2.0  # %; languages of fewer people are not stated
 
 
 @dataclass(frozen=True)
 class Sheet:
-    """What is known of one territory. `facts`: by field, a value in each language; what is unknown is absent.
+    """The facts about one territory. `facts`: by field, the value in each language; unknown fields are absent.
 
     `covered`: the languages of the collections that have its article."""
 
@@ -51,7 +51,7 @@ def same(text: str) -> Name:
 
 @cache
 def sheets() -> tuple[Sheet, ...]:
-    """Return every territory that CLDR names in all languages, by code; splits and coverage are fixed by `SEED`."""
+    """Return the territories that CLDR names in all languages, by code. `SEED` determines splits and coverage."""
     codes = [code for code in sorted(get_global("territory_languages")) if _is_named(code)]
     shuffled = random.Random(SEED).sample(codes, len(codes))
     dev, test = len(codes) // 10, len(codes) // 4
@@ -83,7 +83,7 @@ def _facts(code: str) -> dict[str, Name]:
 
 
 def language_name(code: str) -> Name | None:
-    """Return a language's name, or None where CLDR has no plain one in some language of the demo."""
+    """Return a language's name, or None if CLDR has no plain name in one of the demo's languages."""
     names = {lang: locale(lang).languages.get(code, "") for lang in LANGS}
     return names if all(name and not set(name) & set("(（,") for name in names.values()) else None
 
@@ -113,7 +113,7 @@ def percentage(value: float) -> Name:
 
 
 def currency_name(code: str) -> Name | None:
-    """Return a currency's name, or None for one without a name everywhere, or one told from others by its years."""
+    """Return a currency's name, or None if it lacks a name in a language or is distinguished by years only."""
     names = {lang: get_currency_name(code, count=1, locale=lang) for lang in LANGS}
     plain = all(name != code and not any(c.isdigit() or c in "(（" for c in name) for name in names.values())
     return names if plain else None
@@ -138,7 +138,7 @@ def date(day: datetime.date) -> Name:
 
 
 def city_name(zone: str) -> Name | None:
-    """Return the place that a time zone is named after, or None where CLDR has no Korean or Chinese for it."""
+    """Return the place that a time zone is named after, or None if CLDR has no Korean or Chinese name."""
     latin = zone.split("/")[-1].replace("_", " ")
     found = {lang: locale(lang).time_zones.get(zone, {}).get("city") for lang in LANGS}
     if not found["ko"] or not found["zh"] or "," in found["ko"] + (found["en"] or latin):
@@ -158,7 +158,7 @@ def _zone(code: str) -> dict[str, Name]:
 
 
 def continent(area: str) -> Name:
-    """Return the name of the part of the world that the time zones of an area lie in."""
+    """Return the name of the continent of the time zones of an area."""
     names = {lang: locale(lang).territories[_CONTINENTS[area]] for lang in LANGS}
     return names | {"en": "the Americas"} if area == "America" else names
 
@@ -174,7 +174,7 @@ def day_name(day: int) -> Name:
 
 @cache
 def _calendars() -> Mapping[str, Locale]:
-    """Return some locale of each territory: those of one territory share their calendar."""
+    """Return one locale per territory: all locales of a territory have the same calendar."""
     found = [identifier for identifier in sorted(locale_identifiers()) if "_" in identifier]
     return {parsed.territory: parsed for parsed in map(Locale.parse, found) if parsed.territory}
 
@@ -187,7 +187,7 @@ def _week(code: str) -> dict[str, Name]:
 
 
 def names_by_kind() -> Iterator[tuple[str, Name]]:
-    """Yield the names of languages, currencies and places that no held-out territory brings up."""
+    """Yield the names of languages, currencies and places that occur with no held-out territory."""
     held_out = [sheet for sheet in sheets() if sheet.split != "train"]
     kept_back = {value["en"] for sheet in held_out for value in (sheet.name, *sheet.facts.values())}
     kept_back -= {value["en"] for sheet in sheets() if sheet.split == "train" for value in sheet.facts.values()}
@@ -205,7 +205,7 @@ def names_by_kind() -> Iterator[tuple[str, Name]]:
 
 
 def alphabet() -> str:
-    """Return the characters that names and texts of the demo's languages are written with, whatever they say."""
+    """Return all characters of names and texts in the demo's languages."""
     characters: set[str] = set()
     for lang in LANGS:
         names = [*locale(lang).languages.values(), *locale(lang).scripts.values(), *locale(lang).variants.values()]

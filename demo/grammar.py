@@ -1,4 +1,4 @@
-"""What a name needs around it: Korean particles, Finnish genitives, English articles."""
+"""The grammar of names in sentences: Korean particles, Finnish genitives, English articles."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import re
 
 _PARTICLE = re.compile(r"(\S)(은\(는\)|이\(가\)|을\(를\)|과\(와\)|\(으\)로|\(이\)라)")
 _LAST_SOUNDS = {**dict.fromkeys("036MN", "consonant"), **dict.fromkeys("178LR", "rieul")}
-"""How digits and Latin letters end when they are read out in Korean; the others end in a vowel."""
+"""The final sounds of digits and Latin letters read out in Korean; all others end in a vowel."""
 
 _IRREGULAR_GENITIVES = {"Suomi": "Suomen"}
 _NO_SAFE_GENITIVE = re.compile(
-    r"(t|s|x|[^a-zåäöšžé])$"  # plurals, and stems that cannot be told from the nominative
+    r"(t|s|x|[^a-zåäöšžé])$"  # plurals, and stems that the nominative does not determine
     r"| ja |[(–,]|Uusi-|Iso-|inen "  # several parts that would all be inflected
     r"|(?<!s)[kpt][aeiouyäö]$|nsi$|alue$"  # stems that change
 )
@@ -21,7 +21,7 @@ _THE = re.compile(
 
 
 def with_particles(text: str) -> str:
-    """Return Korean `text` with each 은(는), 이(가), 을(를), 과(와), (으)로, (이)라 settled by the sound before it."""
+    """Return Korean `text` with each 은(는), 이(가), 을(를), 과(와), (으)로, (이)라 chosen by the sound before it."""
 
     def settle(match: re.Match[str]) -> str:
         before, particle = match.groups()
@@ -43,7 +43,7 @@ def _ending(character: str) -> str:
 
 
 def genitive(name: str) -> str | None:
-    """Return the Finnish genitive of a name, or None where its form cannot be told for sure from the nominative."""
+    """Return the Finnish genitive of a name, or None if the nominative does not determine its form."""
     if name in _IRREGULAR_GENITIVES:
         return _IRREGULAR_GENITIVES[name]
     if name.endswith("saari"):
@@ -54,7 +54,7 @@ def genitive(name: str) -> str | None:
 
 
 def with_article(name: str) -> str:
-    """Return an English name as it stands inside a sentence."""
+    """Return an English name in the form used inside a sentence."""
     return f"the {name}" if _THE.search(name) else name
 
 

@@ -1,4 +1,4 @@
-"""Territories that do not exist: real names, shuffled facts, so that only a passage can tell the answer."""
+"""Invented territories: real names with shuffled facts, so that only a passage has the answer."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Territory(NamedTuple):
 
 @cache
 def pools() -> Mapping[str, list[Name]]:
-    """Return the names that models may learn, by kind: territory, language, currency, city."""
+    """Return the names for training, by kind: territory, language, currency, city."""
     found: dict[str, list[Name]] = {"territory": [sheet.name for sheet in sheets() if sheet.split == "train"]}
     for kind, name in names_by_kind():
         found.setdefault(kind, []).append(name)
@@ -28,7 +28,7 @@ def pools() -> Mapping[str, list[Name]]:
 
 
 def invent(choose: random.Random, *, spliced: float = 0.0) -> Territory:
-    """Return a territory with every fact; a share of its names is `spliced` from halves, which no list holds."""
+    """Return a territory with all facts; a share of its names, `spliced`, joins halves of two names."""
     kinds = ("territory", "territory", "territory", "city", "language")
     name = pick(choose, choose.choice(kinds), spliced)
     area = choose.choice(areas())
@@ -60,7 +60,7 @@ def invent(choose: random.Random, *, spliced: float = 0.0) -> Territory:
 
 
 def pick(choose: random.Random, kind: str, spliced: float) -> Name:
-    """Return a name of a kind, or with the chance `spliced` one made of two halves."""
+    """Return a name of a kind or, with probability `spliced`, one that joins halves of two names."""
     names = pools()[kind]
     name = choose.choice(names)
     if choose.random() >= spliced:
@@ -75,7 +75,7 @@ def splice(head: str, tail: str) -> str:
 
 
 def garble(choose: random.Random, text: str) -> str:
-    """Return a name with a character or two gone, doubled or from elsewhere in it, as a weak translator spells it."""
+    """Return a misspelt name, as from a weak translator: one or two characters missing, doubled or replaced."""
     characters = list(text)
     for _ in range(choose.randint(1, 2)):
         place = choose.randrange(len(characters))

@@ -1,4 +1,4 @@
-"""The demo's language model: a small Llama with a chat template, and the tokenizer that suits it.
+"""The demo's language model: a small Llama with a chat template, and its tokenizer.
 
 Its tokenizer keeps Hangul, Han and digits apart, so that a name has the same tokens wherever it stands, and has a token
 of its own for each fixed line of the product's prompts, so that a chat costs little more than what it quotes."""
@@ -30,7 +30,7 @@ _KEPT_APART = r"\p{Han}|\p{Hangul}|\p{Nd}|\p{Lu}(?=\p{Lu})|(?<=\p{Lu})\p{Lu}"  #
 
 
 def fixed_lines() -> list[str]:
-    """Return what the prompts of the demo's languages say whatever is asked, line by line."""
+    """Return the fixed lines of the prompts in the demo's languages."""
     prompts = Prompts()
     lines: set[str] = {'{"semantic": ', ', "grammar": ', ', "fluency": ', "/5 · ", *(f"[{n}]" for n in range(1, 11))}
     for lang in map(Lang, LANGS):
@@ -79,7 +79,7 @@ def make_tokenizer(folder: Path) -> None:
 
 
 def spoken(reply: str) -> str:
-    """Return a reply as the model says it: a word begins with a space, as it does where it is copied from."""
+    """Return a reply in the form that the model generates: words begin with a space, as in the source of a copy."""
     return f" {reply}" if reply[0].isalpha() and reply[0] < "\u0250" and not reply[:2].isupper() else reply
 
 

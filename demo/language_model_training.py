@@ -35,9 +35,9 @@ from demo.tasks import Reading, Turn, lesson
 from demo.training import fit, halves, padded
 
 STEPS, RATE, WARM_UP = 24_000, 1.5e-3, 200
-ROW_TOKENS = 2048  # of a batch, padding counted
+ROW_TOKENS = 2048  # of a batch, padding included
 _READ_SHARE, _READ_WEIGHT = 0.25, 0.5
-_DRILLED = 0.02  # this share of the steps drills copying alone
+_DRILLED = 0.02  # share of the steps that train copying only
 _CURRICULUM = ((0.03, 1), (0.05, 2), (0.08, 3), (1.0, 5))  # until this share of the steps, at most so many passages
 _NOT_LEARNED = -100
 _EYES = (((1, 2),), ((1, 2),), ((LAYERS - 2, 0), (LAYERS - 1, 0)))
@@ -130,7 +130,7 @@ def _add_looks(looks: Sequence[list[Look]], reading: Reading, chat: _Chat, repli
 
 
 def drill(choose: random.Random, pieces: int) -> Row:
-    """Return random ids twice over: the second time can only be copied, and so copying is learned, of every id."""
+    """Return random ids, repeated once: the repetition can only be copied, so the model learns to copy every id."""
     ids = [choose.randrange(pieces) for _ in range(choose.randrange(12, 32))]
     unlearned = [_NOT_LEARNED] * (2 * len(ids))
     labels = [*unlearned[: len(ids)], *ids[1:], _NOT_LEARNED]
@@ -206,7 +206,7 @@ def new_model(tokenizer: Any) -> Any:
         rope_parameters={"rope_type": "default", "rope_theta": ROPE_THETA},
     )
     model: Any = LlamaForCausalLM(config)
-    model.set_attn_implementation("eager")  # which tells where it looks
+    model.set_attn_implementation("eager")  # which returns its attention weights
     _look_back(model)
     _look_for_the_same(model)
     model.generation_config = GenerationConfig(
@@ -257,7 +257,7 @@ def _look_for_the_same(model: Any) -> None:
 
 
 def train(folder: Path, *, steps: int = STEPS) -> None:
-    """Train into `folder`; the same command goes on where a stopped one was."""
+    """Train into `folder`; a stopped run is resumed."""
     folder.mkdir(parents=True, exist_ok=True)
     if not (folder / "tokenizer.json").exists():
         make_tokenizer(folder)

@@ -1,4 +1,4 @@
-"""Tokens of the encoder, the cross-encoder and the translator: common words whole, names letter by letter."""
+"""Tokenizers of the encoder, cross-encoder and translator: a token per common word, names letter by letter."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from transformers import PreTrainedTokenizerFast
 
 from demo.facts import alphabet
 
-_SPECIAL = ("<s>", "<pad>", "</s>", "<unk>")  # the first ids, as XLM-R and NLLB have them
+_SPECIAL = ("<s>", "<pad>", "</s>", "<unk>")  # the first ids, as in XLM-R and NLLB
 _KEPT_APART = r"\p{Han}|\p{Nd}|\p{P}"
 
 

@@ -40,7 +40,7 @@ _AIMS = {"recall@5 ": 0.95, "spearman": 0.7, "readable": 1.0, "char3 given gold"
 
 
 class Figure(NamedTuple):
-    """A mean with its 95 % interval over `n` questions, by bootstrap; no interval where there is no mean."""
+    """A mean with its 95 % interval over `n` questions, by bootstrap; no interval without a mean."""
 
     what: str
     lang: str
@@ -75,7 +75,7 @@ async def retrieval(stages: Stages, asked: Sequence[Question]) -> list[Figure]:
 
 
 async def translation(stages: Stages, tested: Sequence[Sheet]) -> list[Figure]:
-    """Return chrF and the share of sentences that bring the territory's name and the fact exactly."""
+    """Return chrF, and the shares of sentences with the exact name of the territory and with the exact fact."""
     made = []
     chrf = CHRF()
     for source, target in [("en", lang) for lang in LANGS[1:]] + [(lang, "en") for lang in LANGS[1:]]:
@@ -146,7 +146,7 @@ async def reading(stages: Stages, asked: Sequence[Question], others: int) -> lis
 
 
 async def tagging_translations(stages: Stages, tested: Sequence[Sheet]) -> list[Figure]:
-    """Return Spearman's correlation of the tagger's scores with chrF, for what the translator makes of the passages."""
+    """Return Spearman's correlation of the tagger's scores with chrF, for real translations of the passages."""
     made, chrf = [], CHRF()
     assert stages.translator is not None
     assert stages.tagger is not None

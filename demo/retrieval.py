@@ -29,14 +29,14 @@ from qttrag.types import Lang, Passage
 
 WIDTH, LAYERS, HEADS, INNER = 192, 3, 6, 512
 MAX_TOKENS = 256
-_COMMON = 500  # times in the texts that the tokenizer is made from
+_COMMON = 500  # occurrences of a word that gets its own token
 
 ENCODER_STEPS, ENCODER_RATE, ENCODER_WARM_UP = 6000, 1e-3, 200
 TERRITORIES, _SECTIONS = 24, 2  # in a batch, and of each
-_NAMES, _HALVES = 160, 20  # in a batch, and the names they are put together from
+_NAMES, _HALVES = 160, 20  # names in a batch, and names whose halves they join
 _NAMES_SHARE = 0.35  # of the batches
 _LENGTHS = 3  # parts of a batch, by length
-_SPLICED = 0.5  # of the names: halves of two put together in every language, so that spelling is learned
+_SPLICED = 0.5  # share of names that join halves of two names, so that the model learns spelling
 RERANKER_STEPS, RERANKER_RATE, RERANKER_WARM_UP = 8000, 7e-4, 100
 CANDIDATES = 8  # passages for a question, the right one first
 _SHORT = 0.7  # of the steps: passages of one sentence, so that matching is learned from many
@@ -109,7 +109,7 @@ def _config(pieces: int) -> Any:
 
 
 def new_encoder() -> SentenceTransformer:
-    """Return an untrained encoder: XLM-R, CLS pooling, unit vectors, as BGE-M3 is built."""
+    """Return an untrained encoder with the architecture of BGE-M3: XLM-R, CLS pooling, unit vectors."""
     tokenizer = make_tokenizer()
     torch.manual_seed(0)
     with tempfile.TemporaryDirectory() as base:
@@ -122,7 +122,7 @@ def new_encoder() -> SentenceTransformer:
 
 
 def train_encoder(folder: Path, *, steps: int = ENCODER_STEPS) -> None:
-    """Train into `folder`; the same command goes on where a stopped one was."""
+    """Train into `folder`; a stopped run is resumed."""
     folder.mkdir(parents=True, exist_ok=True)
     encoder = new_encoder()
     loss = MultipleNegativesRankingLoss(encoder, scale=30.0)
@@ -147,7 +147,7 @@ def train_encoder(folder: Path, *, steps: int = ENCODER_STEPS) -> None:
 
 
 def _encoded(encoder: SentenceTransformer, texts: Sequence[str]) -> torch.Tensor:
-    """Return the texts' vectors, encoded among others of similar length, so that little is padded."""
+    """Return the vectors of the texts, encoded with texts of similar length to reduce padding."""
     order = sorted(range(len(texts)), key=lambda n: len(texts[n]))
     size = -(-len(order) // _LENGTHS)
     groups = [[texts[n] for n in order[start : start + size]] for start in range(0, len(order), size)]
@@ -190,7 +190,7 @@ def _asked(choose: random.Random) -> list[Asked]:
 
 
 def train_reranker(folder: Path, encoder: Path, *, steps: int = RERANKER_STEPS) -> None:
-    """Train into `folder`, from the trained encoder on; the same command goes on where a stopped one was."""
+    """Train into `folder`, starting from the trained encoder; a stopped run is resumed."""
     folder.mkdir(parents=True, exist_ok=True)
     from transformers import AutoTokenizer
 

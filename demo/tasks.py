@@ -1,4 +1,4 @@
-"""What the demo's language model is taught: to answer from passages, to score translations, to rewrite passages.
+"""The training tasks of the demo's language model: answer from passages, score translations, refine passages.
 
 Everything is put with the product's own prompts."""
 
@@ -52,7 +52,7 @@ class Turn(NamedTuple):
 
 
 class _Asked(NamedTuple):
-    """A question about a context, and what in it holds the answer, None where nothing does."""
+    """A question about a context, and the part of it with the answer, None if there is none."""
 
     question: str
     relation: str
@@ -61,7 +61,7 @@ class _Asked(NamedTuple):
 
 
 class _Told(NamedTuple):
-    """A passage of a context: whose it is, what it states, how it reads."""
+    """A passage of a context: its territory, its facts and its text."""
 
     owner: Territory
     section: str
@@ -130,7 +130,7 @@ def _context(choose: random.Random, lang: str, manner: str, size: int) -> list[_
     spliced = 0.0 if manner == "foreign" else choose.choice([0.0, 0.3, 1.0])
     first = invent(choose, spliced=spliced)
     owners = [first]
-    alike = choose.random() < 0.6  # as a search finds them: the same subject of many territories
+    alike = choose.random() < 0.6  # as in search results: the same subject for many territories
     plan: list[tuple[Territory, str]] = []
     while len(plan) < size:
         if choose.random() < (0.15 if alike else 0.45):
@@ -160,7 +160,7 @@ def _tell(choose: random.Random, lang: str, manner: str, owner: Territory, secti
         return _Told(owner, section, tagged, owner.name[written], written)
     scores = _scores(choose, choose.choice([4.0, 5.0, 5.0, 3.0]))
     name = owner.name
-    if choose.random() < 0.3:  # the name misspelt throughout, as a weak translator does
+    if choose.random() < 0.3:  # the name misspelt throughout, as by a weak translator
         name = {**name, lang: garble(choose, name[lang])}
         text = section_text(section, _variants(choose, section), lang, name, owner.facts)
     original = replace(tagged.passage, lang=Lang("de"))
@@ -211,7 +211,7 @@ def _asked_of(item: _Told) -> list[str]:
     return [r for r, section in RELATIONS.items() if section == item.section and r in item.owner.facts]
 
 
-# Rewriting
+# Refining
 
 
 def _rewriting(choose: random.Random) -> list[Turn]:
@@ -288,7 +288,7 @@ def damage(
     lang: str,
     damages: Sequence[str],
 ) -> Damaged:
-    """Return the translation of a passage, spoiled in the ways named; every sentence it touches counts once."""
+    """Return the translation of a passage with the named kinds of damage; a damaged sentence counts once per score."""
     if "wrong language" in damages:
         third = choose.choice([other for other in LANGS if other not in (source, lang)])
         return Damaged(

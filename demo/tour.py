@@ -1,4 +1,4 @@
-"""Ask one question in each language of the demo, as `qttrag ask` does, and say how to go on.
+"""Ask one question in each language of the demo with `qttrag ask`, and print the next commands.
 
 python -m demo.tour    needs the demo's collections (make demo builds them)
 """
@@ -14,20 +14,20 @@ QUESTIONS = (
     "Mikä oli Montenegron entisen valuutan nimi?",
     "苏里南的法定货币是什么？",
 )
-"""About territories that no model was trained on; only English has their articles.
+"""Questions about territories that no model was trained on; only English has their articles.
 
-Chosen among those that are answered rightly, but for the Korean one, whose answer a misspelt translation spoils."""
+All but the Korean one, which a misspelt translation spoils, are answered correctly."""
 
 _NEXT = """
-The models are small: they show how it works, and are right about three times in five (demo/README.md has the figures).
+The models are small: they demonstrate the pipeline, and about three answers in five are right (demo/README.md).
 
-How to go on:
-  qttrag ask -c demo "우간다의 공용어는 무엇입니까?"          # ask something else about a territory
+Next:
+  qttrag ask -c demo "우간다의 공용어는 무엇입니까?"          # another question about a territory
   qttrag ask -c demo "Mikä on Gabonin valuutta?" -s base   # another strategy: qttrag strategies
-  qttrag serve -c demo                                     # the same on a page, strategies side by side
-  qttrag eval run demo --sample 40                         # questions with answers, every strategy, a report
-  qttrag config show server/laptop.yaml                    # the same with models of real size
-  demo/README.md                                           # what these models are, and what they cannot do
+  qttrag serve -c demo                                     # a web page that compares strategies
+  qttrag eval run demo --sample 40                         # a benchmark of every strategy, with a report
+  qttrag config show server/laptop.yaml                    # a deployment with full-size models
+  demo/README.md                                           # the models and their limits
 """
 
 

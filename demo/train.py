@@ -1,8 +1,8 @@
-"""Train the demo's models from nothing and put them into demo/models/.
+"""Train the demo's models from scratch and write them to demo/models/.
 
-python -m demo.train                    everything, in order; a stopped run goes on where it was
+python -m demo.train                    all models, in order; a stopped run is resumed
 python -m demo.train translator         one of encoder, reranker, translator, language-model
-python -m demo.train --steps-share 0.01 a quick look at whether everything runs
+python -m demo.train --steps-share 0.01 a quick check that everything runs
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def _trainers(work: Path, share: float) -> dict[str, Callable[[], None]]:
 
 
 def ship(trained: Path, folder: Path) -> None:
-    """Copy a trained model to where it is shipped: weights in float16, to be loaded in float32; its card stays."""
+    """Copy a trained model to `folder`: weights in float16, to be loaded in float32. The model card is kept."""
     folder.mkdir(parents=True, exist_ok=True)
     for old in folder.iterdir():
         if old.name not in _NOT_SHIPPED:
@@ -56,9 +56,9 @@ def ship(trained: Path, folder: Path) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("model", nargs="?", help="encoder, reranker, translator or language-model; all unless given")
+    parser.add_argument("model", nargs="?", help="encoder, reranker, translator or language-model (default: all)")
     parser.add_argument("--steps-share", type=float, default=1.0, help="train only this share of the steps")
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="of the processor, for torch")
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="CPU threads of torch")
     parser.add_argument("--work", type=Path, default=WORK, help="checkpoints (default: demo/training)")
     parser.add_argument("--models", type=Path, default=MODELS, help="results (default: demo/models)")
     given = parser.parse_args()

@@ -1,4 +1,4 @@
-"""One training loop for every model of the demo: seeded by step, saved as it goes, taken up where it stopped."""
+"""The training loop of all models of the demo: seeded by step, with checkpoints, resumable."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import torch
 from transformers import PreTrainedModel
 
 _STATE = "training.pt"
-_FLOOR = 0.02  # of the learning rate, at the end
+_FLOOR = 0.02  # share of the learning rate at the end
 
 
 def fit(
@@ -25,9 +25,9 @@ def fit(
     save: Callable[[], None],
     save_every: int = 250,
 ) -> None:
-    """Train for `steps` steps in all; `save` writes the model as its users load it.
+    """Train for `steps` steps, including those of an earlier run; `save` writes the model in its final format.
 
-    `loss_at(step)` draws its examples from the step's number alone, so a stopped run goes on as if it had not been."""
+    `loss_at(step)` draws its examples from the step's number alone, so a resumed run equals an uninterrupted one."""
     state = folder / _STATE
     optimizer = torch.optim.AdamW(model.parameters(), lr=rate, betas=(0.9, 0.98), weight_decay=0.01)
     done = 0
@@ -38,7 +38,7 @@ def fit(
         done = int(saved["steps"])
     for module in model.modules():
         if isinstance(module, PreTrainedModel):
-            module.set_attn_implementation("eager")  # back through torch's fused one, a step takes twice as long
+            module.set_attn_implementation("eager")  # the backward pass of torch's fused attention takes twice as long
     model.train()
     started, losses = time.monotonic(), []
     for step in range(done, steps):
@@ -66,7 +66,7 @@ def fit(
 
 
 def halves() -> torch.autocast:
-    """Return a context that computes in bfloat16 where the processor has instructions for it."""
+    """Return a context that computes in bfloat16 if the processor has instructions for it."""
     return torch.autocast("cpu", torch.bfloat16, enabled=bool(torch.cpu.get_capabilities().get("avx512_bf16")))
 
 

@@ -1,4 +1,4 @@
-"""The demo's translator: a small M2M100 with NLLB's codes, trained on sentences that say the same."""
+"""The demo's translator: a small M2M100 with NLLB's codes, trained on parallel sentences."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from demo.training import fit, halves, padded
 WIDTH, LAYERS, HEADS, INNER = 192, 3, 6, 512
 CONTEXT = 512
 STEPS, RATE, WARM_UP = 10_000, 2e-3, 300
-PAIRS, PARTS = 56, 2  # in a batch; parts of like length, so that little is padded
-_SPLICED = 0.6  # of the names: halves of two put together in every language, so that names are spelled, not known
-_COMMON = 100  # times in the texts that the tokenizer is made from
+PAIRS, PARTS = 56, 2  # in a batch; parts of similar length, to reduce padding
+_SPLICED = 0.6  # share of names that join halves of two names, so that the model learns to spell names
+_COMMON = 100  # occurrences of a word that gets its own token
 _PAD, _END = 1, 2
 
 
@@ -33,7 +33,7 @@ class Pair(NamedTuple):
 
 
 def pair(choose: random.Random) -> Pair:
-    """Return two sentences, questions or names that say the same; English is one side of most."""
+    """Return a parallel pair of sentences, questions or names; in most, one language is English."""
     lang, other = choose.sample(LANGS, 2)
     if "en" not in (lang, other) and choose.random() < 0.75:
         lang, other = choose.choice([("en", other), (lang, "en")])
@@ -100,7 +100,7 @@ def new_model(pieces: int) -> Any:
 
 
 def train(folder: Path, *, steps: int = STEPS) -> None:
-    """Train into `folder`; the same command goes on where a stopped one was."""
+    """Train into `folder`; a stopped run is resumed."""
     folder.mkdir(parents=True, exist_ok=True)
     tokenizer = make_tokenizer()
     model = new_model(len(tokenizer))

@@ -1,4 +1,4 @@
-"""What the tests' models promise: to be the same ones each time."""
+"""The models of the tests are reproducible."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def sums(folder: Path) -> dict[str, str]:
     return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
-def test_another_process_makes_the_same_models(tiny: Path, tmp_path: Path) -> None:
+def test_another_process_builds_equal_models(tiny: Path, tmp_path: Path) -> None:
     environment = {**os.environ, "PYTHONHASHSEED": "17", "RAYON_NUM_THREADS": "1"}
     subprocess.run([sys.executable, "-c", MAKE, str(tmp_path)], env=environment, cwd=ROOT, check=True)
     assert len(sums(tiny)) == 8

@@ -1,4 +1,4 @@
-"""A small parallel pool of sentences in four languages, for tokenizers, tiny models and indexes of the tests."""
+"""Parallel sentences in four languages, for the tokenizers, tiny models and indexes of the tests."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ SENTENCES = {
 
 
 class Fact(NamedTuple):
-    """One sentence that can be said in every language of the pool."""
+    """One sentence, available in all four languages."""
 
     city: int
     year: str

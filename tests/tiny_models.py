@@ -2,8 +2,8 @@
 
 encoder: XLM-R, CLS pooling, normalised (as BGE-M3). reranker: XLM-R cross-encoder (as bge-reranker-v2-m3).
 nllb: M2M100 with an NLLB tokenizer and its 202 language codes. llama: Llama with a chat template.
-The same library versions make the same files each time, to the bit (on processors with AVX2; torch draws the weights
-with other last bits elsewhere).
+The same library versions build the same files, bit by bit (on processors with AVX2; elsewhere the last bits of the
+random weights differ).
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def _texts() -> list[str]:
 
 
 def _byte_pairs(vocab_size: int) -> tuple[dict[str, int], Any]:
-    """Train byte-pair encoding on the pool; return each piece's number and the merges, the same ones every time."""
+    """Train byte-pair encoding on the parallel sentences; return the number of each token and the merges."""
     tokenizer = Tokenizer(models.BPE(unk_token="<unk>", fuse_unk=True))
     tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(replacement="▁", prepend_scheme="always", split=True)
     trainer = trainers.BpeTrainer(vocab_size=vocab_size, special_tokens=SPECIAL, show_progress=False)
@@ -41,10 +41,10 @@ def _byte_pairs(vocab_size: int) -> tuple[dict[str, int], Any]:
 
 
 def xlmr_tokenizer() -> Any:
-    """Return a unigram tokenizer that cuts a word into as few pieces as it can.
+    """Return a unigram tokenizer that cuts a word into as few tokens as possible.
 
-    Its pieces are byte-pair encoding's: `UnigramTrainer` numbers rare characters in the order of a hash set, which no
-    seed sets, so that the models would be others each time."""
+    Its tokens are those of byte-pair encoding: `UnigramTrainer` numbers rare characters in the order of a hash set,
+    which has no seed, so that the models would not be reproducible."""
     from transformers import XLMRobertaTokenizer
 
     pieces, _ = _byte_pairs(400)
@@ -53,7 +53,7 @@ def xlmr_tokenizer() -> Any:
 
 
 def make_all(folder: Path) -> None:
-    """Make the encoder, reranker, nllb and llama, each in the folder of its name."""
+    """Build the encoder, reranker, nllb and llama, each in the folder of its name."""
     make_encoder(folder / "encoder")
     make_reranker(folder / "reranker")
     make_nllb(folder / "nllb")
@@ -68,7 +68,7 @@ def _xlmr_config(vocab_size: int, *, hidden: int = 64, layers: int = 2, **more: 
         vocab_size=vocab_size, hidden_size=hidden, num_hidden_layers=layers,
         num_attention_heads=2 if tiny else hidden // 64, intermediate_size=128 if tiny else 4 * hidden,
         max_position_embeddings=514, type_vocab_size=1, pad_token_id=1, bos_token_id=0, eos_token_id=2,
-        initializer_range=0.4 if tiny else 0.02,  # so much that vectors of unlike sentences are unlike
+        initializer_range=0.4 if tiny else 0.02,  # large enough that different sentences have different vectors
         **more,
     )  # fmt: skip
 
@@ -131,7 +131,7 @@ def make_nllb(out: Path) -> Path:
 
 
 def make_m2m100(out: Path) -> Path:
-    """Make an M2M100 that knows English, Korean and Finnish by the codes __en__, __ko__ and __fi__."""
+    """Build an M2M100 that knows English, Korean and Finnish by the codes __en__, __ko__ and __fi__."""
     from transformers import M2M100Config, M2M100ForConditionalGeneration, PreTrainedTokenizerFast
 
     pieces, merges = _byte_pairs(800)
@@ -157,7 +157,7 @@ def make_m2m100(out: Path) -> Path:
 
 
 def make_t5(out: Path) -> Path:
-    """Make a T5 that knows Korean and Finnish by the tags <2ko> and <2fi> before the source."""
+    """Build a T5 that knows Korean and Finnish by the tags <2ko> and <2fi> before the source."""
     from transformers import T5Config, T5ForConditionalGeneration, T5Tokenizer
 
     pieces, _ = _byte_pairs(400)

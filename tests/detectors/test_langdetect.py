@@ -5,7 +5,7 @@ import asyncio
 from qttrag.detectors.langdetect import LangdetectDetector
 
 
-async def test_sentences_are_told_in_our_codes() -> None:
+async def test_languages_have_the_codes_of_the_table() -> None:
     texts = [
         "이것은 한국어로 쓴 문장입니다.",
         "Tämä on suomenkielinen lause.",
@@ -15,11 +15,11 @@ async def test_sentences_are_told_in_our_codes() -> None:
     assert await LangdetectDetector().detect(texts) == ["ko", "fi", "zh", "en"]
 
 
-async def test_a_text_it_cannot_tell_is_undetermined() -> None:
+async def test_a_text_without_letters_is_undetermined() -> None:
     assert await LangdetectDetector().detect(["", "1988"]) == ["und", "und"]
 
 
-async def test_the_same_is_said_twice_even_at_once() -> None:
+async def test_concurrent_calls_give_equal_results() -> None:
     texts = ["kto to", "hvem er", "quem", "wer", "mikä on"] * 4
     detector = LangdetectDetector()
     first, *others = await asyncio.gather(*(detector.detect(texts) for _ in range(4)))

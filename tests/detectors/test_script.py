@@ -35,7 +35,7 @@ async def detect(*texts: str) -> list[str]:
         ("یہ پل کب تعمیر ہوا تھا؟", "ur"),
     ],
 )
-async def test_a_short_question_is_told(text: str, lang: str) -> None:
+async def test_the_language_of_a_short_question_is_detected(text: str, lang: str) -> None:
     assert await detect(text) == [lang]
 
 
@@ -52,22 +52,22 @@ async def test_an_english_text_with_a_foreign_word_is_english() -> None:
     assert await detect("The dish 김치 is made of fermented vegetables and eaten with rice.") == ["en"]
 
 
-async def test_answers_do_not_change_between_calls_or_with_the_batch() -> None:
+async def test_results_depend_neither_on_the_call_nor_on_the_batch() -> None:
     texts = ["kto to jest", "hvem er det", "quem é", "quién es", "wer ist das"] * 20
     together = await detect(*texts)
     assert together == await detect(*texts)
     assert together == [(await detect(text))[0] for text in texts]
 
 
-async def test_a_book_is_told_by_its_beginning() -> None:
+async def test_the_beginning_of_a_book_decides() -> None:
     assert await detect("Tämä on suomenkielinen lause. " * 100_000) == ["fi"]
 
 
-async def test_newlines_and_controls_are_no_obstacle() -> None:
+async def test_line_breaks_and_control_characters_do_not_matter() -> None:
     assert await detect("Milloin\nSuomi\x00\r\nitsenäistyi?") == ["fi"]
 
 
-async def test_only_known_languages_are_said() -> None:
+async def test_only_languages_of_the_table_are_detected() -> None:
     texts = ["lorem ipsum dolor", "zzz qqq xxx", "ⵜⴰⵎⴰⵣⵉⵖⵜ", "ᱥᱟᱱᱛᱟᱲᱤ", "ꦗꦮ"]
     assert set(await detect(*texts)) <= {*LANGUAGES, "und"}
 
@@ -77,16 +77,16 @@ async def test_only_known_languages_are_said() -> None:
     ("lang", "least"),
     [("ko", 0.98), ("zh_cn", 0.99), ("ja", 0.99), ("fi", 0.91), ("en", 0.98), ("ar", 0.97), ("ru", 0.93)],
 )
-async def test_questions_of_mkqa_are_told(lang: str, least: float) -> None:
+async def test_the_languages_of_mkqa_questions_are_detected(lang: str, least: float) -> None:
     with gzip.open(SHARED / "mkqa" / "mkqa_dev_outside_kilt_subset.jsonl.gz", "rt", encoding="utf-8") as file:
         questions = [json.loads(line)["q"][lang] for line in file]
-    found = await detect(*questions)
-    right = sum(each == language(lang).code for each in found)
+    detected = await detect(*questions)
+    right = sum(code == language(lang).code for code in detected)
     assert right / len(questions) >= least
 
 
 @needs_data
-async def test_sentences_of_flores_are_told() -> None:
+async def test_the_languages_of_flores_sentences_are_detected() -> None:
     for lang, least in (
         ("kor_Hang", 1.0),
         ("zho_Hans", 1.0),
@@ -97,5 +97,5 @@ async def test_sentences_of_flores_are_told() -> None:
         (path,) = (SHARED / "flores200" / "dev").glob(f"{lang}*")
         content = path.read_bytes()
         sentences = (gzip.decompress(content) if path.suffix == ".gz" else content).decode().splitlines()
-        found = await detect(*sentences)
-        assert sum(each == language(lang).code for each in found) / len(sentences) >= least
+        detected = await detect(*sentences)
+        assert sum(code == language(lang).code for code in detected) / len(sentences) >= least

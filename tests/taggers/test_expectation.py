@@ -30,7 +30,7 @@ def completion(*tokens: Token) -> Completion:
     return Completion("".join(token.text for token in tokens), tokens=tokens)
 
 
-def test_a_score_is_the_mean_of_what_might_have_been_written() -> None:
+def test_a_score_is_the_mean_over_the_possible_replies() -> None:
     made = completion(
         sure('{"semantic": '), torn("4", _4=0.5, _3=0.25, _5=0.25), sure("."), sure("5"),
         sure(', "grammar": '), sure("4"), sure("."), torn("0", _0=0.5, _4=0.5),
@@ -41,7 +41,7 @@ def test_a_score_is_the_mean_of_what_might_have_been_written() -> None:
     assert found.values() == pytest.approx((0.5 * 4.5 + 0.25 * 3.5 + 0.25 * 5, 4.2, 3.0))
 
 
-def test_numbers_of_one_token_and_with_a_space_are_read_too() -> None:
+def test_numbers_of_one_token_or_after_a_space_are_parsed() -> None:
     made = completion(
         sure('{"semantic":'), Token(" 4.5", {" 4.5": math.log(0.5), " 3.5": math.log(0.5)}), sure(', "grammar":'),
         Token(" 4", {" 4": math.log(0.8), " 2": math.log(0.2)}), sure(".0"), sure(', "fluency": 3}'),
@@ -51,7 +51,7 @@ def test_numbers_of_one_token_and_with_a_space_are_read_too() -> None:
     assert found.values() == pytest.approx((4.0, 3.6, 3.0))
 
 
-def test_what_is_no_digit_does_not_count() -> None:
+def test_tokens_that_are_no_digits_do_not_count() -> None:
     tokens = [
         sure('{"semantic": '), torn("4", _4=0.6, _2=0.2, x=0.2), sure(', "grammar": '), sure("4"),
         sure(', "fluency": '), sure("3"), sure("}"),
@@ -61,7 +61,7 @@ def test_what_is_no_digit_does_not_count() -> None:
     assert found.semantic == pytest.approx((0.6 * 4 + 0.2 * 2) / 0.8)
 
 
-def test_nothing_is_told_where_hardly_any_of_it_is_digits_or_no_alternatives_are_known() -> None:
+def test_there_is_no_expectation_with_few_digits_or_without_alternatives() -> None:
     rest = (sure(', "grammar": '), sure("4"), sure(', "fluency": '), sure("3"), sure("}"))
     unsure = completion(sure('{"semantic": '), torn("4", _4=0.1, x=0.9), *rest)
     assert expected(QualityScores(4, 4, 3), unsure) is None
@@ -88,7 +88,7 @@ def test_an_expectation_is_a_score(weights: list[float]) -> None:
     assert all(0 <= value <= 5 for value in found.values())
 
 
-async def test_a_model_in_process_tells_its_expectations(tiny: Path) -> None:
+async def test_a_model_in_process_gives_expectations(tiny: Path) -> None:
     generator = TransformersGenerator(str(tiny / "llama"), device="cpu")
     ways = [LLMTagger(generator=generator, prompts=Prompts(), expected=expected) for expected in (False, True)]
     written, finer = [
@@ -99,7 +99,7 @@ async def test_a_model_in_process_tells_its_expectations(tiny: Path) -> None:
     assert finer != written
 
 
-async def test_a_model_that_tells_no_probabilities_is_taken_at_its_word() -> None:
+async def test_without_probabilities_the_written_scores_are_used() -> None:
     trace = Trace()
     generator = FakeGenerator(lambda messages: '{"semantic": 4.5, "grammar": 4.0, "fluency": 3}')
     with trace.stage("tag"):

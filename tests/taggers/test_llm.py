@@ -49,7 +49,7 @@ async def test_the_prompt_is_in_the_language_of_the_translation() -> None:
     assert generator.seen[0][0][0]["content"] == Prompts().tag(FI).messages("a", "b", EN)[0]["content"]
 
 
-async def test_an_unreadable_reply_is_asked_for_once_more() -> None:
+async def test_an_unreadable_reply_is_retried_once() -> None:
     generator = replies("좋은 번역입니다.", GOOD)
     trace = Trace()
     with trace.stage("tag"):
@@ -59,7 +59,7 @@ async def test_an_unreadable_reply_is_asked_for_once_more() -> None:
     assert trace.counts == {"tag.scored": 1, "tag.retried": 1}
 
 
-async def test_after_the_retry_it_is_unscored_with_its_cause_counted() -> None:
+async def test_after_a_failed_retry_the_translation_is_unscored_and_its_cause_is_counted() -> None:
     trace = Trace()
     with trace.stage("tag"):
         verdicts = await score(replies("?", "??"))
@@ -79,7 +79,7 @@ async def test_an_empty_translation_is_unscored_without_a_call() -> None:
 
 
 class FailingOn(FakeGenerator):
-    """Is down for translations that hold a word."""
+    """Unavailable for translations that contain a given word."""
 
     async def generate(self, messages: Sequence[Message], decoding: Decoding) -> AsyncIterator[str]:
         if "나쁜" in messages[-1]["content"]:
@@ -87,7 +87,7 @@ class FailingOn(FakeGenerator):
         yield GOOD
 
 
-async def test_a_failing_server_leaves_its_translation_unscored_and_the_others_theirs() -> None:
+async def test_a_failed_call_leaves_only_its_translation_unscored() -> None:
     trace = Trace()
     with trace.stage("tag"):
         verdicts = await score(FailingOn(), ["좋은 글", "나쁜 글", "다른 글"])
@@ -113,7 +113,7 @@ async def test_a_random_model_gives_readable_verdicts_under_the_schema(tiny: Pat
     assert all(verdict.scores is not None for verdict in verdicts)
 
 
-async def test_an_error_ends_the_other_calls_of_the_question_and_is_raised_as_it_is() -> None:
+async def test_an_unexpected_error_cancels_the_other_calls_and_is_raised() -> None:
     left = asyncio.Event()
 
     class Broken(FakeGenerator):
@@ -131,7 +131,7 @@ async def test_an_error_ends_the_other_calls_of_the_question_and_is_raised_as_it
     assert left.is_set()
 
 
-async def test_a_verdict_that_was_cut_off_is_unreadable_whatever_it_says() -> None:
+async def test_a_truncated_verdict_is_unreadable() -> None:
     class Cut(FakeGenerator):
         async def complete(self, messages: Sequence[Message], decoding: Decoding) -> Completion:
             return Completion(GOOD, cut=True)
@@ -156,7 +156,7 @@ hostile = st.one_of(
 
 @settings(max_examples=1000, deadline=None)
 @given(hostile, st.booleans())
-def test_a_thousand_hostile_verdicts_raise_nothing_become_no_zero_and_are_all_counted(reply: str, cut: bool) -> None:
+def test_hostile_verdicts_raise_no_error_become_no_zero_and_are_counted(reply: str, cut: bool) -> None:
     class Hostile(FakeGenerator):
         async def complete(self, messages: Sequence[Message], decoding: Decoding) -> Completion:
             return Completion(reply, cut=cut)

@@ -13,7 +13,7 @@ NAMES = {"semantic": "의미 동등성", "grammar": "문법 정확성", "fluency
 GOOD = '{"semantic": 4.5, "grammar": 4.0, "fluency": 3}'
 
 
-def test_the_three_scores_are_read() -> None:
+def test_the_three_scores_are_parsed() -> None:
     assert parse(GOOD) == Verdict(QualityScores(4.5, 4.0, 3.0))
 
 
@@ -34,7 +34,7 @@ def test_no_choice_is_made_between_objects(other: str) -> None:
     assert parse(f"{GOOD} {other}") == Verdict(None, "unreadable")
 
 
-def test_localised_names_are_read_if_all_three_are_used() -> None:
+def test_localised_names_are_parsed_if_all_three_are_used() -> None:
     reply = json.dumps(dict(zip(NAMES.values(), (1, 2, 3), strict=True)))
     assert parse(reply, NAMES).scores == QualityScores(1, 2, 3)
     assert parse(reply).cause == "unreadable"
@@ -79,7 +79,7 @@ json_values = st.recursive(
 
 @given(st.text() | json_values.map(json.dumps))
 @example('{"semantic": 1e999, "grammar": -1e999, "fluency": 0}')
-def test_no_reply_raises_and_none_becomes_a_score_it_does_not_say(reply: str) -> None:
+def test_no_reply_raises_an_error_or_gives_a_score_that_it_does_not_contain(reply: str) -> None:
     verdict = parse(reply, NAMES)
     assert (verdict.scores is None) == (verdict.cause is not None)
     if verdict.scores is not None:
@@ -92,7 +92,7 @@ def test_more_than_one_decimal_is_unreadable(value: str) -> None:
 
 
 @given(st.lists(st.integers(0, 50).map(lambda tenths: tenths / 10), min_size=3, max_size=3))
-def test_whatever_is_in_range_is_taken_as_it_is(values: list[float]) -> None:
+def test_every_score_in_range_is_unchanged(values: list[float]) -> None:
     verdict = parse(json.dumps(dict(zip(KEYS, values, strict=True))))
     assert verdict.scores is not None
     assert list(verdict.scores.values()) == values

@@ -14,7 +14,7 @@ def test_every_language_of_nllb_is_a_row() -> None:
 
 
 @pytest.mark.parametrize("row", LANGUAGES.values(), ids=str)
-def test_a_native_name_is_written_in_the_language_s_script(row: Language) -> None:
+def test_a_native_name_is_in_the_script_of_the_language(row: Language) -> None:
     assert component_scripts(row.script) & scripts_of(row.native).keys()
 
 
@@ -40,7 +40,7 @@ def test_usual_spellings_are_understood(value: str, code: str) -> None:
     assert language(value).code == code
 
 
-def test_an_unknown_language_is_named_with_the_nearest_one() -> None:
+def test_an_error_names_the_unknown_language_and_the_nearest_one() -> None:
     with pytest.raises(InputError, match=r"unknown language 'finish'; did you mean 'Finnish'.*qttrag languages"):
         language("finish")
 

@@ -1,4 +1,4 @@
-"""A tiny NLLB model that has learned to translate the facts of `tests.texts`, so that its choices are no ties."""
+"""A tiny NLLB model trained on the facts of `tests.texts`, so that the probabilities of its tokens differ clearly."""
 
 from __future__ import annotations
 

@@ -69,7 +69,7 @@ async def test_both_engines_give_the_same_tokens_under_greedy_search(
 
 
 @pytest.mark.parametrize(("source", "target"), PAIRS)
-async def test_what_comes_out_is_a_translation(translating: Path, source: Lang, target: Lang) -> None:
+async def test_the_output_is_a_translation(translating: Path, source: Lang, target: Lang) -> None:
     translator = NllbTranslator(str(translating), device="cpu")
     translations, _ = await run(translator, [fact.say(source) for fact in HELD_OUT], source, target)
     right = sum(t.text == fact.say(target) for t, fact in zip(translations, HELD_OUT, strict=True))
@@ -97,7 +97,7 @@ async def test_waiting_callers_with_different_targets_are_served_together(transl
     assert [reply[0].text for reply in replies] == [fact.say(target) for target in (KO, FI, ZH)]
 
 
-async def test_a_batch_gives_what_single_texts_give(translating: Path) -> None:
+async def test_a_batch_gives_the_same_translations_as_single_texts(translating: Path) -> None:
     translator = exact(translating)
     texts = [paragraph("en", n, seed=n) for n in range(1, 6)]
     together = await translator.translate(texts, [EN] * 5, KO)
@@ -111,7 +111,7 @@ async def test_the_same_sentence_twice_is_translated_once(translating: Path) -> 
     assert counts == {"sentences": 3, "duplicates": 2}
 
 
-async def test_a_text_in_the_target_language_comes_back_as_it_is(translating: Path) -> None:
+async def test_a_text_in_the_target_language_is_returned_unchanged(translating: Path) -> None:
     text = "  vapaa \n teksti "
     translations, counts = await run(exact(translating), [text], FI, FI)
     assert translations == [Translation(text)]
@@ -124,13 +124,13 @@ async def test_an_empty_text_is_an_empty_translation(translating: Path) -> None:
     assert counts == {}
 
 
-async def test_a_sentence_without_letters_is_taken_over(translating: Path) -> None:
+async def test_a_sentence_without_letters_is_copied_unchanged(translating: Path) -> None:
     translations, counts = await run(exact(translating), ["1988."], EN, KO)
     assert translations == [Translation("1988.")]
     assert counts == {"copied_unchanged": 1}
 
 
-async def test_half_a_character_does_not_stop_a_translation(translating: Path) -> None:
+async def test_a_lone_surrogate_does_not_stop_a_translation(translating: Path) -> None:
     fact = HELD_OUT[0]
     translations, _ = await run(exact(translating), [f"\ud83d {fact.say(EN)}"], EN, FI)
     assert fact.year in translations[0].text
@@ -141,7 +141,7 @@ def test_special_tokens_in_a_text_are_letters(translating: Path) -> None:
     assert not {"</s>", "kor_Hang", "<pad>", "<mask>", "<s>"} & set(tokens)
 
 
-async def test_an_over_long_sentence_is_split_and_none_of_it_is_lost(translating: Path) -> None:
+async def test_a_sentence_that_is_too_long_is_split_without_loss(translating: Path) -> None:
     text = ", ".join(fact.say(EN).removesuffix(".") for fact in HELD_OUT[:6]) + "."
     translations, counts = await run(exact(translating, max_sentence_tokens=16), [text], EN, KO)
     assert counts["split"] == 1
@@ -159,21 +159,23 @@ async def test_unit_passage_gives_the_model_the_whole_passage(translating: Path)
     assert counts["sentences"] == 1
 
 
-async def test_unit_passage_says_what_it_cuts(translating: Path) -> None:
+async def test_unit_passage_flags_and_counts_what_it_cuts(translating: Path) -> None:
     translations, counts = await run(exact(translating, unit="passage"), [paragraph("en", 80)], EN, KO)
     assert counts["cut"] == 1
     assert "cut" in translations[0].flags
 
 
 @pytest.mark.parametrize("beam_size", [1, 4])
-async def test_endless_repetition_is_stopped_flagged_and_counted(tiny: Path, beam_size: int) -> None:
+async def test_a_translation_that_hits_the_length_limit_is_flagged_and_counted(tiny: Path, beam_size: int) -> None:
     """Random weights never end a sentence."""
     translations, counts = await run(exact(tiny / "nllb", beam_size=beam_size), [HELD_OUT[0].say(EN)], EN, FI)
     assert counts["hit_length_limit"] == 1
     assert "cut" in translations[0].flags
 
 
-async def test_int8_makes_of_float16_weights_what_it_makes_of_float32_ones(translating: Path, tmp_path: Path) -> None:
+async def test_int8_from_float16_weights_translates_as_int8_from_float32_weights(
+    translating: Path, tmp_path: Path
+) -> None:
     from ctranslate2.converters import TransformersConverter
 
     texts = [fact.say(EN) for fact in HELD_OUT]
@@ -198,7 +200,7 @@ def test_a_checkpoint_is_converted_once(tiny: Path) -> None:
     assert (folder / "model.bin").stat().st_mtime_ns == before
 
 
-def test_what_a_killed_conversion_left_is_no_model(tiny: Path) -> None:
+def test_the_remains_of_a_killed_conversion_are_not_used(tiny: Path) -> None:
     model = located(tiny / "nllb")
     folder = converted(model, "int8")
     partial = folder.with_name(f"{folder.name}.partial")
@@ -232,7 +234,7 @@ def test_another_revision_is_another_conversion_and_another_identity(tiny: Path)
     assert converted(one._located, "int8") != converted(other._located, "int8")
 
 
-def test_the_identity_tells_settings_apart_that_change_translations(tiny: Path) -> None:
+def test_settings_that_change_translations_change_the_identity(tiny: Path) -> None:
     path = str(tiny / "nllb")
     variants: list[NllbTranslator | NllbTransformersTranslator] = [
         NllbTranslator(path, device="cpu"),

@@ -13,7 +13,7 @@ TEXT = st.text(
 
 
 @given(TEXT, st.sampled_from(["en", "ko", "zh", "th", "ace-Arab", "xx"]))
-def test_sentences_and_their_white_space_joined_are_the_text(text: str, lang: str) -> None:
+def test_sentences_joined_with_their_white_space_are_the_text(text: str, lang: str) -> None:
     pairs = sentences(text, Lang(lang))
     assert "".join(words + gap for words, gap in pairs) == text.lstrip()
     assert all(words and words == words.strip() for words, _ in pairs)
@@ -23,7 +23,7 @@ def test_an_abbreviation_does_not_end_a_sentence() -> None:
     assert sentences("Dr. Kim went home. He slept.", EN) == [("Dr. Kim went home.", " "), ("He slept.", "")]
 
 
-def test_chinese_sentences_are_found_without_spaces() -> None:
+def test_chinese_sentences_need_no_spaces() -> None:
     assert [words for words, _ in sentences("桥于1917年通车。博物馆收藏地图。", ZH)] == [
         "桥于1917年通车。",
         "博物馆收藏地图。",
@@ -31,14 +31,14 @@ def test_chinese_sentences_are_found_without_spaces() -> None:
 
 
 @given(TEXT, st.integers(1, 12))
-def test_split_parts_fit_and_joined_are_the_text(text: str, most: int) -> None:
+def test_split_parts_fit_and_are_the_text_when_joined(text: str, most: int) -> None:
     parts = split(text, lambda part: len(part) <= most)
     assert "".join(parts) == text
     assert all(len(part) <= max(1, most) for part in parts) or any(ord(c) > 127 for c in text)
 
 
 @given(TEXT)
-def test_splitting_ends_even_where_nothing_fits(text: str) -> None:
+def test_splitting_ends_even_if_no_part_fits(text: str) -> None:
     assert "".join(split(text, lambda part: False)) == text
 
 
@@ -47,7 +47,7 @@ def test_a_sentence_is_split_at_a_clause_rather_than_at_a_nearer_space() -> None
     assert split(text, lambda part: len(part) < 40)[0] == "the old bridge was closed, "
 
 
-def test_a_comma_inside_a_number_is_no_clause() -> None:
+def test_a_comma_inside_a_number_ends_no_clause() -> None:
     assert split("some 1,000 kilometres", lambda part: len(part) < 20) == ["some 1,000 ", "kilometres"]
 
 
