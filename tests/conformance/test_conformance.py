@@ -156,11 +156,16 @@ async def test_a_cell_of_an_evaluation(habit: str, tiny: Path, tmp_path: Path) -
     with OddServer(ALL[habit]) as server:
         generator = {"kind": "openai", "model": "m", "base_url": server.base_url, "retries": 0}
         path = suite.write_suite(
-            tmp_path, tiny, n=1, strategies={"base": {}}, headline={}, generators={"odd": generator}
+            tmp_path,
+            tiny,
+            n=1,
+            strategies={"base": {}, "dkm_rag": {}},
+            headline={"of": "dkm_rag", "over": "base"},
+            generators={"odd": generator},
         )
-        outcome = await run(suites.load(path), tmp_path / "out")
+        outcome = await run(suites.load(str(path)), tmp_path / "out")
     lines = [json.loads(line) for file in (tmp_path / "out").rglob("*.jsonl") for line in file.open(encoding="utf-8")]
-    assert (outcome.answered, outcome.failed) == (2, 0)
+    assert (outcome.answered, outcome.failed) == (4, 0)
     assert {line["answer"] for line in lines if "answer" in line} == {ANSWER}
 
 
