@@ -49,10 +49,14 @@ class Driver:
         self.tagger = LLMTagger(generator=self.generator, prompts=Prompts(), expected=True)
 
     def run(self, wire: Wire) -> None:
-        self.loop.run_until_complete(self._run(wire))
-
-    async def _run(self, wire: Wire) -> None:
         self.mutated.wire = wire
+        try:
+            self.loop.run_until_complete(self._run())
+        finally:
+            self.mutated.wire = None  # a success, so that failures in a row do not end in the refusal of calls
+            self.loop.run_until_complete(self.generator.complete(MESSAGES, Decoding()))
+
+    async def _run(self) -> None:
         try:
             completion = await self.generator.complete(MESSAGES, Decoding())
             completion.text.encode()
@@ -61,8 +65,6 @@ class Driver:
             assert str(error).isprintable()  # noqa: PT017  the message is one line
         (verdict,) = await self.tagger.score(["It is the euro."], ["유로이다."], [Lang("en")], Lang("ko"))
         assert (verdict.scores is None) == (verdict.cause is not None)
-        self.mutated.wire = None  # a success, so that failures in a row do not end in the refusal of calls
-        await self.generator.complete(MESSAGES, Decoding())
 
 
 @pytest.fixture(scope="module")
