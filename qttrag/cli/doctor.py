@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
@@ -14,6 +14,8 @@ from qttrag.errors import QttragError
 from qttrag.resources import DEFAULT_DEPLOYMENT
 
 if TYPE_CHECKING:
+    from qttrag.generators.openai import OpenAIGenerator
+    from qttrag.generators.probe import Probe
     from qttrag.models.inventory import NamedModel
 
 _PACKAGES = (
@@ -32,17 +34,27 @@ class Finding(NamedTuple):
 
 
 def doctor(
-    config: output.Config = DEFAULT_DEPLOYMENT, settings: output.Set = None, as_json: output.Json = False
+    config: output.Config = DEFAULT_DEPLOYMENT,
+    settings: output.Set = None,
+    ask: Annotated[
+        bool, typer.Option("--ask", help="Also send each language model's server one small request.")
+    ] = False,
+    as_json: output.Json = False,
 ) -> None:
     """Check the packages, models, indexes and servers of a deployment. Nothing is downloaded.
 
     Exit code 4 if anything is missing.
 
-    Example: qttrag doctor --config server/paper.yaml
+    Examples:
+
+      qttrag doctor --config server/paper.yaml
+
+      qttrag doctor --config server/paper.yaml --ask
     """
     from qttrag.config.yaml_files import hide_secrets
 
-    findings = [f._replace(detail=hide_secrets(f.detail)) for f in (*_packages(), *_deployment(config, settings))]
+    found = [*_packages(), *_deployment(config, settings), *(_probed(config, settings) if ask else ())]
+    findings = [f._replace(detail=hide_secrets(f.detail)) for f in found]
     if as_json:
         output.say_json([finding._asdict() for finding in findings])
     else:
@@ -86,6 +98,36 @@ def _deployment(config: str, settings: list[str] | None) -> Iterator[Finding]:
             yield _model(model, config)
     for name in collection_names(loaded):
         yield _collection(name)
+
+
+def _probed(config: str, settings: list[str] | None) -> Iterator[Finding]:
+    """Yield what each server of the deployment's generators accepts, by one request to each."""
+    from qttrag.generators.openai import OpenAIGenerator
+
+    try:
+        application = output.open_application(config, settings)
+    except QttragError:
+        return  # reported already
+    for stage, part in application.parts:
+        generator = getattr(part, "inner", part)
+        if isinstance(generator, OpenAIGenerator):
+            yield from (_report(stage, probe) for probe in output.run(_probe(generator)))
+
+
+async def _probe(generator: OpenAIGenerator) -> list[Probe]:
+    from qttrag.generators.probe import probe
+
+    try:
+        return await probe(generator)
+    finally:
+        await generator.close()
+
+
+def _report(stage: str, probe: Probe) -> Finding:
+    what = f"{stage} at {probe.base_url}"
+    if probe.error is not None:
+        return Finding(what, False, probe.error)
+    return Finding(what, True, "; ".join(probe.sentences()))
 
 
 def _model(named: NamedModel, config: str) -> Finding:

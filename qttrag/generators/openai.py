@@ -126,20 +126,20 @@ class OpenAIGenerator:
     async def _pieces(self, messages: Sequence[Message], decoding: Decoding) -> AsyncGenerator[Piece]:
         trace.count("calls")
         separator = ReasoningSeparator("answer" if self._opens_reasoning else "either")
-        async with aclosing(stream_completion(self._client(), self._request(messages, decoding))) as pieces:
+        async with aclosing(stream_completion(self.client(), self.request(messages, decoding))) as pieces:
             async for piece in separated(pieces, separator, self._note_restart):
                 yield piece
 
     def _note_restart(self) -> None:
         self._opens_reasoning = False
 
-    def _client(self) -> ModelClient:
+    def client(self) -> ModelClient:
         loop = asyncio.get_running_loop()
         if self._connection is None or self._connection.loop is not loop:
             self._connection = _Connection(loop, ModelClient(self._endpoint))
         return self._connection.client
 
-    def _request(self, messages: Sequence[Message], decoding: Decoding) -> dict[str, Any]:
+    def request(self, messages: Sequence[Message], decoding: Decoding) -> dict[str, Any]:
         request: dict[str, Any] = {
             "model": self._endpoint.model,
             "messages": list(messages),

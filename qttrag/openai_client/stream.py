@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack, aclosing
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from qttrag import trace
+from qttrag.openai_client.balancing import Server
 from qttrag.openai_client.capabilities import Request
 from qttrag.openai_client.chunks import Chunk, SurrogateJoiner, Usage, parse
 from qttrag.openai_client.client import Call, ModelClient
@@ -26,16 +27,18 @@ class _Stream(NamedTuple):
     received: str
 
 
-async def stream_completion(client: ModelClient, request: Request) -> AsyncGenerator[Piece]:
+async def stream_completion(
+    client: ModelClient, request: Request, *, only: Server | None = None
+) -> AsyncGenerator[Piece]:
     """Yield the pieces of a completion as they arrive; once one has arrived, nothing is retried.
 
     A stream is whole if it has a finish reason, or text and then `[DONE]`.
-    Counts: prompt_tokens, completion_tokens, cut_at_max_tokens.
+    `only`: use this server. Counts: prompt_tokens, completion_tokens, cut_at_max_tokens.
 
     Raises:
         BrokenOff: the stream stopped before its end.
         StageError: no server began one, or it took too long."""
-    async with client.call(request, _open) as call:
+    async with client.call(request, _open, only=only) as call:
         usage, finish, is_cut, has_text = Usage(0, 0), None, False, False
         texts, thoughts = SurrogateJoiner(), SurrogateJoiner()
         chunk = call.reply.first

@@ -18,6 +18,7 @@ from qttrag.cli.index.progress import show_progress
 from qttrag.indexes.jobs.build import build
 from qttrag.indexes.recipe import load
 from tests import deployment
+from tests.conformance.habits import REFUSALS, OddServer
 from tests.openai_client.server import Server, text_reply
 
 QUESTION = "서울 시에서 가장 오래된 다리는 언제 개통되었는가?"
@@ -235,6 +236,16 @@ def test_doctor_calls_a_server_whose_url_has_a_password(run: Any, config: Path) 
     checks = {finding["what"]: finding for finding in shown.json}
     assert checks["generator server"]["ok"]
     assert "hunter2" not in shown.out
+
+
+def test_doctor_asks_each_server_what_it_accepts(run: Any, config: Path) -> None:
+    with OddServer(REFUSALS["system_role_refused"]) as server:
+        setting = f"generator={{kind: openai, model: m, base_url: '{server.base_url}'}}"
+        as_json = run("doctor", "-c", config, "--set", setting, "--ask", "--json")
+        as_table = run("doctor", "-c", config, "--set", setting, "--ask")
+    found = {finding["what"]: finding for finding in as_json.json}
+    assert "does not accept system messages" in found[f"generator at {server.base_url}"]["detail"]
+    assert "system messages" in " ".join(as_table.out.split())
 
 
 @pytest.mark.parametrize(

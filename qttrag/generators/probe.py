@@ -1,0 +1,81 @@
+"""What the servers of a generator accept: one small request to each, with everything that qttrag may ask for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import aclosing
+from dataclasses import dataclass
+
+from qttrag.errors import StageError
+from qttrag.generators.completion_stream import joined, separated
+from qttrag.generators.openai import OpenAIGenerator
+from qttrag.openai_client.balancing import Server
+from qttrag.openai_client.capabilities import RULES, Capabilities
+from qttrag.openai_client.stream import stream_completion
+from qttrag.text.reasoning import ReasoningSeparator
+from qttrag.trace import Trace
+from qttrag.types import Completion, Decoding, Message
+
+_SCHEMA = {
+    "type": "object",
+    "properties": {"ok": {"type": "boolean"}},
+    "required": ["ok"],
+    "additionalProperties": False,
+}
+_DECODING = Decoding(max_tokens=64, repetition_penalty=1.05, schema=_SCHEMA, alternatives=5)
+_MESSAGES: list[Message] = [
+    {"role": "system", "content": "You reply in JSON."},
+    {"role": "user", "content": 'Reply with this JSON and nothing else: {"ok": true}'},
+]
+
+
+@dataclass(frozen=True)
+class Probe:
+    """What one server accepts and sends. `error`: why it could not be asked, None if it replied."""
+
+    base_url: str
+    capabilities: Capabilities
+    completion: Completion | None = None
+    counts_tokens: bool = False
+    error: str | None = None
+
+    def sentences(self) -> Iterator[str]:
+        """Yield what qttrag does because of what the server does not accept, and what the reply showed."""
+        completion = self.completion
+        if completion is None:
+            return
+        yield from (rule.note for rule in RULES if not getattr(self.capabilities, rule.capability))
+        if self.capabilities.json_schema and self.capabilities.extra_fields:
+            followed = completion.text.lstrip().startswith("{")
+            yield (
+                "JSON schema accepted" if followed else "JSON schema accepted and ignored; only readable verdicts count"
+            )
+        if self.capabilities.logprobs and self.capabilities.extra_fields:
+            reported = any(token.alternatives for token in completion.tokens)
+            yield "probabilities of tokens reported" if reported else "probabilities of tokens not reported"
+        yield "tokens reported in streams" if self.counts_tokens else "tokens not reported in streams"
+        if self.capabilities.system_role:
+            yield "system messages accepted"
+        if completion.reasoning.strip():
+            yield "its model reasons, which is kept apart; reasoning counts towards `answer_tokens:`"
+        if completion.cut:
+            yield f"the reply did not end within {_DECODING.max_tokens} tokens"
+
+
+async def probe(generator: OpenAIGenerator) -> list[Probe]:
+    """Return a probe of each server of the generator."""
+    client = generator.client()
+    return [await _probe(generator, server) for server in client.servers]
+
+
+async def _probe(generator: OpenAIGenerator, server: Server) -> Probe:
+    trace = Trace()
+    try:
+        with trace.stage("probe"):
+            request = generator.request(_MESSAGES, _DECODING)
+            async with aclosing(stream_completion(generator.client(), request, only=server)) as pieces:
+                completion = joined([piece async for piece in separated(pieces, ReasoningSeparator())])
+    except StageError as error:
+        return Probe(server.base_url, server.capabilities, error=str(error))
+    counts_tokens = trace.counts["probe.completion_tokens"] > 0
+    return Probe(server.base_url, server.capabilities, completion, counts_tokens)
