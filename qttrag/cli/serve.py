@@ -99,5 +99,6 @@ _LOGGING: dict[str, Any] = {
         "uvicorn": {"handlers": ["stderr"], "level": "INFO", "propagate": False},
         "qttrag": {"handlers": ["stderr"], "level": "INFO", "propagate": False},
         "opentelemetry": {"handlers": ["stderr"], "level": "WARNING", "propagate": False},
+        "asgi_correlation_id": {"handlers": ["stderr"], "level": "ERROR", "propagate": False},  # else plain text
     },
 }

@@ -180,7 +180,7 @@ def test_a_collector_that_is_down_costs_no_answer(monkeypatch: pytest.MonkeyPatc
 @pytest.mark.parametrize(
     ("name", "value", "words"),
     [
-        ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc", "not as otlp by grpc"),
+        ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc", "not as otlp over grpc"),
         ("OTEL_TRACES_EXPORTER", "zipkin", "not as zipkin"),
         ("OTEL_EXPORTER_OTLP_ENDPOINT", "collector:4318", "must be an address"),
     ],

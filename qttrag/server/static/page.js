@@ -35,7 +35,8 @@ async function* events(response) {
     for (let end; (end = kept.indexOf("\n\n")) >= 0; kept = kept.slice(end + 2)) {
       const lines = kept.slice(0, end).split("\n");
       const named = (name) => lines.filter((line) => line.startsWith(name)).map((line) => line.slice(name.length)).join("\n");
-      yield { kind: named("event: "), data: JSON.parse(named("data: ")) };
+      const data = named("data: ");
+      if (data) yield { kind: named("event: "), data: JSON.parse(data) };  // keep-alive comments have no data
     }
   }
 }
