@@ -175,5 +175,5 @@ def _quoted(text: str) -> str:
 
 def shortened(text: str) -> str:
     """Return a text as one line of at most 200 characters."""
-    line = " ".join(text.encode("utf-8", "replace").decode("utf-8").split())
+    line = " ".join("".join(character if character.isprintable() else " " for character in text).split())
     return line if len(line) <= _LONGEST_WORDS else line[: _LONGEST_WORDS - 1] + "…"

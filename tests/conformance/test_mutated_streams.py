@@ -22,7 +22,7 @@ from qttrag.types import Decoding, Lang, Message
 from tests.conformance.habits import HABITS, SCORES, Body, OddServer, Wire, stream
 
 MESSAGES: list[Message] = [{"role": "user", "content": "Mikä raha?"}]
-JUNK = [
+JUNK: list[Any] = [
     None, "", 0, -1, 5, 1e308, True, [], {}, [[]], [None], {"a": None}, "\ud83d", "\ude00", "x", "length", "stop",
     "</think>", "<think>", "<|im_end|>", 10**400, {"text": 5}, [{"type": "text", "text": None}], "error",
 ]  # fmt: skip

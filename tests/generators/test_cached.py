@@ -15,7 +15,7 @@ from qttrag.generators.completion_stream import CompletionStream
 from qttrag.runtime.cache import Cache, content_key
 from qttrag.testing import FakeGenerator
 from qttrag.trace import Trace
-from qttrag.types import Completion, Decoding, Message, Piece, Token
+from qttrag.types import RESTART, Completion, Decoding, Message, Piece, Token
 
 MESSAGES: list[Message] = [{"role": "user", "content": "언제?"}]
 
@@ -216,3 +216,33 @@ async def test_an_entry_of_an_earlier_version_is_not_read(cache: Cache, how: str
     assert await CachedGenerator(inner, cache).complete(MESSAGES, Decoding()) == WHOLE
     assert await complete(CachedGenerator(inner, cache)) == "one two"
     assert len(inner.seen) == 1
+
+
+class Reasoning(FakeGenerator):
+    """Finds out at the closing tag that its text was reasoning."""
+
+    def generate(self, messages: Sequence[Message], decoding: Decoding) -> CompletionStream:
+        async def pieces() -> AsyncGenerator[Piece]:
+            yield Piece("hm")
+            yield Piece("yes", reasoning="hm", restart=True)
+
+        return CompletionStream(pieces())
+
+    async def complete(self, messages: Sequence[Message], decoding: Decoding) -> Completion:
+        return await self.generate(messages, decoding).whole()
+
+
+async def test_the_reasoning_of_a_cached_completion_is_kept_apart(cache: Cache) -> None:
+    generator = CachedGenerator(Reasoning(), cache)
+    first = [piece async for piece in generator.generate(MESSAGES, Decoding())]
+    assert (first, first[1] is RESTART) == (["hm", "", "yes"], True)
+    stream = generator.generate(MESSAGES, Decoding())
+    assert [piece async for piece in stream] == ["yes"]
+    assert stream.completion == await generator.complete(MESSAGES, Decoding()) == Completion("yes", reasoning="hm")
+
+
+async def test_reasoning_in_a_completion_of_an_earlier_version_is_separated(cache: Cache) -> None:
+    generator = CachedGenerator(Reasoning(), cache)
+    key = content_key({"identity": "fake", "messages": MESSAGES, "decoding": asdict(Decoding())})
+    cache.put_many("completion", {key: '["<think>hm</think>yes", false, []]'})
+    assert await generator.complete(MESSAGES, Decoding()) == Completion("yes", reasoning="hm")

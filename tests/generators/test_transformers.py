@@ -195,3 +195,33 @@ async def test_a_call_that_takes_too_long_fails_and_frees_the_device(tiny: Path)
         await generator.complete(messages, Decoding(max_tokens=8000))
     quick = TransformersGenerator(str(tiny / "llama"), device="cpu")
     assert (await asyncio.wait_for(quick.complete(messages, Decoding(max_tokens=2)), 20)).cut
+
+
+def thinking_template(folder: Path, tiny: Path) -> Path:
+    """A copy of the tiny model whose template opens a block of reasoning where thinking is on."""
+    shutil.copytree(tiny / "llama", folder)
+    template = (
+        "{% for m in messages %}{{ m['content'] }}\n{% endfor %}"
+        "{% if enable_thinking is false %}plain{% else %}<think>\n{% endif %}"
+    )
+    (folder / "chat_template.jinja").write_text(template)
+    return folder
+
+
+@pytest.mark.parametrize(("thinking", "end"), [(False, "plain"), (True, "<think>\n")])
+async def test_thinking_is_switched_in_the_chat_template(tiny: Path, tmp_path: Path, thinking: bool, end: str) -> None:
+    from transformers import AutoTokenizer
+
+    folder = thinking_template(tmp_path / "model", tiny)
+    generator = TransformersGenerator(str(folder), device="cpu", thinking=thinking)
+    expected = AutoTokenizer.from_pretrained(folder)(f"Answer.\n언제?\n{end}")["input_ids"]
+    assert await generator.count_tokens(ask("언제?")) == len(expected)
+    assert generator.identity.endswith(":thinking") is thinking
+
+
+async def test_what_a_template_opened_is_reasoning_to_the_end_of_the_completion(tiny: Path, tmp_path: Path) -> None:
+    folder = thinking_template(tmp_path / "model", tiny)
+    generator = TransformersGenerator(str(folder), device="cpu", thinking=True)
+    completion = await generator.complete(ask(QUESTIONS[0]), Decoding(max_tokens=8))
+    assert (completion.text, completion.cut) == ("", True)
+    assert completion.reasoning.strip()

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qttrag.text.reasoning import ReasoningSeparator, separate
+from qttrag.text.reasoning import ReasoningSeparator, Separated, opened_by, separate
 
 CASES = {
     "no reasoning": ("유로", "유로", ""),
@@ -67,3 +67,26 @@ def test_a_closing_tag_alone_restarts_the_answer() -> None:
     assert separator.feed("hm").answer == "hm"
     closed = separator.feed("</think>유로")
     assert (closed.answer, closed.reasoning, closed.restart) == ("유로", "hm", True)
+
+
+def test_white_space_before_an_answer_without_markers_stays() -> None:
+    assert separate(" \n유로 ").answer == " \n유로 "
+    assert separate(" \n").answer == " \n"
+
+
+def test_a_text_that_may_begin_with_reasoning_is_held_back() -> None:
+    separator = ReasoningSeparator("either")
+    assert separator.feed("hm") == Separated()
+    assert separator.feed("</think>유로") == Separated("유로", "hm")
+
+
+@pytest.mark.parametrize(("cut", "answer", "reasoning"), [(False, "hm", ""), (True, "", "hm")])
+def test_without_a_marker_it_is_the_answer_unless_it_is_cut(cut: bool, answer: str, reasoning: str) -> None:
+    separator = ReasoningSeparator("either")
+    separator.feed("hm")
+    assert separator.finish(cut=cut)[:2] == (answer, reasoning)
+
+
+@pytest.mark.parametrize(("prompt", "opened"), [("...<think>\n", True), ("<think>\n\n</think>\n\n", False)])
+def test_a_prompt_may_open_the_reasoning(prompt: str, opened: bool) -> None:
+    assert opened_by(prompt) is opened
