@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -14,6 +13,7 @@ import pytest
 
 from qttrag.application.application import Application
 from qttrag.evaluation import suites
+from qttrag.evaluation.runs import answer_files
 from qttrag.evaluation.runs.runner import run
 from qttrag.generators.openai import OpenAIGenerator
 from qttrag.prompts import Prompts
@@ -164,9 +164,9 @@ async def test_a_cell_of_an_evaluation(habit: str, tiny: Path, tmp_path: Path) -
             generators={"odd": generator},
         )
         outcome = await run(suites.load(str(path)), tmp_path / "out")
-    lines = [json.loads(line) for file in (tmp_path / "out").rglob("*.jsonl") for line in file.open(encoding="utf-8")]
+    records = [record for file in (tmp_path / "out" / "answers").rglob("*.jsonl") for record in answer_files.read(file)]
     assert (outcome.answered, outcome.failed) == (4, 0)
-    assert {line["answer"] for line in lines if "answer" in line} == {ANSWER}
+    assert {record.text for record in records} == {ANSWER}
 
 
 # what is learnt of a server
