@@ -7,7 +7,6 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine
 from contextlib import aclosing, asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import anyio
 from sse_starlette import EventSourceResponse, ServerSentEvent
 from starlette.requests import Request
 
@@ -164,6 +163,4 @@ def event_stream(service: Service, events: AsyncIterator[ServerSentEvent]) -> Ev
                 async for event in events:
                     yield event
 
-    return EventSourceResponse(
-        counted(), sep="\n", shutdown_event=anyio.Event(), shutdown_grace_period=service.settings.drain
-    )
+    return EventSourceResponse(counted(), sep="\n", shutdown_grace_period=service.settings.drain)
