@@ -159,7 +159,7 @@ def test_a_changed_source_is_refused_and_restart_takes_it(path: Path, tmp_path: 
 
 
 def test_the_factory_string_may_change_after_encoding(path: Path) -> None:
-    with pytest.raises(Exception, match="what is encoded is kept"):
+    with pytest.raises(Exception, match="encoded passages are kept"):
         build(load(changed(path, faiss="IVF1000,Flat")))
     assert first_progress(load(changed(path, faiss="Flat"))).step == "add"
     assert verify("mixed") == []
