@@ -58,11 +58,6 @@ class ReasoningSeparator:
         self._white = ""  # before the first marker: part of the answer unless a marker follows
         self._after_marker = False  # white space between a marker and the answer belongs to neither
 
-    @property
-    def is_reasoning(self) -> bool:
-        """Whether the text ended, so far, before an answer began."""
-        return self._mode in ("reasoning", "header", "undecided")
-
     def feed(self, text: str) -> Separated:
         """Return what `text` adds, but for an end of it that may be the beginning of a marker."""
         self._pending += text
