@@ -17,14 +17,14 @@ from qttrag.config import yaml_files
 from qttrag.errors import ConfigError, unknown
 from qttrag.text.languages import language
 from qttrag.text.sanitization import sanitise
-from qttrag.types import MAX_SCORE, Lang, Message, QualityScores, TaggedPassage
+from qttrag.types import MAX_SCORE, AnswerStyle, Lang, Message, QualityScores, TaggedPassage
 
 FALLBACK = Lang("en")
 
 Style = Literal["plain", "tagged", "tagged_without_scores"]
 
 
-class AnswerStyle(NamedTuple):
+class Presentation(NamedTuple):
     """How passages are shown to the generator: the field of the system prompt, and the headers, by name, of an
     original, of a translation with scores and of one without."""
 
@@ -34,10 +34,10 @@ class AnswerStyle(NamedTuple):
     unscored: str
 
 
-STYLES: Mapping[Style, AnswerStyle] = {
-    "plain": AnswerStyle("plain", original="plain", scored="plain", unscored="plain"),
-    "tagged": AnswerStyle("tagged", original="original", scored="scored", unscored="unscored"),
-    "tagged_without_scores": AnswerStyle("tagged", original="original", scored="translation", unscored="translation"),
+STYLES: Mapping[Style, Presentation] = {
+    "plain": Presentation("plain", original="plain", scored="plain", unscored="plain"),
+    "tagged": Presentation("tagged", original="original", scored="scored", unscored="unscored"),
+    "tagged_without_scores": Presentation("tagged", original="original", scored="translation", unscored="translation"),
 }
 
 
@@ -87,17 +87,30 @@ class Headers(BaseModel):
     refined: str
 
 
+class AnswerStyles(BaseModel):
+    """How long and in what form to answer: the lines of the system prompt in place of `$style`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    short: str
+    sentences: str
+    report: str
+
+
 class AnswerPrompt(_File):
     """The prompt for the generator. `unknown`: the reply when the passages do not hold the answer.
 
-    Used only if the deployment says so: `cite` at the end of the system prompt, `repair` after an answer in a wrong
-    language."""
+    Used only if the deployment says so: at the end of the system prompt `cite`, or `cite_sentences` for answers of
+    several sentences; `repair` after an answer in a wrong language."""
 
     placeholders = {
-        "plain": ("unknown",),
-        "tagged": ("unknown",),
+        "plain": ("unknown", "style"),
+        "tagged": ("unknown", "style"),
+        "styles.short": (),
+        "styles.sentences": (),
+        "styles.report": (),
         "user": ("passages", "question"),
         "cite": (),
+        "cite_sentences": (),
         "repair": (),
         "headers.plain": ("n",),
         "headers.original": ("n",),
@@ -111,7 +124,9 @@ class AnswerPrompt(_File):
     plain: str
     tagged: str
     user: str
+    styles: AnswerStyles
     cite: str
+    cite_sentences: str
     repair: str
     headers: Headers
 
@@ -130,12 +145,22 @@ class AnswerPrompt(_File):
         """Return the refinement of passage `n` as the generator reads it."""
         return f"{self._fill('headers.refined', n=str(n))}\n{sanitise(body)}"
 
-    def messages(self, question: str, blocks: Sequence[str], *, style: Style, cite: bool = False) -> list[Message]:
+    def messages(
+        self,
+        question: str,
+        blocks: Sequence[str],
+        *,
+        style: Style,
+        answer_style: AnswerStyle = "short",
+        cite: bool = False,
+    ) -> list[Message]:
         """Return the chat that asks the question. `cite`: ask for the numbers of the passages, too."""
         user = self._fill("user", passages="\n\n".join(blocks), question=sanitise(question))
-        system = self._fill(STYLES[style].system, unknown=self.unknown)
+        form = self._fill(f"styles.{answer_style}")
+        system = self._fill(STYLES[style].system, unknown=self.unknown, style=form)
+        citing = self._fill("cite" if answer_style == "short" else "cite_sentences")
         return [
-            {"role": "system", "content": f"{system}\n{self._fill('cite')}" if cite else system},
+            {"role": "system", "content": f"{system}\n{citing}" if cite else system},
             {"role": "user", "content": user},
         ]
 

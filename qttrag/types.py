@@ -38,6 +38,13 @@ class Query:
     collections: tuple[str, ...] | None = None
 
 
+AnswerStyle = Literal["short", "sentences", "report"]
+"""The form of an answer: a name, a number or a few words; one to three sentences; several paragraphs."""
+
+ANSWER_TOKENS: Mapping[AnswerStyle, int] = {"short": 128, "sentences": 384, "report": 1536}
+"""The most tokens of an answer where nothing else is set."""
+
+
 @dataclass(frozen=True, slots=True)
 class AskLimits:
     """The limits of one question; None stands for the deployment's value.
@@ -57,7 +64,7 @@ class AskRequest:
 
     `lang`: the language to answer in; None: detected from the question. `strategy`: None: the deployment's.
     `options`: of the strategy; they override the deployment's. `collections`: search only these; None: all.
-    `query_id`: the caller's identifier of the question."""
+    `query_id`: the caller's identifier of the question. `answer_style`: None: the deployment's."""
 
     question: str
     lang: str | None = None
@@ -66,6 +73,7 @@ class AskRequest:
     collections: Sequence[str] | None = None
     limits: AskLimits = AskLimits()
     query_id: str = ""
+    answer_style: AnswerStyle | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,18 @@ from qttrag.protocols import Closable, LanguageDetector, Selectable, Startable
 from qttrag.runtime.cache import Cache
 from qttrag.text.languages import language
 from qttrag.trace import Trace
-from qttrag.types import UNDETERMINED, Answer, AskLimits, AskRequest, Event, Lang, PartialAnswer, Query, ignore
+from qttrag.types import (
+    UNDETERMINED,
+    Answer,
+    AnswerStyle,
+    AskLimits,
+    AskRequest,
+    Event,
+    Lang,
+    PartialAnswer,
+    Query,
+    ignore,
+)
 
 
 @dataclass(frozen=True)
@@ -63,7 +74,8 @@ class Application:
             prompts=prompts,
             depth=deployment.depth,
             top_k=deployment.top_k,
-            answer_tokens=deployment.answer_tokens,
+            answer_style=deployment.answer_style,
+            answer_tokens=deployment.max_answer_tokens(deployment.answer_style),
             degrade=deployment.degrade,
             citations=deployment.citations,
             guard=None if guard == "off" else LanguageGuard(detector, repairs=guard == "repair"),
@@ -103,7 +115,8 @@ class Application:
         async with self._deadline(request.limits, lambda: partial):
             with trace.stage("detect"):
                 query = Query(text, await self.language_of(text, request.lang), request.query_id, collections)
-            answer: Answer = await run(query, self.stages_for(trace, emit, request.limits), **options)
+            stages = self.stages_for(trace, emit, request.limits, request.answer_style)
+            answer: Answer = await run(query, stages, **options)
         return replace(answer, query=query, strategy=name)
 
     def _deadline(self, limits: AskLimits, partial: Callable[[], PartialAnswer]) -> AbstractAsyncContextManager[None]:
@@ -118,15 +131,18 @@ class Application:
         trace: Trace,
         on_event: Callable[[Event], None] = ignore,
         limits: AskLimits = AskLimits(),  # noqa: B008  frozen
+        answer_style: AnswerStyle | None = None,
     ) -> Stages:
-        """Return the stages with the trace, the events and the limits of one question."""
+        """Return the stages with the trace, the events, the limits and the style of one question."""
+        style = answer_style or self.stages.answer_style
         return replace(
             self.stages,
             trace=trace,
             emit=on_event,
             depth=self.stages.depth if limits.depth is None else limits.depth,
             top_k=self.stages.top_k if limits.top_k is None else limits.top_k,
-            answer_tokens=self.stages.answer_tokens if limits.answer_tokens is None else limits.answer_tokens,
+            answer_style=style,
+            answer_tokens=limits.answer_tokens or self.deployment.max_answer_tokens(style),
         )
 
     def check_question(self, question: str) -> str:

@@ -21,6 +21,7 @@ from qttrag.types import (
     RESTART,
     UNDETERMINED,
     Answer,
+    AnswerStyle,
     Completion,
     Decoding,
     Event,
@@ -40,13 +41,14 @@ class AnswerWriter:
     """Writes answers with one generator.
 
     `translator` None: an answer in a wrong language stays in it. `guard` None: no answer's language is checked.
-    `max_tokens`: per answer. `citations`: ask for the numbers of the passages. `emit`: receives the pieces of the
-    answer, and "restarted" when those before are void."""
+    `style`: of the answers. `max_tokens`: per answer. `citations`: ask for the numbers of the passages. `emit`:
+    receives the pieces of the answer, and "restarted" when those before are void."""
 
     generator: Generator
     prompts: Prompts
     translator: Translator | None
     guard: LanguageGuard | None
+    style: AnswerStyle
     max_tokens: int
     citations: bool
     emit: Callable[[Event], None]
@@ -99,7 +101,9 @@ class AnswerWriter:
             reserved += self.max_tokens + _max_repair_tokens(prompt)
         fitted = await fit(
             self._blocks(passages, query.lang, prompt, style),
-            lambda bodies: prompt.messages(query.text, bodies, style=style, cite=self.citations),
+            lambda bodies: prompt.messages(
+                query.text, bodies, style=style, answer_style=self.style, cite=self.citations
+            ),
             count=self.generator.count_tokens,
             limit=context - reserved,
         )

@@ -14,7 +14,19 @@ from qttrag.prompts import Prompts, Style
 from qttrag.protocols import Generator, QualityTagger, Reranker, Retriever, Translator
 from qttrag.runtime.tasks import gather_or_cancel, task_group
 from qttrag.trace import Trace
-from qttrag.types import UNDETERMINED, Answer, Decoding, Event, Lang, Message, Query, TaggedPassage, ignore
+from qttrag.types import (
+    ANSWER_TOKENS,
+    UNDETERMINED,
+    Answer,
+    AnswerStyle,
+    Decoding,
+    Event,
+    Lang,
+    Message,
+    Query,
+    TaggedPassage,
+    ignore,
+)
 
 
 @dataclass(frozen=True)
@@ -32,7 +44,8 @@ class Stages:
     prompts: Prompts
     depth: int = 50
     top_k: int = 5
-    answer_tokens: int = 128
+    answer_style: AnswerStyle = "short"
+    answer_tokens: int = ANSWER_TOKENS["short"]
     degrade: bool = True
     citations: bool = False
     guard: LanguageGuard | None = None
@@ -134,6 +147,7 @@ class Stages:
             self.prompts,
             self.translator,
             self.guard,
+            style=self.answer_style,
             max_tokens=self.answer_tokens,
             citations=self.citations,
             emit=self.emit,
@@ -186,7 +200,7 @@ class Stages:
         `said`: the turns before it."""
         with self.trace.stage("condense"):
             messages = self.prompts.condense(lang).messages(question, said)
-            return await self._complete(messages, Decoding(max_tokens=self.answer_tokens)) or question
+            return await self._complete(messages, Decoding(max_tokens=ANSWER_TOKENS["short"])) or question
 
     async def _complete(self, messages: Sequence[Message], decoding: Decoding) -> str:
         completion = await self.generator.complete(messages, decoding)

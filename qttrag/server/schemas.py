@@ -9,6 +9,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from qttrag.application import registry
 from qttrag.errors import unknown
 from qttrag.text.languages import LANGUAGES
+from qttrag.types import AnswerStyle
 
 _CODES = [str(code) for code in LANGUAGES]
 _STRATEGIES = sorted(registry.kinds("strategy"))
@@ -54,7 +55,8 @@ class _Body(BaseModel):
 class AskBody(_Body):
     """`lang`: the language to answer in; null: detected from the question. `options`: of the strategy.
 
-    `collections`: names of the deployment's collections to search; null: all.
+    `collections`: names of the deployment's collections to search; null: all. `answer_style`: a name, a number or a few
+    words; one to three sentences; several paragraphs; null: as the deployment is set.
     `deadline`: seconds until the question is given up."""
 
     question: _TEXT = Field(examples=["핀란드의 통화는 무엇입니까?"])
@@ -65,6 +67,7 @@ class AskBody(_Body):
     depth: Positive | None = None
     top_k: Positive | None = None
     deadline: float | None = Field(default=None, ge=0.1)
+    answer_style: AnswerStyle | None = None
     stream: bool = False
 
 

@@ -10,6 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx2
 import pytest
 
+from qttrag.testing import FakeGenerator
+from qttrag.types import ANSWER_TOKENS
 from tests.server.running import (
     BrokenGenerator,
     BrokenOffOnce,
@@ -59,6 +61,15 @@ def test_sizes_are_the_clients_within_the_limits(service: Running) -> None:
     assert refused.json()["error"]["message"] == "`top_k: 21` exceeds the limit of 20"
 
 
+def test_a_client_chooses_the_form_of_the_answer() -> None:
+    generator = FakeGenerator(lambda messages: "Se on Helsinki.")
+    with running(application(generator)) as service:
+        assert service.ask(answer_style="sentences").status_code == 200
+    (messages, decoding) = generator.seen[-1]
+    assert "Vastaa 1–3 kokonaisella virkkeellä." in messages[0]["content"]
+    assert decoding.max_tokens == ANSWER_TOKENS["sentences"]
+
+
 @pytest.mark.parametrize(
     ("body", "status", "word"),
     [
@@ -69,6 +80,7 @@ def test_sizes_are_the_clients_within_the_limits(service: Running) -> None:
         ({"question": "hei", "lang": "klingon"}, 422, "klingon"),
         ({"question": "hei", "options": {"tags": "maybe"}}, 422, "tags"),
         ({"question": "hei", "topk": 3}, 422, "topk"),
+        ({"question": "hei", "answer_style": "essay"}, 422, "answer_style"),
         ({"question": 5}, 422, "question"),
         ({}, 422, "question"),
     ],

@@ -178,7 +178,7 @@ async def _request(service: Service, body: ChatRequest) -> AskRequest:
             question = await service.application.stages_for(trace).condense_question(question, earlier, lang)
         service.metrics.observe(body.model, trace)
     tokens = body.max_completion_tokens or body.max_tokens
-    most = service.application.deployment.answer_tokens
+    most = service.application.stages.answer_tokens
     answer_tokens = None if tokens is None else min(tokens, most)
     limits = AskLimits(answer_tokens=answer_tokens, deadline=service.settings.deadline)
     return AskRequest(question, lang=lang, strategy=body.model, collections=collections, limits=limits)

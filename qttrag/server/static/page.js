@@ -178,8 +178,8 @@ async function ask() {
     byId("status").textContent = `Choose at least one ${chosen.length ? "collection" : "strategy"}.`;
     return;
   }
-  const lang = byId("lang").value, some = collections.length < boxes("collections").length;
-  const wanted = { question, ...(lang ? { lang } : {}), ...(some ? { collections } : {}) };
+  const lang = byId("lang").value, style = byId("style").value, some = collections.length < boxes("collections").length;
+  const wanted = { question, ...(lang ? { lang } : {}), ...(style ? { answer_style: style } : {}), ...(some ? { collections } : {}) };
   const link = new URLSearchParams({ q: question, s: chosen.join(","), ...(lang ? { l: lang } : {}) });
   if (some) for (const name of collections) link.append("c", name);
   history.replaceState(null, "", `#${link}`);
