@@ -180,7 +180,7 @@ async function ask() {
   }
   const lang = byId("lang").value, style = byId("style").value, some = collections.length < boxes("collections").length;
   const wanted = { question, ...(lang ? { lang } : {}), ...(style ? { answer_style: style } : {}), ...(some ? { collections } : {}) };
-  const link = new URLSearchParams({ q: question, s: chosen.join(","), ...(lang ? { l: lang } : {}) });
+  const link = new URLSearchParams({ q: question, s: chosen.join(","), ...(lang ? { l: lang } : {}), ...(style ? { a: style } : {}) });
   if (some) for (const name of collections) link.append("c", name);
   history.replaceState(null, "", `#${link}`);
   remember(question, String(link));
@@ -221,6 +221,7 @@ function fromLink() {
   if (!link.has("q")) return false;
   byId("question").value = link.get("q");
   byId("lang").value = link.get("l") ?? "";
+  byId("style").value = link.get("a") ?? "";
   const wanted = new Set((link.get("s") ?? "").split(",")), named = new Set(link.getAll("c"));
   for (const box of boxes("strategies")) box.checked = wanted.has(box.value);
   const here = new Set(boxes("collections").map((box) => box.value));
