@@ -240,3 +240,9 @@ def test_a_file_is_read_once(folder: Path) -> None:
 def test_reading_prompts_needs_no_torch() -> None:
     code = "import sys, qttrag.prompts; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("lang", OWN)
+def test_a_single_score_is_shown_alone(prompts: Prompts, lang: str) -> None:
+    tag = prompts.tag(Lang(lang))
+    assert tag.scores(QualityScores(4.2)) == f"{tag.names['semantic']} 4.2/5"
