@@ -232,8 +232,8 @@ class TagPrompt(_File):
         ]
 
     def scores(self, scores: QualityScores) -> str:
-        pairs = zip(self.names.values(), scores.values(), strict=True)
-        return " · ".join(f"{name} {score:.1f}/{MAX_SCORE:g}" for name, score in pairs)
+        """Return the measured scores under the names of their criteria."""
+        return " · ".join(f"{self.names[key]} {score:.1f}/{MAX_SCORE:g}" for key, score in scores.measured().items())
 
     def reason(self, cause: str) -> str:
         return self._fill("unscored", cause=self.causes.model_dump().get(cause, cause), source_language="")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
 from qttrag.types import (
     Completion,
+    Criterion,
     Decoding,
     EncoderInfo,
     Hit,
@@ -235,6 +236,11 @@ class TranslationTokenizer(Protocol):
 
 
 class QualityTagger(Protocol):
+    @property
+    def measures(self) -> Sequence[Criterion]:
+        """Return the criteria that its scores have: all three, or "semantic" alone."""
+        ...
+
     async def score(
         self,
         originals: Sequence[str],

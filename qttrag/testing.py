@@ -8,7 +8,19 @@ from __future__ import annotations
 import math
 from collections.abc import AsyncIterator, Callable, Sequence
 
-from qttrag.types import Completion, Decoding, Hit, Lang, Message, Passage, QualityScores, Query, Translation, Verdict
+from qttrag.types import (
+    CRITERIA,
+    Completion,
+    Decoding,
+    Hit,
+    Lang,
+    Message,
+    Passage,
+    QualityScores,
+    Query,
+    Translation,
+    Verdict,
+)
 
 
 class FakeRetriever:
@@ -56,6 +68,8 @@ class FakeTranslator:
 
 class FakeTagger:
     """Returns the verdict of `judge` for each translation. `seen`: its inputs."""
+
+    measures = CRITERIA
 
     def __init__(self, judge: Callable[[str], Verdict] = lambda text: Verdict(QualityScores(4.5, 4.0, 3.5))) -> None:
         self.judge = judge

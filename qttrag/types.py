@@ -18,6 +18,10 @@ UNDETERMINED = Lang("und")
 
 MAX_SCORE = 5.0  # the paper's scale: 0.0 to 5.0 with one decimal, arXiv:2510.23070
 
+Criterion = Literal["semantic", "grammar", "fluency"]
+CRITERIA: tuple[Criterion, ...] = ("semantic", "grammar", "fluency")
+"""What quality scores measure. Every tagger measures "semantic": whether a translation says what its original says."""
+
 
 class Message(TypedDict):
     """One turn of a chat."""
@@ -131,21 +135,32 @@ class Hit:
 class QualityScores:
     """Quality scores of a translation, each in [0, 5]. An unscored translation has None in their place, never zeros.
 
+    `grammar`, `fluency`: None if the tagger's kind does not measure them.
+
     Raises:
         ValueError: a score is not a finite number in [0, 5]."""
 
     semantic: float
-    grammar: float
-    fluency: float
+    grammar: float | None = None
+    fluency: float | None = None
 
     def __post_init__(self) -> None:
-        for name in ("semantic", "grammar", "fluency"):
-            value = getattr(self, name)
+        for name, value in self.measured().items():
             if not (math.isfinite(value) and 0.0 <= value <= MAX_SCORE):
                 raise ValueError(f"{name} score {value!r} is outside [0, {MAX_SCORE:g}]")
 
-    def values(self) -> tuple[float, float, float]:
-        return (self.semantic, self.grammar, self.fluency)
+    def measured(self) -> dict[Criterion, float]:
+        """Return the scores by criterion, without criteria that were not measured."""
+        scores: dict[Criterion, float | None] = {
+            "semantic": self.semantic,
+            "grammar": self.grammar,
+            "fluency": self.fluency,
+        }
+        return {name: score for name, score in scores.items() if score is not None}
+
+    def values(self) -> tuple[float, ...]:
+        """Return the measured scores, in the order of `CRITERIA`."""
+        return tuple(self.measured().values())
 
 
 @dataclass(frozen=True, slots=True)

@@ -266,3 +266,9 @@ def test_answers_of_several_sentences_cite_after_each_one(prompts: Prompts) -> N
         for style in get_args(AnswerStyle)
     ]
     assert [text.splitlines()[-1].split(" ")[1] for text in systems] == ["답", "각", "각"]
+
+
+@pytest.mark.parametrize("lang", OWN)
+def test_a_single_score_is_shown_alone(prompts: Prompts, lang: str) -> None:
+    tag = prompts.tag(Lang(lang))
+    assert tag.scores(QualityScores(4.2)) == f"{tag.names['semantic']} 4.2/5"

@@ -12,7 +12,7 @@ from qttrag.application.serialization import answer_as_dict
 from qttrag.cli import output
 from qttrag.errors import DeadlineExceeded
 from qttrag.resources import DEFAULT_DEPLOYMENT
-from qttrag.types import AnswerStyle, AskRequest
+from qttrag.types import CRITERIA, AnswerStyle, AskRequest
 
 if TYPE_CHECKING:
     from rich.status import Status
@@ -168,7 +168,8 @@ def _versions(tagged: TaggedPassage) -> Iterator[str]:
 
 def _scores(tagged: TaggedPassage) -> list[str]:
     if tagged.scores is not None:
-        return [f"{score:.1f}" for score in tagged.scores.values()]
+        scores = tagged.scores.measured()
+        return [f"{scores[name]:.1f}" if name in scores else "" for name in CRITERIA]
     if tagged.unscored is not None:
         return [f"none: {tagged.unscored}", "", ""]
     return ["–", "–", "–"]

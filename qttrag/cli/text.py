@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -84,12 +85,11 @@ def tag(
     verdict = output.run(_tag(application, trace, pair, source, to))
     scores = verdict.scores
     if as_json:
-        named = None if scores is None else dict(zip(("semantic", "grammar", "fluency"), scores.values(), strict=True))
-        output.say_json({"scores": named, "unscored": verdict.cause, "trace": trace.as_dict()})
+        output.say_json({"scores": scores and asdict(scores), "unscored": verdict.cause, "trace": trace.as_dict()})
     elif scores is None:
         output.say(f"unscored: {verdict.cause}")
     else:
-        output.say(f"semantic {scores.semantic:.1f} · grammar {scores.grammar:.1f} · fluency {scores.fluency:.1f}")
+        output.say(" · ".join(f"{name} {score:.1f}" for name, score in scores.measured().items()))
     if not as_json:
         output.say_notes(trace)
     if verdict.cause == "unavailable":

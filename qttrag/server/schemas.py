@@ -72,11 +72,11 @@ class AskBody(_Body):
 
 
 class Scores(BaseModel):
-    """Quality scores of a translation, each from 0 to 5."""
+    """Quality scores of a translation, each from 0 to 5; null: the tagger does not measure it."""
 
     semantic: float
-    grammar: float
-    fluency: float
+    grammar: float | None
+    fluency: float | None
 
 
 class PassageOut(BaseModel):

@@ -11,7 +11,7 @@ from qttrag.protocols import Generator
 from qttrag.runtime.tasks import gather_or_cancel
 from qttrag.taggers.expectation import expected as expectation
 from qttrag.taggers.verdicts import SCHEMA, UNREADABLE, parse
-from qttrag.types import Completion, Decoding, Lang, Verdict
+from qttrag.types import CRITERIA, Completion, Decoding, Lang, Verdict
 
 _ALTERNATIVES = 20  # the most that OpenAI's interface allows: the ten digits and other likely tokens
 
@@ -25,6 +25,8 @@ class LLMTagger:
     take as many calls and tokens.
     Counts: scored, retried, unscored.<cause> with the causes empty, unreadable, range, unavailable; as_written:
     scores taken from the reply because `expected` lacked probabilities."""
+
+    measures = CRITERIA
 
     def __init__(self, *, generator: Generator, prompts: Prompts, max_tokens: int = 64, expected: bool = False) -> None:
         self._generator = generator

@@ -131,6 +131,15 @@ async def test_hard_filter_keeps_a_translation_with_one_good_score_unless_drop_i
     assert answer.trace.counts["filter.dropped"] == 1
 
 
+@pytest.mark.parametrize("drop", ["all", "any"])
+@pytest.mark.parametrize(("semantic", "kept"), [(3.4, 1), (3.6, 3)])
+async def test_hard_filter_decides_by_the_semantic_score_where_it_is_the_only_one(
+    stages: Stages, drop: str, semantic: float, kept: int
+) -> None:
+    single = replace(stages, tagger=FakeTagger(lambda text: Verdict(QualityScores(semantic))))
+    assert len((await run(single, "hard_filter", drop=drop)).context) == kept
+
+
 async def test_hard_filter_drops_unscored_translations_only_if_drop_is_any(stages: Stages) -> None:
     unscored = replace(stages, tagger=FakeTagger(lambda text: Verdict(None, "unreadable")))
     assert len((await run(unscored, "hard_filter")).context) == 3

@@ -122,7 +122,7 @@ def _passage(passage: TaggedPassage) -> dict[str, Any]:
     scores = passage.scores
     tag = f"unscored: {passage.unscored}" if passage.unscored else ""
     if scores:
-        tag = f"semantic {scores.semantic:g} · grammar {scores.grammar:g} · fluency {scores.fluency:g}"
+        tag = " · ".join(f"{name} {score:g}" for name, score in scores.measured().items())
     return {
         "lang": passage.passage.lang,
         "title": passage.passage.title,

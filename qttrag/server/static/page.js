@@ -102,7 +102,7 @@ class Column {
   }
 
   scores(scores) {
-    return make("dl", { className: "scores" }, ...SCORES.flatMap(([key, name]) => [
+    return make("dl", { className: "scores" }, ...SCORES.filter(([key]) => scores[key] !== null).flatMap(([key, name]) => [
       make("dt", { textContent: name }),
       make("dd", {}, make("meter", { min: 0, max: 5, low: 2.5, high: 3.5, optimum: 5, value: scores[key], ariaLabel: `${name} ${scores[key].toFixed(1)} of 5` })),
       make("dd", { textContent: scores[key].toFixed(1) }),

@@ -17,7 +17,8 @@ from qttrag.evaluation.datasets.questions import Question
 from qttrag.evaluation.metrics import AnswerCase, QuestionSet
 from qttrag.evaluation.metrics.registry import evaluate, measures
 from qttrag.evaluation.report import charts, reported, tables
-from qttrag.evaluation.report.page import page
+from qttrag.evaluation.report.page import _passage, page
+from qttrag.evaluation.report.run_charts import _score_histograms
 from qttrag.evaluation.runs import figures, scoring
 from qttrag.evaluation.runs.answer_files import AnswerFile, Cell
 from qttrag.evaluation.runs.folder import Run, open_run, write_file, write_lines
@@ -200,6 +201,15 @@ def test_the_page_has_a_chart_of_each_kind(made: Run) -> None:
         "seconds per question",
     ):
         assert title in html
+
+
+def test_a_single_score_is_reported_alone() -> None:
+    context = (TaggedPassage(ENGLISH, "수도는 서울특별시.", QualityScores(4.0)),)
+    cell = scoring.ScoredCell(
+        Cell("d", "g", "qtt_rag"), "ko", "given", {"1": AnswerRecord("1", "서울", context)}, {"1": {}}, {}
+    )
+    assert [name for name, _ in _score_histograms(cell)] == ["semantic"]
+    assert _passage(context[0])["tag"] == "semantic 4"
 
 
 def test_charts_escape_their_words_and_draw_no_empty_axes() -> None:

@@ -212,6 +212,7 @@ RECORD = AnswerRecord(
         TaggedPassage(
             Passage("p", "The bridge.", Lang("en"), "T"), "다리", QualityScores(1.0, 2.0, 3.5), flags=("loop",)
         ),
+        TaggedPassage(Passage("r", "The sea.", Lang("en")), "바다", QualityScores(2.5)),
         TaggedPassage(Passage("q", "다리", Lang("ko")), unscored="range", refined="r", score=0.25, retrieved_rank=2),
     ),
     ranking=(RankedPassage("p", 0.1), RankedPassage("q", -0.30000000000000004)),

@@ -97,6 +97,14 @@ def test_a_translation_without_scores_is_left_out_and_counted() -> None:
     assert fluency[3] == "–"
 
 
+def test_a_tagger_with_one_score_is_compared_by_that_score_alone() -> None:
+    judged = [tagging.JudgedTranslation("a", "b", float(n)) for n in range(5)]
+    verdicts = [Verdict(QualityScores(n)) for n in range(4)] + [Verdict(None, "range")]
+    (row,) = tagging.correlations(judged, verdicts).rows
+    assert row[:4] == ["semantic", "4", "1", "+1.000 [+1.000, +1.000]"]
+    assert [row[:2] for row in tagging.reliability(judged, verdicts).rows] == [[f"{n}.0", "1"] for n in range(4)]
+
+
 def test_a_file_without_the_named_column_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"no column 'z_mean' \(columns: src, mt, da_mean\)"):
         tagging.read(judged_file(tmp_path / "j.tsv.gz", 1), "src", "mt", "z_mean")
