@@ -1,4 +1,4 @@
-"""The prompt files `prompts/answer|tag|refine|condense/<lang>.yaml`: checked when read, filled in per question.
+"""The prompt files `prompts/answer|tag|refine|condense|rerank/<lang>.yaml`: checked when read, filled in per question.
 
 Everything that a prompt quotes is sanitised: it has no role tokens, headers or score tags.
 """
@@ -268,12 +268,59 @@ class CondensePrompt(_File):
         return [{"role": "system", "content": self._fill("system")}, {"role": "user", "content": user}]
 
 
+class RankPrompt(_File):
+    """The prompts of rerankers that are language models. Texts are sanitised, so that no passage contains a number in
+    square brackets. `structured`: ask for JSON. `reasoned`: ask for the reasons first, in English."""
+
+    placeholders = {
+        "list_system": (),
+        "list_user": ("question", "passages", "n"),
+        "list_reply": (),
+        "list_reply_json": (),
+        "list_reply_reasoned": (),
+        "list_reply_reasoned_json": (),
+        "pair_system": (),
+        "pair_user": ("question", "first", "second"),
+        "pair_reply": (),
+        "pair_reply_json": (),
+    }
+    list_system: str
+    list_user: str
+    list_reply: str
+    list_reply_json: str
+    list_reply_reasoned: str
+    list_reply_reasoned_json: str
+    pair_system: str
+    pair_user: str
+    pair_reply: str
+    pair_reply_json: str
+
+    def list_messages(
+        self, question: str, passages: Sequence[str], *, structured: bool, reasoned: bool
+    ) -> list[Message]:
+        """Return the chat that asks for an order of the passages, which are numbered from 1."""
+        numbered = "\n\n".join(f"[{n}] {sanitise(passage)}" for n, passage in enumerate(passages, 1))
+        user = self._fill("list_user", question=sanitise(question), passages=numbered, n=str(len(passages)))
+        reply = self._fill(f"list_reply{'_reasoned' * reasoned}{'_json' * structured}")
+        return self._chat(self._fill("list_system"), user, reply)
+
+    def pair_messages(self, question: str, first: str, second: str, *, structured: bool) -> list[Message]:
+        """Return the chat that asks for the better of two passages, A or B."""
+        texts = {"question": sanitise(question), "first": sanitise(first), "second": sanitise(second)}
+        reply = self._fill(f"pair_reply{'_json' * structured}")
+        return self._chat(self._fill("pair_system"), self._fill("pair_user", **texts), reply)
+
+    def _chat(self, system: str, user: str, reply: str) -> list[Message]:
+        return [{"role": "system", "content": system}, {"role": "user", "content": f"{user}\n{reply}"}]
+
+
 P = TypeVar("P", bound=_File)
 _KINDS: dict[type[_File], str] = {
     AnswerPrompt: "answer",
     TagPrompt: "tag",
     RefinePrompt: "refine",
     CondensePrompt: "condense",
+    RankPrompt: "rerank",
 }
 
 
@@ -296,7 +343,10 @@ class Prompts:
     def condense(self, lang: Lang) -> CondensePrompt:
         return self._get(CondensePrompt, lang)
 
-    def languages(self, kind: Literal["answer", "tag", "refine", "condense"]) -> list[Lang]:
+    def rerank(self, lang: Lang) -> RankPrompt:
+        return self._get(RankPrompt, lang)
+
+    def languages(self, kind: Literal["answer", "tag", "refine", "condense", "rerank"]) -> list[Lang]:
         """Return the languages that have a prompt file of this kind."""
         return sorted(Lang(path.stem) for path in (self._folder() / kind).glob("*.yaml"))
 

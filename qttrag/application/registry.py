@@ -32,6 +32,9 @@ KINDS: dict[str, dict[str, str]] = {
     },
     "reranker": {
         "cross_encoder": "qttrag.rerankers.cross_encoder:CrossEncoderReranker",
+        "served": "qttrag.rerankers.served:ServedReranker",
+        "listwise": "qttrag.rerankers.listwise:ListwiseReranker",
+        "pairwise": "qttrag.rerankers.pairwise:PairwiseReranker",
         "none": "qttrag.rerankers.none:NoReranker",
     },
     "detector": {
