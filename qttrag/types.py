@@ -16,6 +16,9 @@ Lang = NewType("Lang", str)
 UNDETERMINED = Lang("und")
 """The language of a text without letters, or of one whose language is unknown."""
 
+UNSUPPORTED = "unsupported"
+"""The flag of a text that a translator returned unchanged: it does not support the text's language or the target."""
+
 MAX_SCORE = 5.0  # the paper's scale: 0.0 to 5.0 with one decimal, arXiv:2510.23070
 
 Criterion = Literal["semantic", "grammar", "fluency"]
@@ -165,7 +168,8 @@ class QualityScores:
 
 @dataclass(frozen=True, slots=True)
 class Translation:
-    """A translator's output. `flags`: the defects that are certain: empty, copied, loop, script."""
+    """A translator's output. `flags`: the defects that are certain: empty, copied, loop, script, cut; or `UNSUPPORTED`
+    alone, where `text` is the original."""
 
     text: str
     flags: tuple[str, ...] = ()
@@ -185,7 +189,7 @@ class TaggedPassage:
     """A passage as the generator reads it, and its place in the ranking."""
 
     passage: Passage
-    translation: str | None = None  # None: not translated, or not necessary
+    translation: str | None = None  # None: not necessary, not supported (see `flags`), or the translator failed
     scores: QualityScores | None = None  # None: not a translation, or not scored
     refined: str | None = None  # the rewriting of DKM-RAG
     flags: tuple[str, ...] = ()  # the translator's flags

@@ -10,6 +10,7 @@ from qttrag import trace as tracing
 from qttrag.errors import ConfigError, StageError
 from qttrag.pipeline.answer_writer import AnswerWriter
 from qttrag.pipeline.language_guard import LanguageGuard
+from qttrag.pipeline.language_support import report_unsupported, score_supported
 from qttrag.prompts import Prompts, Style
 from qttrag.protocols import Generator, QualityTagger, Reranker, Retriever, Translator
 from qttrag.runtime.tasks import gather_or_cancel, task_group
@@ -17,6 +18,7 @@ from qttrag.trace import Trace
 from qttrag.types import (
     ANSWER_TOKENS,
     UNDETERMINED,
+    UNSUPPORTED,
     Answer,
     AnswerStyle,
     Decoding,
@@ -70,10 +72,14 @@ class Stages:
         return passages
 
     async def translate(self, passages: Sequence[TaggedPassage], target: Lang) -> list[TaggedPassage]:
-        """Return the passages; those in another language than `target` have a translation."""
+        """Return the passages; those in another language than `target` have a translation.
+
+        A passage whose language the translator does not support has the flag `UNSUPPORTED` and no translation; it is
+        counted and noted, as are passages of unknown language."""
         with self.trace.stage("translate"):
             _note_unknown(passages)
             translated = await self._translated(passages, target)
+            _report_unsupported(translated, target)
         self.emit(Event("translated", tuple(translated)))
         return translated
 
@@ -103,6 +109,7 @@ class Stages:
                 translating = [tasks.create_task(translated(passage)) for passage in passages]
                 tagging = [tasks.create_task(tagged(task)) for task in translating]
                 translations = [(await task)[0] for task in translating]
+                _report_unsupported(translations, target)
             self.emit(Event("translated", tuple(translations)))
             with self.trace.stage("tag"):
                 scored = [(await task)[0] for task in tagging]
@@ -120,6 +127,9 @@ class Stages:
                 if not self.degrade:
                     raise
                 tracing.note_degraded(f"passages are searched with the question untranslated: {error}")
+                return query
+            if UNSUPPORTED in translation.flags:
+                report_unsupported([query.lang], target, effect="passages are searched with the question untranslated")
                 return query
             for flag in translation.flags:
                 tracing.note(f"the question's translation is doubtful: {flag}")
@@ -172,7 +182,8 @@ class Stages:
             tracing.note_degraded(f"passages are read untranslated: {error}")
             return translated
         for n, translation in zip(foreign, translations, strict=True):
-            translated[n] = replace(passages[n], translation=translation.text, flags=translation.flags)
+            text = None if UNSUPPORTED in translation.flags else translation.text
+            translated[n] = replace(passages[n], translation=text, flags=translation.flags)
         return translated
 
     async def _tagged(self, passages: Sequence[TaggedPassage], target: Lang) -> list[TaggedPassage]:
@@ -180,7 +191,8 @@ class Stages:
         tagged = list(passages)
         if not to_score:
             return tagged
-        verdicts = await self._tagger().score(
+        verdicts = await score_supported(
+            self._tagger(),
             [p.passage.content for _, p, _ in to_score],
             [translation for _, _, translation in to_score],
             [p.passage.lang for _, p, _ in to_score],
@@ -223,7 +235,13 @@ def _same(one: Lang, other: Lang) -> bool:
 
 
 def _is_foreign(passage: TaggedPassage, target: Lang) -> bool:
-    return passage.passage.lang != UNDETERMINED and not _same(passage.passage.lang, target)
+    lang = passage.passage.lang
+    return lang != UNDETERMINED and not _same(lang, target) and any(map(str.isalpha, passage.passage.content))
+
+
+def _report_unsupported(passages: Sequence[TaggedPassage], target: Lang) -> None:
+    langs = [p.passage.lang for p in passages if UNSUPPORTED in p.flags]
+    report_unsupported(langs, target, effect="passages are read untranslated")
 
 
 def _note_unknown(passages: Sequence[TaggedPassage]) -> None:

@@ -8,10 +8,9 @@ from typing import Any
 import pytest
 
 from qttrag.application import registry
-from qttrag.errors import ConfigError
 from qttrag.protocols import TranslationTokenizer
 from qttrag.translators.segments import LoadedModel, ModelInput, ModelOutput
-from qttrag.types import Lang
+from qttrag.types import Lang, Translation
 from tests import tiny_models
 from tests.texts import sentences
 
@@ -72,9 +71,11 @@ def test_madlad_has_a_tag_of_the_target_before_the_source(checkpoints: Path) -> 
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-async def test_a_language_that_the_model_does_not_know_is_named(family: str, checkpoints: Path) -> None:
-    with pytest.raises(ConfigError, match="does not know Thai"):
-        await translator(family, checkpoints).translate(["a bridge"], [EN], TH)
+async def test_a_target_that_the_model_does_not_know_leaves_the_text_and_flags_it(
+    family: str, checkpoints: Path
+) -> None:
+    translations = await translator(family, checkpoints).translate(["a bridge"], [EN], TH)
+    assert translations == [Translation("a bridge", ("unsupported",))]
 
 
 def test_each_family_and_engine_has_its_own_identity(checkpoints: Path) -> None:
