@@ -57,7 +57,8 @@ class AskRequest:
 
     `lang`: the language to answer in; None: detected from the question. `strategy`: None: the deployment's.
     `options`: of the strategy; they override the deployment's. `collections`: search only these; None: all.
-    `query_id`: the caller's identifier of the question."""
+    `query_id`: the caller's identifier of the question.
+    `earlier`: the turns of user and assistant before the question, oldest first; it is understood in their light."""
 
     question: str
     lang: str | None = None
@@ -66,6 +67,7 @@ class AskRequest:
     collections: Sequence[str] | None = None
     limits: AskLimits = AskLimits()
     query_id: str = ""
+    earlier: Sequence[Message] = ()
 
 
 @dataclass(frozen=True, slots=True)
