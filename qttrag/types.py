@@ -71,7 +71,8 @@ class AskRequest:
 
     `lang`: the language to answer in; None: detected from the question. `strategy`: None: the deployment's.
     `options`: of the strategy; they override the deployment's. `collections`: search only these; None: all.
-    `query_id`: the caller's identifier of the question. `answer_style`: None: the deployment's."""
+    `query_id`: the caller's identifier of the question. `answer_style`: None: the deployment's.
+    `earlier`: the turns of user and assistant before the question, oldest first; it is understood in their light."""
 
     question: str
     lang: str | None = None
@@ -81,6 +82,7 @@ class AskRequest:
     limits: AskLimits = AskLimits()
     query_id: str = ""
     answer_style: AnswerStyle | None = None
+    earlier: Sequence[Message] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ from qttrag.pipeline.stages import Stages
 from qttrag.prompts import Prompts
 from qttrag.protocols import Closable, LanguageDetector, Selectable, Startable
 from qttrag.runtime.cache import Cache
+from qttrag.text.language_in_context import language_in_context
 from qttrag.text.languages import language
 from qttrag.trace import Trace
 from qttrag.types import (
@@ -32,10 +33,13 @@ from qttrag.types import (
     AskRequest,
     Event,
     Lang,
+    Message,
     PartialAnswer,
     Query,
     ignore,
 )
+
+_EARLIER_TEXTS = 20  # of a conversation, that its language is taken from
 
 
 @dataclass(frozen=True)
@@ -114,10 +118,23 @@ class Application:
 
         async with self._deadline(request.limits, lambda: partial):
             with trace.stage("detect"):
-                query = Query(text, await self.language_of(text, request.lang), request.query_id, collections)
+                said = [turn["content"] for turn in request.earlier if turn["role"] == "user"]
+                lang = await self.language_of(text, request.lang, earlier=said)
+            if request.earlier:
+                text = await self._condensed(text, request.earlier, lang, trace)
+            query = Query(text, lang, request.query_id, collections)
             stages = self.stages_for(trace, emit, request.limits, request.answer_style)
             answer: Answer = await run(query, stages, **options)
         return replace(answer, query=query, strategy=name)
+
+    async def _condensed(self, text: str, earlier: Sequence[Message], lang: Lang, trace: Trace) -> str:
+        """Return the question in words that stand alone; unchanged if the rewritten one could not be asked."""
+        condensed = await self.stages_for(trace).condense_question(text, earlier, lang)
+        try:
+            return self.check_question(condensed)
+        except InputError:
+            trace.notes.append("the question was searched as it stands: the generator's version of it is too long")
+            return text
 
     def _deadline(self, limits: AskLimits, partial: Callable[[], PartialAnswer]) -> AbstractAsyncContextManager[None]:
         """Return the deadline of a question: the request's or the deployment's, whichever is earlier."""
@@ -184,14 +201,18 @@ class Application:
                 raise InputError(unknown("collection", name, known))
         return tuple(sorted(set(names)))
 
-    async def language_of(self, text: str, given: str | None = None) -> Lang:
+    async def language_of(self, text: str, given: str | None = None, *, earlier: Sequence[str] = ()) -> Lang:
         """Return the language `given`, or else the detected one.
 
+        `earlier`: texts by the same person, oldest first; they decide where `text` is too short to tell.
+
         Raises:
-            InputError: the given language is unknown, or the text has no letters."""
+            InputError: the given language is unknown, or no text has letters."""
         if given is not None:
             return language(given).code
-        (detected,) = await self.detector.detect([text])
+        texts = [*earlier[-_EARLIER_TEXTS:], text]
+        *before, (_, alone) = zip(texts, await self.detector.detect(texts), strict=True)
+        detected = language_in_context(text, alone, before)
         if detected == UNDETERMINED:
             raise InputError(f"cannot detect the language of '{text[:80]}'; specify it (--lang ko)")
         return detected

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from qttrag import trace as tracing
 from qttrag.errors import ConfigError, StageError
 from qttrag.pipeline.answer_writer import AnswerWriter
+from qttrag.pipeline.conversation import newest_that_fit
 from qttrag.pipeline.language_guard import LanguageGuard
 from qttrag.pipeline.language_support import report_unsupported, score_supported
 from qttrag.prompts import Prompts, Style
@@ -207,12 +208,27 @@ class Stages:
         return tagged
 
     async def condense_question(self, question: str, said: Sequence[Message], lang: Lang) -> str:
-        """Return the last question of a chat, rewritten so that it stands alone; unchanged if the generator is silent.
+        """Return the last question of a chat, rewritten so that it stands alone; unchanged if that does not succeed.
 
-        `said`: the turns before it."""
+        `said`: the turns before it, of which the newest that fit into the generator's context are read."""
         with self.trace.stage("condense"):
-            messages = self.prompts.condense(lang).messages(question, said)
-            return await self._complete(messages, Decoding(max_tokens=ANSWER_TOKENS["short"])) or question
+            prompt, decoding = self.prompts.condense(lang), Decoding(max_tokens=ANSWER_TOKENS["short"])
+            context = await asyncio.to_thread(lambda: self.generator.context)  # may download the configuration
+            read = await newest_that_fit(
+                said,
+                lambda turns: prompt.messages(question, turns),
+                count=self.generator.count_tokens,
+                limit=context - decoding.max_tokens,
+            )
+            if not read:
+                return question
+            completion = await self.generator.complete(prompt.messages(question, read), decoding)
+            tracing.reasoning(completion.reasoning)
+            if completion.cut or not completion.text.strip():
+                how = "was cut" if completion.cut else "is empty"
+                tracing.note(f"the question was searched as it stands: the generator's version of it {how}")
+                return question
+            return completion.text.strip()
 
     async def _complete(self, messages: Sequence[Message], decoding: Decoding) -> str:
         completion = await self.generator.complete(messages, decoding)

@@ -41,7 +41,7 @@ NOT_BLANK = r"[^\s\u001c-\u001f\u0085]"
 _TEXT = Annotated[str, AfterValidator(_not_empty), Field(json_schema_extra={"pattern": NOT_BLANK})]
 Whole = Annotated[int, BeforeValidator(_number), Field(strict=False)]  # JSON does not distinguish 2.0 from 2
 Positive = Annotated[Whole, Field(ge=1, json_schema_extra={"minimum": 1})]
-_LANG = Annotated[str, _known("language", _CODES), Field(json_schema_extra={"enum": list[Any](_CODES)})]
+LANG = Annotated[str, _known("language", _CODES), Field(json_schema_extra={"enum": list[Any](_CODES)})]
 _STRATEGY = Annotated[str, _known("strategy", _STRATEGIES), Field(json_schema_extra={"enum": list[Any](_STRATEGIES)})]
 
 
@@ -60,7 +60,7 @@ class AskBody(_Body):
     `deadline`: seconds until the question is given up."""
 
     question: _TEXT = Field(examples=["핀란드의 통화는 무엇입니까?"])
-    lang: _LANG | None = None
+    lang: LANG | None = None
     strategy: _STRATEGY | None = None
     options: dict[str, Any] = {}
     collections: Collections | None = None
@@ -145,7 +145,7 @@ class RetrieveRequest(_Body):
     """`collections`: names of the deployment's collections to search; null: all."""
 
     question: _TEXT
-    lang: _LANG | None = None
+    lang: LANG | None = None
     collections: Collections | None = None
     depth: Positive | None = None
     top_k: Positive | None = None
@@ -161,8 +161,8 @@ class TranslateRequest(_Body):
     """`source`: the language of the texts; null: detected for each."""
 
     texts: list[_TEXT] = Field(min_length=1)
-    target: _LANG
-    source: _LANG | None = None
+    target: LANG
+    source: LANG | None = None
 
 
 class TranslationOut(BaseModel):
@@ -188,8 +188,8 @@ class TagRequest(_Body):
     """`target`: the language of the translations; `source`: of the originals, null: detected."""
 
     pairs: list[TagPair] = Field(min_length=1)
-    target: _LANG
-    source: _LANG | None = None
+    target: LANG
+    source: LANG | None = None
 
 
 class VerdictOut(BaseModel):

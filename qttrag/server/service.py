@@ -45,14 +45,19 @@ class Service:
             stages = "; ".join(f"{stage}: {state}" for stage, state in not_ready.items())
             raise RequestRejected(503, "not_ready", f"not ready ({stages}); see /readyz", retry_after=5.0)
 
-    async def ask(self, request: AskRequest, on_event: Callable[[Event], None] = ignore) -> Answer:
-        """Return the answer.
+    def new_trace(self) -> Trace:
+        return Trace(spans=self.tracing)
+
+    async def ask(
+        self, request: AskRequest, on_event: Callable[[Event], None] = ignore, trace: Trace | None = None
+    ) -> Answer:
+        """Return the answer. `trace`: a new one, which may have notes.
 
         Raises:
             RequestRejected: the service is overloaded or not ready.
             DeadlineExceeded: the deadline passed."""
         self.check_ready()
-        trace = Trace(spans=self.tracing)
+        trace = trace or self.new_trace()
         async with self.admission.slot():
             try:
                 return await self.application.ask(request, on_event=on_event, trace=trace)
@@ -63,7 +68,7 @@ class Service:
     async def working(self) -> AsyncIterator[Trace]:
         """Hold a slot for work on single stages; yields the trace for it."""
         self.check_ready()
-        trace = Trace(spans=self.tracing)
+        trace = self.new_trace()
         async with self.admission.slot():
             way_out = "send less at once, or raise the service's `deadline:`"
             async with deadline(self.settings.deadline, lambda: PartialAnswer(trace), way_out=way_out):
@@ -112,13 +117,13 @@ async def _disconnected(request: Request) -> None:
 
 
 async def stream_events(
-    request: Request, service: Service, asked: AskRequest
+    request: Request, service: Service, asked: AskRequest, trace: Trace | None = None
 ) -> AsyncIterator[Event | Answer | Exception]:
     """Return the events of a question as they come, then its answer or its error. Closing the iterator cancels it.
 
     Raises:
         Exception: the question failed before its first event, so that the response can have an error status."""
-    events = _events(request, service, asked)
+    events = _events(request, service, asked, trace)
     first = await anext(events)
     if isinstance(first, Exception):
         raise first
@@ -132,12 +137,14 @@ async def stream_events(
     return all_events()
 
 
-async def _events(request: Request, service: Service, asked: AskRequest) -> AsyncGenerator[Event | Answer | Exception]:
+async def _events(
+    request: Request, service: Service, asked: AskRequest, trace: Trace | None
+) -> AsyncGenerator[Event | Answer | Exception]:
     queue: asyncio.Queue[Event | Answer | Exception] = asyncio.Queue()
 
     async def ask() -> None:
         try:
-            queue.put_nowait(await until_disconnected(request, service.ask(asked, queue.put_nowait)))
+            queue.put_nowait(await until_disconnected(request, service.ask(asked, queue.put_nowait, trace)))
         except Exception as error:
             queue.put_nowait(error)
 
