@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Literal
 
-from qttrag.evaluation.datasets.files import HubFile, local_path, records, text_of, texts_of
+from qttrag.evaluation.datasets.files import HubFile, language_of, local_path, records, text_of, texts_of
 from qttrag.evaluation.datasets.questions import Question
 from qttrag.evaluation.datasets.settings import DatasetSettings
 from qttrag.text.languages import language
@@ -32,7 +32,7 @@ class XorTydiDataset(DatasetSettings):
     def read(self, lang: str, left_out: Counter[str]) -> Iterator[Question]:
         code = language(lang).code
         for where, record in records(local_path(self.file)):
-            if language(text_of(where, record, "lang")).code != code:
+            if language_of(where, text_of(where, record, "lang")) != code:
                 left_out["in another language"] += 1
                 continue
             answers = with_native_yes_no(texts_of(where, record, "answers"), code)
