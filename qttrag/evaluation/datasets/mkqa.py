@@ -17,7 +17,8 @@ from qttrag.text.languages import language
 class MkqaDataset(DatasetSettings):
     """Questions that have an answer in words. A language may be spelt as in MKQA ("zh_tw") or as in qttrag.
 
-    `aliases`: count aliases as references, as MKQA's scorer does and the research harness does not.
+    `aliases`: count aliases as references, which the research harness does not. MKQA's scorer does: official measures
+    always compare with them.
     `ids`: a file with the ids of the questions to read; all if absent."""
 
     SIGNED: ClassVar[tuple[str, ...]] = ("aliases",)
@@ -68,6 +69,7 @@ def _question(where: str, record: dict[str, Any], lang: str, *, aliases: bool) -
         language_of(where, key),
         texts,
         elsewhere=_in_other_languages(where, answers, key),
+        official_answers=_texts(where, answers.get(key), aliases=True),
     )
 
 

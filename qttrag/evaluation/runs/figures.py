@@ -79,9 +79,10 @@ def _columns(scored: Sequence[ScoredCell], names: Sequence[str], ids: Sequence[s
 
 def signature(name: str, scored: ScoredCell, n: int) -> str:
     """Return the exact definition of a figure in one line."""
-    cell = scored.cell
+    cell, measure = scored.cell, measures()[name]
+    references = scored.references.official if measure.official else scored.references.given
     return (
-        f"{measures()[name].signature}|data:{cell.dataset}|{scored.references}|lang:{scored.lang}"
+        f"{measure.signature}|data:{cell.dataset}|{references}|lang:{scored.lang}"
         f"|generator:{cell.generator}|strategy:{cell.strategy}|n:{n}|v:{qttrag.__version__}"
     )
 

@@ -14,7 +14,7 @@ import pytest
 
 from demo import corpus
 from qttrag.errors import ConfigError, InputError
-from qttrag.evaluation.datasets import Dataset, load, parse
+from qttrag.evaluation.datasets import Dataset, load, parse, reference_signature
 from tests import shared_data
 from tests.hub import Hub
 
@@ -42,6 +42,27 @@ def test_yes_and_no_of_xor_tydi_have_native_synonyms(tmp_path: Path) -> None:
     file = write(tmp_path / "x.jsonl", xor("1"), xor("2", answers=["No"]), xor("3", lang="ko"))
     assert [q.answers for q in read("xor_tydi", file, "fi").questions] == [("yes", "kyllä", "joo"), ("No", "ei")]
     assert read("xor_tydi", file, "ko").questions[0].answers == ("yes", "예")
+
+
+def test_the_official_references_of_xor_tydi_are_those_of_its_file(tmp_path: Path) -> None:
+    file = write(tmp_path / "x.jsonl", xor("1"), xor("2", answers=["No"]))
+    assert [q.official_answers for q in read("xor_tydi", file, "fi").questions] == [("yes",), ("No",)]
+
+
+def test_native_words_that_the_research_harness_lacks_are_added_only_on_request(tmp_path: Path) -> None:
+    file = write(tmp_path / "x.jsonl", xor("1", lang="te"), xor("2"))
+    assert read("xor_tydi", file, "te").questions[0].answers == ("yes",)
+    assert read("xor_tydi", file, "te", yes_no="native_all").questions[0].answers == ("yes", "అవును")
+    assert read("xor_tydi", file, "fi", yes_no="raw").questions[0].answers == ("yes",)
+
+
+def test_the_signature_states_which_words_for_yes_and_no_are_references() -> None:
+    signed = [reference_signature({"kind": "xor_tydi", "yes_no": v}) for v in ("native", "raw")]
+    assert signed == ["format:xor_tydi|yesno:native", "format:xor_tydi|yesno:raw"]
+
+
+def test_the_official_references_of_mkqa_have_the_aliases(tmp_path: Path) -> None:
+    assert read("mkqa", write(tmp_path / "m.jsonl", mkqa()), "ko").questions[0].official_answers == ("서울", "서울시")
 
 
 def test_questions_in_other_languages_are_counted(tmp_path: Path) -> None:
@@ -222,6 +243,13 @@ def test_xor_tydi_has_the_published_number_of_questions(lang: str, n: int) -> No
     dataset = read("xor_tydi", str(shared_data.XOR_TYDI), lang, expected={lang: n})
     assert (len(dataset.questions), dataset.notes) == (n, [])
     assert sum(dataset.left_out.values()) == 3473 - n
+
+
+@shared_data.needs(shared_data.XOR_TYDI)
+@pytest.mark.parametrize(("lang", "n"), [("ko", 35), ("ja", 86)])
+def test_the_native_words_change_the_references_of_the_yes_no_questions_alone(lang: str, n: int) -> None:
+    questions = read("xor_tydi", str(shared_data.XOR_TYDI), lang).questions
+    assert sum(q.answers != q.official_answers for q in questions) == n
 
 
 def test_a_file_of_the_hub_is_downloaded_at_its_commit_once(tmp_path: Path) -> None:
