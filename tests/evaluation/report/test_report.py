@@ -110,7 +110,7 @@ def test_every_figure_carries_its_signature(made: Run) -> None:
         for name, figure in cell["figures"].items():
             references = "references:official" if measures()[name].official else "aliases:no"
             data_and_lang = f"|data:made ko|format:mkqa|{references}|lang:ko|generator:own"
-            rest = f"{data_and_lang}|strategy:{cell['strategy']}|n:{figure['n']}|v:"
+            rest = f"{data_and_lang}|strategy:{cell['strategy']}|n:{figure['n']}|ci:{figure['method']}|v:"
             assert figure["signature"].startswith(measures()[name].signature + rest)
     json.dumps(data, allow_nan=False)
 
