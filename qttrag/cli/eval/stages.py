@@ -64,7 +64,7 @@ def _run_table(run: Path, run_ids: Path | None, qrels: Path | None, lang: str) -
     judged = trec.read_qrels(qrels) if qrels else {}
     gold = {query: [p for p, relevance in passages.items() if relevance > 0] for query, passages in judged.items()}
     langs = dict.fromkeys(dict.fromkeys([*trec_run.rankings, *gold]), language(lang).code)
-    note = f" ({trec_run.unmapped} lines skipped: not in the id table)" if trec_run.unmapped else ""
+    note = f" ({'; '.join(trec_run.skipped)})" if trec_run.skipped else ""
     return measuring.table(f"{run.name}{note}", ["run"], [measuring.row([lang], trec_run.rankings, gold, langs)])
 
 

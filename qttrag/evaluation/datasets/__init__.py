@@ -14,7 +14,14 @@ from qttrag.errors import InputError
 from qttrag.evaluation.datasets import trec
 from qttrag.evaluation.datasets.files import HubFile
 from qttrag.evaluation.datasets.questions import Question
-from qttrag.evaluation.datasets.registry import AnyDataset, kinds, parse, reference_signature, settings_class
+from qttrag.evaluation.datasets.registry import (
+    AnyDataset,
+    kinds,
+    official_signature,
+    parse,
+    reference_signature,
+    settings_class,
+)
 from qttrag.evaluation.datasets.settings import DatasetSettings
 
 
@@ -66,6 +73,6 @@ def _with_gold(questions: Iterable[Question], qrels: Mapping[str, Mapping[str, i
 
 
 __all__ = [
-    "AnyDataset", "Dataset", "DatasetSettings", "HubFile", "Question", "kinds", "load", "parse", "reference_signature",
-    "settings_class",
+    "AnyDataset", "Dataset", "DatasetSettings", "HubFile", "Question", "kinds", "load", "official_signature", "parse",
+    "reference_signature", "settings_class",
 ]  # fmt: skip

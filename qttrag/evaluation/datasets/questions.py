@@ -10,7 +10,8 @@ from qttrag.types import Lang, Passage
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """`answers`: the references, at least one. `elsewhere`: the references in other languages, if known.
+    """`answers`: the references, at least one. `official_answers`: those that the dataset's own scorer compares with;
+    None if it has no scorer. `elsewhere`: the references in other languages, if known.
     `gold`: ids of passages that contain the answer, if known. `passages`: the passages to read instead of searching."""
 
     question_id: str
@@ -20,3 +21,4 @@ class Question:
     elsewhere: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     gold: tuple[str, ...] = ()
     passages: tuple[Passage, ...] = ()
+    official_answers: tuple[str, ...] | None = None

@@ -77,7 +77,7 @@ def _means(values: Mapping[str, Sequence[float]], measure: str) -> list[Bar]:
         known = np.array([[number * factor] for number in group if not math.isnan(number)])
         if len(known):
             (interval,) = bootstrap(known, np.ones_like(known))
-            means.append(Bar(label, *interval, note=f"n {len(known)}"))
+            means.append(Bar(label, interval.value, interval.low, interval.high, note=f"n {len(known)}"))
     return means
 
 

@@ -83,7 +83,7 @@ def interval_text(interval: Interval, factor: float = 100, *, sign: bool = False
     if math.isnan(interval.value):
         return _NO_FIGURE
     form = f"{'+' if sign else ''}.{digits}f"
-    value, low, high = (format(each * factor, form) for each in interval)
+    value, low, high = (format(each * factor, form) for each in interval[:3])
     return f"{value} [{low}, {high}]"
 
 

@@ -12,7 +12,7 @@ from qttrag.evaluation.metrics.registry import Values, check, measures
 from qttrag.evaluation.runs.answer_files import Cell
 from qttrag.evaluation.runs.folder import Run
 from qttrag.evaluation.runs.scoring import ScoredCell
-from qttrag.evaluation.statistics import Interval, bootstrap, holm, randomisation_test
+from qttrag.evaluation.statistics import Interval, IntervalMethod, bootstrap, holm, intervals, randomisation_test
 
 if TYPE_CHECKING:
     from qttrag.evaluation.statistics import Floats
@@ -51,13 +51,13 @@ def figures(scored: Sequence[ScoredCell]) -> dict[Cell, dict[str, Figure]]:
     names = list(measures())
     for ids, group in groups.items():  # cells of the same questions are resampled together
         over, under = _columns(group, names, ids)
-        intervals = bootstrap(over, under)
+        computed = intervals(over, under, [measures()[name].unit == "%" for name in names] * len(group))
         for block, cell in enumerate(group):
             by_name = {}
             for column, name in enumerate(names, block * len(names)):
                 n = int((under[:, column] != 0).sum())
                 if n:
-                    by_name[name] = Figure(intervals[column], n, signature(name, cell, n))
+                    by_name[name] = Figure(computed[column], n, signature(name, cell, n, computed[column].method))
             by_cell[cell.cell] = by_name
     return {cell.cell: by_cell[cell.cell] for cell in scored}
 
@@ -77,12 +77,13 @@ def _columns(scored: Sequence[ScoredCell], names: Sequence[str], ids: Sequence[s
     return both[0], both[1]
 
 
-def signature(name: str, scored: ScoredCell, n: int) -> str:
+def signature(name: str, scored: ScoredCell, n: int, method: IntervalMethod) -> str:
     """Return the exact definition of a figure in one line."""
-    cell = scored.cell
+    cell, measure = scored.cell, measures()[name]
+    references = scored.references.official if measure.official else scored.references.given
     return (
-        f"{measures()[name].signature}|data:{cell.dataset}|{scored.references}|lang:{scored.lang}"
-        f"|generator:{cell.generator}|strategy:{cell.strategy}|n:{n}|v:{qttrag.__version__}"
+        f"{measure.signature}|data:{cell.dataset}|{references}|lang:{scored.lang}"
+        f"|generator:{cell.generator}|strategy:{cell.strategy}|n:{n}|ci:{method}|v:{qttrag.__version__}"
     )
 
 

@@ -15,7 +15,7 @@ from qttrag.evaluation.metrics.registry import Values, evaluate
 from qttrag.evaluation.metrics.unscored import causes
 from qttrag.evaluation.runs import search_cache
 from qttrag.evaluation.runs.answer_files import Cell, latest
-from qttrag.evaluation.runs.folder import Run
+from qttrag.evaluation.runs.folder import References, Run
 from qttrag.runtime.cache import Cache
 
 _CHUNK = re.compile(r"#\d+$")  # of a record that was split into passages: "id#0", "id#1"
@@ -24,11 +24,11 @@ _CHUNK = re.compile(r"#\d+$")  # of a record that was split into passages: "id#0
 @dataclass(frozen=True)
 class ScoredCell:
     """The answers of a cell with the values of all measures, by question id. `failed`: the errors by question id.
-    `references`: the source of the references, for signatures."""
+    `references`: the sources of the references, for signatures."""
 
     cell: Cell
     lang: str
-    references: str
+    references: References
     answers: Mapping[str, AnswerRecord]
     values: Mapping[str, Values]
     failed: Mapping[str, str]

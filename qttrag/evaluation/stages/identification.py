@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from qttrag.evaluation.report.tables import Table, interval_text
-from qttrag.evaluation.statistics import bootstrap
+from qttrag.evaluation.statistics import wilson
 from qttrag.protocols import LanguageDetector
 from qttrag.types import Lang
 
@@ -47,5 +47,5 @@ def _base(lang: Lang) -> str:
 def _share(values: Sequence[bool]) -> str:
     import numpy as np
 
-    over = np.array(values, np.float64)[:, None]
-    return interval_text(bootstrap(over, np.ones_like(over))[0])
+    over = np.array(values, np.float64)
+    return interval_text(wilson(over, np.ones_like(over)))

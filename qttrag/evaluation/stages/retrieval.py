@@ -12,7 +12,7 @@ from qttrag.evaluation.datasets.trec import RunEntry
 from qttrag.evaluation.metrics import cross_lingual, retrieval
 from qttrag.evaluation.report.tables import Table, interval_text
 from qttrag.evaluation.runs.scoring import as_judged
-from qttrag.evaluation.statistics import bootstrap
+from qttrag.evaluation.statistics import intervals
 from qttrag.runtime.tasks import gather_or_cancel
 from qttrag.types import Lang, Query
 
@@ -83,13 +83,13 @@ def row(
     cells = []
     for measure in retrieval.NAMES:
         values = np.array([[figures[query][measure]] for query in judged]).reshape(-1, 1)
-        cells.append(interval_text(bootstrap(values, np.ones_like(values))[0]))
+        cells.append(interval_text(intervals(values, np.ones_like(values), [True])[0]))
     counts = [
         cross_lingual.foreign([entry.lang for entry in rankings.get(q, ())], lang, _R_LANG_DEPTH)
         for q, lang in langs.items()
     ]
     over, under = (np.array([[float(count[n])] for count in counts]).reshape(-1, 1) for n in (0, 1))
-    share = f"{interval_text(bootstrap(over, under)[0])} ({over.sum():.0f} of {under.sum():.0f})"
+    share = f"{interval_text(intervals(over, under, [True])[0])} ({over.sum():.0f} of {under.sum():.0f})"
     return [*names, str(len(langs)), str(len(judged)), *cells, share]
 
 

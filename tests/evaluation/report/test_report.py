@@ -39,7 +39,12 @@ def write_run(folder: Path, texts: Mapping[str, Sequence[str | None]], *, measur
     identity = {"layout": 1, "qttrag": "0", "suite": suite, "questions": {"made ko": ""}}
     sessions: list[dict[str, Any]] = [{"libraries": {"torch": "1"}}, {"libraries": {"torch": "2"}}]
     write_file(folder / "run.json", json.dumps({"identity": identity, "sessions": sessions, "notes": ["few"]}))
-    asked = [Question(str(i), f"수도는? {HOSTILE}", Lang("ko"), ("서울특별시",), {"en": ("Seoul",)}) for i in range(n)]
+    asked = [
+        Question(
+            str(i), f"수도는? {HOSTILE}", Lang("ko"), ("서울특별시",), {"en": ("Seoul",)}, official_answers=("Seoul",)
+        )
+        for i in range(n)
+    ]
     write_lines(folder / "questions" / "made ko.jsonl", map(_fields, asked))
     for strategy, said in texts.items():
         file = AnswerFile(Cell("made ko", "own", strategy).file(folder))
@@ -104,10 +109,17 @@ def test_every_figure_carries_its_signature(made: Run) -> None:
     data = figures.as_json(made, scoring.score(made))
     for cell in data["cells"]:
         for name, figure in cell["figures"].items():
-            data_and_lang = "|data:made ko|format:mkqa|aliases:no|lang:ko|generator:own"
-            rest = f"{data_and_lang}|strategy:{cell['strategy']}|n:{figure['n']}|v:"
+            references = "references:official" if measures()[name].official else "aliases:no"
+            data_and_lang = f"|data:made ko|format:mkqa|{references}|lang:ko|generator:own"
+            rest = f"{data_and_lang}|strategy:{cell['strategy']}|n:{figure['n']}|ci:{figure['method']}|v:"
             assert figure["signature"].startswith(measures()[name].signature + rest)
     json.dumps(data, allow_nan=False)
+
+
+def test_official_measures_compare_with_the_references_of_the_official_scorer(made: Run) -> None:
+    _, ours = scoring.score(made)
+    by_name = figures.figures([ours])[ours.cell]
+    assert (by_name["em_fair"].interval.value, by_name["em_official"].interval.value) == (0.75, 0.25)
 
 
 def test_failures_and_causes_are_in_the_scores(made: Run) -> None:
@@ -298,7 +310,7 @@ def test_what_does_not_exist_is_named(run: Any, made: Run) -> None:
 @pytest.mark.parametrize("text", ["", "東京タワーは高い。" * 120_000])
 @pytest.mark.parametrize("kind", ["xor_tydi", "mkqa", "jsonl"])
 def test_an_empty_answer_and_one_of_a_megabyte_are_measured(kind: str, text: str) -> None:
-    question = Question("1", "高さは？", Lang("ja"), ("333メートル",), {"en": ("333 metres",)})
+    question = Question("1", "高さは？", Lang("ja"), ("333メートル",), official_answers=("333メートル",))
     values = evaluate(AnswerCase(question, AnswerRecord("1", text), QuestionSet(kind, [question])))
     assert values["char3_fair"] == (0.0, 1.0)
     assert ("f1_official" in values) == (kind != "jsonl")

@@ -55,6 +55,14 @@ def test_a_deployments_retrieval_is_measured_by_step_and_language_of_gold(run: A
     assert {len(ranking) for ranking in written.values()} == {10}
 
 
+def test_a_run_with_repeated_passages_is_measured_without_them_and_says_so(run: Any, tmp_path: Path) -> None:
+    (tmp_path / "run").write_text("1 Q0 en-1 1 3 t\n1 Q0 en-1 2 2 t\n1 Q0 ko-1 3 1 t\n")
+    (tmp_path / "ids").write_text("en-*\ten-*\ten\nko-*\tko-*\tko\n")
+    _, out, _ = run("retrieval", "--run", tmp_path / "run", "--run-ids", tmp_path / "ids", "--lang", "ko", "--json")
+    assert "1 of its lines repeat a passage" in out[0]["title"]
+    assert out[0]["rows"][0]["r_lang@5 %"].endswith("(1 of 2)")
+
+
 @pytest.mark.parametrize("words", [[], ["x", "--run", "y"]])
 def test_retrieval_needs_either_a_suite_or_a_run(run: Any, words: list[str]) -> None:
     code, _, err = run("retrieval", *words)
