@@ -36,7 +36,8 @@ class OpenAIGenerator:
     at another server only.
     `retries`: after 5xx and while a server cannot be reached. A server that has answered before, or that is
     overloaded (429), is retried for `patience` seconds; with `retries: 0` nothing is retried.
-    `in_flight`: calls at once to each server; fewer while it rejects some, or while most of them wait in its queue.
+    `in_flight`: calls at once to each server; fewer while it rejects some, while most of them wait in its queue, or
+    while it breaks off replies when others arrive. Models at one address share the lowest.
     `extra_body`: further fields of the request, as the server defines them; null removes a field.
     `thinking`: whether a reasoning model may think before it answers, for servers that let a request choose.
     `accepts`: what the servers accept, true or false by capability (`qttrag doctor --ask` lists them), in place of
