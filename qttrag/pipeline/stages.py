@@ -15,6 +15,7 @@ from qttrag.pipeline.language_support import report_unsupported, score_supported
 from qttrag.prompts import Prompts, Style
 from qttrag.protocols import Generator, QualityTagger, Reranker, Retriever, Translator
 from qttrag.runtime.tasks import gather_or_cancel, task_group
+from qttrag.text.normalization import clean
 from qttrag.trace import Trace
 from qttrag.types import (
     ANSWER_TOKENS,
@@ -56,7 +57,10 @@ class Stages:
     emit: Callable[[Event], None] = ignore
 
     async def search(self, query: Query, *, top_k: int | None = None) -> list[TaggedPassage]:
-        """Return the best passages, best first: `depth` retrieved, all reranked, `top_k` kept."""
+        """Return the best passages, best first: `depth` retrieved, all reranked, `top_k` kept.
+
+        The question is cleaned of typographic variants and invisible characters (`qttrag.text.normalization`)."""
+        query = _cleaned(query)
         with self.trace.stage("retrieve"):
             hits = await self.retriever.retrieve(query, self.depth)
             tracing.count("passages", len(hits))
@@ -121,6 +125,7 @@ class Stages:
         """Return the query with its text in `target`; the language of the answer is unchanged."""
         if _same(query.lang, target):
             return query
+        query = _cleaned(query)
         with self.trace.stage("translate_query"):
             try:
                 (translation,) = await self._translator().translate([query.text], [query.lang], target)
@@ -244,6 +249,10 @@ class Stages:
         if self.tagger is None:
             raise ConfigError("this strategy needs a tagger; add `tagger: {kind: llm}` to the deployment")
         return self.tagger
+
+
+def _cleaned(query: Query) -> Query:
+    return replace(query, text=clean(query.text))
 
 
 def _same(one: Lang, other: Lang) -> bool:

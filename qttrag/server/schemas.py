@@ -7,11 +7,10 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from qttrag.application import registry
-from qttrag.errors import unknown
-from qttrag.text.languages import LANGUAGES
+from qttrag.errors import InputError, unknown
+from qttrag.text.languages import language
 from qttrag.types import AnswerStyle
 
-_CODES = [str(code) for code in LANGUAGES]
 _STRATEGIES = sorted(registry.kinds("strategy"))
 
 
@@ -22,6 +21,13 @@ def _known(what: str, known: list[str]) -> AfterValidator:
         return value
 
     return AfterValidator(check)
+
+
+def _language_code(value: str) -> str:
+    try:
+        return language(value).code
+    except InputError as error:
+        raise ValueError(str(error)) from error
 
 
 def _not_empty(text: str) -> str:
@@ -41,7 +47,11 @@ NOT_BLANK = r"[^\s\u001c-\u001f\u0085]"
 _TEXT = Annotated[str, AfterValidator(_not_empty), Field(json_schema_extra={"pattern": NOT_BLANK})]
 Whole = Annotated[int, BeforeValidator(_number), Field(strict=False)]  # JSON does not distinguish 2.0 from 2
 Positive = Annotated[Whole, Field(ge=1, json_schema_extra={"minimum": 1})]
-LANG = Annotated[str, _known("language", _CODES), Field(json_schema_extra={"enum": list[Any](_CODES)})]
+LANG = Annotated[
+    str,
+    AfterValidator(_language_code),
+    Field(description="A code or tag such as ko, ko-KR or zh-Hant", json_schema_extra={"pattern": NOT_BLANK}),
+]
 _STRATEGY = Annotated[str, _known("strategy", _STRATEGIES), Field(json_schema_extra={"enum": list[Any](_STRATEGIES)})]
 
 

@@ -71,8 +71,16 @@ def test_a_client_chooses_the_form_of_the_answer() -> None:
 
 
 @pytest.mark.parametrize(
+    ("lang", "code"), [("ko-KR", "ko"), ("KO", "ko"), ("kor", "ko"), ("zh_Hant_TW", "zh-Hant"), ("pt-BR", "pt")]
+)
+def test_a_language_may_be_any_tag_and_comes_back_as_its_code(service: Running, lang: str, code: str) -> None:
+    assert service.ask(lang=lang).json()["lang"] == code
+
+
+@pytest.mark.parametrize(
     ("body", "status", "word"),
     [
+        ({"question": "hei", "lang": "ko-Latn"}, 422, "use 'ko' (Hang) for Korean"),
         ({"question": "  "}, 422, "empty"),
         ({"question": "\x1d\ufeff"}, 422, "empty"),
         ({"question": "x" * 2001}, 422, "2001 characters"),

@@ -30,6 +30,11 @@ def test_translate_gives_a_translation_a_text(service: Running) -> None:
     assert made["translations"][0]["source"] == "fi"
 
 
+def test_translate_takes_tags_of_languages(service: Running) -> None:
+    made = service.client.post("/v1/translate", json={"texts": ["hei"], "source": "fin", "target": "ko-KR"}).json()
+    assert made["translations"] == [{"text": "ko<hei>", "source": "fi", "flags": []}]
+
+
 def test_tag_gives_a_verdict_a_pair(service: Running) -> None:
     pairs = [{"original": "hei", "translation": "안녕"}]
     (verdict,) = service.client.post("/v1/tag", json={"pairs": pairs, "target": "ko"}).json()["verdicts"]

@@ -14,7 +14,7 @@ from qttrag.indexes.sources import cleaning, formats, listing
 from qttrag.indexes.sources.formats import BadRecord, SourceRow
 from qttrag.indexes.sources.id_sets import IdSet, digest
 from qttrag.indexes.sources.listing import SourceFile
-from qttrag.text.languages import language
+from qttrag.text.languages import language_or_undetermined
 from qttrag.types import Lang
 
 OnError = Literal["stop", "skip"]
@@ -163,6 +163,6 @@ def _string(location: str, field: str, value: object, *, may_be_empty: bool = Fa
 
 def _lang(location: str, value: str) -> Lang:
     try:
-        return language(value).code
+        return language_or_undetermined(value)
     except InputError as error:
         raise BadRecord("unknown language", f"{location}: {error}") from error
