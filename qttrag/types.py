@@ -16,6 +16,9 @@ Lang = NewType("Lang", str)
 UNDETERMINED = Lang("und")
 """The language of a text without letters, or of one whose language is unknown."""
 
+UNSUPPORTED = "unsupported"
+"""The flag of a text that a translator returned unchanged: it does not support the text's language or the target."""
+
 MAX_SCORE = 5.0  # the paper's scale: 0.0 to 5.0 with one decimal, arXiv:2510.23070
 
 
