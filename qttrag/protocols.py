@@ -182,8 +182,10 @@ class Translator(Protocol):
     async def translate(self, texts: Sequence[str], source: Sequence[Lang], target: Lang) -> list[Translation]:
         """Return the translation of each text into `target`; `source`: the language of each text.
 
+        A text without letters is copied. A text is returned unchanged with the flag `UNSUPPORTED` if the translator
+        does not support the target or, where it depends on it, the text's language (which may be unknown, or "und").
+
         Raises:
-            ConfigError: the model does not support one of the languages.
             StageError: the model failed."""
         ...
 

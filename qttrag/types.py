@@ -145,7 +145,8 @@ class QualityScores:
 
 @dataclass(frozen=True, slots=True)
 class Translation:
-    """A translator's output. `flags`: the defects that are certain: empty, copied, loop, script."""
+    """A translator's output. `flags`: the defects that are certain: empty, copied, loop, script, cut; or `UNSUPPORTED`
+    alone, where `text` is the original."""
 
     text: str
     flags: tuple[str, ...] = ()
@@ -165,7 +166,7 @@ class TaggedPassage:
     """A passage as the generator reads it, and its place in the ranking."""
 
     passage: Passage
-    translation: str | None = None  # None: not translated, or not necessary
+    translation: str | None = None  # None: not necessary, not supported (see `flags`), or the translator failed
     scores: QualityScores | None = None  # None: not a translation, or not scored
     refined: str | None = None  # the rewriting of DKM-RAG
     flags: tuple[str, ...] = ()  # the translator's flags

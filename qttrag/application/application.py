@@ -23,6 +23,7 @@ from qttrag.prompts import Prompts
 from qttrag.protocols import Closable, LanguageDetector, Selectable, Startable
 from qttrag.runtime.cache import Cache
 from qttrag.text.languages import language
+from qttrag.text.normalization import clean
 from qttrag.trace import Trace
 from qttrag.types import UNDETERMINED, Answer, AskLimits, AskRequest, Event, Lang, PartialAnswer, Query, ignore
 
@@ -135,7 +136,7 @@ class Application:
         Raises:
             InputError: it is empty, or longer than `max_question_chars:`."""
         text = " ".join(question.encode("utf-8", "replace").decode("utf-8").split())  # no lone surrogates
-        if not text:
+        if not clean(text).strip():
             raise InputError("the question is empty; ask something")
         limit = self.deployment.max_question_chars
         if len(text) > limit:

@@ -29,6 +29,8 @@ def translate(
 ) -> None:
     """Translate one text with the deployment's translator.
 
+    A text without letters, or in a language that the translator does not support, is printed unchanged, with a note.
+
     Example: qttrag translate "The midnight sun lasts until July." --to ko
     """
     from qttrag.text.languages import language
@@ -50,13 +52,19 @@ def translate(
 async def _translate(
     application: Application, trace: Trace, text: str, source: str | None, target: Lang
 ) -> tuple[Lang, Translation]:
+    from qttrag.pipeline.language_support import report_unsupported
+    from qttrag.text.languages import language
+    from qttrag.types import UNSUPPORTED
+
     async with application:
         translator = application.stages.translator
         if translator is None:
             raise ConfigError("the deployment has no translator; add `translator: {kind: nllb, ...}`")
-        lang = await application.language_of(text, source)
         with trace.stage("translate"):
+            (lang,) = [language(source).code] if source else await application.detector.detect([text])
             (translation,) = await translator.translate([text], [lang], target)
+            unsupported = [lang] if UNSUPPORTED in translation.flags else []
+            report_unsupported(unsupported, target, effect="the text is unchanged")
         return lang, translation
 
 

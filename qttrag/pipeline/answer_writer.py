@@ -20,6 +20,7 @@ from qttrag.trace import Trace
 from qttrag.types import (
     RESTART,
     UNDETERMINED,
+    UNSUPPORTED,
     Answer,
     Completion,
     Decoding,
@@ -187,7 +188,7 @@ class AnswerWriter:
         except StageError as error:
             tracing.note(f"the answer could not be translated: {error}")
             return ""
-        return "" if "empty" in translation.flags else translation.text
+        return "" if {"empty", UNSUPPORTED} & set(translation.flags) else translation.text
 
     def _with_citations(self, answer: Answer, prompt: AnswerPrompt, omitted: Sequence[int]) -> Answer:
         """Return the answer with the passages that it cites, or marked as an abstention."""

@@ -10,11 +10,13 @@ from qttrag import trace as tracing
 from qttrag.errors import ConfigError, StageError
 from qttrag.pipeline.answer_writer import AnswerWriter
 from qttrag.pipeline.language_guard import LanguageGuard
+from qttrag.pipeline.language_support import report_unsupported, score_supported
 from qttrag.prompts import Prompts, Style
 from qttrag.protocols import Generator, QualityTagger, Reranker, Retriever, Translator
 from qttrag.runtime.tasks import gather_or_cancel, task_group
+from qttrag.text.normalization import clean
 from qttrag.trace import Trace
-from qttrag.types import UNDETERMINED, Answer, Decoding, Event, Lang, Message, Query, TaggedPassage, ignore
+from qttrag.types import UNDETERMINED, UNSUPPORTED, Answer, Decoding, Event, Lang, Message, Query, TaggedPassage, ignore
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,10 @@ class Stages:
     emit: Callable[[Event], None] = ignore
 
     async def search(self, query: Query, *, top_k: int | None = None) -> list[TaggedPassage]:
-        """Return the best passages, best first: `depth` retrieved, all reranked, `top_k` kept."""
+        """Return the best passages, best first: `depth` retrieved, all reranked, `top_k` kept.
+
+        The question is cleaned of typographic variants and invisible characters (`qttrag.text.normalization`)."""
+        query = _cleaned(query)
         with self.trace.stage("retrieve"):
             hits = await self.retriever.retrieve(query, self.depth)
             tracing.count("passages", len(hits))
@@ -57,10 +62,14 @@ class Stages:
         return passages
 
     async def translate(self, passages: Sequence[TaggedPassage], target: Lang) -> list[TaggedPassage]:
-        """Return the passages; those in another language than `target` have a translation."""
+        """Return the passages; those in another language than `target` have a translation.
+
+        A passage whose language the translator does not support has the flag `UNSUPPORTED` and no translation; it is
+        counted and noted, as are passages of unknown language."""
         with self.trace.stage("translate"):
             _note_unknown(passages)
             translated = await self._translated(passages, target)
+            _report_unsupported(translated, target)
         self.emit(Event("translated", tuple(translated)))
         return translated
 
@@ -90,6 +99,7 @@ class Stages:
                 translating = [tasks.create_task(translated(passage)) for passage in passages]
                 tagging = [tasks.create_task(tagged(task)) for task in translating]
                 translations = [(await task)[0] for task in translating]
+                _report_unsupported(translations, target)
             self.emit(Event("translated", tuple(translations)))
             with self.trace.stage("tag"):
                 scored = [(await task)[0] for task in tagging]
@@ -100,6 +110,7 @@ class Stages:
         """Return the query with its text in `target`; the language of the answer is unchanged."""
         if _same(query.lang, target):
             return query
+        query = _cleaned(query)
         with self.trace.stage("translate_query"):
             try:
                 (translation,) = await self._translator().translate([query.text], [query.lang], target)
@@ -107,6 +118,9 @@ class Stages:
                 if not self.degrade:
                     raise
                 tracing.note_degraded(f"passages are searched with the question untranslated: {error}")
+                return query
+            if UNSUPPORTED in translation.flags:
+                report_unsupported([query.lang], target, effect="passages are searched with the question untranslated")
                 return query
             for flag in translation.flags:
                 tracing.note(f"the question's translation is doubtful: {flag}")
@@ -158,7 +172,8 @@ class Stages:
             tracing.note_degraded(f"passages are read untranslated: {error}")
             return translated
         for n, translation in zip(foreign, translations, strict=True):
-            translated[n] = replace(passages[n], translation=translation.text, flags=translation.flags)
+            text = None if UNSUPPORTED in translation.flags else translation.text
+            translated[n] = replace(passages[n], translation=text, flags=translation.flags)
         return translated
 
     async def _tagged(self, passages: Sequence[TaggedPassage], target: Lang) -> list[TaggedPassage]:
@@ -166,7 +181,8 @@ class Stages:
         tagged = list(passages)
         if not to_score:
             return tagged
-        verdicts = await self._tagger().score(
+        verdicts = await score_supported(
+            self._tagger(),
             [p.passage.content for _, p, _ in to_score],
             [translation for _, _, translation in to_score],
             [p.passage.lang for _, p, _ in to_score],
@@ -204,12 +220,22 @@ class Stages:
         return self.tagger
 
 
+def _cleaned(query: Query) -> Query:
+    return replace(query, text=clean(query.text))
+
+
 def _same(one: Lang, other: Lang) -> bool:
     return one.split("-")[0] == other.split("-")[0]  # another script or region is still readable
 
 
 def _is_foreign(passage: TaggedPassage, target: Lang) -> bool:
-    return passage.passage.lang != UNDETERMINED and not _same(passage.passage.lang, target)
+    lang = passage.passage.lang
+    return lang != UNDETERMINED and not _same(lang, target) and any(map(str.isalpha, passage.passage.content))
+
+
+def _report_unsupported(passages: Sequence[TaggedPassage], target: Lang) -> None:
+    langs = [p.passage.lang for p in passages if UNSUPPORTED in p.flags]
+    report_unsupported(langs, target, effect="passages are read untranslated")
 
 
 def _note_unknown(passages: Sequence[TaggedPassage]) -> None:

@@ -274,6 +274,12 @@ def _spellings() -> dict[str, Lang]:
 _SPELLINGS = _spellings()
 
 
+def display_name(code: Lang) -> str:
+    """Return the English name of a language with its code, "Thai (th)"; a code alone that the table lacks."""
+    row = LANGUAGES.get(code)
+    return f"{row.name} ({code})" if row else f"'{code}'"
+
+
 def language(value: str) -> Language:
     """Return the language that `value` means: a code ("ko", "kor", "zh-TW"), NLLB's ("kor_Hang"), or a name.
 

@@ -114,6 +114,11 @@ def test_translate_and_tag_work_alone(run: Any, config: Path) -> None:
     assert run("tag", "The bridge.", "다리.", "--to", "ko", "-c", config).out.startswith(("semantic", "unscored"))
 
 
+def test_a_text_without_letters_is_printed_unchanged(run: Any, config: Path) -> None:
+    translated = run("translate", "1903", "--to", "ko", "-c", config)
+    assert (translated.code, translated.out.strip()) == (0, "1903")
+
+
 def test_index_commands(run: Any, config: Path) -> None:
     assert run("index", "info", "--json").json[0]["rows"] == 40
     assert "40 (en 10, fi 10, ko 10, zh 10)" in run("index", "info", "mixed").out

@@ -182,6 +182,27 @@ async def test_the_trace_times_every_stage(stages: Stages) -> None:
     assert list(answer.trace.seconds) == ["retrieve", "rerank", "translate", "tag", "answer"]
 
 
+class RecordingRetriever(FakeRetriever):
+    """Records its questions."""
+
+    questions: list[str]
+
+    async def retrieve(self, query: Query, k: int) -> list[Hit]:
+        self.questions = [*getattr(self, "questions", []), query.text]
+        return await super().retrieve(query, k)
+
+
+@pytest.mark.parametrize("strategy", ["qtt_rag", "query_translation"])
+async def test_a_question_is_searched_without_typographic_variants_and_shown_as_it_is(
+    stages: Stages, strategy: str
+) -> None:
+    retriever, question = RecordingRetriever(PASSAGES), "서\u00ad울 Ｎｏｋｉａ"
+    run, options = strategy_options(strategy, {})
+    answer = await run(Query(question, Lang("ko")), replace(stages, retriever=retriever), **options)
+    assert retriever.questions == ["서울 Nokia" if strategy == "qtt_rag" else "en<서울 Nokia>"]
+    assert answer.query.text == question
+
+
 async def test_a_search_without_hits_is_answered_and_noted(stages: Stages) -> None:
     answer = await run(replace(stages, retriever=FakeRetriever([])), "qtt_rag")
     assert answer.context == ()

@@ -13,12 +13,12 @@ from qttrag.errors import ConfigError
 from qttrag.translators import m2m100, madlad, marian
 from qttrag.translators.families import ModelFamily
 from qttrag.translators.tokenization import PretrainedTokenizer
-from qttrag.types import Lang
+from qttrag.types import UNSUPPORTED, Lang, Translation
 from tests import tiny_models
 from tests.texts import sentences
 from tests.translators.engines import outputs
 
-EN, KO, FI, TH, HE = map(Lang, ("en", "ko", "fi", "th", "he"))
+EN, KO, FI, HE = map(Lang, ("en", "ko", "fi", "he"))
 FAMILIES = {"m2m100": m2m100.M2M100, "madlad": madlad.MADLAD, "marian": marian.MARIAN}
 CONTROLS = {
     "m2m100": ["</s>", "__ko__", "<pad>", "<s>", "<unk>"],
@@ -103,6 +103,14 @@ def test_a_target_that_is_not_in_the_vocabulary_is_not_known(name: str, unknown:
     codes = tokenizer(name, checkpoints)
     with pytest.raises(ConfigError, match="does not know"):
         (codes.source_code(EN, Lang(unknown)), codes.target_code(Lang(unknown)))
+
+
+@pytest.mark.parametrize(("name", "unknown"), [("m2m100", "war"), ("madlad", "th"), ("marian-tags", "th")])
+async def test_a_target_that_the_model_does_not_know_leaves_the_text_and_flags_it(
+    name: str, unknown: str, checkpoints: Path
+) -> None:
+    translations = await engines(name, checkpoints)[0].translate(["a bridge", "1917"], [EN, EN], Lang(unknown))
+    assert translations == [Translation("a bridge", (UNSUPPORTED,)), Translation("1917")]
 
 
 @pytest.mark.parametrize("name", ["m2m100", "m2m100-without-codes", "madlad", "marian", "marian-tags"])

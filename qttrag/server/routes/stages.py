@@ -10,11 +10,12 @@ from fastapi import APIRouter, Request
 
 from qttrag.application.serialization import passages_as_dicts
 from qttrag.errors import ConfigError
+from qttrag.pipeline.language_support import report_unsupported, score_supported
 from qttrag.server import schemas
 from qttrag.server.errors import STATUSES, RequestRejected, request_id
 from qttrag.server.service import Service, limits_of, service_of, until_disconnected
 from qttrag.text.languages import language
-from qttrag.types import Hit, Lang, Passage, Query
+from qttrag.types import UNSUPPORTED, Hit, Lang, Passage, Query
 
 router = APIRouter(prefix="/v1", responses=STATUSES)
 
@@ -40,7 +41,7 @@ async def retrieve(request: Request, body: schemas.RetrieveRequest) -> Any:
 
 @router.post("/translate", response_model=schemas.TranslateResponse)
 async def translate(request: Request, body: schemas.TranslateRequest) -> Any:
-    """Translate texts; long ones sentence by sentence."""
+    """Translate texts, long ones sentence by sentence. Texts in unsupported languages are returned unchanged."""
     service = service_of(request)
     _check_texts(service, body.texts)
     target = language(body.target).code
@@ -53,7 +54,9 @@ async def translate(request: Request, body: schemas.TranslateRequest) -> Any:
             with trace.stage("translate"):
                 sources = await _sources(service, body.texts, body.source)
                 translations = await translator.translate(body.texts, sources, target)
-        pairs = zip(translations, sources, strict=True)
+                pairs = list(zip(translations, sources, strict=True))
+                unsupported = [lang for t, lang in pairs if UNSUPPORTED in t.flags]
+                report_unsupported(unsupported, target, effect="texts are returned unchanged")
         outputs = [{"text": t.text, "source": lang, "flags": list(t.flags)} for t, lang in pairs]
         return {"translations": outputs, "trace": trace.as_dict()}
 
@@ -62,7 +65,7 @@ async def translate(request: Request, body: schemas.TranslateRequest) -> Any:
 
 @router.post("/tag", response_model=schemas.TagResponse)
 async def tag(request: Request, body: schemas.TagRequest) -> Any:
-    """Score translations for meaning, grammar and fluency."""
+    """Score translations for meaning, grammar and fluency; those of originals in an unknown language are unscored."""
     service = service_of(request)
     originals, translations = [pair.original for pair in body.pairs], [pair.translation for pair in body.pairs]
     _check_texts(service, [*originals, *translations], pairs=True)
@@ -75,7 +78,7 @@ async def tag(request: Request, body: schemas.TagRequest) -> Any:
         async with service.working() as trace:
             with trace.stage("tag"):
                 sources = await _sources(service, originals, body.source)
-                verdicts = await tagger.score(originals, translations, sources, target)
+                verdicts = await score_supported(tagger, originals, translations, sources, target)
         outputs = [{"scores": v.scores and asdict(v.scores), "unscored": v.cause} for v in verdicts]
         return {"verdicts": outputs, "trace": trace.as_dict()}
 
