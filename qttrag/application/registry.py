@@ -44,6 +44,12 @@ KINDS: dict[str, dict[str, str]] = {
     "translator": {
         "nllb": "qttrag.translators.nllb:NllbTranslator",
         "nllb_transformers": "qttrag.translators.nllb:NllbTransformersTranslator",
+        "m2m100": "qttrag.translators.m2m100:M2M100Translator",
+        "m2m100_transformers": "qttrag.translators.m2m100:M2M100TransformersTranslator",
+        "madlad": "qttrag.translators.madlad:MadladTranslator",
+        "madlad_transformers": "qttrag.translators.madlad:MadladTransformersTranslator",
+        "marian": "qttrag.translators.marian:MarianTranslator",
+        "marian_transformers": "qttrag.translators.marian:MarianTransformersTranslator",
     },
     "tagger": {
         "llm": "qttrag.taggers.llm:LLMTagger",
