@@ -22,6 +22,11 @@ def show_manifest(manifest: Manifest, *, as_json: bool) -> None:
         *_changes(manifest),
         ["cut", f"{manifest.truncated:,} passages longer than the {encoder['max_tokens']} tokens the encoder reads"],
         ["skipped", ", ".join(f"{cause} {n:,}" for cause, n in manifest.skipped.items()) or "no record"],
+        *(
+            [["repaired", ", ".join(f"{cause} {n:,}" for cause, n in manifest.repaired.items())]]
+            if manifest.repaired
+            else []
+        ),
         ["encoder", f"{encoder['model']} ({manifest.encoder_revision}), {manifest.dim} dimensions"],
         ["faiss", manifest.faiss or str(manifest.recipe["faiss"])],
         ["search", _search_plan(manifest)],
