@@ -65,7 +65,7 @@ class Chunking(_Settings):
     """How texts are cut into passages: `size` words, or characters in languages written without spaces.
 
     `overlap`: number of sentences of a passage that the next one repeats; passages then end at sentences. 0 cuts at
-    exactly `size`, as for the paper's collections. `enabled: false`: each record is one passage."""
+    exactly `size` words, as for the paper's collections. `enabled: false`: each record is one passage."""
 
     enabled: bool = True
     size: int = Field(default=100, ge=10)
