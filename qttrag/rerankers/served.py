@@ -13,6 +13,7 @@ from qttrag.models.loading import Lazy, locate
 from qttrag.openai_client.capabilities import Request
 from qttrag.openai_client.connection import Connection
 from qttrag.openai_client.endpoint import CallLimits, Endpoint, Remedies
+from qttrag.rerankers.by_score import by_score
 from qttrag.runtime.tasks import gather_or_cancel
 from qttrag.types import Hit, Query
 
@@ -96,13 +97,13 @@ class ServedReranker:
         await self._connection.close()
 
     async def rerank(self, query: Query, hits: Sequence[Hit]) -> list[Hit]:
-        contents = list({hit.passage.content: None for hit in hits})  # each once: equal texts get equal scores
-        texts = await self._cut(query.text, contents)
-        batches = [texts[start : start + self._batch] for start in range(0, len(texts), self._batch)]
-        scored = await gather_or_cancel(self._scores(query.text, batch) for batch in batches)
-        scores = dict(zip(contents, [score for batch in scored for score in batch], strict=True))
-        ranked = [Hit(hit.passage, scores[hit.passage.content]) for hit in hits]
-        return sorted(ranked, key=lambda hit: (-hit.score, hit.passage.passage_id))
+        async def score(contents: list[str]) -> list[float]:
+            texts = await self._cut(query.text, contents)
+            batches = [texts[start : start + self._batch] for start in range(0, len(texts), self._batch)]
+            scored = await gather_or_cancel(self._scores(query.text, batch) for batch in batches)
+            return [score for batch in scored for score in batch]
+
+        return await by_score(hits, score, model=self._model)
 
     async def _scores(self, query: str, texts: list[str]) -> list[float]:
         form, headers = self._form, trace.headers()
@@ -117,7 +118,7 @@ class ServedReranker:
 
     async def _cut(self, query: str, texts: list[str]) -> list[str]:
         """Return the beginnings of the texts that leave room for the question; all as they are without a tokenizer."""
-        if self._tokenizer is None or not texts:
+        if self._tokenizer is None:
             return texts
         tokenizer = await self._tokenizer.get()
         special = tokenizer.num_special_tokens_to_add(pair=True)

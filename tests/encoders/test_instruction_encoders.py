@@ -18,7 +18,7 @@ from qttrag.protocols import PassageEncoder
 from qttrag.retrievers.dense import DenseRetriever
 from qttrag.stores.faiss_folder import FaissFolder
 from qttrag.types import Lang, Query
-from tests import deployment, tiny_qwen3
+from tests import deployment, tiny_causal
 from tests.indexes.embedding_server import EmbeddingServer
 from tests.openai_client.server import Server, embeddings
 from tests.texts import LANGS, paragraph, sentences
@@ -28,7 +28,7 @@ TEXTS = [text for lang in LANGS for text in sentences(lang, 6)]
 
 @pytest.fixture(scope="module")
 def qwen3(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny_qwen3.make_encoder(tmp_path_factory.mktemp("models") / "qwen3")
+    return tiny_causal.make_encoder(tmp_path_factory.mktemp("models") / "qwen3")
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +44,7 @@ def passages(encoder: PassageEncoder, texts: list[str]) -> NDArray[np.float32]:
 
 def test_queries_equal_those_of_the_library_with_its_prompt(qwen3: Path, reference: Any) -> None:
     encoder = SentenceTransformersKind(str(qwen3), device="cpu").load()
-    own = encoder.encode([tiny_qwen3.QUERY_PROMPT + text for text in TEXTS])
+    own = encoder.encode([tiny_causal.QUERY_PROMPT + text for text in TEXTS])
     np.testing.assert_allclose(own, reference.encode(TEXTS, prompt_name="query"), atol=2e-6)
     assert np.abs(own - reference.encode(TEXTS)).max() > 0.1  # the instruction matters
 

@@ -15,7 +15,7 @@ from qttrag.encoders import prefixes
 from qttrag.encoders.prefixes import Prefixes
 from qttrag.indexes.jobs.build import build
 from qttrag.indexes.recipe import EncoderSettings, load
-from tests import deployment, tiny_qwen3
+from tests import deployment, tiny_causal
 
 
 @pytest.mark.parametrize(
@@ -69,8 +69,8 @@ def test_prefixes_in_a_recipe_replace_those_of_its_model() -> None:
 
 
 def test_a_folder_declares_prefixes_for_questions(tmp_path: Path, tiny: Path) -> None:
-    folder = tiny_qwen3.make_encoder(tmp_path / "qwen3")
-    assert prefixes.declared(folder) == Prefixes(tiny_qwen3.QUERY_PROMPT)
+    folder = tiny_causal.make_encoder(tmp_path / "qwen3")
+    assert prefixes.declared(folder) == Prefixes(tiny_causal.QUERY_PROMPT)
     assert prefixes.declared(tiny / "encoder") is None
     assert prefixes.declared(tmp_path) is None
 
@@ -103,7 +103,7 @@ def test_doctor_warns_of_an_index_without_the_prefixes_of_its_encoder(tmp_path: 
 
 
 def test_doctor_warns_of_an_instruction_that_only_the_models_files_declare(tmp_path: Path, tiny: Path) -> None:
-    encoder = tiny_qwen3.make_encoder(tmp_path / "my-encoder")
+    encoder = tiny_causal.make_encoder(tmp_path / "my-encoder")
     warning = findings(tmp_path, tiny, encoder)["prefixes of mixed"]
     assert "warning" in warning["detail"]
     assert "Find passages" in warning["detail"]

@@ -1,4 +1,6 @@
-"""Tiny models of Qwen3's architecture with random weights: an encoder and a reranker, saved for the public loaders."""
+"""Tiny causal models with random weights, saved for the public loaders: an encoder and rerankers.
+
+The encoder and a reranker are Qwen3 (as Qwen3-Embedding, Qwen3-Reranker), one is Gemma (as bge-reranker-v2-gemma)."""
 
 from __future__ import annotations
 
@@ -70,12 +72,29 @@ def make_encoder(out: Path) -> Path:
     return out
 
 
-def make_causal_lm(out: Path) -> Path:
+def make_qwen3_reranker(out: Path) -> Path:
     """Build a causal language model like Qwen3-Reranker."""
     from transformers import Qwen3ForCausalLM
 
     own = tokenizer(ends=False)
     torch.manual_seed(7)
     Qwen3ForCausalLM(_config(len(own))).eval().save_pretrained(out)
+    own.save_pretrained(out)
+    return out
+
+
+def make_gemma_reranker(out: Path) -> Path:
+    """Build a causal language model like bge-reranker-v2-gemma; its texts have a token at the beginning."""
+    from transformers import GemmaConfig, GemmaForCausalLM
+
+    own = tokenizer(ends=False)
+    own.bos_token = "<|im_start|>"
+    torch.manual_seed(8)
+    config = GemmaConfig(
+        vocab_size=len(own), hidden_size=64, intermediate_size=128, num_hidden_layers=2, num_attention_heads=4,
+        num_key_value_heads=1, head_dim=16, max_position_embeddings=512, initializer_range=0.3, dtype="float32",
+        bos_token_id=own.bos_token_id, pad_token_id=own.pad_token_id, eos_token_id=own.eos_token_id,
+    )  # fmt: skip
+    GemmaForCausalLM(config).eval().save_pretrained(out)
     own.save_pretrained(out)
     return out
