@@ -27,11 +27,25 @@ class HubFile(BaseModel):
     file: str
 
 
-def local_path(file: str | HubFile) -> Path:
+_File = TypeVar("_File", str, HubFile, str | HubFile)
+
+
+def file_in(file: _File, lang: str) -> _File:
+    """Return a file with the language in place of "{lang}" in its name."""
+    if isinstance(file, HubFile):
+        return file.model_copy(update={"file": file.file.replace("{lang}", lang)})
+    return file.replace("{lang}", lang)
+
+
+def local_path(file: str | HubFile, lang: str | None = None) -> Path:
     """Return the local path of a file; a file on the hub is downloaded if it is not cached.
+
+    `lang`: what "{lang}" in its name stands for.
 
     Raises:
         ConfigError: the file does not exist or cannot be downloaded."""
+    if lang is not None:
+        file = file_in(file, lang)
     if isinstance(file, HubFile):
         return _downloaded(file)
     path = Path(file).expanduser()

@@ -16,14 +16,14 @@ _FIELDS = frozenset(("id", "question", "answers", "lang", "gold"))
 
 
 class JsonlDataset(DatasetSettings):
-    """`file`: a JSONL file, local or on the hub."""
+    """`file`: a JSONL file, local or on the hub; "{lang}" in its name stands for the language."""
 
     kind: Literal["jsonl"] = "jsonl"
     file: str | HubFile
 
     def read(self, lang: str, left_out: Counter[str]) -> Iterator[Question]:
         code = language(lang).code
-        for where, record in records(local_path(self.file)):
+        for where, record in records(local_path(self.file, lang)):
             if unknown := record.keys() - _FIELDS:
                 raise InputError(f"{where}: unknown field '{min(unknown)}' (known: {', '.join(sorted(_FIELDS))})")
             record_lang = language_of(where, text_of(where, record, "lang"))

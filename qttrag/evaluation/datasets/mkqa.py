@@ -31,7 +31,7 @@ class MkqaDataset(DatasetSettings):
     def read(self, lang: str, left_out: Counter[str]) -> Iterator[Question]:
         ids = read_ids(local_path(self.ids)) if self.ids else None
         missing = set(ids or ())
-        for where, record in records(local_path(self.file)):
+        for where, record in records(local_path(self.file, lang)):
             example_id = text_of(where, record, "example_id")
             missing.discard(example_id)
             if ids is not None and example_id not in ids:

@@ -12,7 +12,8 @@ from qttrag.types import Lang, Passage
 class Question:
     """`answers`: the references, at least one. `official_answers`: those that the dataset's own scorer compares with;
     None if it has no scorer. `elsewhere`: the references in other languages, if known.
-    `gold`: ids of passages that contain the answer, if known. `passages`: the passages to read instead of searching."""
+    `gold`: ids of relevant passages, if known. `relevance`: the grades of judged passages, if they are not 1 for the
+    relevant ones alone. `passages`: the passages to read instead of searching."""
 
     question_id: str
     text: str
@@ -22,3 +23,9 @@ class Question:
     gold: tuple[str, ...] = ()
     passages: tuple[Passage, ...] = ()
     official_answers: tuple[str, ...] | None = None
+    relevance: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def judgements(self) -> Mapping[str, int]:
+        """Return the relevance of judged passages by id; empty if none is judged."""
+        return self.relevance or dict.fromkeys(self.gold, 1)

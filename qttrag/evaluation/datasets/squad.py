@@ -51,7 +51,7 @@ class SquadDataset(DatasetSettings):
     context: ContextSettings = ContextSettings()
 
     def read(self, lang: str, left_out: Counter[str]) -> Iterator[Question]:
-        files = {code: local_path(_file_in(self.file, code)) for code in self.context.langs(lang)}
+        files = {code: local_path(self.file, code) for code in self.context.langs(lang)}
         return _questions(_parallel_paragraphs(files, lang), lang, self.context)
 
 
@@ -103,12 +103,6 @@ class _Paragraph(NamedTuple):
 
 
 _Paragraphs = Mapping[str, Sequence[_Paragraph]]  # by language, parallel
-
-
-def _file_in(file: str | HubFile, lang: str) -> str | HubFile:
-    if isinstance(file, HubFile):
-        return file.model_copy(update={"file": file.file.replace("{lang}", lang)})
-    return file.replace("{lang}", lang)
 
 
 def _parallel_paragraphs(files: Mapping[str, Path], lang: str) -> _Paragraphs:

@@ -40,7 +40,7 @@ class XorTydiDataset(DatasetSettings):
 
     def read(self, lang: str, left_out: Counter[str]) -> Iterator[Question]:
         code = language(lang).code
-        for where, record in records(local_path(self.file)):
+        for where, record in records(local_path(self.file, lang)):
             if language_of(where, text_of(where, record, "lang")) != code:
                 left_out["in another language"] += 1
                 continue

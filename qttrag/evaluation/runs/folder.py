@@ -162,4 +162,5 @@ def _question(fields: dict[str, Any]) -> Question:
         tuple(fields["gold"]),
         tuple(Passage(**{**passage, "lang": Lang(passage["lang"])}) for passage in fields["passages"]),
         official_answers=tuple(official) if (official := fields.get("official_answers")) is not None else None,
+        relevance=fields.get("relevance", {}),
     )

@@ -91,8 +91,13 @@ def test_an_id_with_white_space_cannot_be_written(tmp_path: Path) -> None:
 
 
 def test_another_script_of_the_language_is_not_foreign() -> None:
-    assert foreign(["zh", "zh-Hant", "en", None], "zh", 4) == (2, 4)
+    assert foreign(["zh", "zh-Hant", "en"], "zh", 4) == (1, 3)
     assert foreign(["zh", "en"], "zh", 1) == (0, 1)
+
+
+def test_an_unknown_language_is_not_foreign() -> None:
+    assert foreign(["en", None, "und"], "zh", 3) == (1, 1)
+    assert foreign([None], "zh", 1) == (0, 0)
 
 
 @shared_data.needs(shared_data.TREC_RUNS)

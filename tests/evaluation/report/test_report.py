@@ -105,7 +105,7 @@ def test_a_question_for_which_nothing_was_found_counts_as_zero_in_retrieval(tmp_
 
 
 def test_every_figure_carries_its_signature(made: Run) -> None:
-    data = figures.as_json(made, scoring.score(made))
+    data = figures.as_document(made, scoring.score(made)).model_dump(mode="json")
     for cell in data["cells"]:
         for name, figure in cell["figures"].items():
             references = "references:official" if measures()[name].official else "aliases:no"
@@ -122,9 +122,36 @@ def test_official_measures_compare_with_the_references_of_the_official_scorer(ma
 
 
 def test_failures_and_causes_are_in_the_scores(made: Run) -> None:
-    base, ours = figures.as_json(made, scoring.score(made))["cells"]
+    base, ours = figures.as_document(made, scoring.score(made)).model_dump(mode="json")["cells"]
     assert (base["answered"], base["failed"], ours["failed"]) == (39, 1, 0)
     assert base["unscored"] == {"empty": 39}
+
+
+def test_failed_questions_are_left_out_and_shown_as_zeros(made: Run) -> None:
+    base, _ = figures.as_document(made, scoring.score(made)).cells
+    shown = base.figures["char3_bergen"]
+    assert (shown.n, shown.value, shown.as_zero and shown.as_zero.value) == (39, pytest.approx(10 / 39), 0.25)
+    assert base.figures["seconds"].as_zero is None
+
+
+def test_a_strategy_without_any_answer_is_shown_with_its_reason(run: Any, tmp_path: Path) -> None:
+    unanswered = write_run(tmp_path / "run", {"base": [None] * 3, "qtt_rag": ["서울특별시"] * 3})
+    _, out, _ = run("score", unanswered.folder)
+    assert "made ko · own · base: all failed, e.g. StageError" in out
+    assert "– (failed 3)" in out
+
+
+def test_answers_that_an_outage_degraded_are_counted_on_both_sides_of_a_comparison(tmp_path: Path) -> None:
+    run = write_run(tmp_path, {"base": ["부산"] * 3, "qtt_rag": []})
+    file = AnswerFile(Cell("made ko", "own", "qtt_rag").file(tmp_path))
+    for number in range(3):
+        unscored = TaggedPassage(ENGLISH, "서울", unscored="unavailable" if number else None)
+        file.append(AnswerRecord(str(number), "서울", (unscored,)))
+    file.append(AnswerRecord("0", "서울", missing=("translations are unscored",)))
+    file.close()
+    (compared,) = figures.comparisons(scoring.score(run), "char3_bergen", "base")
+    assert (compared.degraded_of, compared.degraded_over) == (3, 0)
+    assert tables.comparison_table([compared]).rows[0][4] == "3 – 0"
 
 
 def test_strategies_are_compared_on_the_questions_that_both_answered(made: Run) -> None:
@@ -147,7 +174,7 @@ def test_a_change_of_libraries_between_sessions_is_noted(made: Run) -> None:
 
 
 def test_scores_again_are_the_same(made: Run) -> None:
-    assert figures.as_json(made, scoring.score(made)) == figures.as_json(made, scoring.score(made))
+    assert figures.as_document(made, scoring.score(made)) == figures.as_document(made, scoring.score(made))
 
 
 class Page(HTMLParser):
@@ -171,7 +198,7 @@ class Page(HTMLParser):
 def read_page(run: Run) -> tuple[str, Page]:
     scored = scoring.score(run)
     by_cell = figures.figures(scored)
-    html = page(run, scored, by_cell, [tables.main_table(by_cell, "char3_bergen")])
+    html = page(run, scored, by_cell, [tables.main_table(by_cell, "char3_bergen", {})])
     parsed = Page()
     parsed.feed(html)
     return html, parsed
@@ -223,8 +250,9 @@ def test_charts_escape_their_words_and_draw_no_empty_axes() -> None:
 
 def test_tables_are_markdown_and_latex(made: Run) -> None:
     scored = scoring.score(made)
-    table = tables.main_table(figures.figures(scored), "char3_bergen")
-    assert re.search(r"\| made ko \| own \| 39-40 \| 25\.6 \[\d+\.\d, \d+\.\d\] \| 75\.0 \[", tables.markdown([table]))
+    table = tables.main_table(figures.figures(scored), "char3_bergen", {scored[0].cell: 1})
+    shown = r"\| made ko \| own \| 39-40 \| 25\.6 \[\d+\.\d, \d+\.\d\] \(failed 1; as 0: 25\.0\) \| 75\.0 \[[^(]+ \|\n"
+    assert re.search(shown, tables.markdown([table]))
     tex = tables.latex([table])
     assert r"dataset & generator & n & base & qtt\_rag \\" in tex
     assert "% char3|norm:bergen|data:made ko" in tex
@@ -260,8 +288,10 @@ def test_score_prints_the_tables_and_what_they_lack(run: Any, made: Run) -> None
     assert code == 0
     assert "25.6 [" in out
     assert "qtt_rag – base" in out
-    assert "1 failed, e.g. StageError" in out
+    assert "1 of 40 failed, e.g. StageError" in out
+    assert out.index("--retry-failed") < out.index("25.6 [")
     assert "39 translations unscored: empty" in out
+    assert "1 of 40 failed" in (made.folder / "tables.md").read_text("utf-8").splitlines()[0]
     assert {"scores.json", "tables.md", "tables.tex", "report.html"} <= {path.name for path in made.folder.iterdir()}
 
 
@@ -274,7 +304,7 @@ def test_compare_says_how_two_runs_differ(run: Any, made: Run, tmp_path: Path) -
     other = write_run(tmp_path / "other", {"base": ["서울특별시"] * 40}, measure="em_fair")
     code, out, _ = run("compare", made.folder, other.folder)
     assert code == 0
-    assert re.search(r"made ko +own +base – base +39 +\+74\.4", out)
+    assert re.search(r"made ko +own +base – base +39 +0 – 0 +\+74\.4", out)
     assert 'differs in suite.headline.measure: "char3_bergen", "em_fair"' in out
 
 
