@@ -22,8 +22,8 @@ class AnswerRecord:
 
     `context`: the passages that the generator read. `ranking`: all passages after reranking, best first.
     `search`: the key of the search in the run's search cache, which stores the texts of `ranking`.
-    `abstained`: as in `Answer`; None if it was not recorded. `missing`: what is missing because a stage was
-    unavailable, in words."""
+    `abstained`: as in `Answer`; None if it was not recorded.
+    `missing`: what is missing because a stage was unavailable, in words."""
 
     question_id: str
     text: str | None
