@@ -42,7 +42,7 @@ def translate(
     lang, translation = output.run(_translate(application, trace, output.utf8(text), source, to))
     if as_json:
         fields = {"source": lang, "target": to, "text": translation.text, "flags": list(translation.flags)}
-        output.say_json({**fields, "trace": trace.as_dict()})
+        output.say_json({**fields, "trace": trace.as_dict(details=True)})
         return
     output.say(output.printable(translation.text))
     output.say_notes(trace)
@@ -93,7 +93,7 @@ def tag(
     verdict = output.run(_tag(application, trace, pair, source, to))
     scores = verdict.scores
     if as_json:
-        output.say_json({"scores": scores and asdict(scores), "unscored": verdict.cause, "trace": trace.as_dict()})
+        output.say_json({"scores": scores and asdict(scores), "unscored": verdict.cause, "trace": trace.as_dict(details=True)})
     elif scores is None:
         output.say(f"unscored: {verdict.cause}")
     else:

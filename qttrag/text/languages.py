@@ -316,7 +316,8 @@ def language(value: str) -> Language:
     if code is not None:
         return LANGUAGES[code]
     known = [*LANGUAGES, *(row.name for row in LANGUAGES.values())]
-    raise InputError(unknown("language", value, known, way_out=_suggestion(spelling)))
+    text, hint = unknown("language", value, known), _suggestion(spelling)
+    raise InputError(f"{text}; {hint or '`qttrag languages` lists them'}", public=f"{text}; {hint}" if hint else text)
 
 
 def language_or_undetermined(value: str) -> Lang:
@@ -356,4 +357,4 @@ def _suggestion(spelling: str) -> str:
     bare = _SPELLINGS.get(primary) if primary != spelling else None
     rows = [row for row in LANGUAGES.values() if bare and row.code.split("-")[0] == bare.split("-")[0]]
     codes = " or ".join(f"'{row.code}' ({row.script})" for row in rows)
-    return f"use {codes} for {rows[0].name}" if rows else "`qttrag languages` lists them"
+    return f"use {codes} for {rows[0].name}" if rows else ""
