@@ -93,7 +93,8 @@ def tag(
     verdict = output.run(_tag(application, trace, pair, source, to))
     scores = verdict.scores
     if as_json:
-        output.say_json({"scores": scores and asdict(scores), "unscored": verdict.cause, "trace": trace.as_dict(details=True)})
+        verdict_as_dict = {"scores": scores and asdict(scores), "unscored": verdict.cause}
+        output.say_json({**verdict_as_dict, "trace": trace.as_dict(details=True)})
     elif scores is None:
         output.say(f"unscored: {verdict.cause}")
     else:

@@ -170,9 +170,8 @@ class Server:
     def interrupted(self) -> None:
         """Record that a reply stopped before its end."""
         if self.concurrency.interrupted():
-            trace.note(
-                f"{self.base_url} breaks off replies while it gets other requests; it gets one at a time for now"
-            )
+            what = "a model server breaks off replies when other requests arrive; it gets one at a time for now"
+            trace.note(what, details=self.base_url)
             trace.count("limited_to_one")
 
     async def adapt_to_queue(self) -> None:

@@ -1,6 +1,7 @@
 """Errors as clients see them: the form of OpenAI's errors, the same for every route.
 
-Clients get a code and one sentence, the error's public text. The whole message goes to the log, with the request's id."""
+Clients get a code and one sentence, the error's public text. The whole message goes to the log, with the id of the
+request."""
 
 from __future__ import annotations
 
