@@ -46,6 +46,7 @@ def serve(
       curl -s http://127.0.0.1:8080/v1/ask -H 'content-type: application/json' -d '{"question": "Mikä on sauna?"}'
     """
     application = output.open_application(config, settings)
+    output.run(application.check_strategy(application.deployment.strategy, {}))
     limits = application.deployment.server
     address, number = host or limits.host, limits.port if port is None else port
     _check_address(address, limits, without_keys=without_keys)

@@ -208,6 +208,15 @@ async def test_two_processes_do_not_run_in_one_folder(ready: Path, tiny: Path) -
         await answer(ready, path)
 
 
+async def test_a_strategy_without_its_translator_is_refused_before_anything_is_loaded(
+    tmp_path: Path, tiny: Path
+) -> None:
+    path = suite.write_suite(tmp_path, tiny, n=1, set={"translator": None, "retriever": {"encoder": {"model": "./no"}}})
+    with pytest.raises(ConfigError, match="this strategy needs a translator"):
+        await answer(tmp_path, path)
+    assert not (tmp_path / "out").exists()
+
+
 async def test_an_index_that_is_not_built_is_named_before_anything_is_asked(tmp_path: Path, tiny: Path) -> None:
     from qttrag.errors import CollectionError
 
