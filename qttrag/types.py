@@ -302,12 +302,15 @@ class Answer:
         return [str(note) for note in self.trace.degraded]
 
 
+EventKind = Literal["ranked", "translated", "tagged", "refined", "piece", "restarted"]
+
+
 class Event(NamedTuple):
     """Progress of one question: the passages after a step, or a piece of the answer.
 
     "restarted": the pieces so far are void; `text` is the reason."""
 
-    kind: Literal["ranked", "translated", "tagged", "refined", "piece", "restarted"]
+    kind: EventKind
     passages: tuple[TaggedPassage, ...] = ()
     text: str = ""
 

@@ -64,8 +64,10 @@ KINDS: dict[str, dict[str, str]] = {
         "cross_rag": "qttrag.strategies.cross_rag:cross_rag",
         "dkm_rag": "qttrag.strategies.dkm_rag:dkm_rag",
         "hard_filter": "qttrag.strategies.hard_filter:hard_filter",
+        "pivot_answer": "qttrag.strategies.pivot_answer:pivot_answer",
         "qtt_rag": "qttrag.strategies.qtt_rag:qtt_rag",
         "query_translation": "qttrag.strategies.query_translation:query_translation",
+        "vote": "qttrag.strategies.vote:vote",
     },
 }
 
