@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from typer.testing import CliRunner
 
+from qttrag.cli import app
 from qttrag.encoders.language_means import LanguageMeans
 from qttrag.encoders.sentence_transformers import SentenceTransformersKind
 from qttrag.errors import CollectionError, ConfigError
@@ -131,3 +134,18 @@ async def test_an_index_without_means_says_how_to_measure_them(tmp_path: Path, t
 async def test_a_store_without_means_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"`transform: centre`: the store of 'x' has no means"):
         centring.means_of([SqliteStore(Path("x.sqlite"))])
+
+
+def test_doctor_reports_whether_the_means_are_measured(tmp_path: Path, tiny: Path) -> None:
+    deployment.build(tmp_path, tiny)
+    settings = {"kind": "dense", "encoder": deployment.encoder(tiny), "collections": ["mixed"], "transform": "centre"}
+    file = deployment.write_deployment(tmp_path, tiny, retriever=settings)
+
+    def means() -> dict[str, object]:
+        shown = CliRunner().invoke(app, ["doctor", "-c", str(file), "--json"])
+        (found,) = [finding for finding in json.loads(shown.stdout) if finding["what"] == "means of mixed"]
+        return dict(found)
+
+    assert means()["ok"] is False
+    measure_means("mixed")
+    assert means() == {"what": "means of mixed", "ok": True, "detail": "en 10, fi 10, ko 10, zh 10"}
