@@ -31,6 +31,12 @@ def collection_names(deployment: Deployment) -> list[str]:
     return list(dict.fromkeys(name for stage in stage_settings(deployment) for name in _built_indexes(stage)))
 
 
+def centred_collections(deployment: Deployment) -> list[str]:
+    """Return the names of the built indexes whose languages' means a deployment subtracts, without repeats."""
+    centred = (stage for stage in stage_settings(deployment) if stage.spec.get("transform") == "centre")
+    return list(dict.fromkeys(name for stage in centred for name in _built_indexes(stage)))
+
+
 def pull(
     file: Path, deployment: Deployment, *, pin: bool, begin: Callable[[NamedModel], None] = lambda named: None
 ) -> Iterator[PulledModel]:

@@ -33,6 +33,7 @@ KINDS: dict[str, dict[str, str]] = {
     "reranker": {
         "cross_encoder": "qttrag.rerankers.cross_encoder:CrossEncoderReranker",
         "causal_lm": "qttrag.rerankers.causal_lm:CausalLMReranker",
+        "multi_vector": "qttrag.rerankers.multi_vector:MultiVectorReranker",
         "served": "qttrag.rerankers.served:ServedReranker",
         "listwise": "qttrag.rerankers.listwise:ListwiseReranker",
         "pairwise": "qttrag.rerankers.pairwise:PairwiseReranker",

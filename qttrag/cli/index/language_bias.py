@@ -56,8 +56,9 @@ def measure_shifts(
 def measure_means(name: Name, as_json: output.Json = False) -> None:
     """Measure the mean vector of each language of an index, from its own passages, and store the means with it.
 
-    Vectors of one language lie around a mean of their own, which tells the language and not the text (SHIFT,
-    arXiv:2606.18801). Nothing is encoded: the stored vectors are read once.
+    Vectors of one language lie around a mean of their own, which tells the language and not the text. A deployment with
+    `retriever: {transform: centre}` subtracts it (SHIFT, arXiv:2606.18801). Nothing is encoded: the stored vectors are
+    read once.
 
     Example: qttrag index measure-means wiki-en
     """
