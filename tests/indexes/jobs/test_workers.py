@@ -171,7 +171,7 @@ async def test_a_deployment_takes_the_encoder_of_a_recipe_with_its_servers(path:
         settings = {"kind": "dense", "encoder": encoder, "collections": ["mixed"]}
         deployed = Deployment(retriever=settings, generator={"kind": "openai"})
         assert [one.spec["kind"] for one in stage_settings(deployed) if one.stage == "encoder"] == ["openai"]
-        retriever = Builder(deployed, Prompts({}), None).build("retriever", settings)
+        retriever = Builder(deployed, Prompts(), None).build("retriever", settings)
         hits = await retriever.retrieve(Query("kirjasto", Lang("fi")), 3)
         assert len(hits) == 3
         assert ["kirjasto"] in server.asked
