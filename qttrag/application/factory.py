@@ -42,6 +42,7 @@ class Builder:
         return self._built[key]
 
     def _construct(self, stage: str, spec: Spec) -> Any:
+        spec = _as_kind(stage, spec)
         if "kind" not in spec:
             raise ConfigError(f"{stage}: `kind:` is missing (known: {', '.join(sorted(registry.kinds(stage)))})")
         settings = dict(spec)
@@ -151,6 +152,7 @@ def stage_settings(deployment: Deployment) -> Iterator[StageSettings]:
 
 
 def _stage_settings(stage: str, keys: tuple[str, ...], spec: Spec) -> Iterator[StageSettings]:
+    spec = _as_kind(stage, spec)
     parameters = _parameters(registry.resolve(stage, spec.get("kind")))
     yield StageSettings(stage, keys, spec, frozenset(parameters))
     for name, (annotation, _) in parameters.items():
@@ -207,6 +209,20 @@ def check_settings(where: str, settings: Mapping[str, Any], parameters: Mapping[
     except ValidationError as error:
         raise ConfigError(explain(error, where, parameters).replace("`s_", "`")) from error
     return {name: getattr(checked, f"s_{name}") for name in settings}
+
+
+def _as_kind(stage: str, spec: Spec) -> Spec:
+    """Return the settings of a stage as its kind has them: an encoder may have the `servers:` of a recipe.
+
+    Raises:
+        ConfigError: they are no settings of a recipe's encoder."""
+    if stage != "encoder" or "servers" not in spec:
+        return spec
+    try:
+        settings = EncoderSettings(**spec)
+    except ValidationError as error:
+        raise ConfigError(explain(error, "encoder with `servers:`", EncoderSettings.model_fields)) from error
+    return {"kind": kind_of(settings), **kind_settings(settings)}
 
 
 def open_encoder(settings: EncoderSettings) -> Encoder:

@@ -15,10 +15,10 @@ import pytest
 
 from qttrag.cli import main
 from qttrag.cli.index.progress import show_progress
-from qttrag.indexes.jobs.build import build
 from qttrag.indexes.recipe import load
 from tests import deployment
 from tests.conformance.habits import REFUSALS, OddServer
+from tests.indexes.jobs.real_encoders import build
 from tests.openai_client.server import Server, text_reply
 
 QUESTION = "서울 시에서 가장 오래된 다리는 언제 개통되었는가?"
