@@ -151,8 +151,8 @@ class OpenAIEncoder:
         self._loop = BackgroundLoop("qttrag-embeddings")
         self._client = self._loop.run(_connect(endpoint))
         weakref.finalize(self, self._loop.close, self._client.close)
-        self._size = self._common_size()
-        self.dim = dimensions(self._size, truncate_dim, model)
+        self._served_dim = self._common_size()
+        self.dim = dimensions(self._served_dim, truncate_dim, model)
         self.info = EncoderInfo(model, self.revision, self.dim, max_tokens)
 
     def tokenise(self, texts: Sequence[str]) -> list[Tokens]:
@@ -168,7 +168,7 @@ class OpenAIEncoder:
 
         Raises:
             StageError: a server rejects the request, or none replies."""
-        return self._loop.run(self._embed(prepared.features["texts"], size=self._size, dim=self.dim))
+        return self._loop.run(self._embed(prepared.features["texts"], size=self._served_dim, dim=self.dim))
 
     def _common_size(self) -> int:
         servers = self._client.servers
