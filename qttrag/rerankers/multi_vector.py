@@ -98,7 +98,7 @@ class MultiVectorReranker:
         own = encoder[0].document_length or encoder.max_seq_length
         longest = own if self._max_tokens is None else min(own, self._max_tokens)
         encoder[0].document_length = longest
-        batcher = Batcher(
+        batcher: Batcher[_Pair, float] = Batcher(
             lambda pairs: _scores(encoder, pairs),
             executor=devices.executor(device),
             length=lambda pair: pair.tokens,

@@ -17,8 +17,8 @@ from qttrag.encoders.sentence_transformers import SentenceTransformersEncoder
 
 class EmbeddingServer:
     """`asked`: the texts of each request that succeeded. `largest`: texts that it accepts in one. `as_numbers`: it does
-    not support base64. `falls`: requests after which every one fails with HTTP 503. `seconds`: for each text, one after
-    another, also for requests whose client has left."""
+    not support base64. `falls`: requests after which every one fails with HTTP 503; `refused` counts these. `seconds`:
+    for each text, one after another, also for requests whose client has left."""
 
     def __init__(
         self,
@@ -30,6 +30,7 @@ class EmbeddingServer:
         seconds: float = 0.0,
     ) -> None:
         self.asked: list[list[str]] = []
+        self.refused = 0
         self._encoder = SentenceTransformersEncoder(str(model), revision=None, device="cpu", max_tokens=512)
         self._largest = largest
         self._as_numbers = as_numbers
@@ -49,6 +50,7 @@ class EmbeddingServer:
             return JSONResponse({"error": {"message": f"batch size > maximum allowed {self._largest}"}}, 422)
         with self._lock:
             if len(self.asked) >= self._falls:
+                self.refused += 1
                 return JSONResponse({"error": {"message": "going down"}}, 503)
             self.asked.append(body["input"])
             time.sleep(self._seconds * len(body["input"]))

@@ -110,6 +110,11 @@ async def test_only_chosen_languages_are_searched(tiny: Path, built: LanguageMea
     assert {hit.passage.lang for hit in hits} == {"en", "ko"}
 
 
+async def test_quotas_count_corrected_hits(tiny: Path, built: LanguageMeans) -> None:
+    hits = await retriever(tiny, "mixed", quotas={"query": 0.5}).retrieve(Query("다리", KO), 10)
+    assert sum(hit.passage.lang == KO for hit in hits) >= 5
+
+
 async def test_corrected_hits_are_counted(tiny: Path, built: LanguageMeans) -> None:
     trace = Trace()
     with trace.stage("retrieve"):
