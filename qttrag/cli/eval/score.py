@@ -82,6 +82,8 @@ def write_report(run: Run, *, against: str | None, measure: str | None, as_json:
     groups = list(dict.fromkeys(cell.cell[:2] for cell in scored))
     failed = {cell.cell: len(cell.failed) for cell in scored}
     notes = gaps(run, scored)
+    if published:
+        notes = [f"not comparable: {each}" for each in published.differences(run, scored)] + notes
     summary = [tables.main_table(by_cell, name, failed), tables.comparison_table(comparisons)]
     if published:
         summary.append(tables.beside_reported(by_cell, published))
@@ -104,6 +106,6 @@ def write_report(run: Run, *, against: str | None, measure: str | None, as_json:
 def print_table(table: Table) -> None:
     console = output.console()
     console.print(f"\n{output.printable(table.title)}", style="bold", markup=False)
-    console.print(output.table(*table.columns, rows=table.rows))
+    output.print_fitting(console, table.columns, table.rows)
     if table.signatures:
         console.print(f"e.g. {output.printable(table.signatures[0])}", style="dim", markup=False, soft_wrap=True)

@@ -17,6 +17,7 @@ from qttrag.server.errors import STATUSES, ErrorBody, RequestRejected, request_i
 from qttrag.server.routes.ask import STREAMED, sse
 from qttrag.server.schemas import NOT_BLANK, Collections, Positive, Whole
 from qttrag.server.service import Service, event_stream, service_of, stream_events, until_disconnected
+from qttrag.trace import usage_is_known
 from qttrag.types import Answer, AskLimits, AskRequest, Event, Message
 
 router = APIRouter(prefix="/v1", responses={**STATUSES, 404: {"model": ErrorBody, "description": "No such model"}})
@@ -220,8 +221,11 @@ def _head(name: str, kind: str) -> dict[str, Any]:
     return {"id": f"chatcmpl-{request_id()}", "object": kind, "created": int(time.time()), "model": name}
 
 
-def _usage(answer: Answer) -> dict[str, int]:
+def _usage(answer: Answer) -> dict[str, int] | None:
+    """Return the tokens of all stages; None if a model server did not report its own."""
     counts = answer.trace.counts
+    if not usage_is_known(counts):
+        return None
     used = [
         sum(n for name, n in counts.items() if name.endswith(f".{kind}_tokens")) for kind in ("prompt", "completion")
     ]
