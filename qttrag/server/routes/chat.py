@@ -16,7 +16,7 @@ from qttrag.server.chat_request import NAMES, ChatRequest, answer_tokens, read_c
 from qttrag.server.errors import STATUSES, ErrorBody, RequestRejected, request_id, response_to
 from qttrag.server.routes.ask import STREAMED, sse
 from qttrag.server.service import Service, event_stream, service_of, stream_events, until_disconnected
-from qttrag.trace import Trace
+from qttrag.trace import Trace, usage_is_known
 from qttrag.types import Answer, AskLimits, AskRequest, Event
 
 router = APIRouter(prefix="/v1", responses={**STATUSES, 404: {"model": ErrorBody, "description": "No such model"}})
@@ -126,8 +126,11 @@ def _head(name: str, kind: str) -> dict[str, Any]:
     return {"id": f"chatcmpl-{request_id()}", "object": kind, "created": int(time.time()), "model": name}
 
 
-def _usage(answer: Answer) -> dict[str, int]:
+def _usage(answer: Answer) -> dict[str, int] | None:
+    """Return the tokens of all stages; None if a model server did not report its own."""
     counts = answer.trace.counts
+    if not usage_is_known(counts):
+        return None
     used = [
         sum(n for name, n in counts.items() if name.endswith(f".{kind}_tokens")) for kind in ("prompt", "completion")
     ]
