@@ -30,7 +30,11 @@ def test_translate_gives_a_translation_a_text(service: Running) -> None:
 def test_tag_gives_a_verdict_a_pair(service: Running) -> None:
     pairs = [{"original": "hei", "translation": "안녕"}]
     (verdict,) = service.client.post("/v1/tag", json={"pairs": pairs, "target": "ko"}).json()["verdicts"]
-    assert verdict == {"scores": {"semantic": 4.5, "grammar": 4.0, "fluency": 3.5}, "unscored": None}
+    assert verdict == {
+        "scores": {"semantic": 4.5, "grammar": 4.0, "fluency": 3.5},
+        "unscored": None,
+        "critical_errors": [],
+    }
 
 
 def test_rerank_speaks_as_cohere_and_jina_do(service: Running) -> None:

@@ -48,11 +48,11 @@ def retrieval(
         from qttrag.evaluation import suites
 
         loaded = suites.load(suite, output.pairs(settings, "--set"))
-        _print(output.run(_suite_tables(loaded, pivot, sample, write)), as_json=as_json)
+        print_tables(output.run(_suite_tables(loaded, pivot, sample, write)), as_json=as_json)
     elif lang is None:
         raise InputError("give the language of the questions of the run, e.g. --lang ko")
     else:
-        _print([_run_table(run or Path(), run_ids, qrels, lang)], as_json=as_json)
+        print_tables([_run_table(run or Path(), run_ids, qrels, lang)], as_json=as_json)
 
 
 def _run_table(run: Path, run_ids: Path | None, qrels: Path | None, lang: str) -> Table:
@@ -124,7 +124,7 @@ def tagger(
         raise InputError(f"--columns '{columns}': name three columns, original,translation,score")
     judged = tagging.sample(tagging.read(file, *names), sample)
     verdicts = output.run(_tagged(config, settings, judged, source, target))
-    _print([tagging.correlations(judged, verdicts), tagging.reliability(judged, verdicts)], as_json=as_json)
+    print_tables([tagging.correlations(judged, verdicts), tagging.reliability(judged, verdicts)], as_json=as_json)
 
 
 async def _tagged(
@@ -163,10 +163,11 @@ def detector(
     if not labelled:
         raise InputError(f"{file}: has no texts")
     table = output.run(identification.identification_table(registry.resolve("detector", kind)(), labelled))
-    _print([table], as_json=as_json)
+    print_tables([table], as_json=as_json)
 
 
-def _print(tables: list[Table], *, as_json: bool) -> None:
+def print_tables(tables: list[Table], *, as_json: bool) -> None:
+    """Print tables, or one JSON list of them."""
     if as_json:
         output.say_json(
             [{"title": t.title, "rows": [dict(zip(t.columns, row, strict=True)) for row in t.rows]} for t in tables]
