@@ -17,9 +17,10 @@ from qttrag.config import yaml_files
 from qttrag.errors import ConfigError, unknown
 from qttrag.text.languages import language
 from qttrag.text.sanitization import sanitise
-from qttrag.types import MAX_SCORE, AnswerStyle, Lang, Message, QualityScores, TaggedPassage
+from qttrag.types import MAX_SCORE, AnswerStyle, CriticalError, Lang, Message, QualityScores, TaggedPassage
 
 FALLBACK = Lang("en")
+_MOST_SHOWN = 5  # numbers or names of one critical error in a header
 
 Style = Literal["plain", "tagged", "tagged_without_scores"]
 
@@ -136,9 +137,9 @@ class AnswerPrompt(_File):
         if passage.translation is None:
             header = headers.original
         elif passage.scores is not None:
-            header, values["scores"] = headers.scored, tag.scores(passage.scores)
+            header, values["scores"] = headers.scored, tag.assessment(passage)
         else:
-            header, values["reason"] = headers.unscored, tag.reason(passage.unscored or "unavailable")
+            header, values["reason"] = headers.unscored, tag.assessment(passage)
         return f"{self._fill(f'headers.{header}', **values)}\n{sanitise(body)}"
 
     def refined(self, n: int, body: str) -> str:
@@ -192,6 +193,16 @@ class Causes(BaseModel):
     unavailable: str
 
 
+class CriticalErrors(BaseModel):
+    """The kinds of critical errors in the language of the prompt, as the generator reads them."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    numbers: str
+    names: str
+    negation: str
+    omission: str
+
+
 class TagPrompt(_File):
     """The prompt for the tagger, and the form in which the generator reads scores."""
 
@@ -200,11 +211,16 @@ class TagPrompt(_File):
         "system": ("semantic", "grammar", "fluency"),
         "user": ("original", "translation"),
         "retry": (),
+        "critical_errors.numbers": ("original",),
+        "critical_errors.names": ("original",),
+        "critical_errors.negation": (),
+        "critical_errors.omission": (),
     }
     optional = ("language", "source_language")
     criteria: Criteria
     unscored: str
     causes: Causes
+    critical_errors: CriticalErrors
     system: str
     user: str
     retry: str
@@ -230,6 +246,18 @@ class TagPrompt(_File):
             {"role": "assistant", "content": sanitise(reply)},
             {"role": "user", "content": self._fill("retry", source_language="")},
         ]
+
+    def assessment(self, passage: TaggedPassage) -> str:
+        """Return what the generator reads about a translation: its scores, or why it has none, and critical errors."""
+        scores = (
+            self.reason(passage.unscored or "unavailable") if passage.scores is None else self.scores(passage.scores)
+        )
+        return " · ".join([scores, *map(self._critical_error, passage.critical_errors)])
+
+    def _critical_error(self, error: CriticalError) -> str:
+        original = sanitise(", ".join(error.original[:_MOST_SHOWN]))
+        values = {"original": original} if error.original else {}
+        return self._fill(f"critical_errors.{error.kind}", source_language="", **values)
 
     def scores(self, scores: QualityScores) -> str:
         """Return the measured scores under the names of their criteria."""

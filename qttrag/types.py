@@ -169,6 +169,16 @@ class QualityScores:
 
 
 @dataclass(frozen=True, slots=True)
+class CriticalError:
+    """An error that changes what a translation says, likely but not certain; see `qttrag.taggers.critical_errors`.
+
+    `original`: the numbers or names of the original, as written there, that the translation lacks."""
+
+    kind: Literal["numbers", "names", "negation", "omission"]
+    original: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Translation:
     """A translator's output. `flags`: the defects that are certain: empty, copied, loop, script, cut; or `UNSUPPORTED`
     alone, where `text` is the original."""
@@ -184,6 +194,7 @@ class Verdict:
     scores: QualityScores | None
     cause: str | None = None
     error: Exception | None = field(default=None, compare=False)  # the tagger's, where the cause is "unavailable"
+    critical_errors: tuple[CriticalError, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,6 +207,7 @@ class TaggedPassage:
     refined: str | None = None  # the rewriting of DKM-RAG
     flags: tuple[str, ...] = ()  # the translator's flags
     unscored: str | None = None  # the cause, where scoring a translation failed
+    critical_errors: tuple[CriticalError, ...] = ()  # of the translation, found by the tagger
     score: float = 0.0  # the reranker's; without one, the retriever's
     retrieved_rank: int = 0  # 1-based, before reranking
 

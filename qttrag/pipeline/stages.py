@@ -224,7 +224,9 @@ class Stages:
                 if not self.degrade:
                     raise verdict.error
                 tracing.note_degraded("translations are unscored", verdict.error)
-            tagged[n] = replace(p, scores=verdict.scores, unscored=verdict.cause)
+            tagged[n] = replace(
+                p, scores=verdict.scores, unscored=verdict.cause, critical_errors=verdict.critical_errors
+            )
         return tagged
 
     async def condense_question(self, question: str, said: Sequence[Message], lang: Lang) -> str:
