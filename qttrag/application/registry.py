@@ -2,8 +2,8 @@
 
 The parameters of a constructor are the settings of its kind, checked against their annotations. A parameter annotated
 with a stage's Protocol takes that stage's own settings, nested; one annotated `Sequence[VectorStore | str]` takes a
-list of names and of stores' settings; one annotated `Prompts` gets the deployment's. Other packages add kinds by entry
-points in the group "qttrag.<stage>", e.g. `[project.entry-points."qttrag.retriever"]
+list of names and of stores' settings; one annotated `Prompts` gets the deployment's. Other packages add kinds by entry points in the group
+"qttrag.<stage>", e.g. `[project.entry-points."qttrag.retriever"]
 splade = "my_package:SpladeRetriever"`.
 """
 
@@ -45,6 +45,7 @@ KINDS: dict[str, dict[str, str]] = {
         "m2m100_transformers": "qttrag.translators.m2m100:M2M100TransformersTranslator",
         "madlad": "qttrag.translators.madlad:MadladTranslator",
         "madlad_transformers": "qttrag.translators.madlad:MadladTransformersTranslator",
+        "llm": "qttrag.translators.llm:LLMTranslator",
         "marian": "qttrag.translators.marian:MarianTranslator",
         "marian_transformers": "qttrag.translators.marian:MarianTransformersTranslator",
     },
