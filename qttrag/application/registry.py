@@ -46,6 +46,7 @@ KINDS: dict[str, dict[str, str]] = {
         "madlad": "qttrag.translators.madlad:MadladTranslator",
         "madlad_transformers": "qttrag.translators.madlad:MadladTransformersTranslator",
         "llm": "qttrag.translators.llm:LLMTranslator",
+        "served": "qttrag.translators.served:ServedTranslator",
         "marian": "qttrag.translators.marian:MarianTranslator",
         "marian_transformers": "qttrag.translators.marian:MarianTransformersTranslator",
     },

@@ -93,7 +93,7 @@ def _deployment(config: str, settings: list[str] | None) -> Iterator[Finding]:
     yield Finding(f"deployment {config}", True, f"strategy {loaded.strategy}")
     for model in models:
         if model.served:
-            yield from (_server(model.place, base_url) for base_url in model.served.split(", "))
+            yield from (_server(model.place, base_url, model.listing) for base_url in model.served.split(", "))
         else:
             yield _model(model, config)
     for name in collection_names(loaded):
@@ -152,20 +152,25 @@ def _collection(name: str) -> Finding:
     return Finding(f"index {name}", True, f"{manifest.rows:,} passages")
 
 
-def _server(stage: str, base_url: str) -> Finding:
+def _count(listed: list[object], what: str) -> str:
+    return f"{len(listed)} {what}"
+
+
+def _server(stage: str, base_url: str, listing: str) -> Finding:
     import http.client
     import json
     import re
     import urllib.error
     import urllib.request
 
-    url = f"{base_url.rstrip('/')}/models"
+    url = f"{base_url.rstrip('/')}/{listing}"
     without_user = re.sub(r"(?<=://)[^/@\s]+@", "", url)  # urllib takes "user:password@host" for a host name
     if not url.startswith(("http://", "https://")):
         return Finding(f"{stage} server", False, f"base_url '{base_url}' does not begin with http:// or https://")
     try:
         with urllib.request.urlopen(without_user, timeout=_SERVER_TIMEOUT_S) as reply:  # noqa: S310
-            models = [str(model["id"]) for model in json.load(reply)["data"]]
+            listed = json.load(reply)
+            models = [str(each["id"]) for each in listed["data"]] if listing == "models" else [_count(listed, listing)]
     except urllib.error.HTTPError as error:
         # a server that requires a key is running
         return Finding(f"{stage} server", error.code in (401, 403), f"{url}: HTTP {error.code}")
