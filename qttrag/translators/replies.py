@@ -67,7 +67,8 @@ def _without_notes(text: str, phrases: Sequence[str]) -> str:
 
 
 def _without_quotes(text: str, source_text: str) -> str:
-    for opening, closing in _QUOTES:
+    for pair in _QUOTES:
+        opening, closing = pair[0], pair[1]
         inner = text[1:-1]
         if inner and text[0] == opening and text[-1] == closing and not set(inner) & {opening, closing}:
             return text if source_text[:1] in "".join(_QUOTES) else inner.strip()

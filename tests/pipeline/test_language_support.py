@@ -19,11 +19,11 @@ from qttrag.rerankers.none import NoReranker
 from qttrag.taggers.llm import LLMTagger
 from qttrag.testing import FakeDetector, FakeGenerator, FakeRetriever, FakeTagger, FakeTranslator
 from qttrag.trace import Trace
+from qttrag.translators.m2m100 import M2M100Translator
+from qttrag.translators.madlad import MadladTransformersTranslator
 from qttrag.translators.nllb import NllbTransformersTranslator, NllbTranslator
 from qttrag.types import Answer, Lang, Passage, Query, Verdict
 from tests import tiny_models
-from tests.extensions.m2m100 import M2M100Translator
-from tests.extensions.madlad import MadladTransformersTranslator
 
 TEXTS = {
     "ar": "تقع المدينة على ساحل البحر.",
@@ -75,7 +75,7 @@ async def ask(stages: Stages, strategy: str, query: Query = QUERY, **options: An
 
 def tiny_translators(folder: Path, tiny: Path) -> dict[str, Translator]:
     tiny_models.make_m2m100(folder / "m2m100")
-    tiny_models.make_t5(folder / "madlad")
+    tiny_models.make_madlad(folder / "madlad")
     settings: dict[str, Any] = {"device": "cpu", "beam_size": 1}
     return {
         "nllb": NllbTranslator(str(tiny / "nllb"), **settings),
@@ -93,7 +93,7 @@ def translators(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[st
 SUPPORTED = {
     "nllb": set(TEXTS) - {"und", "xx", "tlh"},
     "nllb_transformers": set(TEXTS) - {"und", "xx", "tlh"},
-    "m2m100": {"en", "ko", "fi"},
+    "m2m100": set(TEXTS) & set(tiny_models.M2M100_LANGS),
     "madlad_transformers": set(TEXTS),  # its input names the target alone
 }
 
