@@ -1,4 +1,4 @@
-"""The prompt files `prompts/answer|tag|refine|condense|rerank/<lang>.yaml`: checked when read, filled in per question.
+"""The prompt files `prompts/<kind>/<lang>.yaml` (kinds: `_KINDS`): checked when read, filled in per question.
 
 Everything that a prompt quotes is sanitised: it has no role tokens, headers or score tags.
 """
@@ -342,6 +342,29 @@ class RankPrompt(_File):
         return [{"role": "system", "content": system}, {"role": "user", "content": f"{user}\n{reply}"}]
 
 
+class TranslatePrompt(_File):
+    """The prompt that translates a text, and what models write around a translation or in place of one.
+
+    `introductions`: the beginnings of a sentence before it. `notes`: of a line after it. `refusals`: parts of a
+    sentence that refuses, with "*" for any words. They are compared without regard to case."""
+
+    placeholders = {"system": (), "user": ("text",), "glossary": ("terms",)}
+    system: str
+    user: str
+    glossary: str
+    introductions: list[str]
+    notes: list[str]
+    refusals: list[str]
+
+    def messages(self, text: str, terms: Mapping[str, str]) -> list[Message]:
+        """Return the chat that asks for the translation of a sanitised text. `terms`: their translations."""
+        system = self._fill("system")
+        if terms:
+            listed = "; ".join(f"{sanitise(term)} = {sanitise(given)}" for term, given in terms.items())
+            system = f"{system}\n{self._fill('glossary', terms=listed)}"
+        return [{"role": "system", "content": system}, {"role": "user", "content": self._fill("user", text=text)}]
+
+
 P = TypeVar("P", bound=_File)
 _KINDS: dict[type[_File], str] = {
     AnswerPrompt: "answer",
@@ -349,6 +372,7 @@ _KINDS: dict[type[_File], str] = {
     RefinePrompt: "refine",
     CondensePrompt: "condense",
     RankPrompt: "rerank",
+    TranslatePrompt: "translate",
 }
 
 
@@ -374,9 +398,12 @@ class Prompts:
     def rerank(self, lang: Lang) -> RankPrompt:
         return self._get(RankPrompt, lang)
 
-    def languages(self, kind: Literal["answer", "tag", "refine", "condense", "rerank"]) -> list[Lang]:
+    def translate(self, lang: Lang) -> TranslatePrompt:
+        return self._get(TranslatePrompt, lang)
+
+    def languages(self, kind: Literal["answer", "tag", "refine", "condense", "rerank", "translate"]) -> list[Lang]:
         """Return the languages that have a prompt file of this kind."""
-        return sorted(Lang(path.stem) for path in (self._folder() / kind).glob("*.yaml"))
+        return sorted(Lang(path.stem) for path in (self.folder / kind).glob("*.yaml"))
 
     def check(self) -> None:
         """Read every file.
@@ -384,14 +411,15 @@ class Prompts:
         Raises:
             ConfigError: one is invalid."""
         for kind, name in _KINDS.items():
-            for path in sorted((self._folder() / name).glob("*.yaml")):
+            for path in sorted((self.folder / name).glob("*.yaml")):
                 _load(kind, path, Lang(path.stem))
 
-    def _folder(self) -> Path:
+    @property
+    def folder(self) -> Path:
         return self._given or resources.folder("prompts")
 
     def _get(self, kind: type[P], lang: Lang) -> P:
-        folder = self._folder() / _KINDS[kind]
+        folder = self.folder / _KINDS[kind]
         own = folder / f"{lang}.yaml"
         path = own if own.is_file() else folder / f"{FALLBACK}.yaml"
         if path != own:

@@ -180,8 +180,8 @@ class CriticalError:
 
 @dataclass(frozen=True, slots=True)
 class Translation:
-    """A translator's output. `flags`: the defects that are certain: empty, copied, loop, script, cut; or `UNSUPPORTED`
-    alone, where `text` is the original."""
+    """A translator's output. `flags`: the defects that are certain: empty, copied, loop, script, cut, refused; or
+    `UNSUPPORTED` alone, where `text` is the original."""
 
     text: str
     flags: tuple[str, ...] = ()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -49,19 +50,31 @@ class Builder:
         kind = settings.pop("kind")
         constructor = registry.resolve(stage, kind)
         where = f"{stage} kind '{kind}'"
+        return self._called(where, constructor, settings)
+
+    def _called(self, where: str, constructor: Callable[..., Any], settings: Spec) -> Any:
+        """Return what the constructor makes of settings, in which stages are settings of their own."""
         _reject_renamed(where, constructor, settings)
         parameters = _parameters(constructor)
         arguments: dict[str, Any] = {}
         for name, (annotation, default) in list(parameters.items()):
             if annotation in self._given:
                 arguments[name] = self._given[annotation]
-            elif nested := _STAGE_OF.get(annotation):
+            elif nested := _stage(annotation):
+                if default is None and name not in settings:
+                    parameters[name] = (Any, None)
+                    continue
                 arguments[name] = self.build(nested, self._nested(where, name, nested, settings))
             elif nested := _listed_stage(annotation):
                 if name not in settings:
                     parameters[name] = (list, default)  # reported as a missing setting
                     continue
                 arguments[name] = self._list(where, name, nested, settings[name])
+            elif record := _listed_record(annotation):
+                if name not in settings:
+                    parameters[name] = (list, default)
+                    continue
+                arguments[name] = self._records(where, name, record, settings[name])
             else:
                 continue
             del parameters[name]
@@ -80,8 +93,18 @@ class Builder:
             raise ConfigError(f"{where}: `{name}: {items}`: give a list of names or of the settings of {stage}s")
         return [item if isinstance(item, str) else self.build(stage, item) for item in items]
 
+    def _records(self, where: str, name: str, record: type, items: Any) -> list[Any]:
+        """Return the items of a list of settings as records, of which some fields are stages."""
+        if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
+            raise ConfigError(f"{where}: `{name}: {items}`: give a list of settings")
+        for item in items:
+            for field, (annotation, _) in _parameters(record).items():
+                if (nested := _stage(annotation)) and field not in item:  # the deployment's own would be this stage
+                    raise ConfigError(f"{where}: an item of `{name}:` has no `{field}:`; give {_settings_of_a(nested)}")
+        return [self._called(f"{where}, `{name}:` item {n}", record, dict(item)) for n, item in enumerate(items, 1)]
+
     def _wrap(self, stage: str, built: Any) -> Any:
-        if self._cache is None:
+        if self._cache is None or getattr(built, "PARTS_ARE_CACHED", False):
             return built
         if stage == "translator":
             from qttrag.translators.cached import CachedTranslator
@@ -111,11 +134,14 @@ def settings_of(constructor: Callable[..., Any]) -> list[Setting]:
     """Return the settings of a kind, in the order of its constructor's parameters."""
     settings = []
     for name, (annotation, default) in _parameters(constructor).items():
-        if stage := _STAGE_OF.get(annotation):
-            required = name not in Deployment.model_fields  # else the deployment's own
+        if stage := _stage(annotation):
+            required = default is ... and name not in Deployment.model_fields  # else the deployment's own
             settings.append(Setting(name, _settings_of_a(stage), required, None))
         elif stage := _listed_stage(annotation):
             settings.append(Setting(name, f"list of names or of {stage}s' settings", default is ..., None))
+        elif record := _listed_record(annotation):
+            fields = ", ".join(setting.name for setting in settings_of(record))
+            settings.append(Setting(name, f"list of settings ({fields})", default is ..., None))
         elif annotation is not Prompts:
             settings.append(Setting(name, _words(annotation), default is ..., None if default is ... else default))
     return settings
@@ -157,12 +183,39 @@ def _stage_settings(stage: str, keys: tuple[str, ...], spec: Spec) -> Iterator[S
     yield StageSettings(stage, keys, spec, frozenset(parameters))
     for name, (annotation, _) in parameters.items():
         inner = spec.get(name)
-        if (nested := _STAGE_OF.get(annotation)) and isinstance(inner, dict):
+        if (nested := _stage(annotation)) and isinstance(inner, dict):
             yield from _stage_settings(nested, (*keys, name), inner)
+        elif (record := _listed_record(annotation)) and isinstance(inner, list):
+            for n, item in enumerate(inner):
+                for field, (of_field, _) in _parameters(record).items():
+                    if (nested := _stage(of_field)) and isinstance(item, dict) and isinstance(item.get(field), dict):
+                        yield from _stage_settings(nested, (*keys, name, str(n), field), item[field])
         elif (nested := _listed_stage(annotation)) and isinstance(inner, list):
             for n, item in enumerate(inner):
                 if isinstance(item, dict):
                     yield from _stage_settings(nested, (*keys, name, str(n)), item)
+
+
+def _stage(annotation: Any) -> str | None:
+    """Return the stage of a parameter that is annotated `PROTOCOL` or `PROTOCOL | None`, or None."""
+    one = (
+        [part for part in get_args(annotation) if part is not type(None)] if _is_optional(annotation) else [annotation]
+    )
+    return _STAGE_OF.get(one[0]) if len(one) == 1 and isinstance(one[0], type) else None
+
+
+def _is_optional(annotation: Any) -> bool:
+    return type(None) in get_args(annotation)
+
+
+def _listed_record(annotation: Any) -> type | None:
+    """Return the dataclass of a parameter that is annotated `Sequence[DATACLASS]` and has a stage in it, or None."""
+    if get_origin(annotation) is not Sequence:
+        return None
+    (item,) = get_args(annotation)
+    if not (isinstance(item, type) and dataclasses.is_dataclass(item)):
+        return None
+    return item if any(_stage(of_field) for of_field, _ in _parameters(item).values()) else None
 
 
 def _listed_stage(annotation: Any) -> str | None:

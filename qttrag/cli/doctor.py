@@ -93,8 +93,9 @@ def _deployment(config: str, settings: list[str] | None) -> Iterator[Finding]:
     yield Finding(f"deployment {config}", True, f"strategy {loaded.strategy}")
     for model in models:
         if model.served:
-            lists_models = model.kind != "served"  # TEI and some hosts of rerankers do not
-            yield from (_server(model.place, url, lists_models=lists_models) for url in model.served.split(", "))
+            lists_models = model.kind != "served" or model.listing != "models"  # TEI and some hosts of rerankers do not
+            for base_url in model.served.split(", "):
+                yield _server(model.place, base_url, model.listing, lists_models=lists_models)
         else:
             yield _model(model, config)
     for name in collection_names(loaded):
@@ -186,20 +187,25 @@ def _prefixes(name: str, model: str, own: tuple[str, str]) -> Iterator[Finding]:
         yield Finding(what, True, f"{own[0]!r} before questions, {own[1]!r} before passages")
 
 
-def _server(stage: str, base_url: str, *, lists_models: bool = True) -> Finding:
+def _count(listed: list[object], what: str) -> str:
+    return f"{len(listed)} {what}"
+
+
+def _server(stage: str, base_url: str, listing: str, *, lists_models: bool) -> Finding:
     import http.client
     import json
     import re
     import urllib.error
     import urllib.request
 
-    url = f"{base_url.rstrip('/')}/models"
+    url = f"{base_url.rstrip('/')}/{listing}"
     without_user = re.sub(r"(?<=://)[^/@\s]+@", "", url)  # urllib takes "user:password@host" for a host name
     if not url.startswith(("http://", "https://")):
         return Finding(f"{stage} server", False, f"base_url '{base_url}' does not begin with http:// or https://")
     try:
         with urllib.request.urlopen(without_user, timeout=_SERVER_TIMEOUT_S) as reply:  # noqa: S310
-            models = [str(model["id"]) for model in json.load(reply)["data"]]
+            listed = json.load(reply)
+            models = [str(each["id"]) for each in listed["data"]] if listing == "models" else [_count(listed, listing)]
     except urllib.error.HTTPError as error:
         if not lists_models and error.code in (404, 405):
             return Finding(f"{stage} server", True, f"{base_url}: running; it does not list its models")

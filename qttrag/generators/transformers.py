@@ -288,6 +288,19 @@ def _check_template(tokenizer: Any, name: str) -> bool:
         try:
             tokenizer.apply_chat_template([user], add_generation_prompt=True)
         except jinja2.TemplateError as error:
-            raise ConfigError(f"{_STAGE}: the chat template of '{name}' does not work: {error}") from error
+            if not _takes_translations(tokenizer):
+                raise ConfigError(f"{_STAGE}: the chat template of '{name}' does not work: {error}") from error
+        return False
+    return True
+
+
+def _takes_translations(tokenizer: Any) -> bool:
+    """Return whether a chat template takes nothing but texts to translate, as TranslateGemma's."""
+    import jinja2
+
+    item = {"type": "text", "source_lang_code": "en", "target_lang_code": "de", "text": "?"}
+    try:
+        tokenizer.apply_chat_template([{"role": "user", "content": [item]}], add_generation_prompt=True)
+    except jinja2.TemplateError:
         return False
     return True

@@ -186,8 +186,8 @@ class TranslateRequest(_Body):
 
 
 class TranslationOut(BaseModel):
-    """`flags`: certain errors of the translation: empty, copied, loop, script, cut; or unsupported: the translator does
-    not support the languages, and `text` is the original."""
+    """`flags`: certain errors of the translation: empty, copied, loop, script, cut, refused; or unsupported: the
+    translator does not support the languages, and `text` is the original."""
 
     text: str
     source: str
