@@ -272,7 +272,7 @@ class Answer:
     @property
     def degraded(self) -> list[str]:
         """Return, in words, what is missing because a stage was unavailable."""
-        return list(self.trace.degraded)
+        return [str(note) for note in self.trace.degraded]
 
 
 class Event(NamedTuple):

@@ -24,7 +24,7 @@ from qttrag.protocols import Closable, LanguageDetector, Selectable, Startable
 from qttrag.runtime.cache import Cache
 from qttrag.text.language_in_context import language_in_context
 from qttrag.text.languages import language
-from qttrag.trace import Trace
+from qttrag.trace import Note, Trace
 from qttrag.types import UNDETERMINED, Answer, AskLimits, AskRequest, Event, Lang, Message, PartialAnswer, Query, ignore
 
 _EARLIER_TEXTS = 20  # of a conversation, that its language is taken from
@@ -119,7 +119,9 @@ class Application:
         try:
             return self.check_question(condensed)
         except InputError:
-            trace.notes.append("the question was searched as it stands: the generator's version of it is too long")
+            trace.notes.append(
+                Note("the question was searched as it stands: the generator's version of it is too long")
+            )
             return text
 
     def _deadline(self, limits: AskLimits, partial: Callable[[], PartialAnswer]) -> AbstractAsyncContextManager[None]:
@@ -152,13 +154,11 @@ class Application:
             InputError: it is empty, or longer than `max_question_chars:`."""
         text = " ".join(question.encode("utf-8", "replace").decode("utf-8").split())  # no lone surrogates
         if not text:
-            raise InputError("the question is empty; ask something")
+            raise _invalid("the question is empty; ask something")
         limit = self.deployment.max_question_chars
         if len(text) > limit:
-            raise InputError(
-                f"the question has {len(text)} characters, at most {limit} are allowed; "
-                "shorten it or raise `max_question_chars:`"
-            )
+            what = f"the question has {len(text)} characters, at most {limit} are allowed; shorten it"
+            raise InputError(f"{what} or raise `max_question_chars:`", public=what)
         return text
 
     @property
@@ -176,12 +176,12 @@ class Application:
             return None
         known = self.collections
         if not known:
-            raise InputError("this deployment's retriever does not let a question choose `collections`; leave them out")
+            raise _invalid("this deployment's retriever does not let a question choose `collections`; leave them out")
         if not names:
-            raise InputError(f"`collections` is empty; name some of {', '.join(known)}, or leave it out to search all")
+            raise _invalid(f"`collections` is empty; name some of {', '.join(known)}, or leave it out to search all")
         for name in names:
             if name not in known:
-                raise InputError(unknown("collection", name, known))
+                raise _invalid(unknown("collection", name, known))
         return tuple(sorted(set(names)))
 
     async def language_of(self, text: str, given: str | None = None, *, earlier: Sequence[str] = ()) -> Lang:
@@ -197,7 +197,8 @@ class Application:
         *before, (_, alone) = zip(texts, await self.detector.detect(texts), strict=True)
         detected = language_in_context(text, alone, before)
         if detected == UNDETERMINED:
-            raise InputError(f"cannot detect the language of '{text[:80]}'; specify it (--lang ko)")
+            what = f"cannot detect the language of '{text[:80]}'"
+            raise InputError(f"{what}; specify it (--lang ko)", public=f"{what}; specify it with `lang`")
         return detected
 
     async def start(self) -> None:
@@ -218,3 +219,8 @@ class Application:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         await self.close()
+
+
+def _invalid(message: str) -> InputError:
+    """Return an error whose whole message is public."""
+    return InputError(message, public=message)

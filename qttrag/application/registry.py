@@ -76,7 +76,8 @@ def resolve(stage: str, kind: object) -> Callable[..., Any]:
         ConfigError: no such kind, or a library it needs is not installed."""
     known = kinds(stage)
     if not isinstance(kind, str) or kind not in known:
-        raise ConfigError(unknown(f"{stage} kind" if stage != "strategy" else stage, kind, known))
+        message = unknown(f"{stage} kind" if stage != "strategy" else stage, kind, known)
+        raise ConfigError(message, public=message)
     module, _, name = known[kind].partition(":")
     try:
         constructor: Callable[..., Any] = getattr(importlib.import_module(module), name)

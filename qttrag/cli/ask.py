@@ -67,7 +67,7 @@ def ask(
             _show_partial(error.partial)
         raise
     if as_json:
-        output.say_json(answer_as_dict(answer))
+        output.say_json(answer_as_dict(answer, details=True))
     else:
         _show(answer)
 

@@ -39,7 +39,7 @@ def translate(
     lang, translation = output.run(_translate(application, trace, output.utf8(text), source, to))
     if as_json:
         fields = {"source": lang, "target": to, "text": translation.text, "flags": list(translation.flags)}
-        output.say_json({**fields, "trace": trace.as_dict()})
+        output.say_json({**fields, "trace": trace.as_dict(details=True)})
         return
     output.say(output.printable(translation.text))
     output.say_notes(trace)
@@ -85,7 +85,7 @@ def tag(
     scores = verdict.scores
     if as_json:
         named = None if scores is None else dict(zip(("semantic", "grammar", "fluency"), scores.values(), strict=True))
-        output.say_json({"scores": named, "unscored": verdict.cause, "trace": trace.as_dict()})
+        output.say_json({"scores": named, "unscored": verdict.cause, "trace": trace.as_dict(details=True)})
     elif scores is None:
         output.say(f"unscored: {verdict.cause}")
     else:

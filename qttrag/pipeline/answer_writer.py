@@ -81,13 +81,15 @@ class AnswerWriter:
         if not completion.text and completion.reasoning.strip():
             how = f"used its {self.max_tokens} tokens for" if completion.cut else "sent nothing but"
             tracing.note(
-                f"the answer is empty: the generator {how} reasoning; "
-                "raise `answer_tokens:` or set `thinking: false` of the generator"
+                f"the answer is empty: the generator {how} reasoning",
+                details="raise `answer_tokens:` or set `thinking: false` of the generator",
             )
         elif not completion.text:
             tracing.note("the generator's answer is empty")
         elif completion.cut:
-            tracing.note(f"the answer was cut at its limit of {self.max_tokens} tokens; raise `answer_tokens:`")
+            tracing.note(
+                f"the answer was cut at its limit of {self.max_tokens} tokens", details="raise `answer_tokens:`"
+            )
 
     async def _fit(
         self, query: Query, passages: Sequence[TaggedPassage], prompt: AnswerPrompt, style: Style
@@ -138,8 +140,8 @@ class AnswerWriter:
                 if attempt == _RESTARTS:
                     raise
                 tracing.count("restarted")
-                tracing.note(f"the answer was restarted: {error}")
-                self.emit(Event("restarted", text=str(error)))
+                tracing.note_error("the answer was restarted", error)
+                self.emit(Event("restarted", text=error.public))
         raise AssertionError("the last attempt returns or raises")
 
     async def _emit_pieces(self, stream: AsyncIterator[str]) -> str:
@@ -185,7 +187,7 @@ class AnswerWriter:
         try:
             (translation,) = await self.translator.translate([text], [source], target)
         except StageError as error:
-            tracing.note(f"the answer could not be translated: {error}")
+            tracing.note_error("the answer could not be translated", error)
             return ""
         return "" if "empty" in translation.flags else translation.text
 

@@ -107,7 +107,7 @@ class Stages:
             except StageError as error:
                 if not self.degrade:
                     raise
-                tracing.note_degraded(f"passages are searched with the question untranslated: {error}")
+                tracing.note_degraded("passages are searched with the question untranslated", error)
                 return query
             for flag in translation.flags:
                 tracing.note(f"the question's translation is doubtful: {flag}")
@@ -156,7 +156,7 @@ class Stages:
             if not self.degrade:
                 raise
             tracing.count("untranslated", len(foreign))
-            tracing.note_degraded(f"passages are read untranslated: {error}")
+            tracing.note_degraded("passages are read untranslated", error)
             return translated
         for n, translation in zip(foreign, translations, strict=True):
             translated[n] = replace(passages[n], translation=translation.text, flags=translation.flags)
@@ -177,7 +177,7 @@ class Stages:
             if verdict.error is not None:
                 if not self.degrade:
                     raise verdict.error
-                tracing.note_degraded(f"translations are unscored: {verdict.error}")
+                tracing.note_degraded("translations are unscored", verdict.error)
             tagged[n] = replace(p, scores=verdict.scores, unscored=verdict.cause)
         return tagged
 
@@ -212,12 +212,16 @@ class Stages:
 
     def _translator(self) -> Translator:
         if self.translator is None:
-            raise ConfigError("this strategy needs a translator; add `translator: {kind: nllb, ...}` to the deployment")
+            needs = "this strategy needs a translator"
+            remedy = "add `translator: {kind: nllb, ...}` to the deployment"
+            raise ConfigError(f"{needs}; {remedy}", public=f"{needs}, which this service lacks")
         return self.translator
 
     def _tagger(self) -> QualityTagger:
         if self.tagger is None:
-            raise ConfigError("this strategy needs a tagger; add `tagger: {kind: llm}` to the deployment")
+            needs = "this strategy needs a tagger"
+            remedy = "add `tagger: {kind: llm}` to the deployment"
+            raise ConfigError(f"{needs}; {remedy}", public=f"{needs}, which this service lacks")
         return self.tagger
 
 

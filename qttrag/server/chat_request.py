@@ -14,6 +14,7 @@ from qttrag.config.server_settings import ServerSettings
 from qttrag.server.chat_parameters import check_parameters
 from qttrag.server.errors import RequestRejected
 from qttrag.server.schemas import LANG, NOT_BLANK, Collections, Whole
+from qttrag.trace import Note
 from qttrag.types import Message
 
 NAMES = list[Any](sorted(registry.kinds("strategy")))
@@ -70,7 +71,7 @@ class Chat(NamedTuple):
 
     question: str
     earlier: list[Message]
-    notes: list[str]
+    notes: list[Note]
 
 
 class _Content(NamedTuple):
@@ -120,7 +121,7 @@ def _find_question(turns: Sequence[Turn]) -> tuple[int, str]:
     raise RequestRejected(422, "no_question", "a user message with a question is required", param="messages")
 
 
-def _select(turns: Sequence[Turn], settings: ServerSettings) -> tuple[list[Message], list[str]]:
+def _select(turns: Sequence[Turn], settings: ServerSettings) -> tuple[list[Message], list[Note]]:
     """Return the turns that can be used, and notes on those that cannot."""
     usable: list[Message] = []
     left_out, incomplete = Counter[str](), Counter[str]()
@@ -136,8 +137,8 @@ def _select(turns: Sequence[Turn], settings: ServerSettings) -> tuple[list[Messa
     surplus = max(0, len(usable) - (settings.max_turns - 1))
     if surplus:
         left_out[f"only the newest {settings.max_turns} messages are read"] = surplus
-    notes = [f"{_earlier_turns(n)} left out: {obstacle}" for obstacle, n in left_out.items()]
-    notes += [f"{_earlier_turns(n)} read without {kind}" for kind, n in incomplete.items()]
+    notes = [Note(f"{_earlier_turns(n)} left out: {obstacle}") for obstacle, n in left_out.items()]
+    notes += [Note(f"{_earlier_turns(n)} read without {kind}") for kind, n in incomplete.items()]
     return usable[surplus:], notes
 
 

@@ -222,7 +222,7 @@ class RerankResponse(BaseModel):
 
 
 class ReadyResponse(BaseModel):
-    """`stages`: "ready", "loading", or the error."""
+    """`stages`: "ready", "loading" or "failed"."""
 
     ready: bool
     stages: dict[str, str]

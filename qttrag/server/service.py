@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine
 from contextlib import aclosing, asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -11,7 +12,7 @@ from sse_starlette import EventSourceResponse, ServerSentEvent
 from starlette.requests import Request
 
 from qttrag.application.deadline import deadline
-from qttrag.server.errors import RequestRejected
+from qttrag.server.errors import RequestRejected, request_id
 from qttrag.trace import Trace
 from qttrag.types import Answer, AskLimits, AskRequest, Event, PartialAnswer, ignore
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from qttrag.server.tracing import Tracing
 
 T = TypeVar("T")
+_LOG = logging.getLogger("qttrag.server")
 
 
 class Service:
@@ -33,7 +35,7 @@ class Service:
         self.admission = admission
         self.metrics = metrics
         self.tracing = tracing
-        self.starting: dict[str, str] = {}  # by stage: "loading", "ready", or the error
+        self.starting: dict[str, str] = {}  # by stage: "loading", "ready" or "failed"
 
     @property
     def settings(self) -> ServerSettings:
@@ -63,6 +65,7 @@ class Service:
                 return await self.application.ask(request, on_event=on_event, trace=trace)
             finally:
                 self.metrics.observe(request.strategy or self.application.deployment.strategy, trace)
+                _log_details(trace)
 
     @asynccontextmanager
     async def working(self) -> AsyncIterator[Trace]:
@@ -72,7 +75,17 @@ class Service:
         async with self.admission.slot():
             way_out = "send less at once, or raise the service's `deadline:`"
             async with deadline(self.settings.deadline, lambda: PartialAnswer(trace), way_out=way_out):
-                yield trace
+                try:
+                    yield trace
+                finally:
+                    _log_details(trace)
+
+
+def _log_details(trace: Trace) -> None:
+    """Log the notes of which clients read only a part."""
+    for note in trace.notes:
+        if note != note.public:
+            _LOG.warning("note", extra={"request_id": request_id(), "note": str(note)})
 
 
 def service_of(request: Request) -> Service:

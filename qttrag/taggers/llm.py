@@ -57,15 +57,15 @@ class LLMTagger:
                 verdict = self._read(await self._generator.complete(retry, self._decoding), prompt)
             return verdict
         except StageError as error:
-            trace.note(f"translations are unscored: {error}")
+            trace.note_error("translations are unscored", error)
             return Verdict(None, "unavailable", error)
 
     def _read(self, completion: Completion, prompt: TagPrompt) -> Verdict:
         trace.reasoning(completion.reasoning)
         if completion.cut and completion.reasoning and not completion.text.strip():
             trace.note(
-                f"the tagger's model used its {self._decoding.max_tokens} tokens for reasoning; "
-                "raise `max_tokens:` of the tagger or set `thinking: false` of its generator"
+                f"the tagger's model used its {self._decoding.max_tokens} tokens for reasoning",
+                details="raise `max_tokens:` of the tagger or set `thinking: false` of its generator",
             )
         verdict = UNREADABLE if completion.cut else parse(completion.text, prompt.names)
         if verdict.scores is None or not self._expected:

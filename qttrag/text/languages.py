@@ -286,4 +286,5 @@ def language(value: str) -> Language:
         if candidate in _SPELLINGS:
             return LANGUAGES[_SPELLINGS[candidate]]
     known = [*LANGUAGES, *(row.name for row in LANGUAGES.values())]
-    raise InputError(unknown("language", value, known, way_out="`qttrag languages` lists them"))
+    text = unknown("language", value, known)
+    raise InputError(f"{text}; `qttrag languages` lists them", public=text)

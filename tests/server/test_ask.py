@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import httpx2
 import pytest
 
+from qttrag.testing import FakeGenerator
+from qttrag.types import Completion, Decoding, Message
 from tests.server.running import (
     BrokenGenerator,
     BrokenOffOnce,
@@ -220,3 +222,18 @@ def test_a_deployment_without_a_choice_of_collections_says_so(service: Running) 
 
 def test_the_page_learns_what_collections_there_are(divided: Running) -> None:
     assert divided.client.get("/v1/choices").json()["collections"] == ["wiki-fi", "wiki-ko", "wiki-en"]
+
+
+def test_a_connection_outlives_an_unexpected_error() -> None:
+    class Buggy(FakeGenerator):
+        async def complete(self, messages: Sequence[Message], decoding: Decoding) -> Completion:
+            raise RuntimeError("bug")
+
+        async def generate(self, messages: Sequence[Message], decoding: Decoding) -> AsyncIterator[str]:
+            raise RuntimeError("bug")
+            yield ""
+
+    with running(application(Buggy())) as up:
+        answers = [up.ask() for _ in range(3)]
+    assert [(answer.status_code, answer.json()["error"]["code"]) for answer in answers] == [(500, "internal")] * 3
+    assert "content-security-policy" in answers[0].headers

@@ -237,5 +237,5 @@ def _record(question: Question, answer: Answer, ranking: Ranking | None) -> Answ
         search=ranking.key if ranking else None,
         seconds={name: round(value, 4) for name, value in answer.trace.seconds.items()},
         counts=dict(answer.trace.counts),
-        notes=tuple(answer.trace.notes),
+        notes=tuple(map(str, answer.trace.notes)),
     )

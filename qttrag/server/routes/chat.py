@@ -11,7 +11,7 @@ from sse_starlette import ServerSentEvent
 
 from qttrag.application import registry
 from qttrag.application.serialization import answer_as_dict
-from qttrag.errors import StageUnavailable, unknown
+from qttrag.errors import unknown
 from qttrag.server.chat_request import NAMES, ChatRequest, answer_tokens, read_chat
 from qttrag.server.errors import STATUSES, ErrorBody, RequestRejected, request_id, response_to
 from qttrag.server.routes.ask import STREAMED, sse
@@ -106,7 +106,9 @@ async def _chunks(
                 sent = True
                 yield chunk({"content": item.text})
             case Event(kind="restarted") if sent:
-                interrupted = StageUnavailable("generator", "the answer was interrupted after its beginning; ask again")
+                interrupted = RequestRejected(
+                    503, "interrupted", "the answer began anew after a part was sent; ask again"
+                )
                 yield sse(response_to(interrupted).body)
                 return
             case Answer():

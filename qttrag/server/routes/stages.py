@@ -9,7 +9,6 @@ from typing import Any
 from fastapi import APIRouter, Request
 
 from qttrag.application.serialization import passages_as_dicts
-from qttrag.errors import ConfigError
 from qttrag.server import schemas
 from qttrag.server.errors import STATUSES, RequestRejected, request_id
 from qttrag.server.service import Service, limits_of, service_of, until_disconnected
@@ -48,7 +47,7 @@ async def translate(request: Request, body: schemas.TranslateRequest) -> Any:
     async def translate_texts() -> dict[str, Any]:
         translator = service.application.stages.translator
         if translator is None:
-            raise ConfigError("this deployment has no translator")
+            raise _lacking("translator")
         async with service.working() as trace:
             with trace.stage("translate"):
                 sources = await _sources(service, body.texts, body.source)
@@ -71,7 +70,7 @@ async def tag(request: Request, body: schemas.TagRequest) -> Any:
     async def score() -> dict[str, Any]:
         tagger = service.application.stages.tagger
         if tagger is None:
-            raise ConfigError("this deployment has no tagger")
+            raise _lacking("tagger")
         async with service.working() as trace:
             with trace.stage("tag"):
                 sources = await _sources(service, originals, body.source)
@@ -105,6 +104,10 @@ async def rerank(request: Request, body: schemas.RerankRequest) -> Any:
         return {"id": request_id(), "model": body.model or "qttrag", "results": results}
 
     return await until_disconnected(request, rank())
+
+
+def _lacking(stage: str) -> RequestRejected:
+    return RequestRejected(422, "invalid_value", f"this service has no {stage}")
 
 
 async def _sources(service: Service, texts: Sequence[str], given: str | None) -> list[Lang]:
