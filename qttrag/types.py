@@ -199,6 +199,13 @@ class Token(NamedTuple):
     alternatives: Mapping[str, float]
 
 
+class Usage(NamedTuple):
+    """Tokens of a completion; zeros where the server did not report them."""
+
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+
+
 @dataclass(frozen=True, slots=True)
 class Completion:
     """A whole completion. `cut`: it reached `max_tokens`. `tokens`: empty unless alternatives were requested.
@@ -209,10 +216,13 @@ class Completion:
     cut: bool = False
     tokens: tuple[Token, ...] = ()
     reasoning: str = ""
+    usage: Usage = field(default=Usage(), compare=False)
 
 
 class Piece(NamedTuple):
-    """A part of a completion as a generator streams it; the fields are those of `Completion`, `cut` with the last.
+    """A part of a completion as a generator streams it; the fields are those of `Completion`.
+
+    `cut` and `usage` come with the last piece.
 
     `restart`: the text so far was reasoning; the answer begins with the text of this piece."""
 
@@ -221,6 +231,7 @@ class Piece(NamedTuple):
     cut: bool = False
     reasoning: str = ""
     restart: bool = False
+    usage: Usage = Usage()
 
 
 class _Restart(str):

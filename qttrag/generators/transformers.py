@@ -21,7 +21,7 @@ from qttrag.models.loading import Lazy, LocatedModel, failed, locate, quiet
 from qttrag.openai_client.capabilities import merge_system
 from qttrag.runtime.batching import Batcher
 from qttrag.text.reasoning import ReasoningSeparator, opened_by
-from qttrag.types import Completion, Decoding, Message, Piece
+from qttrag.types import Completion, Decoding, Message, Piece, Usage
 
 _STAGE = "generator"
 _END_OF_PROMPT = 16  # tokens; more than a marker of reasoning has
@@ -171,7 +171,7 @@ class TransformersGenerator:
             (tokens,) = await work
             trace.count("completion_tokens", tokens)
             trace.count("cut_at_max_tokens", int(not stream.ended))
-            yield Piece("", stream.with_alternatives, cut=not stream.ended)
+            yield Piece("", stream.with_alternatives, cut=not stream.ended, usage=Usage(len(ids), tokens))
         finally:
             stream.abandoned = True
             work.cancel()

@@ -35,6 +35,7 @@ class Service:
         self.admission = admission
         self.metrics = metrics
         self.tracing = tracing
+        self.has_streamed_answer = False  # by then a generator knows whether its model begins with reasoning
         self.starting: dict[str, str] = {}  # by stage: "loading", "ready" or "failed"
 
     @property

@@ -72,11 +72,15 @@ class BrokenGenerator(FakeGenerator):
 
 
 class BrokenOffOnce(FakeGenerator):
-    """Breaks off after a word, and says all of it when asked again."""
+    """Breaks off after a word, the first or a later time, and says all of it when asked again."""
+
+    def __init__(self, time: int = 1) -> None:
+        super().__init__()
+        self.time = time
 
     async def generate(self, messages: Sequence[Message], decoding: Decoding) -> AsyncIterator[str]:
         self.seen.append((list(messages), decoding))
-        if len(self.seen) == 1:
+        if len(self.seen) == self.time:
             yield "half"
             raise BrokenOff("generator", "the stream stopped")
         yield "all of it"

@@ -46,6 +46,12 @@ def _check_model(name: str) -> None:
         raise RequestRejected(404, "model_not_found", unknown("model", name, known), param="model")
 
 
+@router.post("/completions", include_in_schema=False)
+async def completions() -> None:
+    """Direct clients of the older API to chats."""
+    raise RequestRejected(404, "not_found", "there is no /v1/completions; send chats to /v1/chat/completions")
+
+
 @router.post("/chat/completions", responses=STREAMED)
 async def chat(request: Request, body: ChatRequest) -> Any:
     """Answer the user's last question in a chat. Earlier turns are used to understand it; later ones are ignored."""
@@ -94,7 +100,7 @@ async def _chunks(
     """Yield the answer as it streams; as a whole if it may still be replaced, as sent text cannot be recalled."""
     head = _head(body.model, "chat.completion.chunk")
     guard, sent = service.application.stages.guard, False
-    held = guard is not None and guard.repairs
+    held = (guard is not None and guard.repairs) or not service.has_streamed_answer
 
     def chunk(delta: dict[str, Any], finish: str | None = None, **more: Any) -> ServerSentEvent:
         return sse({**head, "choices": [{"index": 0, "delta": delta, "finish_reason": finish}], **more})
@@ -112,6 +118,7 @@ async def _chunks(
                 yield sse(response_to(interrupted).body)
                 return
             case Answer():
+                service.has_streamed_answer |= not item.trace.counts["answer.cached"]
                 if held:
                     yield chunk({"content": item.text})
                 yield chunk({}, item.finish_reason, qttrag={**answer_as_dict(item), "request_id": request_id()})
@@ -127,8 +134,10 @@ def _head(name: str, kind: str) -> dict[str, Any]:
 
 
 def _usage(answer: Answer) -> dict[str, int]:
+    """Return the tokens of all stages; those of cached completions are counted as when they were computed."""
     counts = answer.trace.counts
     used = [
-        sum(n for name, n in counts.items() if name.endswith(f".{kind}_tokens")) for kind in ("prompt", "completion")
+        sum(n for name, n in counts.items() if name.endswith((f".{kind}_tokens", f".cached_{kind}_tokens")))
+        for kind in ("prompt", "completion")
     ]
     return {"prompt_tokens": used[0], "completion_tokens": used[1], "total_tokens": sum(used)}
