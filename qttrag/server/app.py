@@ -18,11 +18,12 @@ from qttrag.config import deployment as config
 from qttrag.config.deployment import Deployment
 from qttrag.errors import QttragError
 from qttrag.protocols import Startable
-from qttrag.server.admission import Admission, keys_and_rate
+from qttrag.server.admission import Admission, Clients
 from qttrag.server.errors import install_handlers
 from qttrag.server.metrics import Metrics
 from qttrag.server.middleware import RequestMiddleware, with_request_ids
 from qttrag.server.openapi import describe
+from qttrag.server.origins import HostCheck
 from qttrag.server.routes import ask, chat, page, stages, status
 from qttrag.server.service import Service
 from qttrag.server.tracing import Tracing
@@ -60,17 +61,17 @@ def create_app(deployment: Deployment | str | Path, *, application: Application 
         app.include_router(group.router)
     install_handlers(app)
     describe(app.openapi(), application)
-    if settings.origins:
-        app.add_middleware(CORSMiddleware, allow_origins=settings.origins, allow_methods=["*"], allow_headers=["*"])
-    keys, rate = keys_and_rate(settings)
+    clients = Clients(settings)
     app.add_middleware(
         RequestMiddleware,
-        keys=keys,
-        rate=rate,
+        clients=clients,
+        hosts=HostCheck(settings, keyed=bool(clients.keys)),
         max_body_bytes=settings.max_body_bytes,
         metrics=service.metrics,
         tracing=service.tracing,
     )
+    if settings.origins:  # outside the check of keys: preflight requests have none, and errors must be readable, too
+        app.add_middleware(CORSMiddleware, allow_origins=settings.origins, allow_methods=["*"], allow_headers=["*"])
     app.add_middleware(with_request_ids)  # added last, so it is the outermost
     return app
 

@@ -51,7 +51,9 @@ STATUSES: dict[int | str, dict[str, Any]] = {
     for code, description in {
         400: "The body is not JSON",
         401: "No valid API key",
+        403: "A page of another site asks a service without keys",
         413: "The body is too large",
+        421: "A service without keys is asked under an unknown name",
         422: "An invalid value",
         429: "Overloaded, or too many requests; see Retry-After",
         500: "An unexpected error",
@@ -103,7 +105,10 @@ def response_to(error: Exception) -> ErrorResponse:
     body: dict[str, Any] = {"error": detail.model_dump(exclude_none=True)}
     if isinstance(error, DeadlineExceeded):
         body["partial"] = partial_as_dict(error.partial)
-    return ErrorResponse(status, body, {} if retry_after is None else {"retry-after": str(int(retry_after))})
+    headers = {} if retry_after is None else {"retry-after": str(int(retry_after))}
+    if status == 401:
+        headers["www-authenticate"] = "Bearer"
+    return ErrorResponse(status, body, headers)
 
 
 def _log(error: Exception, detail: ErrorDetail) -> None:

@@ -16,8 +16,9 @@ from pythonjsonlogger.json import JsonFormatter
 from qttrag.server.errors import RequestRejected, request_id, response_to
 
 if TYPE_CHECKING:
-    from qttrag.server.admission import Keys, Rate
+    from qttrag.server.admission import Clients
     from qttrag.server.metrics import Metrics
+    from qttrag.server.origins import HostCheck
     from qttrag.server.tracing import Tracing
 
 Scope = MutableMapping[str, Any]
@@ -40,16 +41,16 @@ _HEADERS = [
 
 
 class RequestMiddleware:
-    """ASGI middleware: keys, rate, size of the body, metrics, one log line and one span per request.
+    """ASGI middleware: names and origins, keys, rate, size of the body, metrics, one log line and one span per request.
 
     Questions, passages and keys are not logged. Probes have no spans."""
 
     def __init__(
-        self, app: Any, *, keys: Keys, rate: Rate, max_body_bytes: int, metrics: Metrics, tracing: Tracing
+        self, app: Any, *, clients: Clients, hosts: HostCheck, max_body_bytes: int, metrics: Metrics, tracing: Tracing
     ) -> None:
         self._app = app
-        self._keys = keys
-        self._rate = rate
+        self._clients = clients
+        self._hosts = hosts
         self._max_body_bytes = max_body_bytes
         self._metrics = metrics
         self._tracing = tracing
@@ -58,6 +59,8 @@ class RequestMiddleware:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        if scope["method"] == "HEAD":  # as GET; the HTTP server leaves out the body
+            scope = {**scope, "method": "GET"}
         headers = dict(scope["headers"])
         if scope["path"] in _PROBES:
             await self._serve(scope, receive, send, headers)
@@ -107,12 +110,14 @@ class RequestMiddleware:
 
     def _check(self, scope: Scope, headers: dict[bytes, bytes]) -> None:
         path = scope["path"]
-        if path in _PROBES or path in _PAGE:
+        if path in _PROBES:
             return
-        authorization = headers.get(b"authorization", b"").decode("latin-1")
-        self._keys.check(authorization)
+        self._hosts.check(scope["method"], headers)
+        if path in _PAGE:
+            return
         client = scope.get("client")
-        self._rate.check(authorization or (client[0] if client else "unknown"))
+        address = client[0] if client else "unknown"
+        self._clients.check(headers.get(b"authorization", b"").decode("latin-1"), address)
         length = headers.get(b"content-length", b"0")
         if length.isdigit() and int(length) > self._max_body_bytes:
             raise _too_large(self._max_body_bytes)
