@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -16,7 +15,6 @@ from qttrag import __version__
 from qttrag.application.application import Application
 from qttrag.config import deployment as config
 from qttrag.config.deployment import Deployment
-from qttrag.errors import QttragError
 from qttrag.protocols import Startable
 from qttrag.server.admission import Admission, Clients
 from qttrag.server.errors import install_handlers
@@ -26,12 +24,12 @@ from qttrag.server.openapi import describe
 from qttrag.server.origins import HostCheck
 from qttrag.server.routes import ask, chat, page, stages, status
 from qttrag.server.service import Service
+from qttrag.server.starting import start_stage
 from qttrag.server.tracing import Tracing
 
 if TYPE_CHECKING:
     from fastapi.telemetry import TelemetryConfig
 
-_LOG = logging.getLogger("qttrag.server")
 _TELEMETRY: TelemetryConfig = {
     "tracing": False,
     "metrics": False,
@@ -95,16 +93,7 @@ async def _loading(service: Service) -> AsyncIterator[None]:
             if isinstance(part, Startable):
                 startable.setdefault(name, []).append(part)
         service.starting = dict.fromkeys(startable, "loading")
-        tasks = [loading.create_task(_start(service, name, parts)) for name, parts in startable.items()]
+        tasks = [loading.create_task(start_stage(name, parts, service.starting)) for name, parts in startable.items()]
         yield
         for task in tasks:
             task.cancel()
-
-
-async def _start(service: Service, name: str, parts: list[Startable]) -> None:
-    try:
-        await asyncio.gather(*(part.start() for part in parts))
-        service.starting[name] = "ready"
-    except QttragError as error:
-        service.starting[name] = "failed"
-        _LOG.error("stage failed", extra={"stage": name, "cause": str(error)})
