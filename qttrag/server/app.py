@@ -22,6 +22,7 @@ from qttrag.server.metrics import Metrics
 from qttrag.server.middleware import RequestMiddleware, with_request_ids
 from qttrag.server.openapi import describe
 from qttrag.server.origins import HostCheck
+from qttrag.server.overload import OverloadMiddleware
 from qttrag.server.routes import ask, chat, page, stages, status
 from qttrag.server.service import Service
 from qttrag.server.starting import start_stage
@@ -70,7 +71,8 @@ def create_app(deployment: Deployment | str | Path, *, application: Application 
     )
     if settings.origins:  # outside the check of keys: preflight requests have none, and errors must be readable, too
         app.add_middleware(CORSMiddleware, allow_origins=settings.origins, allow_methods=["*"], allow_headers=["*"])
-    app.add_middleware(with_request_ids)  # added last, so it is the outermost
+    app.add_middleware(with_request_ids)
+    app.add_middleware(OverloadMiddleware, admission=admission, metrics=service.metrics)  # the last is the outermost
     return app
 
 

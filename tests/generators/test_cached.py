@@ -143,7 +143,7 @@ class RecordsThreads(FakeGenerator):
     threads: ClassVar[set[threading.Thread]] = set()
 
     @property
-    def identity(self) -> str:  # type: ignore[override]
+    def identity(self) -> str:
         self.threads.add(threading.current_thread())
         return "fake"
 
