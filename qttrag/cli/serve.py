@@ -66,6 +66,7 @@ def serve(
 
         from qttrag.server import create_app
         from qttrag.server.draining import DrainingServer
+        from qttrag.server.http_protocol import TimedProtocol
     except ModuleNotFoundError as error:
         raise ConfigError(f"qttrag serve needs the package '{error.name}'; pip install 'qttrag[server]'") from error
     app, listening = create_app(application=application), _listen(address, number)
@@ -75,6 +76,7 @@ def serve(
     server = DrainingServer(
         uvicorn.Config(
             app,
+            http=TimedProtocol,
             log_config=_LOGGING,
             access_log=False,
             server_header=False,

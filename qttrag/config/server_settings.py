@@ -25,6 +25,7 @@ class ServerSettings(BaseModel):
     deadline: float = Field(default=120.0, gt=0)
     drain: float = Field(default=30.0, ge=0)  # seconds for requests to end after SIGTERM
     max_connections: int = Field(default=1000, ge=1)
+    body_timeout: float = Field(default=30.0, gt=0)  # seconds for the whole body of a request
     max_body_bytes: int = Field(default=1_000_000, ge=1)
     max_depth: int = Field(default=200, ge=1)
     max_top_k: int = Field(default=20, ge=1)

@@ -66,6 +66,7 @@ def create_app(deployment: Deployment | str | Path, *, application: Application 
         clients=clients,
         hosts=HostCheck(settings, keyed=bool(clients.keys)),
         max_body_bytes=settings.max_body_bytes,
+        body_timeout=settings.body_timeout,
         metrics=service.metrics,
         tracing=service.tracing,
     )

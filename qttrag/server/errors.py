@@ -50,6 +50,7 @@ STATUSES: dict[int | str, dict[str, Any]] = {
     code: {"model": ErrorBody, "description": description}
     for code, description in {
         400: "The body is not JSON",
+        408: "The body did not come in time",
         401: "No valid API key",
         403: "A page of another site asks a service without keys",
         413: "The body is too large",
@@ -65,16 +66,24 @@ STATUSES: dict[int | str, dict[str, Any]] = {
 
 
 class RequestRejected(Exception):
-    """A request that is not served. `retry_after`: seconds after which it may be."""
+    """A request that is not served. `retry_after`: seconds after which it may be. `closes`: ends the connection."""
 
     def __init__(
-        self, status: int, code: str, message: str, *, param: str | None = None, retry_after: float | None = None
+        self,
+        status: int,
+        code: str,
+        message: str,
+        *,
+        param: str | None = None,
+        retry_after: float | None = None,
+        closes: bool = False,
     ) -> None:
         super().__init__(message)
         self.status = status
         self.code = code
         self.param = param
         self.retry_after = retry_after
+        self.closes = closes
 
 
 class ErrorResponse(NamedTuple):
@@ -108,6 +117,8 @@ def response_to(error: Exception) -> ErrorResponse:
     headers = {} if retry_after is None else {"retry-after": str(int(retry_after))}
     if status == 401:
         headers["www-authenticate"] = "Bearer"
+    if isinstance(error, RequestRejected) and error.closes:  # the rest of the request is not read
+        headers["connection"] = "close"
     return ErrorResponse(status, body, headers)
 
 

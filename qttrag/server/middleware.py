@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import re
@@ -46,12 +47,21 @@ class RequestMiddleware:
     Questions, passages and keys are not logged. Probes have no spans."""
 
     def __init__(
-        self, app: Any, *, clients: Clients, hosts: HostCheck, max_body_bytes: int, metrics: Metrics, tracing: Tracing
+        self,
+        app: Any,
+        *,
+        clients: Clients,
+        hosts: HostCheck,
+        max_body_bytes: int,
+        body_timeout: float,
+        metrics: Metrics,
+        tracing: Tracing,
     ) -> None:
         self._app = app
         self._clients = clients
         self._hosts = hosts
         self._max_body_bytes = max_body_bytes
+        self._body_timeout = body_timeout
         self._metrics = metrics
         self._tracing = tracing
 
@@ -86,7 +96,7 @@ class RequestMiddleware:
 
         try:
             self._check(scope, headers)
-            await self._app(scope, _limited(receive, self._max_body_bytes), respond)
+            await self._app(scope, self._limited(receive), respond)
         except Exception as error:  # any that leaves here would close the connection, which the client may reuse
             if responding:
                 raise
@@ -110,6 +120,9 @@ class RequestMiddleware:
 
     def _check(self, scope: Scope, headers: dict[bytes, bytes]) -> None:
         path = scope["path"]
+        if b"content-length" in headers and b"transfer-encoding" in headers:
+            problem = "content-length and transfer-encoding exclude each other; send one"  # a proxy may read the other
+            raise RequestRejected(400, "ambiguous_length", problem, closes=True)
         if path in _PROBES:
             return
         self._hosts.check(scope["method"], headers)
@@ -121,6 +134,27 @@ class RequestMiddleware:
         length = headers.get(b"content-length", b"0")
         if length.isdigit() and int(length) > self._max_body_bytes:
             raise _too_large(self._max_body_bytes)
+
+    def _limited(self, receive: Receive) -> Receive:
+        """Return `receive`, with an error for a body that is too large or too slow."""
+        read, is_complete = 0, False
+        end = asyncio.get_running_loop().time() + self._body_timeout
+
+        async def limited() -> MutableMapping[str, Any]:
+            nonlocal read, is_complete
+            try:
+                async with asyncio.timeout_at(None if is_complete else end):
+                    message = await receive()
+            except TimeoutError as error:
+                problem = f"the body was not complete after {self._body_timeout:g} s; send it faster"
+                raise RequestRejected(408, "slow_body", problem, closes=True) from error
+            is_complete = is_complete or not message.get("more_body", False)
+            read += len(message.get("body", b""))
+            if read > self._max_body_bytes:
+                raise _too_large(self._max_body_bytes)
+            return message
+
+        return limited
 
 
 def with_request_ids(app: Any) -> CorrelationIdMiddleware:
@@ -134,21 +168,7 @@ def _route(scope: Scope) -> str | None:
 
 
 def _too_large(limit: int) -> RequestRejected:
-    return RequestRejected(413, "too_large", f"the body exceeds the limit of {limit} bytes; send less")
-
-
-def _limited(receive: Receive, limit: int) -> Receive:
-    read = 0
-
-    async def limited() -> MutableMapping[str, Any]:
-        nonlocal read
-        message = await receive()
-        read += len(message.get("body", b""))
-        if read > limit:
-            raise _too_large(limit)
-        return message
-
-    return limited
+    return RequestRejected(413, "too_large", f"the body exceeds the limit of {limit} bytes; send less", closes=True)
 
 
 async def _send_error(error: Exception, send: Send) -> None:
