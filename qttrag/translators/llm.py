@@ -44,7 +44,7 @@ class LLMTranslator:
     text contains.
 
     Flags beside those of all translators: "refused" and "empty", where the model refused and the translation is empty.
-    Counts: calls, duplicates, copied_unchanged (parts without a letter), same_language, stripped (replies with an
+    Counts: duplicates, copied_unchanged (parts without a letter), same_language, stripped (replies with an
     introduction, notes, quotes or a code fence, which are removed), refused, cut, glossary_missed (terms whose given
     translation is not in the translation)."""
 
@@ -128,7 +128,6 @@ class LLMTranslator:
     async def _translated(self, part: _Part, target: Lang) -> Translation:
         messages = self._messages(part.text, part.source, target)
         assert messages is not None  # noqa: S101  parts of unsupported languages are not translated
-        trace.count("calls")
         completion = await self._generator.complete(messages, self._decoding)
         self._report(completion)
         prompts = [self._prompts.translate(lang) for lang in dict.fromkeys((target, FALLBACK))]

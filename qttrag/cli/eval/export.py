@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
@@ -12,6 +12,7 @@ from qttrag.cli.eval import options
 from qttrag.errors import InputError, unknown
 
 if TYPE_CHECKING:
+    from qttrag.evaluation.datasets.predictions import Format
     from qttrag.evaluation.runs.answer_files import Cell
     from qttrag.evaluation.runs.folder import Run
 
@@ -47,7 +48,7 @@ def export(
         else:
             by_id = latest(cell.file(opened.folder))
             ids = [question.question_id for question in opened.questions(cell.dataset)]
-            predictions.write(path, [by_id[i] for i in ids if i in by_id], to)  # type: ignore[arg-type]  checked above
+            predictions.write(path, [by_id[i] for i in ids if i in by_id], cast("Format", to))
         output.say(str(path))
 
 

@@ -23,7 +23,7 @@ from qttrag.evaluation.report.page import _passage, page
 from qttrag.evaluation.report.run_charts import _score_histograms
 from qttrag.evaluation.runs import figures, scoring
 from qttrag.evaluation.runs.answer_files import AnswerFile, Cell
-from qttrag.evaluation.runs.folder import Run, open_run, write_file, write_lines
+from qttrag.evaluation.runs.folder import References, Run, open_run, write_file, write_lines
 from qttrag.types import Lang, Passage, QualityScores, TaggedPassage
 
 HOSTILE = '</script><script>alert("x")</script>&<b>'
@@ -133,7 +133,8 @@ def test_failures_and_causes_are_in_the_scores(made: Run) -> None:
 def test_failed_questions_are_left_out_and_shown_as_zeros(made: Run) -> None:
     base, _ = figures.as_document(made, scoring.score(made)).cells
     shown = base.figures["char3_bergen"]
-    assert (shown.n, shown.value) == (39, pytest.approx(10 / 39))
+    assert shown.n == 39
+    assert shown.value == pytest.approx(10 / 39)
     assert shown.as_zero is not None
     assert shown.as_zero.value == 0.25
     assert base.figures["seconds"].as_zero is None
@@ -249,7 +250,12 @@ def test_the_page_has_a_chart_of_each_kind(made: Run) -> None:
 def test_a_single_score_is_reported_alone() -> None:
     context = (TaggedPassage(ENGLISH, "수도는 서울특별시.", QualityScores(4.0)),)
     cell = scoring.ScoredCell(
-        Cell("d", "g", "qtt_rag"), "ko", "given", {"1": AnswerRecord("1", "서울", context)}, {"1": {}}, {}
+        Cell("d", "g", "qtt_rag"),
+        "ko",
+        References("given", "given"),
+        {"1": AnswerRecord("1", "서울", context)},
+        {"1": {}},
+        {},
     )
     assert [name for name, _ in _score_histograms(cell)] == ["semantic"]
     assert _passage(context[0])["tag"] == "semantic 4"

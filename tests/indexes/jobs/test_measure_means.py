@@ -13,13 +13,14 @@ from qttrag.cli import app
 from qttrag.encoders import language_means
 from qttrag.errors import CollectionError
 from qttrag.indexes.collection import find, open_index, verify
-from qttrag.indexes.jobs.append import append, recipe_for_file
+from qttrag.indexes.jobs.append import recipe_for_file
 from qttrag.indexes.jobs.compact import compact
 from qttrag.indexes.jobs.measure_means import measure_means
 from qttrag.indexes.jobs.remove import remove
 from qttrag.types import Lang
 from tests import deployment
 from tests.indexes import synthetic
+from tests.indexes.jobs.real_encoders import append
 
 VECTORS = synthetic.vectors(250)
 
