@@ -143,7 +143,7 @@ class RecordsThreads(FakeGenerator):
     threads: ClassVar[set[threading.Thread]] = set()
 
     @property
-    def identity(self) -> str:
+    def identity(self) -> str:  # type: ignore[override]
         self.threads.add(threading.current_thread())
         return "fake"
 
@@ -251,7 +251,7 @@ async def test_reasoning_in_a_completion_of_an_earlier_version_is_separated(cach
 class Reporting(FakeGenerator):
     """Reports the tokens that it used, streamed or not."""
 
-    def generate(self, messages: Sequence[Message], decoding: Decoding) -> CompletionStream:  # type: ignore[override]
+    def generate(self, messages: Sequence[Message], decoding: Decoding) -> CompletionStream:
         async def pieces() -> AsyncGenerator[Piece]:
             yield Piece("yes", usage=Usage(7, 3))
 
