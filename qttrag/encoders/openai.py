@@ -95,7 +95,9 @@ class OpenAIKind:
         return _ParallelRequests(encoder, ",".join(self._urls), batch=self.batch_texts, requests=requests)
 
     def load_for_passages(self) -> list[PassageEncoder]:
-        return [self._load(_RECIPE)] * (self._in_flight * len(self._urls))
+        encoder = self._load(_RECIPE)
+        encoder.begin_with_one_request()
+        return [encoder] * (self._in_flight * len(self._urls))
 
     def _load(self, remedies: Remedies) -> OpenAIEncoder:
         return OpenAIEncoder(
@@ -154,11 +156,14 @@ class OpenAIEncoder:
         self._size = RequestSize(batch, timeout)
         self._loop = BackgroundLoop("qttrag-embeddings")
         self._client = self._loop.run(_connect(endpoint))
-        for server in self._client.servers:
-            server.concurrency.limit = 1.0  # grows with each reply, so that a slow server is not flooded at first
         weakref.finalize(self, self._loop.close, self._client.close)
         self.dim = self._common_size()
         self.info = EncoderInfo(model, self.revision, self.dim, max_tokens)
+
+    def begin_with_one_request(self) -> None:
+        """Send each server one request at first, and more with each reply, so that a slow one is not flooded."""
+        for server in self._client.servers:
+            server.concurrency.limit = 1.0
 
     def tokenise(self, texts: Sequence[str]) -> list[Tokens]:
         """Return the tokens of each text, cut to `max_tokens`."""
