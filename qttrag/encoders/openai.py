@@ -161,7 +161,8 @@ class OpenAIEncoder:
         self.info = EncoderInfo(model, self.revision, self.dim, max_tokens)
 
     def begin_with_one_request(self) -> None:
-        """Send each server one request at first, and more with each reply, so that a slow one is not flooded."""
+        """Send each server one small request at first, and more with each reply, so that a slow one is not flooded."""
+        self._size.texts = min(self._size.texts, _FIRST_TEXTS)
         for server in self._client.servers:
             server.concurrency.limit = 1.0
 
@@ -252,12 +253,12 @@ class _ParallelRequests:
 
 
 class RequestSize:
-    """How many texts a request has: few at first, more while replies take little of the time limit, at most `batch`.
+    """How many texts a request has: fewer while replies take much of the time limit, at most `batch`.
 
     Several threads may use it. `timeout`: seconds that a server may take."""
 
     def __init__(self, batch: int, timeout: float) -> None:
-        self.texts = min(batch, _FIRST_TEXTS)
+        self.texts = batch
         self._batch = batch
         self._timeout = timeout
         self._has_warned = False
