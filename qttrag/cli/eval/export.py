@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
@@ -47,7 +47,7 @@ def export(
         else:
             by_id = latest(cell.file(opened.folder))
             ids = [question.question_id for question in opened.questions(cell.dataset)]
-            predictions.write(path, [by_id[i] for i in ids if i in by_id], to)  # type: ignore[arg-type]  checked above
+            predictions.write(path, [by_id[i] for i in ids if i in by_id], cast("predictions.Format", to))
         output.say(str(path))
 
 
