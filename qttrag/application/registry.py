@@ -44,6 +44,7 @@ KINDS: dict[str, dict[str, str]] = {
     },
     "tagger": {
         "llm": "qttrag.taggers.llm:LLMTagger",
+        "embedding": "qttrag.taggers.embedding:EmbeddingTagger",
     },
     "generator": {
         "openai": "qttrag.generators.openai:OpenAIGenerator",
