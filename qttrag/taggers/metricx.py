@@ -74,7 +74,7 @@ class MetricXTagger:
             for n, error in zip(filled, errors, strict=True):
                 verdicts[n] = Verdict(QualityScores(MAX_SCORE * (1 - error / _WORST)))
         except StageError as failure:
-            trace.note(f"translations are unscored: {failure}")
+            trace.note_error("translations are unscored", failure)
             for n in filled:
                 verdicts[n] = Verdict(None, "unavailable", failure)
         for verdict in verdicts:
