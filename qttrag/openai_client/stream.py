@@ -113,7 +113,8 @@ async def _next(client: ModelClient, call: Call[_Stream]) -> Chunk | None:
 
 def _check_ending(client: ModelClient, call: Call[_Stream], finish: str | None) -> None:
     errors = client.errors(call.server)
-    if call.reply.first is None:
+    is_alone = call.server.concurrency.in_use < 2
+    if call.reply.first is None and (call.reply.received or is_alone):  # else another request may have ended it
         raise errors.no_stream(call.reply.received)
     if error := errors.ending(finish):
         if isinstance(error, BrokenOff):
