@@ -10,6 +10,7 @@ import shutil
 import statistics
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -109,7 +110,7 @@ def _build(rows: int, faiss: str) -> dict[str, Any]:
     from qttrag.indexes.jobs.index_job import IndexJob, Progress
     from qttrag.indexes.jobs.precomputed import EncodedPassages, build_from_vectors
     from qttrag.indexes.recipe import EncoderSettings, Recipe, Source
-    from qttrag.indexes.sources.records import SourcePosition
+    from qttrag.indexes.sources.records import ReadSummary, SourcePosition
     from qttrag.types import EncoderInfo, Lang, Passage
 
     clusters, generating = Clusters(rows, _DIM), 0.0
@@ -125,7 +126,8 @@ def _build(rows: int, faiss: str) -> dict[str, Any]:
             numbers = range(done, done + len(block))
             passages = [Passage(f"p{n}", f"Passage {n}.", Lang("en")) for n in numbers]
             done += len(block)
-            yield EncodedPassages(passages, block, list(numbers), SourcePosition(0, done), done / rows)
+            summary = ReadSummary(list(numbers), Counter(), Counter())
+            yield EncodedPassages(passages, block, summary, SourcePosition(0, done), done / rows)
 
     def progress(now: Progress) -> None:
         begun.setdefault(now.step, time.perf_counter())

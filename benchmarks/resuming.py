@@ -15,7 +15,7 @@ import typer
 from benchmarks.suites import prepared
 from qttrag.cli.output import console, table
 from qttrag.evaluation.runs.answer_files import read
-from qttrag.evaluation.runs.figures import as_json
+from qttrag.evaluation.runs.figures import as_document
 from qttrag.evaluation.runs.folder import open_run
 from qttrag.evaluation.runs.scoring import score
 from tests import suite
@@ -45,7 +45,7 @@ def _kill_at(process: subprocess.Popen[bytes], out: Path, *, answers: int, after
 
 def _figures(out: Path) -> Any:
     run = open_run(out)
-    data = as_json(run, score(run))
+    data = as_document(run, score(run)).model_dump(mode="json")
     for cell in data["cells"]:
         for name in _COST:
             cell["figures"].pop(name, None)

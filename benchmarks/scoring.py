@@ -19,6 +19,7 @@ from qttrag.evaluation.metrics import AnswerCase, QuestionSet, bergen
 from qttrag.evaluation.metrics.registry import evaluate
 from qttrag.evaluation.runs.answer_files import Cell
 from qttrag.evaluation.runs.figures import figures
+from qttrag.evaluation.runs.folder import References
 from qttrag.evaluation.runs.scoring import ScoredCell
 from qttrag.evaluation.statistics import RESAMPLES
 from qttrag.text.languages import language
@@ -58,7 +59,9 @@ def _cases(n: int) -> list[AnswerCase]:
 def _all_measures(cases: Sequence[AnswerCase]) -> None:
     values = {case.question.question_id: evaluate(case) for case in cases}
     answers = {case.question.question_id: case.answer for case in cases}
-    figures([ScoredCell(Cell("made", "own", "base"), "ko", "format:mkqa", answers, values, {})])
+    figures(
+        [ScoredCell(Cell("made", "own", "base"), "ko", References("format:mkqa", "format:mkqa"), answers, values, {})]
+    )
 
 
 def _plain(cases: Sequence[AnswerCase]) -> list[float]:

@@ -9,7 +9,8 @@
             ├── BrokenOff          a completion was interrupted; its beginning is no answer
             └── DeadlineExceeded   the request's time was up; names the stage that took most of it
 
-Every message names the thing, the value and the remedy. `exit_code` is what the command line returns.
+Every message names the thing, the value and the remedy. `exit_code` is what the command line returns. Messages are for
+the operator: they name servers, files and settings. `public` is the text for clients over a network, which names none.
 """
 
 from __future__ import annotations
@@ -23,39 +24,62 @@ if TYPE_CHECKING:
 
 
 class QttragError(Exception):
-    """Base of all errors that this package raises on purpose; the message is for people."""
+    """Base of all errors that this package raises on purpose; the message is for people.
+
+    `public`: a text for clients over a network; without one they get the general sentence of the error's type."""
 
     exit_code = 1
+    _sentence = "the request failed"
+
+    def __init__(self, *args: object, public: str | None = None) -> None:
+        super().__init__(*args)
+        self._public = public
+
+    @property
+    def public(self) -> str:
+        return self._sentence if self._public is None else self._public
+
+    @property
+    def has_public_text(self) -> bool:
+        return self._public is not None
 
 
 class ConfigError(QttragError):
     exit_code = 2
+    _sentence = "the service is not configured correctly"
 
 
 class InputError(QttragError):
     exit_code = 2
+    _sentence = "a value of the request is invalid"
 
 
 class CollectionError(QttragError):
     exit_code = 3
+    _sentence = "a collection cannot be searched"
 
 
 class StageError(QttragError):
     """A stage failed. `stage`: its name in a deployment, such as "generator" or "translator"."""
 
     exit_code = 4
+    _what = "failed"
 
     def __init__(self, stage: str, message: str) -> None:
-        super().__init__(f"{stage}: {message}")
+        super().__init__(f"{stage}: {message}", public=f"the {stage} {self._what}")
         self.stage = stage
 
 
 class StageUnavailable(StageError):
     """A temporary failure of a stage: a later call may succeed."""
 
+    _what = "is unavailable at present; try again later"
+
 
 class BrokenOff(StageUnavailable):
     """A completion was interrupted; its beginning must be discarded."""
+
+    _what = "was interrupted"
 
 
 class DeadlineExceeded(StageUnavailable):
@@ -66,6 +90,7 @@ class DeadlineExceeded(StageUnavailable):
     def __init__(self, seconds: float, partial: PartialAnswer, *, way_out: str) -> None:
         stage = partial.trace.longest_stage or "request"
         super().__init__(stage, f"took most of the {seconds:g} s that a request may take; {way_out}")
+        self._public = f"the {seconds:g} s of the request are over; '{stage}' took most of them"
         self.seconds = seconds
         self.partial = partial
 

@@ -1,4 +1,4 @@
-"""The prompt files `prompts/answer|tag|refine|condense/<lang>.yaml`: checked when read, filled in per question.
+"""The prompt files `prompts/answer|tag|refine|condense|rerank/<lang>.yaml`: checked when read, filled in per question.
 
 Everything that a prompt quotes is sanitised: it has no role tokens, headers or score tags.
 """
@@ -17,14 +17,14 @@ from qttrag.config import yaml_files
 from qttrag.errors import ConfigError, unknown
 from qttrag.text.languages import language
 from qttrag.text.sanitization import sanitise
-from qttrag.types import MAX_SCORE, Lang, Message, QualityScores, TaggedPassage
+from qttrag.types import MAX_SCORE, AnswerStyle, Lang, Message, QualityScores, TaggedPassage
 
 FALLBACK = Lang("en")
 
 Style = Literal["plain", "tagged", "tagged_without_scores"]
 
 
-class AnswerStyle(NamedTuple):
+class Presentation(NamedTuple):
     """How passages are shown to the generator: the field of the system prompt, and the headers, by name, of an
     original, of a translation with scores and of one without."""
 
@@ -34,10 +34,10 @@ class AnswerStyle(NamedTuple):
     unscored: str
 
 
-STYLES: Mapping[Style, AnswerStyle] = {
-    "plain": AnswerStyle("plain", original="plain", scored="plain", unscored="plain"),
-    "tagged": AnswerStyle("tagged", original="original", scored="scored", unscored="unscored"),
-    "tagged_without_scores": AnswerStyle("tagged", original="original", scored="translation", unscored="translation"),
+STYLES: Mapping[Style, Presentation] = {
+    "plain": Presentation("plain", original="plain", scored="plain", unscored="plain"),
+    "tagged": Presentation("tagged", original="original", scored="scored", unscored="unscored"),
+    "tagged_without_scores": Presentation("tagged", original="original", scored="translation", unscored="translation"),
 }
 
 
@@ -87,17 +87,30 @@ class Headers(BaseModel):
     refined: str
 
 
+class AnswerStyles(BaseModel):
+    """How long and in what form to answer: the lines of the system prompt in place of `$style`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    short: str
+    sentences: str
+    report: str
+
+
 class AnswerPrompt(_File):
     """The prompt for the generator. `unknown`: the reply when the passages do not hold the answer.
 
-    Used only if the deployment says so: `cite` at the end of the system prompt, `repair` after an answer in a wrong
-    language."""
+    Used only if the deployment says so: at the end of the system prompt `cite`, or `cite_sentences` for answers of
+    several sentences; `repair` after an answer in a wrong language."""
 
     placeholders = {
-        "plain": ("unknown",),
-        "tagged": ("unknown",),
+        "plain": ("unknown", "style"),
+        "tagged": ("unknown", "style"),
+        "styles.short": (),
+        "styles.sentences": (),
+        "styles.report": (),
         "user": ("passages", "question"),
         "cite": (),
+        "cite_sentences": (),
         "repair": (),
         "headers.plain": ("n",),
         "headers.original": ("n",),
@@ -111,7 +124,9 @@ class AnswerPrompt(_File):
     plain: str
     tagged: str
     user: str
+    styles: AnswerStyles
     cite: str
+    cite_sentences: str
     repair: str
     headers: Headers
 
@@ -130,12 +145,22 @@ class AnswerPrompt(_File):
         """Return the refinement of passage `n` as the generator reads it."""
         return f"{self._fill('headers.refined', n=str(n))}\n{sanitise(body)}"
 
-    def messages(self, question: str, blocks: Sequence[str], *, style: Style, cite: bool = False) -> list[Message]:
+    def messages(
+        self,
+        question: str,
+        blocks: Sequence[str],
+        *,
+        style: Style,
+        answer_style: AnswerStyle = "short",
+        cite: bool = False,
+    ) -> list[Message]:
         """Return the chat that asks the question. `cite`: ask for the numbers of the passages, too."""
         user = self._fill("user", passages="\n\n".join(blocks), question=sanitise(question))
-        system = self._fill(STYLES[style].system, unknown=self.unknown)
+        form = self._fill(f"styles.{answer_style}")
+        system = self._fill(STYLES[style].system, unknown=self.unknown, style=form)
+        citing = self._fill("cite" if answer_style == "short" else "cite_sentences")
         return [
-            {"role": "system", "content": f"{system}\n{self._fill('cite')}" if cite else system},
+            {"role": "system", "content": f"{system}\n{citing}" if cite else system},
             {"role": "user", "content": user},
         ]
 
@@ -207,8 +232,8 @@ class TagPrompt(_File):
         ]
 
     def scores(self, scores: QualityScores) -> str:
-        pairs = zip(self.names.values(), scores.values(), strict=True)
-        return " · ".join(f"{name} {score:.1f}/{MAX_SCORE:g}" for name, score in pairs)
+        """Return the measured scores under the names of their criteria."""
+        return " · ".join(f"{self.names[key]} {score:.1f}/{MAX_SCORE:g}" for key, score in scores.measured().items())
 
     def reason(self, cause: str) -> str:
         return self._fill("unscored", cause=self.causes.model_dump().get(cause, cause), source_language="")
@@ -243,12 +268,59 @@ class CondensePrompt(_File):
         return [{"role": "system", "content": self._fill("system")}, {"role": "user", "content": user}]
 
 
+class RankPrompt(_File):
+    """The prompts of rerankers that are language models. Texts are sanitised, so that no passage contains a number in
+    square brackets. `structured`: ask for JSON. `reasoned`: ask for the reasons first, in English."""
+
+    placeholders = {
+        "list_system": (),
+        "list_user": ("question", "passages", "n"),
+        "list_reply": (),
+        "list_reply_json": (),
+        "list_reply_reasoned": (),
+        "list_reply_reasoned_json": (),
+        "pair_system": (),
+        "pair_user": ("question", "first", "second"),
+        "pair_reply": (),
+        "pair_reply_json": (),
+    }
+    list_system: str
+    list_user: str
+    list_reply: str
+    list_reply_json: str
+    list_reply_reasoned: str
+    list_reply_reasoned_json: str
+    pair_system: str
+    pair_user: str
+    pair_reply: str
+    pair_reply_json: str
+
+    def list_messages(
+        self, question: str, passages: Sequence[str], *, structured: bool, reasoned: bool
+    ) -> list[Message]:
+        """Return the chat that asks for an order of the passages, which are numbered from 1."""
+        numbered = "\n\n".join(f"[{n}] {sanitise(passage)}" for n, passage in enumerate(passages, 1))
+        user = self._fill("list_user", question=sanitise(question), passages=numbered, n=str(len(passages)))
+        reply = self._fill(f"list_reply{'_reasoned' * reasoned}{'_json' * structured}")
+        return self._chat(self._fill("list_system"), user, reply)
+
+    def pair_messages(self, question: str, first: str, second: str, *, structured: bool) -> list[Message]:
+        """Return the chat that asks for the better of two passages, A or B."""
+        texts = {"question": sanitise(question), "first": sanitise(first), "second": sanitise(second)}
+        reply = self._fill(f"pair_reply{'_json' * structured}")
+        return self._chat(self._fill("pair_system"), self._fill("pair_user", **texts), reply)
+
+    def _chat(self, system: str, user: str, reply: str) -> list[Message]:
+        return [{"role": "system", "content": system}, {"role": "user", "content": f"{user}\n{reply}"}]
+
+
 P = TypeVar("P", bound=_File)
 _KINDS: dict[type[_File], str] = {
     AnswerPrompt: "answer",
     TagPrompt: "tag",
     RefinePrompt: "refine",
     CondensePrompt: "condense",
+    RankPrompt: "rerank",
 }
 
 
@@ -271,7 +343,10 @@ class Prompts:
     def condense(self, lang: Lang) -> CondensePrompt:
         return self._get(CondensePrompt, lang)
 
-    def languages(self, kind: Literal["answer", "tag", "refine", "condense"]) -> list[Lang]:
+    def rerank(self, lang: Lang) -> RankPrompt:
+        return self._get(RankPrompt, lang)
+
+    def languages(self, kind: Literal["answer", "tag", "refine", "condense", "rerank"]) -> list[Lang]:
         """Return the languages that have a prompt file of this kind."""
         return sorted(Lang(path.stem) for path in (self._folder() / kind).glob("*.yaml"))
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
 from qttrag.types import (
     Completion,
+    Criterion,
     Decoding,
     EncoderInfo,
     Hit,
@@ -182,8 +183,10 @@ class Translator(Protocol):
     async def translate(self, texts: Sequence[str], source: Sequence[Lang], target: Lang) -> list[Translation]:
         """Return the translation of each text into `target`; `source`: the language of each text.
 
+        A text without letters is copied. A text is returned unchanged with the flag `UNSUPPORTED` if the translator
+        does not support the target or, where it depends on it, the text's language (which may be unknown, or "und").
+
         Raises:
-            ConfigError: the model does not support one of the languages.
             StageError: the model failed."""
         ...
 
@@ -235,6 +238,11 @@ class TranslationTokenizer(Protocol):
 
 
 class QualityTagger(Protocol):
+    @property
+    def measures(self) -> Sequence[Criterion]:
+        """Return the criteria that its scores have: all three, or "semantic" alone."""
+        ...
+
     async def score(
         self,
         originals: Sequence[str],

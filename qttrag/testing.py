@@ -6,9 +6,22 @@ No fake is a kind in the registry, so no deployment can use one by mistake.
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 
-from qttrag.types import Completion, Decoding, Hit, Lang, Message, Passage, QualityScores, Query, Translation, Verdict
+from qttrag.types import (
+    CRITERIA,
+    UNSUPPORTED,
+    Completion,
+    Decoding,
+    Hit,
+    Lang,
+    Message,
+    Passage,
+    QualityScores,
+    Query,
+    Translation,
+    Verdict,
+)
 
 
 class FakeRetriever:
@@ -42,20 +55,28 @@ class FakeDetector:
 
 
 class FakeTranslator:
-    """Translates `text` into Korean as "ko<text>". `seen`: its inputs."""
+    """Translates `text` into Korean as "ko<text>". `seen`: its inputs. `unsupported`: languages it does not support."""
 
     identity = "fake"
 
-    def __init__(self) -> None:
+    def __init__(self, unsupported: Collection[str] = ()) -> None:
+        self.unsupported = unsupported
         self.seen: list[str] = []
 
     async def translate(self, texts: Sequence[str], source: Sequence[Lang], target: Lang) -> list[Translation]:
         self.seen += texts
-        return [Translation(f"{target}<{text}>") for text in texts]
+        return [
+            Translation(text, (UNSUPPORTED,))
+            if {lang, target} & set(self.unsupported)
+            else Translation(f"{target}<{text}>")
+            for text, lang in zip(texts, source, strict=True)
+        ]
 
 
 class FakeTagger:
     """Returns the verdict of `judge` for each translation. `seen`: its inputs."""
+
+    measures = CRITERIA
 
     def __init__(self, judge: Callable[[str], Verdict] = lambda text: Verdict(QualityScores(4.5, 4.0, 3.5))) -> None:
         self.judge = judge

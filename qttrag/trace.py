@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, Self
 
 
 class Spans(Protocol):
@@ -26,6 +26,19 @@ class Spans(Protocol):
     def headers(self) -> dict[str, str]:
         """Return the headers for calls to servers that connect their traces with the current stage."""
         ...
+
+
+class Note(str):
+    """A note for people, "PUBLIC: DETAILS". `public`: the part that clients over a network read, too.
+
+    Details name servers, files and settings, and quote other programs' words; only the operator reads them."""
+
+    public: str
+
+    def __new__(cls, public: str, details: str = "") -> Self:
+        note = super().__new__(cls, f"{public}: {details}" if details else public)
+        note.public = public
+        return note
 
 
 @dataclass
@@ -45,8 +58,8 @@ class Trace:
 
     seconds: dict[str, float] = field(default_factory=dict)
     counts: Counter[str] = field(default_factory=Counter)
-    notes: list[str] = field(default_factory=list)
-    degraded: list[str] = field(default_factory=list)
+    notes: list[Note] = field(default_factory=list)
+    degraded: list[Note] = field(default_factory=list)
     reasoning: dict[str, list[str]] = field(default_factory=dict)
     spans: Spans | None = field(default=None, repr=False, compare=False)
     _runs: list[_StageRun] = field(default_factory=list, repr=False, compare=False)
@@ -79,12 +92,16 @@ class Trace:
         """Return the stage with the most seconds; None before the end of the first."""
         return max(self.seconds, key=lambda stage: self.seconds[stage], default=None)
 
-    def as_dict(self) -> dict[str, object]:
+    def as_dict(self, *, details: bool = False) -> dict[str, object]:
+        """Return the trace as JSON. `details`: with the parts of notes that are not public."""
+        notes, degraded = (
+            [str(note) if details else note.public for note in notes] for notes in (self.notes, self.degraded)
+        )
         return {
             "seconds": {name: round(value, 4) for name, value in self.seconds.items()},
             "counts": dict(sorted(self.counts.items())),
-            "notes": list(self.notes),
-            "degraded": list(self.degraded),
+            "notes": notes,
+            "degraded": degraded,
             "reasoning": {stage: list(texts) for stage, texts in self.reasoning.items()},
         }
 
@@ -117,19 +134,35 @@ def reassign_time(stage: str, start: float, end: float) -> None:
                 seconds[run.name] = seconds.get(run.name, 0.0) - shared
 
 
-def note(text: str) -> None:
-    """Add a note to the current question, once."""
-    current = _current.get()
-    if current and text not in current[0].notes:
-        current[0].notes.append(text)
+def note(public: str, *, details: str = "") -> None:
+    """Add a note to the current question, once. See `Note` for what belongs to the details."""
+    _add(Note(public, details))
 
 
-def note_degraded(text: str) -> None:
-    """Note what the current question lacks because a stage is unavailable."""
-    note(text)
+def note_error(public: str, error: Exception) -> None:
+    """Note the consequence of an error for the current question; the error's public text is part of the note's."""
+    _add(_with_error(public, error))
+
+
+def note_degraded(public: str, error: Exception) -> None:
+    """Note what the current question lacks because of the error of a stage."""
+    note = _with_error(public, error)
+    _add(note)
     current = _current.get()
-    if current and text not in current[0].degraded:
-        current[0].degraded.append(text)
+    if current and note not in current[0].degraded:
+        current[0].degraded.append(note)
+
+
+def _with_error(public: str, error: Exception) -> Note:
+    note = Note(f"{public}: {error}")
+    note.public = f"{public}: {getattr(error, 'public', 'an unexpected error')}"
+    return note
+
+
+def _add(note: Note) -> None:
+    current = _current.get()
+    if current and note not in current[0].notes:
+        current[0].notes.append(note)
 
 
 def reasoning(text: str) -> None:

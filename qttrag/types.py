@@ -16,7 +16,14 @@ Lang = NewType("Lang", str)
 UNDETERMINED = Lang("und")
 """The language of a text without letters, or of one whose language is unknown."""
 
+UNSUPPORTED = "unsupported"
+"""The flag of a text that a translator returned unchanged: it does not support the text's language or the target."""
+
 MAX_SCORE = 5.0  # the paper's scale: 0.0 to 5.0 with one decimal, arXiv:2510.23070
+
+Criterion = Literal["semantic", "grammar", "fluency"]
+CRITERIA: tuple[Criterion, ...] = ("semantic", "grammar", "fluency")
+"""What quality scores measure. Every tagger measures "semantic": whether a translation says what its original says."""
 
 
 class Message(TypedDict):
@@ -38,6 +45,13 @@ class Query:
     collections: tuple[str, ...] | None = None
 
 
+AnswerStyle = Literal["short", "sentences", "report"]
+"""The form of an answer: a name, a number or a few words; one to three sentences; several paragraphs."""
+
+ANSWER_TOKENS: Mapping[AnswerStyle, int] = {"short": 128, "sentences": 384, "report": 1536}
+"""The most tokens of an answer where nothing else is set."""
+
+
 @dataclass(frozen=True, slots=True)
 class AskLimits:
     """The limits of one question; None stands for the deployment's value.
@@ -57,7 +71,8 @@ class AskRequest:
 
     `lang`: the language to answer in; None: detected from the question. `strategy`: None: the deployment's.
     `options`: of the strategy; they override the deployment's. `collections`: search only these; None: all.
-    `query_id`: the caller's identifier of the question."""
+    `query_id`: the caller's identifier of the question. `answer_style`: None: the deployment's.
+    `earlier`: the turns of user and assistant before the question, oldest first; it is understood in their light."""
 
     question: str
     lang: str | None = None
@@ -66,6 +81,8 @@ class AskRequest:
     collections: Sequence[str] | None = None
     limits: AskLimits = AskLimits()
     query_id: str = ""
+    answer_style: AnswerStyle | None = None
+    earlier: Sequence[Message] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,26 +140,38 @@ class Hit:
 class QualityScores:
     """Quality scores of a translation, each in [0, 5]. An unscored translation has None in their place, never zeros.
 
+    `grammar`, `fluency`: None if the tagger's kind does not measure them.
+
     Raises:
         ValueError: a score is not a finite number in [0, 5]."""
 
     semantic: float
-    grammar: float
-    fluency: float
+    grammar: float | None = None
+    fluency: float | None = None
 
     def __post_init__(self) -> None:
-        for name in ("semantic", "grammar", "fluency"):
-            value = getattr(self, name)
+        for name, value in self.measured().items():
             if not (math.isfinite(value) and 0.0 <= value <= MAX_SCORE):
                 raise ValueError(f"{name} score {value!r} is outside [0, {MAX_SCORE:g}]")
 
-    def values(self) -> tuple[float, float, float]:
-        return (self.semantic, self.grammar, self.fluency)
+    def measured(self) -> dict[Criterion, float]:
+        """Return the scores by criterion, without criteria that were not measured."""
+        scores: dict[Criterion, float | None] = {
+            "semantic": self.semantic,
+            "grammar": self.grammar,
+            "fluency": self.fluency,
+        }
+        return {name: score for name, score in scores.items() if score is not None}
+
+    def values(self) -> tuple[float, ...]:
+        """Return the measured scores, in the order of `CRITERIA`."""
+        return tuple(self.measured().values())
 
 
 @dataclass(frozen=True, slots=True)
 class Translation:
-    """A translator's output. `flags`: the defects that are certain: empty, copied, loop, script."""
+    """A translator's output. `flags`: the defects that are certain: empty, copied, loop, script, cut; or `UNSUPPORTED`
+    alone, where `text` is the original."""
 
     text: str
     flags: tuple[str, ...] = ()
@@ -162,7 +191,7 @@ class TaggedPassage:
     """A passage as the generator reads it, and its place in the ranking."""
 
     passage: Passage
-    translation: str | None = None  # None: not translated, or not necessary
+    translation: str | None = None  # None: not necessary, not supported (see `flags`), or the translator failed
     scores: QualityScores | None = None  # None: not a translation, or not scored
     refined: str | None = None  # the rewriting of DKM-RAG
     flags: tuple[str, ...] = ()  # the translator's flags
@@ -270,7 +299,7 @@ class Answer:
     @property
     def degraded(self) -> list[str]:
         """Return, in words, what is missing because a stage was unavailable."""
-        return list(self.trace.degraded)
+        return [str(note) for note in self.trace.degraded]
 
 
 class Event(NamedTuple):

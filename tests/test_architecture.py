@@ -18,7 +18,18 @@ ORDER = (
 
 INSIDE = {
     "indexes": ("recipe", "sources", "storage", "ann", "collection", "jobs"),
-    "evaluation": ("answers", "extensions", "statistics", "datasets", "metrics", "suites", "runs", "report", "stages"),
+    "evaluation": (
+        "answers",
+        "extensions",
+        "statistics",
+        "document",
+        "datasets",
+        "metrics",
+        "suites",
+        "runs",
+        "report",
+        "stages",
+    ),
 }
 """The order of the modules and subpackages inside a package."""
 

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import yaml
@@ -14,7 +15,7 @@ from qttrag import resources
 from qttrag.errors import ConfigError
 from qttrag.prompts import Prompts, Style
 from qttrag.trace import Trace
-from qttrag.types import Lang, Passage, QualityScores, TaggedPassage
+from qttrag.types import AnswerStyle, Lang, Passage, QualityScores, TaggedPassage
 
 OWN = ["ar", "de", "en", "es", "fi", "fr", "it", "ja", "ko", "pt", "ru", "th", "zh"]
 SCORES = QualityScores(4.5, 4.0, 3.25)
@@ -240,3 +241,34 @@ def test_a_file_is_read_once(folder: Path) -> None:
 def test_reading_prompts_needs_no_torch() -> None:
     code = "import sys, qttrag.prompts; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+# answer styles
+
+
+@pytest.mark.parametrize("lang", OWN)
+def test_the_three_styles_differ_in_the_form_of_the_answer_alone(prompts: Prompts, lang: str) -> None:
+    prompt = prompts.answer(Lang(lang))
+    systems = {
+        style: prompt.messages("?", ["[1]"], style="plain", answer_style=style)[0]["content"]
+        for style in get_args(AnswerStyle)
+    }
+    lines = {style: text.splitlines() for style, text in systems.items()}
+    shared = [line for line in lines["short"] if line in lines["sentences"] and line in lines["report"]]
+    assert shared == lines["short"][:-2] + lines["short"][-1:]
+    assert [len(lines[style]) - len(shared) for style in ("short", "sentences", "report")] == [1, 2, 2]
+
+
+def test_answers_of_several_sentences_cite_after_each_one(prompts: Prompts) -> None:
+    prompt = prompts.answer(Lang("ko"))
+    systems = [
+        prompt.messages("?", ["[1]"], style="tagged", answer_style=style, cite=True)[0]["content"]
+        for style in get_args(AnswerStyle)
+    ]
+    assert [text.splitlines()[-1].split(" ")[1] for text in systems] == ["답", "각", "각"]
+
+
+@pytest.mark.parametrize("lang", OWN)
+def test_a_single_score_is_shown_alone(prompts: Prompts, lang: str) -> None:
+    tag = prompts.tag(Lang(lang))
+    assert tag.scores(QualityScores(4.2)) == f"{tag.names['semantic']} 4.2/5"

@@ -1,7 +1,8 @@
 """Tiny models of the real architectures with random weights, saved so that the public loaders load them.
 
 encoder: XLM-R, CLS pooling, normalised (as BGE-M3). reranker: XLM-R cross-encoder (as bge-reranker-v2-m3).
-nllb: M2M100 with an NLLB tokenizer and its 202 language codes. llama: Llama with a chat template.
+nllb: M2M100 with an NLLB tokenizer and its 202 language codes. llama: Llama with a chat template. Tests of their own
+make m2m100, madlad (T5) and marian.
 The same library versions build the same files, bit by bit (on processors with AVX2; elsewhere the last bits of the
 random weights differ).
 """
@@ -10,6 +11,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -130,49 +132,117 @@ def make_nllb(out: Path) -> Path:
     return out
 
 
-def make_m2m100(out: Path) -> Path:
-    """Build an M2M100 that knows English, Korean and Finnish by the codes __en__, __ko__ and __fi__."""
-    from transformers import M2M100Config, M2M100ForConditionalGeneration, PreTrainedTokenizerFast
+def _sentencepiece(path: Path, langs: Sequence[str], vocab_size: int, **settings: Any) -> list[str]:
+    """Train a sentencepiece model on the sentences of the languages, save it, and return its pieces."""
+    import sentencepiece
 
-    pieces, merges = _byte_pairs(800)
-    tokenizer = Tokenizer(models.BPE(vocab=pieces, merges=merges, unk_token="<unk>", fuse_unk=True))
-    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(replacement="▁", prepend_scheme="always", split=True)
-    tokenizer.decoder = decoders.Metaspace(replacement="▁", prepend_scheme="always", split=True)
-    fast = PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, bos_token="<s>", pad_token="<pad>", eos_token="</s>", unk_token="<unk>",
-        model_max_length=512, extra_special_tokens=["__en__", "__ko__", "__fi__"],
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter([text for lang in langs for text in sentences(lang, 300)]), vocab_size=vocab_size,
+        model_prefix=str(path.with_suffix("")), num_threads=1, character_coverage=1.0, minloglevel=2, **settings,
     )  # fmt: skip
+    path.with_suffix(".model").rename(path)
+    path.with_suffix(".vocab").unlink()
+    processor = sentencepiece.SentencePieceProcessor(model_file=str(path))
+    return [processor.id_to_piece(n) for n in range(len(processor))]
+
+
+def _write(path: Path, content: object) -> None:
+    path.write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
+
+
+def _save_seq2seq(model: Any, out: Path) -> Path:
+    model.eval().save_pretrained(out)
+    return out
+
+
+def make_m2m100(out: Path, *, codes: Sequence[str] = ("en", "ko", "fi", "zh")) -> Path:
+    """Build an M2M100 with the files of Meta's checkpoints: the codes of 100 languages follow the vocabulary.
+
+    `codes`: of the languages in the list of special tokens, which newer checkpoints do not have."""
+    from transformers import M2M100Config, M2M100ForConditionalGeneration
+
+    out.mkdir(parents=True)
+    ids = {"bos_id": 0, "pad_id": 1, "eos_id": 2, "unk_id": 3}
+    pieces = _sentencepiece(out / "sentencepiece.bpe.model", LANGS, 600, model_type="bpe", **ids)
+    _write(out / "vocab.json", {piece: n for n, piece in enumerate(pieces)})
+    _write(out / "tokenizer_config.json", {"tokenizer_class": "M2M100Tokenizer", "model_max_length": 512})
+    if codes:
+        from transformers.models.m2m_100.tokenization_m2m_100 import FAIRSEQ_LANGUAGE_CODES
+
+        special = [f"__{code}__" for code in FAIRSEQ_LANGUAGE_CODES["m2m100"]]
+        _write(out / "special_tokens_map.json", {"additional_special_tokens": special})
     torch.manual_seed(4)
     config = M2M100Config(
-        vocab_size=len(fast), d_model=64, encoder_layers=2, decoder_layers=2, encoder_attention_heads=4,
+        vocab_size=len(pieces) + 100 + 8, d_model=64, encoder_layers=2, decoder_layers=2, encoder_attention_heads=4,
         decoder_attention_heads=4, encoder_ffn_dim=128, decoder_ffn_dim=128, max_position_embeddings=512,
         scale_embedding=True, decoder_start_token_id=2, bos_token_id=0, pad_token_id=1, eos_token_id=2,
         tie_word_embeddings=False, init_std=0.3,
     )  # fmt: skip
-    model = M2M100ForConditionalGeneration(config).eval()
+    model = M2M100ForConditionalGeneration(config)
     model.lm_head.weight.data[1] = 0.0  # no output has padding: transformers does not count its positions
-    model.save_pretrained(out)
-    fast.save_pretrained(out)
-    return out
+    model.lm_head.weight.data[-8:] = 0.0  # nor a number without a token
+    return _save_seq2seq(model, out)
 
 
-def make_t5(out: Path) -> Path:
-    """Build a T5 that knows Korean and Finnish by the tags <2ko> and <2fi> before the source."""
-    from transformers import T5Config, T5ForConditionalGeneration, T5Tokenizer
+def make_madlad(out: Path) -> Path:
+    """Build a T5 with the vocabulary of MADLAD-400: <unk> is 0 and begins the output, tags are words like others."""
+    from transformers import T5Config, T5ForConditionalGeneration
 
     pieces, _ = _byte_pairs(400)
-    vocab = [(piece, 0.0) for piece in ("<pad>", "</s>", "<unk>")]
+    vocab = [(piece, 0.0) for piece in ("<unk>", "<s>", "</s>", "<2ko>", "<2fi>", "<2iw>")]
     vocab += [(piece, -10 - n / 1000) for piece, n in pieces.items() if piece not in SPECIAL]
-    tokenizer = T5Tokenizer(vocab=vocab, extra_ids=0, extra_special_tokens=["<2ko>", "<2fi>"])
+    tokenizer = Tokenizer(models.Unigram(vocab, unk_id=0))
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(replacement="▁", prepend_scheme="always", split=True)
+    tokenizer.decoder = decoders.Metaspace(replacement="▁", prepend_scheme="always", split=True)
+    tokenizer.add_special_tokens(["<unk>", "<s>", "</s>"])
+    out.mkdir(parents=True)
+    tokenizer.save(str(out / "tokenizer.json"))
+    special = {"unk_token": "<unk>", "eos_token": "</s>", "pad_token": "<s>", "extra_ids": 0}
+    _write(out / "tokenizer_config.json", {"tokenizer_class": "T5Tokenizer", **special})
     torch.manual_seed(5)
     configure: Any = T5Config  # not all of its settings are typed
     config = configure(
-        vocab_size=len(tokenizer), d_model=64, d_kv=16, d_ff=128, num_layers=2, num_heads=4,
-        feed_forward_proj="gated-gelu", tie_word_embeddings=False, decoder_start_token_id=0, initializer_factor=3.0,
+        vocab_size=len(vocab), d_model=64, d_kv=16, d_ff=128, num_layers=2, num_heads=4,
+        feed_forward_proj="gated-gelu", tie_word_embeddings=False, initializer_factor=3.0,
+        decoder_start_token_id=0, pad_token_id=1, eos_token_id=2,
     )  # fmt: skip
-    T5ForConditionalGeneration(config).eval().save_pretrained(out)
-    tokenizer.save_pretrained(out)
-    return out
+    model: Any = T5ForConditionalGeneration(config)
+    model.lm_head.weight.data[1] = 0.0  # as above
+    return _save_seq2seq(model, out)
+
+
+def make_marian(out: Path, source: str, target: str, *, tags: Sequence[str] = (), seed: int = 6) -> Path:
+    """Build a Marian model of one pair with OPUS-MT's files: a vocabulary for both languages, with the padding last.
+
+    `tags`: of several target languages, e.g. ">>fin<<"."""
+    from transformers import GenerationConfig, MarianConfig, MarianMTModel
+
+    out.mkdir(parents=True)
+    pieces: list[str] = []
+    for name, lang in (("source.spm", source), ("target.spm", target)):
+        pieces += _sentencepiece(out / name, [lang], 160, model_type="unigram", hard_vocab_limit=False)
+    vocab = list(dict.fromkeys(["</s>", "<unk>", *tags, *(p for p in pieces if p != "<s>"), "<pad>"]))
+    _write(out / "vocab.json", {piece: n for n, piece in enumerate(vocab)})
+    names = {"source_lang": source, "target_lang": target, "tokenizer_class": "MarianTokenizer"}
+    _write(out / "tokenizer_config.json", {**names, "model_max_length": 512})
+    pad = len(vocab) - 1
+    torch.manual_seed(seed)
+    config = MarianConfig(
+        vocab_size=len(vocab), d_model=64, encoder_layers=2, decoder_layers=2, encoder_attention_heads=4,
+        decoder_attention_heads=4, encoder_ffn_dim=128, decoder_ffn_dim=128, max_position_embeddings=512,
+        scale_embedding=True, activation_function="swish", init_std=0.3,
+        decoder_start_token_id=pad, pad_token_id=pad, eos_token_id=0,
+    )  # fmt: skip
+    model: Any = MarianMTModel(config)
+    model.final_logits_bias.normal_()
+    for layer in model.model.decoder.layers:  # or it repeats its last token, because its embeddings are tied
+        layer.encoder_attn.q_proj.weight.data *= 10
+        layer.encoder_attn.out_proj.weight.data *= 4
+        layer.fc2.weight.data *= 4
+    model.generation_config = GenerationConfig(
+        bad_words_ids=[[pad]], decoder_start_token_id=pad, pad_token_id=pad, eos_token_id=0
+    )
+    return _save_seq2seq(model, out)
 
 
 def make_llama(out: Path, *, context: int = 8192) -> Path:

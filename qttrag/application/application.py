@@ -22,9 +22,25 @@ from qttrag.pipeline.stages import Stages
 from qttrag.prompts import Prompts
 from qttrag.protocols import Closable, LanguageDetector, Selectable, Startable
 from qttrag.runtime.cache import Cache
+from qttrag.text.language_in_context import language_in_context
 from qttrag.text.languages import language
-from qttrag.trace import Trace
-from qttrag.types import UNDETERMINED, Answer, AskLimits, AskRequest, Event, Lang, PartialAnswer, Query, ignore
+from qttrag.text.normalization import clean
+from qttrag.trace import Note, Trace
+from qttrag.types import (
+    UNDETERMINED,
+    Answer,
+    AnswerStyle,
+    AskLimits,
+    AskRequest,
+    Event,
+    Lang,
+    Message,
+    PartialAnswer,
+    Query,
+    ignore,
+)
+
+_EARLIER_TEXTS = 20  # of a conversation, that its language is taken from
 
 
 @dataclass(frozen=True)
@@ -63,7 +79,8 @@ class Application:
             prompts=prompts,
             depth=deployment.depth,
             top_k=deployment.top_k,
-            answer_tokens=deployment.answer_tokens,
+            answer_style=deployment.answer_style,
+            answer_tokens=deployment.max_answer_tokens(deployment.answer_style),
             degrade=deployment.degrade,
             citations=deployment.citations,
             guard=None if guard == "off" else LanguageGuard(detector, repairs=guard == "repair"),
@@ -102,9 +119,25 @@ class Application:
 
         async with self._deadline(request.limits, lambda: partial):
             with trace.stage("detect"):
-                query = Query(text, await self.language_of(text, request.lang), request.query_id, collections)
-            answer: Answer = await run(query, self.stages_for(trace, emit, request.limits), **options)
+                said = [turn["content"] for turn in request.earlier if turn["role"] == "user"]
+                lang = await self.language_of(text, request.lang, earlier=said)
+            if request.earlier:
+                text = await self._condensed(text, request.earlier, lang, trace)
+            query = Query(text, lang, request.query_id, collections)
+            stages = self.stages_for(trace, emit, request.limits, request.answer_style)
+            answer: Answer = await run(query, stages, **options)
         return replace(answer, query=query, strategy=name)
+
+    async def _condensed(self, text: str, earlier: Sequence[Message], lang: Lang, trace: Trace) -> str:
+        """Return the question in words that stand alone; unchanged if the rewritten one could not be asked."""
+        condensed = await self.stages_for(trace).condense_question(text, earlier, lang)
+        try:
+            return self.check_question(condensed)
+        except InputError:
+            trace.notes.append(
+                Note("the question was searched as it stands: the generator's version of it is too long")
+            )
+            return text
 
     def _deadline(self, limits: AskLimits, partial: Callable[[], PartialAnswer]) -> AbstractAsyncContextManager[None]:
         """Return the deadline of a question: the request's or the deployment's, whichever is earlier."""
@@ -118,15 +151,18 @@ class Application:
         trace: Trace,
         on_event: Callable[[Event], None] = ignore,
         limits: AskLimits = AskLimits(),  # noqa: B008  frozen
+        answer_style: AnswerStyle | None = None,
     ) -> Stages:
-        """Return the stages with the trace, the events and the limits of one question."""
+        """Return the stages with the trace, the events, the limits and the style of one question."""
+        style = answer_style or self.stages.answer_style
         return replace(
             self.stages,
             trace=trace,
             emit=on_event,
             depth=self.stages.depth if limits.depth is None else limits.depth,
             top_k=self.stages.top_k if limits.top_k is None else limits.top_k,
-            answer_tokens=self.stages.answer_tokens if limits.answer_tokens is None else limits.answer_tokens,
+            answer_style=style,
+            answer_tokens=limits.answer_tokens or self.deployment.max_answer_tokens(style),
         )
 
     def check_question(self, question: str) -> str:
@@ -135,14 +171,12 @@ class Application:
         Raises:
             InputError: it is empty, or longer than `max_question_chars:`."""
         text = " ".join(question.encode("utf-8", "replace").decode("utf-8").split())  # no lone surrogates
-        if not text:
-            raise InputError("the question is empty; ask something")
+        if not clean(text).strip():
+            raise _invalid("the question is empty; ask something")
         limit = self.deployment.max_question_chars
         if len(text) > limit:
-            raise InputError(
-                f"the question has {len(text)} characters, at most {limit} are allowed; "
-                "shorten it or raise `max_question_chars:`"
-            )
+            what = f"the question has {len(text)} characters, at most {limit} are allowed; shorten it"
+            raise InputError(f"{what} or raise `max_question_chars:`", public=what)
         return text
 
     @property
@@ -160,24 +194,29 @@ class Application:
             return None
         known = self.collections
         if not known:
-            raise InputError("this deployment's retriever does not let a question choose `collections`; leave them out")
+            raise _invalid("this deployment's retriever does not let a question choose `collections`; leave them out")
         if not names:
-            raise InputError(f"`collections` is empty; name some of {', '.join(known)}, or leave it out to search all")
+            raise _invalid(f"`collections` is empty; name some of {', '.join(known)}, or leave it out to search all")
         for name in names:
             if name not in known:
-                raise InputError(unknown("collection", name, known))
+                raise _invalid(unknown("collection", name, known))
         return tuple(sorted(set(names)))
 
-    async def language_of(self, text: str, given: str | None = None) -> Lang:
+    async def language_of(self, text: str, given: str | None = None, *, earlier: Sequence[str] = ()) -> Lang:
         """Return the language `given`, or else the detected one.
 
+        `earlier`: texts by the same person, oldest first; they decide where `text` is too short to tell.
+
         Raises:
-            InputError: the given language is unknown, or the text has no letters."""
+            InputError: the given language is unknown, or no text has letters."""
         if given is not None:
             return language(given).code
-        (detected,) = await self.detector.detect([text])
+        texts = [*earlier[-_EARLIER_TEXTS:], text]
+        *before, (_, alone) = zip(texts, await self.detector.detect(texts), strict=True)
+        detected = language_in_context(text, alone, before)
         if detected == UNDETERMINED:
-            raise InputError(f"cannot detect the language of '{text[:80]}'; specify it (--lang ko)")
+            what = f"cannot detect the language of '{text[:80]}'"
+            raise InputError(f"{what}; specify it (--lang ko)", public=f"{what}; specify it with `lang`")
         return detected
 
     async def start(self) -> None:
@@ -198,3 +237,8 @@ class Application:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         await self.close()
+
+
+def _invalid(message: str) -> InputError:
+    """Return an error whose whole message is public."""
+    return InputError(message, public=message)

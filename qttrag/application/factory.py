@@ -233,4 +233,7 @@ def strategy_options(name: str, options: Mapping[str, Any]) -> tuple[Callable[..
     strategy = registry.resolve("strategy", name)
     parameters = _parameters(strategy)
     del parameters["query"], parameters["stages"]
-    return strategy, check_settings(f"strategy '{name}'", options, parameters)
+    try:
+        return strategy, check_settings(f"strategy '{name}'", options, parameters)
+    except ConfigError as error:
+        raise ConfigError(str(error), public=str(error)) from error

@@ -59,6 +59,18 @@ def _of_stage(file: Path, stage: StageSettings) -> Iterator[NamedModel]:
         yield NamedModel(place, kind, str(spec["model"]), revision, file, stage.keys, served=served)
         if is_served and "revision" in stage.takes:  # texts are truncated here, by the tokenizer of that revision
             yield NamedModel(place, "tokenizer", str(spec["model"]), revision, file, stage.keys, weights=False)
+    models = spec.get("models")
+    for name, named in models.items() if isinstance(models, dict) else ():
+        model = named if isinstance(named, dict) else {"model": named}
+        yield NamedModel(
+            f"{place}.models.{name}",
+            kind,
+            str(model.get("model")),
+            model.get("revision"),
+            file,
+            (*stage.keys, "models", str(name)),
+            takes_revision=model is named,
+        )
     if tokenizer := spec.get("tokenizer"):
         yield NamedModel(
             place, "tokenizer", str(tokenizer), None, file, stage.keys, takes_revision=False, weights=False

@@ -32,6 +32,10 @@ KINDS: dict[str, dict[str, str]] = {
     },
     "reranker": {
         "cross_encoder": "qttrag.rerankers.cross_encoder:CrossEncoderReranker",
+        "causal_lm": "qttrag.rerankers.causal_lm:CausalLMReranker",
+        "served": "qttrag.rerankers.served:ServedReranker",
+        "listwise": "qttrag.rerankers.listwise:ListwiseReranker",
+        "pairwise": "qttrag.rerankers.pairwise:PairwiseReranker",
         "none": "qttrag.rerankers.none:NoReranker",
     },
     "detector": {
@@ -41,6 +45,12 @@ KINDS: dict[str, dict[str, str]] = {
     "translator": {
         "nllb": "qttrag.translators.nllb:NllbTranslator",
         "nllb_transformers": "qttrag.translators.nllb:NllbTransformersTranslator",
+        "m2m100": "qttrag.translators.m2m100:M2M100Translator",
+        "m2m100_transformers": "qttrag.translators.m2m100:M2M100TransformersTranslator",
+        "madlad": "qttrag.translators.madlad:MadladTranslator",
+        "madlad_transformers": "qttrag.translators.madlad:MadladTransformersTranslator",
+        "marian": "qttrag.translators.marian:MarianTranslator",
+        "marian_transformers": "qttrag.translators.marian:MarianTransformersTranslator",
     },
     "tagger": {
         "llm": "qttrag.taggers.llm:LLMTagger",
@@ -76,7 +86,8 @@ def resolve(stage: str, kind: object) -> Callable[..., Any]:
         ConfigError: no such kind, or a library it needs is not installed."""
     known = kinds(stage)
     if not isinstance(kind, str) or kind not in known:
-        raise ConfigError(unknown(f"{stage} kind" if stage != "strategy" else stage, kind, known))
+        message = unknown(f"{stage} kind" if stage != "strategy" else stage, kind, known)
+        raise ConfigError(message, public=message)
     module, _, name = known[kind].partition(":")
     try:
         constructor: Callable[..., Any] = getattr(importlib.import_module(module), name)

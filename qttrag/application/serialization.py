@@ -1,4 +1,6 @@
-"""The JSON form of answers, the same on the command line and over HTTP."""
+"""The JSON form of answers, the same on the command line and over HTTP.
+
+`details`: with the parts of notes that are for the operator only, which HTTP leaves out."""
 
 from __future__ import annotations
 
@@ -9,7 +11,8 @@ from typing import Any
 from qttrag.types import Answer, PartialAnswer, TaggedPassage
 
 
-def answer_as_dict(answer: Answer) -> dict[str, Any]:
+def answer_as_dict(answer: Answer, *, details: bool = False) -> dict[str, Any]:
+    trace = answer.trace.as_dict(details=details)
     return {
         "question": answer.query.text,
         "lang": answer.lang,
@@ -21,16 +24,16 @@ def answer_as_dict(answer: Answer) -> dict[str, Any]:
         "abstained": answer.abstained,
         "citations": asdict(answer.citations),
         "language_check": answer.language_check,
-        "degraded": answer.degraded,
+        "degraded": trace["degraded"],
         "passages": passages_as_dicts(answer.context),
-        "trace": answer.trace.as_dict(),
+        "trace": trace,
     }
 
 
-def partial_as_dict(partial: PartialAnswer) -> dict[str, Any]:
+def partial_as_dict(partial: PartialAnswer, *, details: bool = False) -> dict[str, Any]:
     """Return what was done before a deadline; without "passages" and "answer" where no question was asked."""
     passages = None if partial.passages is None else passages_as_dicts(partial.passages)
-    fields = {"passages": passages, "answer": partial.text, "trace": partial.trace.as_dict()}
+    fields = {"passages": passages, "answer": partial.text, "trace": partial.trace.as_dict(details=details)}
     return {name: value for name, value in fields.items() if value is not None}
 
 

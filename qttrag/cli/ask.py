@@ -12,7 +12,7 @@ from qttrag.application.serialization import answer_as_dict
 from qttrag.cli import output
 from qttrag.errors import DeadlineExceeded
 from qttrag.resources import DEFAULT_DEPLOYMENT
-from qttrag.types import AskRequest
+from qttrag.types import CRITERIA, AnswerStyle, AskRequest
 
 if TYPE_CHECKING:
     from rich.status import Status
@@ -40,6 +40,9 @@ def ask(
     collection: Annotated[
         list[str] | None, typer.Option("--collection", help="Search only this collection. Repeatable.")
     ] = None,
+    style: Annotated[
+        AnswerStyle | None, typer.Option(help="The form of the answer; default: the deployment's, mostly short.")
+    ] = None,
     depth: Annotated[int | None, typer.Option(help="Passages to retrieve and rerank.")] = None,
     top_k: Annotated[int | None, typer.Option(help="Passages to read.")] = None,
     settings: output.Set = None,
@@ -55,11 +58,15 @@ def ask(
 
       qttrag ask "서울의 인구는?" --collection wiki-ko --collection wiki-en
 
+      qttrag ask "대운하는 어떻게 만들어졌나요?" --style sentences
+
       qttrag ask "大运河有多长？" --config server/paper.yaml --json
     """
     application = output.open_application(config, settings, depth=depth, top_k=top_k)
     options = output.pairs(option, "--option")
-    request = AskRequest(question, lang=lang, strategy=strategy, options=options, collections=collection)
+    request = AskRequest(
+        question, lang=lang, strategy=strategy, options=options, collections=collection, answer_style=style
+    )
     try:
         answer = output.run(_ask(application, request, quiet=as_json))
     except DeadlineExceeded as error:
@@ -67,7 +74,7 @@ def ask(
             _show_partial(error.partial)
         raise
     if as_json:
-        output.say_json(answer_as_dict(answer))
+        output.say_json(answer_as_dict(answer, details=True))
     else:
         _show(answer)
 
@@ -161,7 +168,8 @@ def _versions(tagged: TaggedPassage) -> Iterator[str]:
 
 def _scores(tagged: TaggedPassage) -> list[str]:
     if tagged.scores is not None:
-        return [f"{score:.1f}" for score in tagged.scores.values()]
+        scores = tagged.scores.measured()
+        return [f"{scores[name]:.1f}" if name in scores else "" for name in CRITERIA]
     if tagged.unscored is not None:
         return [f"none: {tagged.unscored}", "", ""]
     return ["–", "–", "–"]

@@ -97,7 +97,7 @@ def _deployment(config: str, settings: list[str] | None) -> Iterator[Finding]:
         else:
             yield _model(model, config)
     for name in collection_names(loaded):
-        yield _collection(name)
+        yield from _collection(name)
 
 
 def _probed(config: str, settings: list[str] | None) -> Iterator[Finding]:
@@ -142,14 +142,34 @@ def _model(named: NamedModel, config: str) -> Finding:
     return Finding(what, True, f"{named.model} ({located.revision})")
 
 
-def _collection(name: str) -> Finding:
+def _collection(name: str) -> Iterator[Finding]:
     from qttrag.indexes.collection import open_index
 
     try:
         manifest = open_index(name).manifest
     except QttragError as error:
-        return Finding(f"index {name}", False, str(error))
-    return Finding(f"index {name}", True, f"{manifest.rows:,} passages")
+        yield Finding(f"index {name}", False, str(error))
+        return
+    yield Finding(f"index {name}", True, f"{manifest.rows:,} passages")
+    encoder = manifest.recipe["encoder"]
+    yield from _prefixes(name, str(encoder["model"]), (str(encoder["query_prefix"]), str(encoder["passage_prefix"])))
+
+
+def _prefixes(name: str, model: str, own: tuple[str, str]) -> Iterator[Finding]:
+    """Yield the prefixes of an index, and a warning if its encoder's are missing. `own`: of queries and passages."""
+    from qttrag.encoders import prefixes
+
+    what, needed = f"prefixes of {name}", prefixes.expected(model, None)
+    if needed and any(prefix and not present for prefix, present in zip(needed, own, strict=True)):
+        yield Finding(
+            what,
+            None,
+            f"warning: {model} was trained with {needed.query!r} before questions and {needed.passage!r} before "
+            f"passages, the index has {own[0]!r} and {own[1]!r}; set `query_prefix:` and `passage_prefix:` in its "
+            "recipe and build it again",
+        )
+    elif any(own):
+        yield Finding(what, True, f"{own[0]!r} before questions, {own[1]!r} before passages")
 
 
 def _server(stage: str, base_url: str) -> Finding:

@@ -61,7 +61,7 @@ def fail(error: QttragError, *, as_json: bool) -> None:
     if as_json:
         body: dict[str, Any] = {"error": {"type": type(error).__name__, "message": str(error)}}
         if isinstance(error, DeadlineExceeded):
-            body["partial"] = partial_as_dict(error.partial)
+            body["partial"] = partial_as_dict(error.partial, details=True)
         say_json(body)
     else:
         sys.stderr.write(f"error: {printable(str(error))}\n")

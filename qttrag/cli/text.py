@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -29,6 +30,8 @@ def translate(
 ) -> None:
     """Translate one text with the deployment's translator.
 
+    A text without letters, or in a language that the translator does not support, is printed unchanged, with a note.
+
     Example: qttrag translate "The midnight sun lasts until July." --to ko
     """
     from qttrag.text.languages import language
@@ -39,7 +42,7 @@ def translate(
     lang, translation = output.run(_translate(application, trace, output.utf8(text), source, to))
     if as_json:
         fields = {"source": lang, "target": to, "text": translation.text, "flags": list(translation.flags)}
-        output.say_json({**fields, "trace": trace.as_dict()})
+        output.say_json({**fields, "trace": trace.as_dict(details=True)})
         return
     output.say(output.printable(translation.text))
     output.say_notes(trace)
@@ -50,13 +53,19 @@ def translate(
 async def _translate(
     application: Application, trace: Trace, text: str, source: str | None, target: Lang
 ) -> tuple[Lang, Translation]:
+    from qttrag.pipeline.language_support import report_unsupported
+    from qttrag.text.languages import language
+    from qttrag.types import UNSUPPORTED
+
     async with application:
         translator = application.stages.translator
         if translator is None:
             raise ConfigError("the deployment has no translator; add `translator: {kind: nllb, ...}`")
-        lang = await application.language_of(text, source)
         with trace.stage("translate"):
+            (lang,) = [language(source).code] if source else await application.detector.detect([text])
             (translation,) = await translator.translate([text], [lang], target)
+            unsupported = [lang] if UNSUPPORTED in translation.flags else []
+            report_unsupported(unsupported, target, effect="the text is unchanged")
         return lang, translation
 
 
@@ -84,12 +93,12 @@ def tag(
     verdict = output.run(_tag(application, trace, pair, source, to))
     scores = verdict.scores
     if as_json:
-        named = None if scores is None else dict(zip(("semantic", "grammar", "fluency"), scores.values(), strict=True))
-        output.say_json({"scores": named, "unscored": verdict.cause, "trace": trace.as_dict()})
+        verdict_as_dict = {"scores": scores and asdict(scores), "unscored": verdict.cause}
+        output.say_json({**verdict_as_dict, "trace": trace.as_dict(details=True)})
     elif scores is None:
         output.say(f"unscored: {verdict.cause}")
     else:
-        output.say(f"semantic {scores.semantic:.1f} · grammar {scores.grammar:.1f} · fluency {scores.fluency:.1f}")
+        output.say(" · ".join(f"{name} {score:.1f}" for name, score in scores.measured().items()))
     if not as_json:
         output.say_notes(trace)
     if verdict.cause == "unavailable":

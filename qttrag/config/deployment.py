@@ -27,6 +27,7 @@ from qttrag.config.yaml_files import (
     set_nested,
 )
 from qttrag.errors import ConfigError
+from qttrag.types import ANSWER_TOKENS, AnswerStyle
 
 Spec = dict[str, Any]
 _ENVIRONMENT = "QTTRAG_"
@@ -67,7 +68,8 @@ class Deployment(BaseModel):
     strategies: dict[str, Spec] = {}
     depth: int = Field(default=50, ge=1, le=1000)  # passages retrieved and reranked
     top_k: int = Field(default=5, ge=1, le=100)  # passages read
-    answer_tokens: int = Field(default=128, ge=1, le=8192)
+    answer_style: AnswerStyle = "short"  # or sentences, report
+    answer_tokens: int | None = Field(default=None, ge=1, le=8192)  # null: by the style, 128 for short answers
     max_question_chars: int = Field(default=2000, ge=1)
     question_timeout: float | None = Field(default=None, gt=0)  # seconds; null: no limit
     degrade: bool = True  # translator or tagger unavailable: answer without it and report that
@@ -75,6 +77,10 @@ class Deployment(BaseModel):
     language_guard: LanguageGuardMode = "report"
     cache: CacheSettings = CacheSettings()
     server: ServerSettings = ServerSettings()
+
+    def max_answer_tokens(self, style: AnswerStyle) -> int:
+        """Return the most tokens of an answer: `answer_tokens`, or else what the style needs."""
+        return self.answer_tokens or ANSWER_TOKENS[style]
 
 
 def load(value: str | Path, flags: Mapping[str, Any] | None = None) -> Deployment:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from qttrag.errors import InputError
 from qttrag.text.languages import language
+from qttrag.text.normalization import clean
 from qttrag.types import UNDETERMINED, Lang
 
 _LOCK = threading.Lock()  # the library keeps its seed in a global variable
@@ -26,6 +27,6 @@ def _detect(text: str) -> Lang:
     with _LOCK:
         DetectorFactory.seed = 0
         try:
-            return language(detect(text)).code
+            return language(detect(clean(text))).code
         except (LangDetectException, InputError):
             return UNDETERMINED

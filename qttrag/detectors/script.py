@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from qttrag.errors import InputError
 from qttrag.text.languages import LANGUAGES, language
+from qttrag.text.normalization import clean
 from qttrag.text.scripts import script_of, scripts_of
 from qttrag.types import UNDETERMINED, Lang
 
@@ -41,7 +42,7 @@ class ScriptDetector:
 
 def detect(text: str) -> Lang:
     """Return the language of one text as `ScriptDetector` does, "und" if it has no letters."""
-    text = text[:_MAX_CHARACTERS]
+    text = clean(text[:_MAX_CHARACTERS])
     script = _main_script(text)
     if script is None:
         return UNDETERMINED

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any
 
-from qttrag.encoders.sentence_transformers import tokenised
+from qttrag.encoders.sentence_transformers import dimensions, tokenised
 from qttrag.errors import ConfigError, not_installed
 from qttrag.models.loading import locate
 from qttrag.openai_client.balancing import Server
@@ -47,7 +47,8 @@ class OpenAIKind:
 
     `base_url`: http://host:port/v1, or a list. `served_as`: the servers' name of the model, if it is not `model`, whose
     tokenizer (at `revision`) cuts texts to `max_tokens`. `batch`: texts in a request (TEI takes 32); `in_flight`:
-    requests at the same time to each server; `timeout`: seconds; `retries`: each at the next server."""
+    requests at the same time to each server; `timeout`: seconds; `retries`: each at the next server. `truncate_dim`: as
+    in the recipe of the indexes: the first dimensions of each vector are kept; null: all."""
 
     batch_tokens = 1 << 20  # a server makes its own batches
 
@@ -64,6 +65,7 @@ class OpenAIKind:
         in_flight: int = 8,
         timeout: float = 60.0,
         retries: int = 7,
+        truncate_dim: int | None = None,
     ) -> None:
         self._urls = [base_url] if isinstance(base_url, str) else base_url
         if not self._urls or not all(url.startswith(("http://", "https://")) for url in self._urls):
@@ -82,6 +84,7 @@ class OpenAIKind:
         self._in_flight = in_flight
         self._timeout = timeout
         self._retries = retries
+        self._truncate_dim = truncate_dim
 
     def load(self) -> QueryEncoder:
         encoder = self._load(_DEPLOYMENT)
@@ -103,6 +106,7 @@ class OpenAIKind:
             retries=self._retries,
             in_flight=self._in_flight,
             remedies=remedies,
+            truncate_dim=self._truncate_dim,
         )
 
 
@@ -124,11 +128,13 @@ class OpenAIEncoder:
         retries: int = 7,
         in_flight: int = 8,
         remedies: Remedies = _RECIPE,
+        truncate_dim: int | None = None,
     ) -> None:
         """Load the tokenizer and request a vector from every server. `in_flight`: requests at once to each.
 
         Raises:
-            ConfigError: there is no such tokenizer, or the servers' vectors differ in size.
+            ConfigError: there is no such tokenizer, or the servers' vectors differ in size or have fewer than
+                `truncate_dim` dimensions.
             StageError: a server rejects the request or cannot be reached."""
         try:
             import openai  # noqa: F401
@@ -145,7 +151,8 @@ class OpenAIEncoder:
         self._loop = BackgroundLoop("qttrag-embeddings")
         self._client = self._loop.run(_connect(endpoint))
         weakref.finalize(self, self._loop.close, self._client.close)
-        self.dim = self._common_size()
+        self._size = self._common_size()
+        self.dim = dimensions(self._size, truncate_dim, model)
         self.info = EncoderInfo(model, self.revision, self.dim, max_tokens)
 
     def tokenise(self, texts: Sequence[str]) -> list[Tokens]:
@@ -161,7 +168,7 @@ class OpenAIEncoder:
 
         Raises:
             StageError: a server rejects the request, or none replies."""
-        return self._loop.run(self._embed(prepared.features["texts"]))
+        return self._loop.run(self._embed(prepared.features["texts"], size=self._size, dim=self.dim))
 
     def _common_size(self) -> int:
         servers = self._client.servers
@@ -171,9 +178,19 @@ class OpenAIEncoder:
             raise ConfigError(f"{_STAGE}: the servers have vectors of different sizes ({sizes}); serve one model")
         return next(iter(sizes.values()))
 
-    async def _embed(self, texts: list[str], *, only: Server | None = None) -> NDArray[np.float32]:
+    async def _embed(
+        self, texts: list[str], *, only: Server | None = None, size: int | None = None, dim: int | None = None
+    ) -> NDArray[np.float32]:
+        """Return unit vectors. `size`: that the server's vectors must have; `dim`: how many dimensions to keep."""
+
+        async def send(client: openai.AsyncOpenAI, request: Request, held: AsyncExitStack) -> NDArray[np.float32]:
+            vectors = await _vectors(client, request)
+            if size not in (None, vectors.shape[1]):  # the server was started again with another model
+                raise ValueError(f"vectors of {vectors.shape[1]} dimensions, the first ones had {size}")
+            return _unit(vectors[:, :dim])
+
         request = {"model": self._client.endpoint.model, "input": texts, "encoding_format": "base64"}
-        async with self._client.call(request, _vectors, only=only) as call:
+        async with self._client.call(request, send, only=only) as call:
             return call.reply
 
 
@@ -211,10 +228,10 @@ async def _connect(endpoint: Endpoint) -> ModelClient:
     return ModelClient(endpoint)
 
 
-async def _vectors(client: openai.AsyncOpenAI, request: Request, held: AsyncExitStack) -> NDArray[np.float32]:
+async def _vectors(client: openai.AsyncOpenAI, request: Request) -> NDArray[np.float32]:
     reply = await client.embeddings.create(**request)
     in_order = sorted(reply.data, key=lambda embedding: embedding.index)
-    return _unit([embedding.embedding for embedding in in_order], len(request["input"]))
+    return _stacked([embedding.embedding for embedding in in_order], len(request["input"]))
 
 
 def _patience(retries: int) -> float:
@@ -222,11 +239,11 @@ def _patience(retries: int) -> float:
     return math.fsum(min(_FIRST_PAUSE_S * 2.0**n, _LONGEST_PAUSE_S) for n in range(retries))
 
 
-def _unit(embeddings: Sequence[Any], n: int) -> NDArray[np.float32]:
-    """Return the embeddings of a reply, in base64 or as lists of numbers, as unit vectors.
+def _stacked(embeddings: Sequence[Any], n: int) -> NDArray[np.float32]:
+    """Return the embeddings of a reply, in base64 or as lists of numbers, as the rows of an array.
 
     Raises:
-        ValueError: the number of vectors is not `n`, their sizes differ, or one is zero or not finite."""
+        ValueError: the number of vectors is not `n`, or their sizes differ."""
     import numpy as np
 
     if len(embeddings) != n:
@@ -235,7 +252,16 @@ def _unit(embeddings: Sequence[Any], n: int) -> NDArray[np.float32]:
         np.frombuffer(base64.b64decode(embedding), "<f4") if isinstance(embedding, str) else np.array(embedding)
         for embedding in embeddings
     ]
-    vectors = np.stack(rows).astype(np.float32)
+    return np.stack(rows).astype(np.float32)
+
+
+def _unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return unit vectors.
+
+    Raises:
+        ValueError: a vector is zero or not finite."""
+    import numpy as np
+
     norms = np.linalg.norm(vectors, axis=1, keepdims=True)
     if not (np.isfinite(norms).all() and norms.all()):
         raise ValueError("a vector is zero or not finite")

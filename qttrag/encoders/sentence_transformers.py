@@ -26,7 +26,8 @@ class SentenceTransformersKind:
     """Encoder kind `sentence_transformers`: a model in this process.
 
     `device`: one, or `auto` for a GPU if there is one; of several, queries use the first and builds use all.
-    `dtype` auto: float16 on a GPU, float32 on the CPU. `batch_tokens`: tokens in a batch, padding included."""
+    `dtype` auto: float16 on a GPU, float32 on the CPU. `batch_tokens`: tokens in a batch, padding included.
+    `truncate_dim`: as in the recipe of the indexes: the first dimensions of each vector are kept; null: all."""
 
     batch_texts: int | None = None
 
@@ -39,6 +40,7 @@ class SentenceTransformersKind:
         dtype: Dtype = "auto",
         max_tokens: int = 256,
         batch_tokens: int = 16_384,
+        truncate_dim: int | None = None,
     ) -> None:
         if not device:
             raise ConfigError("encoder kind 'sentence_transformers': `device: []` is empty; name a device, or auto")
@@ -48,6 +50,7 @@ class SentenceTransformersKind:
         self._device = device
         self._dtype = dtype
         self._max_tokens = max_tokens
+        self._truncate_dim = truncate_dim
 
     def load(self) -> QueryEncoder:
         return self._load(self._device if isinstance(self._device, str) else self._device[0])
@@ -57,7 +60,12 @@ class SentenceTransformersKind:
 
     def _load(self, device: str) -> SentenceTransformersEncoder:
         return SentenceTransformersEncoder(
-            self._model, revision=self._revision, device=device, max_tokens=self._max_tokens, dtype=self._dtype
+            self._model,
+            revision=self._revision,
+            device=device,
+            max_tokens=self._max_tokens,
+            dtype=self._dtype,
+            truncate_dim=self._truncate_dim,
         )
 
 
@@ -67,12 +75,20 @@ class SentenceTransformersEncoder:
     `revision` identifies the weights."""
 
     def __init__(
-        self, model: str, *, revision: str | None, device: str, max_tokens: int, dtype: Dtype = "auto"
+        self,
+        model: str,
+        *,
+        revision: str | None,
+        device: str,
+        max_tokens: int,
+        dtype: Dtype = "auto",
+        truncate_dim: int | None = None,
     ) -> None:
         """Load the model. `dtype` "auto": float16 on a GPU, the precision of stored vectors, and float32 on the CPU.
 
         Raises:
-            ConfigError: the folder holds no sentence-transformers encoder."""
+            ConfigError: the folder holds no sentence-transformers encoder, or one with fewer than `truncate_dim`
+                dimensions."""
         located = locate(_STAGE, model, revision=revision, model_types=())
         _check(located.path)
         from sentence_transformers import SentenceTransformer
@@ -92,7 +108,8 @@ class SentenceTransformersEncoder:
             raise ConfigError(f"{_STAGE}: {located.path} cannot be loaded as an encoder: {error}") from error
         loaded.max_seq_length = max_tokens
         loaded.eval()
-        self.dim = int(loaded.get_embedding_dimension())
+        self.dim = dimensions(int(loaded.get_embedding_dimension()), truncate_dim, model)
+        loaded.truncate_dim = self.dim
         self.info = EncoderInfo(model, self.revision, self.dim, max_tokens)
         self._model = loaded
         # `lengths` and `encode` run in different threads, and a tokenizer keeps the truncation of its last call
@@ -162,6 +179,16 @@ class SentenceTransformersEncoder:
         except Exception as error:
             raise failed(_STAGE, error) from error
         return vectors.astype("float32")
+
+
+def dimensions(own: int, truncate_dim: int | None, model: str) -> int:
+    """Return the dimensions of the vectors of an encoder that has `own`.
+
+    Raises:
+        ConfigError: `truncate_dim` is not among them."""
+    if truncate_dim is not None and not 1 <= truncate_dim <= own:
+        raise ConfigError(f"encoder {model}: `truncate_dim: {truncate_dim}`: its vectors have {own} dimensions")
+    return truncate_dim or own
 
 
 def tokenised(tokenizer: Any, texts: Sequence[str], max_tokens: int) -> list[Tokens]:

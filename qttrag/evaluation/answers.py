@@ -21,7 +21,9 @@ class AnswerRecord:
     """The outcome of one question. `text` is None if it failed; `error` is then the cause.
 
     `context`: the passages that the generator read. `ranking`: all passages after reranking, best first.
-    `search`: the key of the search in the run's search cache, which stores the texts of `ranking`."""
+    `search`: the key of the search in the run's search cache, which stores the texts of `ranking`.
+    `abstained`: as in `Answer`; None if it was not recorded.
+    `missing`: what is missing because a stage was unavailable, in words."""
 
     question_id: str
     text: str | None
@@ -32,7 +34,14 @@ class AnswerRecord:
     counts: Mapping[str, int] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     error: str | None = None
+    abstained: bool | None = None
+    missing: tuple[str, ...] = ()
 
     @property
     def failed(self) -> bool:
         return self.text is None
+
+    @property
+    def degraded(self) -> bool:
+        """Whether something is missing because a stage was unavailable."""
+        return bool(self.missing) or any(passage.unscored == "unavailable" for passage in self.context)

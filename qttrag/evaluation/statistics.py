@@ -1,13 +1,18 @@
-"""How sure a figure is: bootstrap intervals, paired randomisation tests, Holm's correction. Seeded, so that equal
-values give equal figures.
+"""How sure a figure is: intervals, paired randomisation tests, Holm's correction. Seeded, so that equal values give
+equal figures.
+
+A share has a Wilson interval, which does not collapse where an event is rare; all other figures have a BCa bootstrap
+interval (Efron 1987), which corrects the percentile interval for bias and skewness.
 
 A figure is a ratio of sums over questions: of a mean, the value over one a question; of a share, how many over of
 how many. A question that says nothing to it has zero over zero."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from statistics import NormalDist
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 if TYPE_CHECKING:
     import numpy as np
@@ -18,18 +23,55 @@ if TYPE_CHECKING:
 RESAMPLES = 10_000
 SEED = 0
 _CELLS = 4_000_000  # of the matrix of weights in memory at once: 32 MB
+_NORMAL = NormalDist()
+_Z = _NORMAL.inv_cdf(0.975)
+
+IntervalMethod = Literal["wilson", "bca", "percentile"]
 
 
 class Interval(NamedTuple):
-    """A figure with its 95 % interval; NaN where no question says anything to it."""
+    """A figure with its 95 % interval and the method; NaN where no question says anything to the figure."""
 
     value: float
     low: float
     high: float
+    method: IntervalMethod = "percentile"
+
+
+def intervals(over: Floats, under: Floats, shares: Sequence[bool]) -> list[Interval]:
+    """Return sum(over) / sum(under) of each column with its 95 % interval.
+
+    `over`, `under`: shape (questions, figures). `shares`: whether a figure is a share, in [0, 1]: one that counts
+    events (over, of under) has a Wilson interval, all others `bootstrap`."""
+
+    counted = [share and _counts(over[:, n], under[:, n]) for n, share in enumerate(shares)]
+    drawn = [n for n, each in enumerate(counted) if not each]
+    rest = iter(bootstrap(over[:, drawn], under[:, drawn]) if drawn else ())
+    return [wilson(over[:, n], under[:, n]) if each else next(rest) for n, each in enumerate(counted)]
+
+
+def _counts(over: Floats, under: Floats) -> bool:
+    return bool((over == over.round()).all() and (over >= 0).all() and (over <= under).all())
+
+
+def wilson(over: Floats, under: Floats) -> Interval:
+    """Return the share sum(over) / sum(under) of events with its 95 % Wilson interval.
+
+    `over`, `under`: shape (questions,). Events of one question may be correlated: n is the number of independent events
+    with the same variance (all of them if each question has one; one per question if the share is 0 or 1)."""
+    total = float(under.sum())
+    if not total:
+        return Interval(math.nan, math.nan, math.nan, "wilson")
+    share = float(over.sum()) / total
+    variance = float(((over - share * under) ** 2).sum()) / total**2
+    n = min(total, share * (1 - share) / variance) if variance else int((under > 0).sum())
+    centre = (share + _Z**2 / (2 * n)) / (1 + _Z**2 / n)
+    half = _Z * math.sqrt(share * (1 - share) / n + (_Z / (2 * n)) ** 2) / (1 + _Z**2 / n)
+    return Interval(share, max(0.0, min(share, centre - half)), min(1.0, max(share, centre + half)), "wilson")
 
 
 def bootstrap(over: Floats, under: Floats, *, resamples: int = RESAMPLES, seed: int = SEED) -> list[Interval]:
-    """Return sum(over) / sum(under) of each column with its 95 % percentile interval over questions drawn anew.
+    """Return sum(over) / sum(under) of each column with its 95 % BCa interval over questions drawn anew.
 
     `over`, `under`: shape (questions, figures). The same questions are drawn for every column, and for every call
     with as many questions, so that figures of the same questions stay comparable. A draw in which no question says
@@ -40,15 +82,33 @@ def bootstrap(over: Floats, under: Floats, *, resamples: int = RESAMPLES, seed: 
     ratios = [_ratios(weights, over, distinct, which) for weights in _draws(len(over), resamples, seed)]
     drawn = np.concatenate(ratios) if ratios else np.full((1, over.shape[1]), np.nan)
     values = _ratios(np.ones((1, len(over))), over, distinct, which)[0]
-    return [_interval(value, column) for value, column in zip(values, drawn.T, strict=True)]
+    return [_bca(value, drawn[:, n], over[:, n], under[:, n]) for n, value in enumerate(values)]
 
 
-def _interval(value: float, drawn: Floats) -> Interval:
+def _bca(value: float, drawn: Floats, over: Floats, under: Floats) -> Interval:
     import numpy as np
 
     known = drawn[~np.isnan(drawn)]
-    low, high = np.quantile(known, (0.025, 0.975)) if len(known) else (np.nan, np.nan)
-    return Interval(float(value), float(low), float(high))
+    if not len(known):
+        return Interval(float(value), math.nan, math.nan, "bca")
+    below = ((known < value).mean() + (known <= value).mean()) / 2
+    bias = _NORMAL.inv_cdf(min(max(below, 1 / (len(known) + 1)), 1 - 1 / (len(known) + 1)))
+    skew = _acceleration(over, under)
+    shifted = (bias + z for z in (-_Z, _Z))
+    at = [_NORMAL.cdf(bias + z / max(1 - skew * z, 1e-9)) for z in shifted]
+    low, high = np.quantile(known, at)
+    return Interval(float(value), float(low), float(high), "bca")
+
+
+def _acceleration(over: Floats, under: Floats) -> float:
+    """Return the acceleration of a ratio of sums by the jackknife over the questions that say something to it."""
+    over, under = over[under != 0], under[under != 0]
+    if len(over) < 2:
+        return 0.0
+    without = (over.sum() - over) / (under.sum() - under)
+    deviations = without.mean() - without
+    spread = float((deviations**2).sum())
+    return float((deviations**3).sum()) / (6 * spread**1.5) if spread else 0.0
 
 
 def _ratios(weights: Floats, over: Floats, distinct: Floats, which: NDArray[np.intp]) -> Floats:

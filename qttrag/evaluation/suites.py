@@ -10,7 +10,7 @@ strategies:                      # by their names in the tables; keys other than
   no_tags: {strategy: qtt_rag, tags: false}
 generators:                      # overrides of the deployment's generator; {} is that generator
   qwen: {kind: openai, model: Qwen/Qwen2.5-7B-Instruct, base_url: "http://127.0.0.1:8000/v1"}
-headline: {measure: char3_bergen, of: qtt_rag, over: cross_rag}
+headline: {measure: char3_bergen, of: qtt_rag, over: cross_rag}   # by default, the last strategy over the first
 run: {file: ./theirs.trec, ids: ./ids.tsv}    # another system's ranking instead of search and reranking
 """
 
@@ -74,6 +74,14 @@ class Suite(BaseModel):
     headline: Headline
     run: TrecRunFile | None = None
     in_flight: int = Field(default=16, ge=1, le=1024)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_defaults(cls, data: Any) -> Any:
+        """A suite for `qttrag eval retrieval` needs neither strategies nor a headline."""
+        strategies = list(data.get("strategies") or {"base": {}}) if isinstance(data, dict) else []
+        default = {"of": strategies[-1], "over": strategies[0]} if strategies else {}
+        return {"strategies": {"base": {}}, "headline": default, **data} if isinstance(data, dict) else data
 
     @model_validator(mode="after")
     def _check_names(self) -> Self:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import math
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
-from typing import Any, NamedTuple
+from typing import Any
 
 from qttrag import trace
 from qttrag.errors import BrokenOff, ConfigError, unknown
@@ -14,6 +13,7 @@ from qttrag.generators.completion_stream import CompletionStream, separated
 from qttrag.models.loading import Lazy, locate
 from qttrag.openai_client.capabilities import Capabilities
 from qttrag.openai_client.client import ModelClient
+from qttrag.openai_client.connection import Connection
 from qttrag.openai_client.endpoint import CallLimits, Endpoint
 from qttrag.openai_client.stream import stream_completion
 from qttrag.text.reasoning import ReasoningSeparator
@@ -23,13 +23,6 @@ _STAGE = "generator"
 _BYTES_PER_TOKEN = 2  # about 4 in English and 2.5 in Korean and Thai, with the tokenizers of current models
 _TOKENS_PER_MESSAGE = 16  # a generous estimate of a chat template's role tokens
 _RESTARTS = 2  # of a completion that was interrupted
-
-
-class _Connection(NamedTuple):
-    """The client, and the event loop that it belongs to."""
-
-    loop: asyncio.AbstractEventLoop
-    client: ModelClient
 
 
 class OpenAIGenerator:
@@ -43,7 +36,8 @@ class OpenAIGenerator:
     at another server only.
     `retries`: after 5xx and while a server cannot be reached. A server that has answered before, or that is
     overloaded (429), is retried for `patience` seconds; with `retries: 0` nothing is retried.
-    `in_flight`: calls at once to each server; fewer while it rejects some, or while most of them wait in its queue.
+    `in_flight`: calls at once to each server; fewer while it rejects some, while most of them wait in its queue, or
+    while it breaks off replies when others arrive. Models at one address share the lowest.
     `extra_body`: further fields of the request, as the server defines them; null removes a field.
     `thinking`: whether a reasoning model may think before it answers, for servers that let a request choose.
     `accepts`: what the servers accept, true or false by capability (`qttrag doctor --ask` lists them), in place of
@@ -80,7 +74,7 @@ class OpenAIGenerator:
         )
         self._context = context
         self._tokenizer = None if tokenizer is None else Lazy(lambda: _load_tokenizer(tokenizer))
-        self._connection: _Connection | None = None
+        self._connection = Connection(self._endpoint)
         self._extra_body = extra_body or {}
         self._thinking = thinking
         self._accepts = accepts or {}
@@ -97,9 +91,7 @@ class OpenAIGenerator:
         return self._context
 
     async def close(self) -> None:
-        connection, self._connection = self._connection, None
-        if connection is not None and connection.loop is asyncio.get_running_loop():
-            await connection.client.close()
+        await self._connection.close()
 
     async def count_tokens(self, messages: Sequence[Message]) -> int:
         if self._tokenizer is not None:
@@ -134,10 +126,7 @@ class OpenAIGenerator:
         self._opens_reasoning = False
 
     def client(self) -> ModelClient:
-        loop = asyncio.get_running_loop()
-        if self._connection is None or self._connection.loop is not loop:
-            self._connection = _Connection(loop, ModelClient(self._endpoint))
-        return self._connection.client
+        return self._connection.client()
 
     def request(self, messages: Sequence[Message], decoding: Decoding) -> dict[str, Any]:
         request: dict[str, Any] = {

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from qttrag import resources
 from qttrag.config import yaml_files
+from qttrag.encoders import prefixes
 from qttrag.errors import ConfigError, InputError
 from qttrag.text.languages import language
 
@@ -64,7 +65,7 @@ class Chunking(_Settings):
     """How texts are cut into passages: `size` words, or characters in languages written without spaces.
 
     `overlap`: number of sentences of a passage that the next one repeats; passages then end at sentences. 0 cuts at
-    exactly `size`, as for the paper's collections. `enabled: false`: each record is one passage."""
+    exactly `size` words, as for the paper's collections. `enabled: false`: each record is one passage."""
 
     enabled: bool = True
     size: int = Field(default=100, ge=10)
@@ -89,10 +90,14 @@ class Servers(_Settings):
 
 
 class EncoderSettings(_Settings):
-    """The encoder of the passages. Questions are encoded by the same model, with `query_prefix` if it has one (E5).
+    """The encoder of the passages. Questions are encoded by the same model.
 
     `kind`: an encoder kind of `qttrag kinds`; None: `openai` where there are `servers`, else `sentence_transformers`.
-    `device`: one, several, or auto: all GPUs, else the CPU. `dtype` auto: float16 on a GPU."""
+    `device`: one, several, or auto: all GPUs, else the CPU. `dtype` auto: float16 on a GPU.
+    `query_prefix`, `passage_prefix`: precede every question and passage; if absent, those of the model where its name
+    is known (`query: ` and `passage: ` for E5), else none.
+    `truncate_dim`: the first dimensions of each vector are kept, at unit length, for models trained to allow that
+    (Matryoshka); None: all."""
 
     kind: str | None = Field(default=None, exclude_if=lambda kind: kind is None)  # keeps older digests valid
     model: str
@@ -103,7 +108,17 @@ class EncoderSettings(_Settings):
     batch_tokens: int = Field(default=16_384, ge=8)
     query_prefix: str = ""
     passage_prefix: str = ""
+    truncate_dim: int | None = Field(
+        default=None, ge=1, exclude_if=lambda dim: dim is None
+    )  # keeps older digests valid
     servers: Servers = Servers()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _add_known_prefixes(cls, settings: Any) -> Any:
+        if not isinstance(settings, dict) or not (known := prefixes.known(str(settings.get("model", "")))):
+            return settings
+        return {"query_prefix": known.query, "passage_prefix": known.passage, **settings}
 
 
 class Recipe(_Settings):

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from huggingface_hub.hf_api import ModelInfo
 
 COMMIT = re.compile(r"[0-9a-f]{40}")
-_SMALL = ["*.json", "*.jinja", "*.txt", "*.model"]  # configurations, tokenizers, sentencepiece, poolings
+_SMALL = ["*.json", "*.jinja", "*.txt", "*.model", "*.spm"]  # configurations, tokenizers, sentencepiece, poolings
 _COPIES = ["onnx/*", "openvino/*", "original/*", "consolidated*"]  # the same weights in formats of other libraries
 _OTHER_WEIGHTS = (".bin", ".pt", ".pth", ".h5", ".msgpack", ".onnx", ".gguf")
 

@@ -150,7 +150,7 @@ def _read(stage: str, path: Path) -> dict[str, Any]:
 def _digest(path: Path) -> str:
     """Return a digest of the folder: of small files as a whole, of large ones by size, beginning and end."""
     digest = hashlib.blake2b(digest_size=8)
-    for file in sorted(p for p in path.rglob("*") if p.suffix in {".safetensors", ".json", ".jinja", ".model"}):
+    for file in sorted(p for p in path.rglob("*") if p.suffix in {".safetensors", ".json", ".jinja", ".model", ".spm"}):
         size = file.stat().st_size
         digest.update(f"{file.relative_to(path)}:{size}".encode())
         with file.open("rb") as stream:

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary, WeakValueDictionary
 
 from qttrag import trace
 from qttrag.errors import StageUnavailable
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 _FAILURES = 5  # in a row, after which a server is skipped
 _PAUSE_S, _LONGEST_PAUSE_S = 0.5, 4.0  # the first, doubled by each failed probe; a server's start takes longer
+_INTERRUPTIONS = 2  # of replies, after which a server gets one call at a time
+_FIRST_HOLD = 16  # calls one at a time after that, doubled each time it happens again
 _QUEUE_INTERVAL_S = 1.0  # between two readings of a server's queue
 _WAITING = re.compile(r"^vllm:num_requests_waiting\{.*?\} (\S+)$", re.MULTILINE)
 
@@ -75,6 +78,8 @@ class AdaptiveConcurrencyLimit:
         self.in_use = 0
         self.limit = float(maximum)
         self._maximum = maximum
+        self._interruptions = 0
+        self._hold, self._next_hold = 0, _FIRST_HOLD  # successful calls that the limit stays at one
         self._waiting: deque[asyncio.Future[None]] = deque()
 
     async def acquire(self) -> None:
@@ -96,12 +101,34 @@ class AdaptiveConcurrencyLimit:
 
     def grow(self) -> None:
         """Raise the limit by its share of one, after a call that succeeded."""
+        if self._hold:
+            self._hold -= 1
+            return
         self.limit = min(self._maximum, self.limit + 1 / self.limit)
         self._admit()
 
     def shrink(self, share: float) -> None:
         """Set the limit to `share` of the calls in flight now, if that is below the limit."""
         self.limit = max(1.0, math.floor(min(self.limit, self.in_use) * share))
+
+    def interrupted(self) -> bool:
+        """Record that a reply stopped before its end; return whether the limit has now fallen to one.
+
+        Some servers end a reply when another request arrives (llama-cpp-python's `interrupt_requests`). The second
+        interruption with others in flight lowers the limit to one for `_FIRST_HOLD` calls. Should interruptions come
+        back afterwards, the first one lowers it for twice as many: a server that has only restarted recovers."""
+        if self.in_use < 2 or self._hold:
+            return False
+        self._interruptions += 1
+        if self._interruptions < _INTERRUPTIONS:
+            return False
+        self.limit, self._hold, self._next_hold = 1.0, self._next_hold, 2 * self._next_hold
+        return True
+
+    def lower_maximum(self, maximum: int) -> None:
+        """Set the maximum to `maximum` if it is higher."""
+        self._maximum = min(self._maximum, maximum)
+        self.limit = min(self.limit, float(maximum))
 
     def _admit(self) -> None:
         while self._waiting and self.in_use < int(self.limit):
@@ -111,6 +138,19 @@ class AdaptiveConcurrencyLimit:
                 turn.set_result(None)
 
 
+_LIMITS: WeakKeyDictionary[asyncio.AbstractEventLoop, WeakValueDictionary[str, AdaptiveConcurrencyLimit]]
+_LIMITS = WeakKeyDictionary()
+
+
+def shared_limit(base_url: str, maximum: int) -> AdaptiveConcurrencyLimit:
+    """Return the limit of one address, which all models there share in an event loop; the lowest `maximum` counts."""
+    limits = _LIMITS.setdefault(asyncio.get_running_loop(), WeakValueDictionary())
+    limit = limits.get(base_url) or AdaptiveConcurrencyLimit(maximum)
+    limits[base_url] = limit
+    limit.lower_maximum(maximum)
+    return limit
+
+
 class Server:
     """One server with its state."""
 
@@ -118,7 +158,7 @@ class Server:
         self.base_url = base_url
         self.client = client
         self.breaker = CircuitBreaker()
-        self.concurrency = AdaptiveConcurrencyLimit(in_flight)
+        self.concurrency = shared_limit(base_url, in_flight)
         self.capabilities = capabilities
         self._queue_read_at = 0.0
 
@@ -126,6 +166,13 @@ class Server:
     def load(self) -> float:
         """Return the calls in flight as a share of the limit."""
         return self.concurrency.in_use / self.concurrency.limit
+
+    def interrupted(self) -> None:
+        """Record that a reply stopped before its end."""
+        if self.concurrency.interrupted():
+            what = "a model server breaks off replies when other requests arrive; it gets one at a time for now"
+            trace.note(what, details=self.base_url)
+            trace.count("limited_to_one")
 
     async def adapt_to_queue(self) -> None:
         """Lower the limit if most calls wait in the server's own queue, as vLLM's metrics report it.

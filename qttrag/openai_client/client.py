@@ -143,7 +143,7 @@ async def _accepted(server: Server, request: Request, send: Send[T], held: Async
 
 def _remember(server: Server, learnt: Learnt) -> None:
     server.capabilities = learnt.capabilities
-    trace.note(f"{server.base_url} {learnt.note}")
+    trace.note("a model server does not accept a part of the requests", details=f"{server.base_url} {learnt.note}")
 
 
 class _Attempts:
@@ -157,7 +157,8 @@ class _Attempts:
 
     def record(self, server: Server) -> None:
         if self.last not in (None, server):
-            trace.note(f"{server.base_url} took over from a server that failed: {self.last.base_url}")
+            details = f"{server.base_url} took over from {self.last.base_url}"
+            trace.note("a server took over from one that failed", details=details)
         self.last = server
 
     def may_retry(self, error: Exception) -> bool | float:

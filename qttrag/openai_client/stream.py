@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack, aclosing
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from qttrag import trace
+from qttrag.errors import BrokenOff
 from qttrag.openai_client.balancing import Server
 from qttrag.openai_client.capabilities import Request
 from qttrag.openai_client.chunks import Chunk, SurrogateJoiner, Usage, parse
@@ -106,6 +107,7 @@ async def _next(client: ModelClient, call: Call[_Stream]) -> Chunk | None:
         raise client.errors(call.server).explain(error) from error
     except Exception as error:
         call.server.breaker.failed()
+        call.server.interrupted()
         raise client.errors(call.server).interrupted(error) from error
 
 
@@ -114,4 +116,6 @@ def _check_ending(client: ModelClient, call: Call[_Stream], finish: str | None) 
     if call.reply.first is None:
         raise errors.no_stream(call.reply.received)
     if error := errors.ending(finish):
+        if isinstance(error, BrokenOff):
+            call.server.interrupted()
         raise error

@@ -20,7 +20,9 @@ from qttrag.trace import Trace
 from qttrag.types import (
     RESTART,
     UNDETERMINED,
+    UNSUPPORTED,
     Answer,
+    AnswerStyle,
     Completion,
     Decoding,
     Event,
@@ -40,13 +42,14 @@ class AnswerWriter:
     """Writes answers with one generator.
 
     `translator` None: an answer in a wrong language stays in it. `guard` None: no answer's language is checked.
-    `max_tokens`: per answer. `citations`: ask for the numbers of the passages. `emit`: receives the pieces of the
-    answer, and "restarted" when those before are void."""
+    `style`: of the answers. `max_tokens`: per answer. `citations`: ask for the numbers of the passages. `emit`:
+    receives the pieces of the answer, and "restarted" when those before are void."""
 
     generator: Generator
     prompts: Prompts
     translator: Translator | None
     guard: LanguageGuard | None
+    style: AnswerStyle
     max_tokens: int
     citations: bool
     emit: Callable[[Event], None]
@@ -81,13 +84,15 @@ class AnswerWriter:
         if not completion.text and completion.reasoning.strip():
             how = f"used its {self.max_tokens} tokens for" if completion.cut else "sent nothing but"
             tracing.note(
-                f"the answer is empty: the generator {how} reasoning; "
-                "raise `answer_tokens:` or set `thinking: false` of the generator"
+                f"the answer is empty: the generator {how} reasoning",
+                details="raise `answer_tokens:` or set `thinking: false` of the generator",
             )
         elif not completion.text:
             tracing.note("the generator's answer is empty")
         elif completion.cut:
-            tracing.note(f"the answer was cut at its limit of {self.max_tokens} tokens; raise `answer_tokens:`")
+            tracing.note(
+                f"the answer was cut at its limit of {self.max_tokens} tokens", details="raise `answer_tokens:`"
+            )
 
     async def _fit(
         self, query: Query, passages: Sequence[TaggedPassage], prompt: AnswerPrompt, style: Style
@@ -99,7 +104,9 @@ class AnswerWriter:
             reserved += self.max_tokens + _max_repair_tokens(prompt)
         fitted = await fit(
             self._blocks(passages, query.lang, prompt, style),
-            lambda bodies: prompt.messages(query.text, bodies, style=style, cite=self.citations),
+            lambda bodies: prompt.messages(
+                query.text, bodies, style=style, answer_style=self.style, cite=self.citations
+            ),
             count=self.generator.count_tokens,
             limit=context - reserved,
         )
@@ -138,8 +145,8 @@ class AnswerWriter:
                 if attempt == _RESTARTS:
                     raise
                 tracing.count("restarted")
-                tracing.note(f"the answer was restarted: {error}")
-                self.emit(Event("restarted", text=str(error)))
+                tracing.note_error("the answer was restarted", error)
+                self.emit(Event("restarted", text=error.public))
         raise AssertionError("the last attempt returns or raises")
 
     async def _emit_pieces(self, stream: AsyncIterator[str]) -> str:
@@ -185,9 +192,9 @@ class AnswerWriter:
         try:
             (translation,) = await self.translator.translate([text], [source], target)
         except StageError as error:
-            tracing.note(f"the answer could not be translated: {error}")
+            tracing.note_error("the answer could not be translated", error)
             return ""
-        return "" if "empty" in translation.flags else translation.text
+        return "" if {"empty", UNSUPPORTED} & set(translation.flags) else translation.text
 
     def _with_citations(self, answer: Answer, prompt: AnswerPrompt, omitted: Sequence[int]) -> Answer:
         """Return the answer with the passages that it cites, or marked as an abstention."""

@@ -8,9 +8,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import NamedTuple
 
+from qttrag.text.normalization import for_matching
+from qttrag.text.sanitization import CLOSING_BRACKETS, OPENING_BRACKETS
 from qttrag.types import Citations
 
-_MARKER = re.compile(r"\s*[\[［【]\s*(\d{1,4}(?:\s*[,;、，]\s*\d{1,4})*)\s*[\]］】]")
+_OPENING, _CLOSING = re.escape(OPENING_BRACKETS), re.escape(CLOSING_BRACKETS)
+_MARKER = re.compile(rf"\s*[{_OPENING}]\s*(\d{{1,4}}(?:\s*[,;、，]\s*\d{{1,4}})*)\s*[{_CLOSING}]")
 _MIN_CHARACTERS = 2  # letters and digits; a single one is in nearly every passage
 
 
@@ -58,6 +61,6 @@ def _containing(answer: str, passages: Mapping[int, str]) -> tuple[int, ...]:
 
 
 def plain(text: str) -> str:
-    """Return the text in lower case, reduced to letters, digits and single spaces."""
-    folded = unicodedata.normalize("NFKC", text).casefold()
+    """Return the text as `for_matching` does, reduced to letters, digits and single spaces."""
+    folded = for_matching(text)
     return " ".join("".join(c if c.isalnum() or unicodedata.category(c)[0] == "M" else " " for c in folded).split())

@@ -52,10 +52,10 @@ async def fit(
     sentences = [_sentences(block) for block in blocks]
     bare = await count(assemble([]))
     if bare > limit:
-        raise InputError(
-            f"the question needs a prompt of {bare} tokens, the generator has room for {limit}; "
-            "ask a shorter question or raise the generator's `context:`"
+        what = (
+            f"the question needs a prompt of {bare} tokens, the generator has room for {limit}; ask a shorter question"
         )
+        raise InputError(f"{what} or raise the generator's `context:`", public=what)
     total = sum(map(len, sentences))
     fits, too_many = 0, total
     while too_many - fits > 1:

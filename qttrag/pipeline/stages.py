@@ -9,12 +9,28 @@ from dataclasses import dataclass, field, replace
 from qttrag import trace as tracing
 from qttrag.errors import ConfigError, StageError
 from qttrag.pipeline.answer_writer import AnswerWriter
+from qttrag.pipeline.conversation import newest_that_fit
 from qttrag.pipeline.language_guard import LanguageGuard
+from qttrag.pipeline.language_support import report_unsupported, score_supported
 from qttrag.prompts import Prompts, Style
 from qttrag.protocols import Generator, QualityTagger, Reranker, Retriever, Translator
 from qttrag.runtime.tasks import gather_or_cancel, task_group
+from qttrag.text.normalization import clean
 from qttrag.trace import Trace
-from qttrag.types import UNDETERMINED, Answer, Decoding, Event, Lang, Message, Query, TaggedPassage, ignore
+from qttrag.types import (
+    ANSWER_TOKENS,
+    UNDETERMINED,
+    UNSUPPORTED,
+    Answer,
+    AnswerStyle,
+    Decoding,
+    Event,
+    Lang,
+    Message,
+    Query,
+    TaggedPassage,
+    ignore,
+)
 
 
 @dataclass(frozen=True)
@@ -32,7 +48,8 @@ class Stages:
     prompts: Prompts
     depth: int = 50
     top_k: int = 5
-    answer_tokens: int = 128
+    answer_style: AnswerStyle = "short"
+    answer_tokens: int = ANSWER_TOKENS["short"]
     degrade: bool = True
     citations: bool = False
     guard: LanguageGuard | None = None
@@ -40,7 +57,10 @@ class Stages:
     emit: Callable[[Event], None] = ignore
 
     async def search(self, query: Query, *, top_k: int | None = None) -> list[TaggedPassage]:
-        """Return the best passages, best first: `depth` retrieved, all reranked, `top_k` kept."""
+        """Return the best passages, best first: `depth` retrieved, all reranked, `top_k` kept.
+
+        The question is cleaned of typographic variants and invisible characters (`qttrag.text.normalization`)."""
+        query = _cleaned(query)
         with self.trace.stage("retrieve"):
             hits = await self.retriever.retrieve(query, self.depth)
             tracing.count("passages", len(hits))
@@ -57,10 +77,14 @@ class Stages:
         return passages
 
     async def translate(self, passages: Sequence[TaggedPassage], target: Lang) -> list[TaggedPassage]:
-        """Return the passages; those in another language than `target` have a translation."""
+        """Return the passages; those in another language than `target` have a translation.
+
+        A passage whose language the translator does not support has the flag `UNSUPPORTED` and no translation; it is
+        counted and noted, as are passages of unknown language."""
         with self.trace.stage("translate"):
             _note_unknown(passages)
             translated = await self._translated(passages, target)
+            _report_unsupported(translated, target)
         self.emit(Event("translated", tuple(translated)))
         return translated
 
@@ -90,6 +114,7 @@ class Stages:
                 translating = [tasks.create_task(translated(passage)) for passage in passages]
                 tagging = [tasks.create_task(tagged(task)) for task in translating]
                 translations = [(await task)[0] for task in translating]
+                _report_unsupported(translations, target)
             self.emit(Event("translated", tuple(translations)))
             with self.trace.stage("tag"):
                 scored = [(await task)[0] for task in tagging]
@@ -100,13 +125,17 @@ class Stages:
         """Return the query with its text in `target`; the language of the answer is unchanged."""
         if _same(query.lang, target):
             return query
+        query = _cleaned(query)
         with self.trace.stage("translate_query"):
             try:
                 (translation,) = await self._translator().translate([query.text], [query.lang], target)
             except StageError as error:
                 if not self.degrade:
                     raise
-                tracing.note_degraded(f"passages are searched with the question untranslated: {error}")
+                tracing.note_degraded("passages are searched with the question untranslated", error)
+                return query
+            if UNSUPPORTED in translation.flags:
+                report_unsupported([query.lang], target, effect="passages are searched with the question untranslated")
                 return query
             for flag in translation.flags:
                 tracing.note(f"the question's translation is doubtful: {flag}")
@@ -134,6 +163,7 @@ class Stages:
             self.prompts,
             self.translator,
             self.guard,
+            style=self.answer_style,
             max_tokens=self.answer_tokens,
             citations=self.citations,
             emit=self.emit,
@@ -155,10 +185,11 @@ class Stages:
             if not self.degrade:
                 raise
             tracing.count("untranslated", len(foreign))
-            tracing.note_degraded(f"passages are read untranslated: {error}")
+            tracing.note_degraded("passages are read untranslated", error)
             return translated
         for n, translation in zip(foreign, translations, strict=True):
-            translated[n] = replace(passages[n], translation=translation.text, flags=translation.flags)
+            text = None if UNSUPPORTED in translation.flags else translation.text
+            translated[n] = replace(passages[n], translation=text, flags=translation.flags)
         return translated
 
     async def _tagged(self, passages: Sequence[TaggedPassage], target: Lang) -> list[TaggedPassage]:
@@ -166,7 +197,8 @@ class Stages:
         tagged = list(passages)
         if not to_score:
             return tagged
-        verdicts = await self._tagger().score(
+        verdicts = await score_supported(
+            self._tagger(),
             [p.passage.content for _, p, _ in to_score],
             [translation for _, _, translation in to_score],
             [p.passage.lang for _, p, _ in to_score],
@@ -176,17 +208,32 @@ class Stages:
             if verdict.error is not None:
                 if not self.degrade:
                     raise verdict.error
-                tracing.note_degraded(f"translations are unscored: {verdict.error}")
+                tracing.note_degraded("translations are unscored", verdict.error)
             tagged[n] = replace(p, scores=verdict.scores, unscored=verdict.cause)
         return tagged
 
     async def condense_question(self, question: str, said: Sequence[Message], lang: Lang) -> str:
-        """Return the last question of a chat, rewritten so that it stands alone; unchanged if the generator is silent.
+        """Return the last question of a chat, rewritten so that it stands alone; unchanged if that does not succeed.
 
-        `said`: the turns before it."""
+        `said`: the turns before it, of which the newest that fit into the generator's context are read."""
         with self.trace.stage("condense"):
-            messages = self.prompts.condense(lang).messages(question, said)
-            return await self._complete(messages, Decoding(max_tokens=self.answer_tokens)) or question
+            prompt, decoding = self.prompts.condense(lang), Decoding(max_tokens=ANSWER_TOKENS["short"])
+            context = await asyncio.to_thread(lambda: self.generator.context)  # may download the configuration
+            read = await newest_that_fit(
+                said,
+                lambda turns: prompt.messages(question, turns),
+                count=self.generator.count_tokens,
+                limit=context - decoding.max_tokens,
+            )
+            if not read:
+                return question
+            completion = await self.generator.complete(prompt.messages(question, read), decoding)
+            tracing.reasoning(completion.reasoning)
+            if completion.cut or not completion.text.strip():
+                how = "was cut" if completion.cut else "is empty"
+                tracing.note(f"the question was searched as it stands: the generator's version of it {how}")
+                return question
+            return completion.text.strip()
 
     async def _complete(self, messages: Sequence[Message], decoding: Decoding) -> str:
         completion = await self.generator.complete(messages, decoding)
@@ -195,13 +242,21 @@ class Stages:
 
     def _translator(self) -> Translator:
         if self.translator is None:
-            raise ConfigError("this strategy needs a translator; add `translator: {kind: nllb, ...}` to the deployment")
+            needs = "this strategy needs a translator"
+            remedy = "add `translator: {kind: nllb, ...}` to the deployment"
+            raise ConfigError(f"{needs}; {remedy}", public=f"{needs}, which this service lacks")
         return self.translator
 
     def _tagger(self) -> QualityTagger:
         if self.tagger is None:
-            raise ConfigError("this strategy needs a tagger; add `tagger: {kind: llm}` to the deployment")
+            needs = "this strategy needs a tagger"
+            remedy = "add `tagger: {kind: llm}` to the deployment"
+            raise ConfigError(f"{needs}; {remedy}", public=f"{needs}, which this service lacks")
         return self.tagger
+
+
+def _cleaned(query: Query) -> Query:
+    return replace(query, text=clean(query.text))
 
 
 def _same(one: Lang, other: Lang) -> bool:
@@ -209,7 +264,13 @@ def _same(one: Lang, other: Lang) -> bool:
 
 
 def _is_foreign(passage: TaggedPassage, target: Lang) -> bool:
-    return passage.passage.lang != UNDETERMINED and not _same(passage.passage.lang, target)
+    lang = passage.passage.lang
+    return lang != UNDETERMINED and not _same(lang, target) and any(map(str.isalpha, passage.passage.content))
+
+
+def _report_unsupported(passages: Sequence[TaggedPassage], target: Lang) -> None:
+    langs = [p.passage.lang for p in passages if UNSUPPORTED in p.flags]
+    report_unsupported(langs, target, effect="passages are read untranslated")
 
 
 def _note_unknown(passages: Sequence[TaggedPassage]) -> None:

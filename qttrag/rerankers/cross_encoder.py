@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import copy
 import json
-import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from qttrag import trace
-from qttrag.errors import ConfigError, StageError
+from qttrag.errors import ConfigError
 from qttrag.models import devices
 from qttrag.models.loading import Lazy, failed, locate, quiet
+from qttrag.rerankers.by_score import by_score
 from qttrag.runtime.batching import Batcher
 from qttrag.types import Hit, Query
 
@@ -56,21 +56,17 @@ class CrossEncoderReranker:
         await self._lazy.get()
 
     async def rerank(self, query: Query, hits: Sequence[Hit]) -> list[Hit]:
-        if not hits:
-            return []
-        tokenizer, batcher = await self._lazy.get()
-        contents = list({hit.passage.content: None for hit in hits})  # each once: equal texts get equal scores
-        ids = tokenizer([query.text] * len(contents), contents, truncation=False, verbose=False)["input_ids"]
-        trace.count("truncated", sum(len(row) > self._max_tokens for row in ids))
-        pairs = [
-            _Pair(query.text, content, min(len(row), self._max_tokens))
-            for content, row in zip(contents, ids, strict=True)
-        ]
-        scores = dict(zip(contents, await batcher.map(pairs), strict=True))
-        if not all(map(math.isfinite, scores.values())):
-            raise StageError(_STAGE, f"{self._model} returned a score that is not a number; use another dtype or model")
-        ranked = [Hit(hit.passage, scores[hit.passage.content]) for hit in hits]
-        return sorted(ranked, key=lambda hit: (-hit.score, hit.passage.passage_id))
+        async def score(contents: list[str]) -> list[float]:
+            tokenizer, batcher = await self._lazy.get()
+            ids = tokenizer([query.text] * len(contents), contents, truncation=False, verbose=False)["input_ids"]
+            trace.count("truncated", sum(len(row) > self._max_tokens for row in ids))
+            pairs = [
+                _Pair(query.text, content, min(len(row), self._max_tokens))
+                for content, row in zip(contents, ids, strict=True)
+            ]
+            return await batcher.map(pairs)
+
+        return await by_score(hits, score, model=self._model)
 
     def _load(self) -> _Loaded:
         located = locate(_STAGE, self._model, revision=self._revision, model_types=())

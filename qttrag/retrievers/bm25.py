@@ -12,6 +12,7 @@ from qttrag.models import devices
 from qttrag.models.loading import Lazy
 from qttrag.retrievers import search_scope
 from qttrag.runtime.batching import Batcher
+from qttrag.text.normalization import for_matching
 from qttrag.types import Hit, Query
 
 if TYPE_CHECKING:
@@ -28,11 +29,12 @@ _WORDS = re.compile(rf"\w[\w{_MARKS}]*")
 
 
 def tokenise(text: str) -> list[str]:
-    """Return the terms of a text: lower-cased words, or character bigrams in Hangul and scripts without spaces.
+    """Return the terms of a text: words, or character bigrams in Hangul and scripts without spaces.
 
-    Text is normalised to NFKC, so that a word in two encodings is one term. A run of one character is one term."""
+    Text is normalised by `for_matching`, so that a word in two spellings is one term. A run of one character is one
+    term."""
     terms: list[str] = []
-    for word in _WORDS.findall(unicodedata.normalize("NFKC", text).lower()):
+    for word in _WORDS.findall(for_matching(text)):
         start = 0
         for run in _BIGRAMS.finditer(word):
             terms += [word[start : run.start()]] if run.start() > start else []

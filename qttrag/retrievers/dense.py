@@ -142,3 +142,8 @@ def _check(name: str, built_with: EncoderInfo, encoder: EncoderInfo) -> None:
             f"the deployment has {encoder.model} ({encoder.revision}); "
             "set `retriever: {encoder: {model: ...}}` to that encoder, or build the index again with this one"
         )
+    if built_with.dim != encoder.dim:
+        raise CollectionError(
+            f"index '{name}' has vectors of {built_with.dim} dimensions, the deployment's encoder of {encoder.dim}; "
+            "set `retriever: {encoder: {truncate_dim: ...}}` as in the recipe of the index"
+        )

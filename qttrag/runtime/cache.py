@@ -170,7 +170,7 @@ class Cache:
         try:
             yield
         except _Unusable as error:
-            trace.note(f"the cache cannot be {what}: {self.path}: {error.reason}")
+            trace.note(f"the cache cannot be {what}", details=f"{self.path}: {error.reason}")
 
     def _write(
         self,

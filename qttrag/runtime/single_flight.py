@@ -62,14 +62,23 @@ class Round(NamedTuple, Generic[T]):
 class CachedCalls(Generic[T]):
     """Computes only the results that are neither in the cache nor being computed by another call.
 
-    `dump` and `load` convert a result to the text that is stored under `kind` and back.
+    `dump` and `load` convert a result to the text that is stored under `kind` and back. `keep`: whether to store it.
     Counts: computed; cached (from the cache or from another call)."""
 
-    def __init__(self, cache: Cache, kind: str, *, dump: Callable[[T], str], load: Callable[[str], T]) -> None:
+    def __init__(
+        self,
+        cache: Cache,
+        kind: str,
+        *,
+        dump: Callable[[T], str],
+        load: Callable[[str], T],
+        keep: Callable[[T], bool] = lambda result: True,
+    ) -> None:
         self._cache = cache
         self._kind = kind
         self._dump = dump
         self._load = load
+        self._keep = keep
         self._in_flight: InFlight[T] = InFlight()
 
     async def get_many(
@@ -117,7 +126,7 @@ class CachedCalls(Generic[T]):
             values |= await asyncio.to_thread(self._stored, free)
             missing = [key for key in free if key not in values]
             yield Round(values, missing)
-            if fresh := {key: values[key] for key in missing if key in values}:
+            if fresh := {key: values[key] for key in missing if key in values and self._keep(values[key])}:
                 await asyncio.to_thread(self._store, fresh)
 
     async def _wait(self, keys: Collection[bytes]) -> dict[bytes, T]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -29,6 +30,7 @@ from qttrag.server.tracing import Tracing
 if TYPE_CHECKING:
     from fastapi.telemetry import TelemetryConfig
 
+_LOG = logging.getLogger("qttrag.server")
 _TELEMETRY: TelemetryConfig = {
     "tracing": False,
     "metrics": False,
@@ -103,4 +105,5 @@ async def _start(service: Service, name: str, parts: list[Startable]) -> None:
         await asyncio.gather(*(part.start() for part in parts))
         service.starting[name] = "ready"
     except QttragError as error:
-        service.starting[name] = str(error)
+        service.starting[name] = "failed"
+        _LOG.error("stage failed", extra={"stage": name, "cause": str(error)})

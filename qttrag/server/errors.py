@@ -1,4 +1,7 @@
-"""Errors as clients see them: the form of OpenAI's errors, the same for every route."""
+"""Errors as clients see them: the form of OpenAI's errors, the same for every route.
+
+Clients get a code and one sentence, the error's public text. The whole message goes to the log, with the id of the
+request."""
 
 from __future__ import annotations
 
@@ -28,7 +31,7 @@ _RETRY_AFTER_S = 5.0  # after a stage was unavailable
 
 
 class ErrorDetail(BaseModel):
-    """`message` names the thing, the value and the remedy; `stage`: the stage that failed; `code` is for programs."""
+    """`message`: one sentence for people; `code`: for programs; `stage`: the stage that failed."""
 
     message: str
     type: str
@@ -93,10 +96,10 @@ def request_id() -> str:
 
 
 def response_to(error: Exception) -> ErrorResponse:
-    """Return the response to a request that failed with `error`; log an unexpected one."""
-    if not isinstance(error, QttragError | RequestRejected):
-        _LOG.error("unexpected error", exc_info=error, extra={"request_id": request_id()})
+    """Return the response to a request that failed with `error`, and log what clients are not told."""
     status, detail, retry_after = _entry(error)
+    if status >= 500:
+        _log(error, detail)
     detail = detail.model_copy(update={"request_id": request_id()})
     body: dict[str, Any] = {"error": detail.model_dump(exclude_none=True)}
     if isinstance(error, DeadlineExceeded):
@@ -104,20 +107,31 @@ def response_to(error: Exception) -> ErrorResponse:
     return ErrorResponse(status, body, {} if retry_after is None else {"retry-after": str(int(retry_after))})
 
 
+def _log(error: Exception, detail: ErrorDetail) -> None:
+    if not isinstance(error, QttragError | RequestRejected):
+        _LOG.error("unexpected error", exc_info=error, extra={"request_id": request_id()})
+    elif isinstance(error, QttragError):
+        fields = {"request_id": request_id(), "code": detail.code, "stage": detail.stage, "cause": str(error)}
+        _LOG.warning("request failed", extra=fields)
+
+
 def _entry(error: Exception) -> _Entry:
     """Return the row for an error. Of an unexpected one, clients learn only that it happened."""
+    message = error.public if isinstance(error, QttragError) else str(error)
 
     def server_error(status: int, code: str, stage: str | None = None, retry_after: float | None = None) -> _Entry:
-        return _Entry(status, ErrorDetail(message=str(error), type="server_error", code=code, stage=stage), retry_after)
+        return _Entry(status, ErrorDetail(message=message, type="server_error", code=code, stage=stage), retry_after)
 
     match error:
         case RequestRejected():
             kind = "rate_limit_error" if error.status == 429 else "invalid_request_error"
             kind = "server_error" if error.status >= 500 else kind
-            detail = ErrorDetail(message=str(error), type=kind, code=error.code, param=error.param)
+            detail = ErrorDetail(message=message, type=kind, code=error.code, param=error.param)
             return _Entry(error.status, detail, error.retry_after)
-        case InputError() | ConfigError():
-            return _Entry(422, ErrorDetail(message=str(error), type="invalid_request_error", code="invalid_value"))
+        case InputError() | ConfigError(has_public_text=True):
+            return _Entry(422, ErrorDetail(message=message, type="invalid_request_error", code="invalid_value"))
+        case ConfigError():
+            return server_error(503, "configuration")
         case DeadlineExceeded():
             return server_error(504, "deadline")
         case StageUnavailable():
@@ -133,7 +147,7 @@ def _entry(error: Exception) -> _Entry:
 
 
 def install_handlers(app: FastAPI) -> None:
-    """Answer every error of `app` in the one form."""
+    """Answer every error of `app` in the one form; unexpected ones are answered by `RequestMiddleware`."""
 
     def respond(_: Request, error: Exception) -> JSONResponse:
         status, body, headers = response_to(error)
@@ -159,5 +173,5 @@ def install_handlers(app: FastAPI) -> None:
 
     app.add_exception_handler(RequestValidationError, respond_to_invalid_body)
     app.add_exception_handler(HTTPException, respond_to_http_error)
-    for kind in (QttragError, RequestRejected, Exception):
+    for kind in (QttragError, RequestRejected):
         app.add_exception_handler(kind, respond)

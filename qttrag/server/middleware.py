@@ -72,19 +72,21 @@ class RequestMiddleware:
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send, headers: dict[bytes, bytes]) -> int:
         """Answer the request and return its status."""
-        started, status = time.perf_counter(), 500
+        started, status, responding = time.perf_counter(), 500, False
 
         async def respond(message: MutableMapping[str, Any]) -> None:
-            nonlocal status
+            nonlocal status, responding
             if message["type"] == "http.response.start":
-                status = message["status"]
+                status, responding = message["status"], True
                 message["headers"] = [*message["headers"], *_HEADERS]
             await send(message)
 
         try:
             self._check(scope, headers)
             await self._app(scope, _limited(receive, self._max_body_bytes), respond)
-        except RequestRejected as error:
+        except Exception as error:  # any that leaves here would close the connection, which the client may reuse
+            if responding:
+                raise
             await _send_error(error, respond)
         finally:
             seconds = time.perf_counter() - started

@@ -27,7 +27,6 @@ def describe(document: dict[str, Any], application: Application) -> None:
         _limit(schemas["TagPair"], name, **text)
     _limit(schemas["RerankRequest"], "query", **text)
     _limit(schemas["RerankRequest"], "documents", maxItems=server.max_depth)
-    _limit(schemas["ChatRequest"], "messages", maxItems=server.max_turns)
 
 
 def _limit(schema: dict[str, Any], name: str, **limit: int) -> None:

@@ -7,10 +7,10 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from qttrag.application import registry
-from qttrag.errors import unknown
-from qttrag.text.languages import LANGUAGES
+from qttrag.errors import InputError, unknown
+from qttrag.text.languages import language
+from qttrag.types import AnswerStyle
 
-_CODES = [str(code) for code in LANGUAGES]
 _STRATEGIES = sorted(registry.kinds("strategy"))
 
 
@@ -21,6 +21,13 @@ def _known(what: str, known: list[str]) -> AfterValidator:
         return value
 
     return AfterValidator(check)
+
+
+def _language_code(value: str) -> str:
+    try:
+        return language(value).code
+    except InputError as error:
+        raise ValueError(str(error)) from error
 
 
 def _not_empty(text: str) -> str:
@@ -40,7 +47,11 @@ NOT_BLANK = r"[^\s\u001c-\u001f\u0085]"
 _TEXT = Annotated[str, AfterValidator(_not_empty), Field(json_schema_extra={"pattern": NOT_BLANK})]
 Whole = Annotated[int, BeforeValidator(_number), Field(strict=False)]  # JSON does not distinguish 2.0 from 2
 Positive = Annotated[Whole, Field(ge=1, json_schema_extra={"minimum": 1})]
-_LANG = Annotated[str, _known("language", _CODES), Field(json_schema_extra={"enum": list[Any](_CODES)})]
+LANG = Annotated[
+    str,
+    AfterValidator(_language_code),
+    Field(description="A code or tag such as ko, ko-KR or zh-Hant", json_schema_extra={"pattern": NOT_BLANK}),
+]
 _STRATEGY = Annotated[str, _known("strategy", _STRATEGIES), Field(json_schema_extra={"enum": list[Any](_STRATEGIES)})]
 
 
@@ -54,26 +65,28 @@ class _Body(BaseModel):
 class AskBody(_Body):
     """`lang`: the language to answer in; null: detected from the question. `options`: of the strategy.
 
-    `collections`: names of the deployment's collections to search; null: all.
+    `collections`: names of the deployment's collections to search; null: all. `answer_style`: a name, a number or a few
+    words; one to three sentences; several paragraphs; null: as the deployment is set.
     `deadline`: seconds until the question is given up."""
 
     question: _TEXT = Field(examples=["핀란드의 통화는 무엇입니까?"])
-    lang: _LANG | None = None
+    lang: LANG | None = None
     strategy: _STRATEGY | None = None
     options: dict[str, Any] = {}
     collections: Collections | None = None
     depth: Positive | None = None
     top_k: Positive | None = None
     deadline: float | None = Field(default=None, ge=0.1)
+    answer_style: AnswerStyle | None = None
     stream: bool = False
 
 
 class Scores(BaseModel):
-    """Quality scores of a translation, each from 0 to 5."""
+    """Quality scores of a translation, each from 0 to 5; null: the tagger does not measure it."""
 
     semantic: float
-    grammar: float
-    fluency: float
+    grammar: float | None
+    fluency: float | None
 
 
 class PassageOut(BaseModel):
@@ -142,7 +155,7 @@ class RetrieveRequest(_Body):
     """`collections`: names of the deployment's collections to search; null: all."""
 
     question: _TEXT
-    lang: _LANG | None = None
+    lang: LANG | None = None
     collections: Collections | None = None
     depth: Positive | None = None
     top_k: Positive | None = None
@@ -158,12 +171,13 @@ class TranslateRequest(_Body):
     """`source`: the language of the texts; null: detected for each."""
 
     texts: list[_TEXT] = Field(min_length=1)
-    target: _LANG
-    source: _LANG | None = None
+    target: LANG
+    source: LANG | None = None
 
 
 class TranslationOut(BaseModel):
-    """`flags`: certain errors of the translation: empty, copied, loop, script, cut."""
+    """`flags`: certain errors of the translation: empty, copied, loop, script, cut; or unsupported: the translator does
+    not support the languages, and `text` is the original."""
 
     text: str
     source: str
@@ -184,8 +198,8 @@ class TagRequest(_Body):
     """`target`: the language of the translations; `source`: of the originals, null: detected."""
 
     pairs: list[TagPair] = Field(min_length=1)
-    target: _LANG
-    source: _LANG | None = None
+    target: LANG
+    source: LANG | None = None
 
 
 class VerdictOut(BaseModel):
@@ -222,7 +236,7 @@ class RerankResponse(BaseModel):
 
 
 class ReadyResponse(BaseModel):
-    """`stages`: "ready", "loading", or the error."""
+    """`stages`: "ready", "loading" or "failed"."""
 
     ready: bool
     stages: dict[str, str]

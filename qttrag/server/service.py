@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine
 from contextlib import aclosing, asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -11,7 +12,7 @@ from sse_starlette import EventSourceResponse, ServerSentEvent
 from starlette.requests import Request
 
 from qttrag.application.deadline import deadline
-from qttrag.server.errors import RequestRejected
+from qttrag.server.errors import RequestRejected, request_id
 from qttrag.trace import Trace
 from qttrag.types import Answer, AskLimits, AskRequest, Event, PartialAnswer, ignore
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from qttrag.server.tracing import Tracing
 
 T = TypeVar("T")
+_LOG = logging.getLogger("qttrag.server")
 
 
 class Service:
@@ -33,7 +35,7 @@ class Service:
         self.admission = admission
         self.metrics = metrics
         self.tracing = tracing
-        self.starting: dict[str, str] = {}  # by stage: "loading", "ready", or the error
+        self.starting: dict[str, str] = {}  # by stage: "loading", "ready" or "failed"
 
     @property
     def settings(self) -> ServerSettings:
@@ -45,29 +47,45 @@ class Service:
             stages = "; ".join(f"{stage}: {state}" for stage, state in not_ready.items())
             raise RequestRejected(503, "not_ready", f"not ready ({stages}); see /readyz", retry_after=5.0)
 
-    async def ask(self, request: AskRequest, on_event: Callable[[Event], None] = ignore) -> Answer:
-        """Return the answer.
+    def new_trace(self) -> Trace:
+        return Trace(spans=self.tracing)
+
+    async def ask(
+        self, request: AskRequest, on_event: Callable[[Event], None] = ignore, trace: Trace | None = None
+    ) -> Answer:
+        """Return the answer. `trace`: a new one, which may have notes.
 
         Raises:
             RequestRejected: the service is overloaded or not ready.
             DeadlineExceeded: the deadline passed."""
         self.check_ready()
-        trace = Trace(spans=self.tracing)
+        trace = trace or self.new_trace()
         async with self.admission.slot():
             try:
                 return await self.application.ask(request, on_event=on_event, trace=trace)
             finally:
                 self.metrics.observe(request.strategy or self.application.deployment.strategy, trace)
+                _log_details(trace)
 
     @asynccontextmanager
     async def working(self) -> AsyncIterator[Trace]:
         """Hold a slot for work on single stages; yields the trace for it."""
         self.check_ready()
-        trace = Trace(spans=self.tracing)
+        trace = self.new_trace()
         async with self.admission.slot():
             way_out = "send less at once, or raise the service's `deadline:`"
             async with deadline(self.settings.deadline, lambda: PartialAnswer(trace), way_out=way_out):
-                yield trace
+                try:
+                    yield trace
+                finally:
+                    _log_details(trace)
+
+
+def _log_details(trace: Trace) -> None:
+    """Log the notes of which clients read only a part."""
+    for note in trace.notes:
+        if note != note.public:
+            _LOG.warning("note", extra={"request_id": request_id(), "note": str(note)})
 
 
 def service_of(request: Request) -> Service:
@@ -112,13 +130,13 @@ async def _disconnected(request: Request) -> None:
 
 
 async def stream_events(
-    request: Request, service: Service, asked: AskRequest
+    request: Request, service: Service, asked: AskRequest, trace: Trace | None = None
 ) -> AsyncIterator[Event | Answer | Exception]:
     """Return the events of a question as they come, then its answer or its error. Closing the iterator cancels it.
 
     Raises:
         Exception: the question failed before its first event, so that the response can have an error status."""
-    events = _events(request, service, asked)
+    events = _events(request, service, asked, trace)
     first = await anext(events)
     if isinstance(first, Exception):
         raise first
@@ -132,12 +150,14 @@ async def stream_events(
     return all_events()
 
 
-async def _events(request: Request, service: Service, asked: AskRequest) -> AsyncGenerator[Event | Answer | Exception]:
+async def _events(
+    request: Request, service: Service, asked: AskRequest, trace: Trace | None
+) -> AsyncGenerator[Event | Answer | Exception]:
     queue: asyncio.Queue[Event | Answer | Exception] = asyncio.Queue()
 
     async def ask() -> None:
         try:
-            queue.put_nowait(await until_disconnected(request, service.ask(asked, queue.put_nowait)))
+            queue.put_nowait(await until_disconnected(request, service.ask(asked, queue.put_nowait, trace)))
         except Exception as error:
             queue.put_nowait(error)
 

@@ -19,6 +19,7 @@ async def hard_filter(
 ) -> Answer:
     """Drop bad translations, then read the other passages with the plain prompt.
 
+    The scores of a translation are those that the tagger measures: three, or the semantic one alone.
     `drop`: a translation is dropped if "all" its scores are below `threshold` (the paper; an unscored one is kept) or
     if "any" is (the released code; an unscored one is dropped). `refill`: replace dropped passages by those of the
     next ranks instead of reading fewer."""

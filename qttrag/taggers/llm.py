@@ -11,7 +11,7 @@ from qttrag.protocols import Generator
 from qttrag.runtime.tasks import gather_or_cancel
 from qttrag.taggers.expectation import expected as expectation
 from qttrag.taggers.verdicts import SCHEMA, UNREADABLE, parse
-from qttrag.types import Completion, Decoding, Lang, Verdict
+from qttrag.types import CRITERIA, Completion, Decoding, Lang, Verdict
 
 _ALTERNATIVES = 20  # the most that OpenAI's interface allows: the ten digits and other likely tokens
 
@@ -25,6 +25,8 @@ class LLMTagger:
     take as many calls and tokens.
     Counts: scored, retried, unscored.<cause> with the causes empty, unreadable, range, unavailable; as_written:
     scores taken from the reply because `expected` lacked probabilities."""
+
+    measures = CRITERIA
 
     def __init__(self, *, generator: Generator, prompts: Prompts, max_tokens: int = 64, expected: bool = False) -> None:
         self._generator = generator
@@ -57,15 +59,15 @@ class LLMTagger:
                 verdict = self._read(await self._generator.complete(retry, self._decoding), prompt)
             return verdict
         except StageError as error:
-            trace.note(f"translations are unscored: {error}")
+            trace.note_error("translations are unscored", error)
             return Verdict(None, "unavailable", error)
 
     def _read(self, completion: Completion, prompt: TagPrompt) -> Verdict:
         trace.reasoning(completion.reasoning)
         if completion.cut and completion.reasoning and not completion.text.strip():
             trace.note(
-                f"the tagger's model used its {self._decoding.max_tokens} tokens for reasoning; "
-                "raise `max_tokens:` of the tagger or set `thinking: false` of its generator"
+                f"the tagger's model used its {self._decoding.max_tokens} tokens for reasoning",
+                details="raise `max_tokens:` of the tagger or set `thinking: false` of its generator",
             )
         verdict = UNREADABLE if completion.cut else parse(completion.text, prompt.names)
         if verdict.scores is None or not self._expected:

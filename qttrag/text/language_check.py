@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 from qttrag.text.languages import ALIKE, LANGUAGES
+from qttrag.text.normalization import clean
 from qttrag.text.scripts import component_scripts, scripts_of
 from qttrag.types import UNDETERMINED, Lang
 
@@ -32,6 +33,7 @@ def judge(text: str, lang: Lang, detected: Lang, references: Sequence[str] = ())
     Undecided: a text without letters; a name in a foreign script (in Latin letters, or, where `references` are
     given, in the script of one of them); fewer than 20 letters of a script that other languages use, too; up to 7
     Han characters for Japanese; a language that detectors confuse with `lang` (`ALIKE`)."""
+    text = clean(text)
     letters, own = scripts_of(text), _scripts(lang)
     if not letters:
         return _UNDECIDED

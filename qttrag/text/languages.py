@@ -6,10 +6,11 @@ Names are from Unicode CLDR where it has them.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from qttrag.errors import InputError, unknown
-from qttrag.types import Lang
+from qttrag.types import UNDETERMINED, Lang
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,16 +250,36 @@ ALIKE: tuple[frozenset[Lang], ...] = tuple(
 )  # fmt: skip
 """Groups of languages that detectors do not distinguish reliably in a sentence or two."""
 
-_ALIASES = {
-    "no": "nb", "nor": "nb", "fil": "tl", "iw": "he", "in": "id", "ji": "yi", "jw": "jv", "mo": "ro", "sh": "sr",
-    "zh-cn": "zh", "zh-sg": "zh", "zh-hans": "zh", "cmn": "zh", "zho": "zh", "chi": "zh", "zh-tw": "zh-Hant",
-    "zh-hk": "zh-Hant", "zh-mo": "zh-Hant", "ara": "ar", "fas": "fa", "per": "fa", "msa": "ms", "swa": "sw",
-    "sqi": "sq", "uzb": "uz", "mon": "mn", "nep": "ne", "kur": "ku", "aze": "az", "mlg": "mg", "pus": "ps",
-    "yid": "yi", "orm": "om", "ori": "or", "que": "qu", "aym": "ay", "lav": "lv", "ful": "ff", "kau": "kr",
-    "ger": "de", "fre": "fr", "dut": "nl", "gre": "el", "cze": "cs", "rum": "ro", "ice": "is", "baq": "eu",
-    "geo": "ka", "arm": "hy", "mac": "mk", "may": "ms", "bur": "my", "wel": "cy", "tib": "bo", "slo": "sk",
-    "mao": "mi", "alb": "sq",
+ALSO_WRITTEN_IN: dict[Lang, frozenset[str]] = {
+    Lang(code): frozenset(scripts.split())
+    for code, scripts in {
+        "az": "Cyrl", "bs": "Cyrl", "crh": "Cyrl", "kk": "Latn Arab", "sr": "Latn", "tg": "Latn", "tk": "Cyrl",
+        "tt": "Latn", "tzm": "Latn", "ug": "Cyrl Latn", "uz": "Cyrl", "sat": "Beng Deva", "ms": "Arab", "ha": "Arab",
+        "yue": "Hans", "ky": "Latn",
+    }.items()
 }  # fmt: skip
+"""Other scripts (ISO 15924) in which a language of the table is written; its row stands for it in any of them."""
+
+_ALIASES = {
+    "no": "nb", "nor": "nb", "fil": "tl", "iw": "he", "in": "id", "ji": "yi", "jw": "jv", "mo": "ro", "mol": "ro",
+    "sh": "sr", "hbs": "sr", "scc": "sr", "scr": "hr", "cmn": "zh", "zho": "zh", "chi": "zh", "ara": "ar", "fas": "fa",
+    "per": "fa", "msa": "ms", "swa": "sw", "sqi": "sq", "uzb": "uz", "mon": "mn", "nep": "ne", "kur": "ku", "aze": "az",
+    "mlg": "mg", "pus": "ps", "yid": "yi", "orm": "om", "ori": "or", "que": "qu", "aym": "ay", "lav": "lv", "ful": "ff",
+    "kau": "kr", "ger": "de", "fre": "fr", "dut": "nl", "gre": "el", "cze": "cs", "rum": "ro", "ice": "is", "baq": "eu",
+    "geo": "ka", "arm": "hy", "mac": "mk", "may": "ms", "bur": "my", "wel": "cy", "tib": "bo", "slo": "sk",
+    "mao": "mi", "alb": "sq", "ekk": "et", "gug": "gn", "kng": "kg", "quz": "qu", "swc": "sw", "cnr": "sr",
+}  # fmt: skip
+_BY_REGION = {
+    "zh-tw": "zh-Hant", "zh-hk": "zh-Hant", "zh-mo": "zh-Hant", "fa-af": "prs", "az-ir": "azb", "ku-iq": "ckb",
+}  # fmt: skip
+_BY_SCRIPT = {"az-arab": "azb", "ku-arab": "ckb", "ko-kore": "ko", "ja-hira": "ja", "ja-kana": "ja", "zh-hani": "zh",
+              "yue-hani": "yue"}  # fmt: skip
+_WITH_EXTENDED = frozenset(("ar", "ms", "sw", "uz", "zh"))  # "zh-yue" is Cantonese
+_TAG = re.compile(
+    r"(?P<primary>[a-z]{2,3})(?:-(?P<extended>[a-z]{3}))?(?:-(?P<script>[a-z]{4}))?(?:-(?P<region>[a-z]{2}|\d{3}))?"
+    r"(?:-(?:[a-z\d]{5,8}|\d[a-z\d]{3}))*(?:-[a-z\d](?:-[a-z\d]{1,8})+)*"
+)
+"""A tag of BCP 47 in lower case: language, extended language, script, region; variants and extensions are ignored."""
 
 
 def _spellings() -> dict[str, Lang]:
@@ -274,16 +295,66 @@ def _spellings() -> dict[str, Lang]:
 _SPELLINGS = _spellings()
 
 
-def language(value: str) -> Language:
-    """Return the language that `value` means: a code ("ko", "kor", "zh-TW"), NLLB's ("kor_Hang"), or a name.
+def display_name(code: Lang) -> str:
+    """Return the English name of a language with its code, "Thai (th)"; a code alone that the table lacks."""
+    row = LANGUAGES.get(code)
+    return f"{row.name} ({code})" if row else f"'{code}'"
 
-    A region that the table does not distinguish ("en-GB") is ignored.
+
+def language(value: str) -> Language:
+    """Return the language that `value` means: a code ("ko", "kor"), NLLB's ("kor_Hang"), a name ("Korean", "suomi"),
+    or a tag of BCP 47 ("ko-KR", "zh-Hant-TW"), with hyphens or underscores, in any case.
+
+    The script chooses the row ("ace-Arab-ID" is "ace-Arab"). A region does, too, where it stands for a script or a
+    language ("zh-TW" is "zh-Hant"); otherwise it is ignored ("pt-BR" is "pt"), as are variants and the encoding of a
+    POSIX locale ("ko_KR.UTF-8").
 
     Raises:
-        InputError: no language has that code or name."""
+        InputError: no language has that code or name, or the language is not in the table in that script."""
     spelling = value.strip().lower()
-    for candidate in (spelling, spelling.replace("_", "-"), spelling.replace("_", "-").split("-")[0]):
-        if candidate in _SPELLINGS:
-            return LANGUAGES[_SPELLINGS[candidate]]
+    code = _SPELLINGS.get(spelling) or _code_of_tag(re.split("[.@]", spelling)[0].replace("_", "-"))
+    if code is not None:
+        return LANGUAGES[code]
     known = [*LANGUAGES, *(row.name for row in LANGUAGES.values())]
-    raise InputError(unknown("language", value, known, way_out="`qttrag languages` lists them"))
+    text, hint = unknown("language", value, known), _suggestion(spelling)
+    raise InputError(f"{text}; {hint or '`qttrag languages` lists them'}", public=f"{text}; {hint}" if hint else text)
+
+
+def language_or_undetermined(value: str) -> Lang:
+    """Return the code of the language that `value` means, or "und" for "und" and "mul", the tags for no one language.
+
+    Raises:
+        InputError: as `language`."""
+    return UNDETERMINED if value.strip().lower() in {"und", "mul"} else language(value).code
+
+
+def _code_of_tag(tag: str) -> Lang | None:
+    """Return the code of a tag of BCP 47 in lower case; None: the table lacks the language, or that script of it."""
+    parts = _TAG.fullmatch(tag)
+    if parts is None:
+        return _SPELLINGS.get(tag)
+    if parts["extended"] and parts["primary"] not in _WITH_EXTENDED:
+        return None
+    base = _SPELLINGS.get(parts["extended"] or parts["primary"])
+    script, region = parts["script"], parts["region"]
+    if base is None or script is None:
+        by_region = _BY_REGION.get(f"{base}-{region}".lower())
+        return Lang(by_region) if by_region else base
+    bare = base.split("-")[0]
+    for code in (Lang(f"{bare}-{script.title()}"), Lang(_BY_SCRIPT.get(f"{bare}-{script}", bare))):
+        row = LANGUAGES.get(code)
+        if row and (f"{bare}-{script}" in _BY_SCRIPT or script.title() in {row.script, row.nllb[4:], *_also(code)}):
+            return code
+    return None
+
+
+def _also(code: Lang) -> frozenset[str]:
+    return ALSO_WRITTEN_IN.get(code, frozenset())
+
+
+def _suggestion(spelling: str) -> str:
+    primary = re.split("[-_]", spelling)[0]
+    bare = _SPELLINGS.get(primary) if primary != spelling else None
+    rows = [row for row in LANGUAGES.values() if bare and row.code.split("-")[0] == bare.split("-")[0]]
+    codes = " or ".join(f"'{row.code}' ({row.script})" for row in rows)
+    return f"use {codes} for {rows[0].name}" if rows else ""

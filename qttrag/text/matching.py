@@ -28,7 +28,9 @@ _TABLE = _CharacterTable()
 
 
 def normalise(text: str) -> str:
-    """Return `text` in NFKC, case-folded, single-spaced, without punctuation unless it has nothing else."""
+    """Return `text` in NFKC, case-folded, single-spaced, without punctuation unless it has nothing else.
+
+    Measures with "nfkc" in their signature are defined by it; other comparisons use `qttrag.text.normalization`."""
     folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
     return " ".join(folded.translate(_TABLE).split()) or folded.strip()
 

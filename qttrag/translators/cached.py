@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from qttrag.protocols import Closable, Startable, Translator
 from qttrag.runtime.cache import Cache, content_key
 from qttrag.runtime.single_flight import CachedCalls
-from qttrag.types import Lang, Translation
+from qttrag.types import UNSUPPORTED, Lang, Translation
 
 KIND = "translation"
 
@@ -17,12 +17,13 @@ KIND = "translation"
 class CachedTranslator:
     """Gives the inner translator only texts that are neither in the cache nor being translated by another call.
 
+    Texts in an unsupported language are not stored, because a translator may support it later.
     Counts: cached (from the cache or from another call), computed (by the inner translator)."""
 
     def __init__(self, inner: Translator, cache: Cache) -> None:
         self.inner = inner
         self.cache = cache
-        self._calls = CachedCalls(cache, KIND, dump=_dump, load=_load)
+        self._calls = CachedCalls(cache, KIND, dump=_dump, load=_load, keep=_is_translated)
 
     @property
     def identity(self) -> str:
@@ -53,6 +54,10 @@ class CachedTranslator:
             content_key({"identity": identity, "source": source, "target": target, "text": text})
             for text, source in pairs
         ]
+
+
+def _is_translated(translation: Translation) -> bool:
+    return UNSUPPORTED not in translation.flags
 
 
 def _dump(translation: Translation) -> str:

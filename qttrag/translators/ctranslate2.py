@@ -13,7 +13,7 @@ from qttrag import resources
 from qttrag.errors import ConfigError, StageError
 from qttrag.models import devices, loading
 from qttrag.protocols import TranslationTokenizer
-from qttrag.translators import families, segments
+from qttrag.translators import families, segments, tokenization
 from qttrag.translators.segments import LoadedModel, ModelInput, ModelOutput, Segmentation, Unit
 from qttrag.types import Lang, Translation
 
@@ -176,15 +176,19 @@ def _name(path: Path) -> str:
 def _convert(checkpoint: Path, folder: Path, stored: str) -> None:
     from ctranslate2.converters import TransformersConverter
 
+    class Converter(TransformersConverter):  # type: ignore[misc]
+        def load_tokenizer(self, tokenizer_class: Any, model_name_or_path: str, **kwargs: Any) -> Any:
+            return tokenization.load(Path(model_name_or_path))
+
     partial = folder.with_name(f"{folder.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)  # from a killed process
     try:
-        TransformersConverter(str(checkpoint)).convert(str(partial), quantization=stored)
+        Converter(str(checkpoint)).convert(str(partial), quantization=stored)
     except OSError:
         raise
     except Exception as error:
         raise ConfigError(
             f"translator: CTranslate2 cannot convert {checkpoint}: {error}; "
-            "use a kind that runs on transformers, such as `nllb_transformers`"
+            "use the kind that runs on transformers, e.g. `nllb_transformers` in place of `nllb`"
         ) from error
     partial.rename(folder)

@@ -11,8 +11,8 @@ from qttrag.translators.tokenization import PretrainedTokenizer
 from qttrag.translators.transformers_seq2seq import TransformersTranslator
 
 
-def _code(row: Language) -> str:
-    return row.nllb
+def _code(row: Language) -> tuple[str]:
+    return (row.nllb,)
 
 
 def tokenizer(path: Path) -> PretrainedTokenizer:

@@ -10,14 +10,15 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Literal, NamedTuple
 
 from qttrag import trace
+from qttrag.errors import ConfigError, InputError
 from qttrag.models import devices
 from qttrag.models.loading import failed
 from qttrag.protocols import TranslationTokenizer
 from qttrag.runtime.batching import Batcher
-from qttrag.text.languages import SPACELESS, language
+from qttrag.text.languages import SPACELESS
 from qttrag.translators import checks
 from qttrag.translators.sentences import join, sentences, split
-from qttrag.types import Lang, Translation
+from qttrag.types import UNSUPPORTED, Lang, Translation
 
 Unit = Literal["sentence", "passage"]
 MIN_SENTENCE_TOKENS = 8  # some tokenizers spend that many on one character, and a segment holds one at least
@@ -43,6 +44,13 @@ class ModelOutput(NamedTuple):
 
     tokens: tuple[str, ...]
     ended: bool
+
+
+class Codes(NamedTuple):
+    """The tokens before a text and the first tokens of its output, by which a model knows the languages."""
+
+    source: tuple[str, ...]
+    target: tuple[str, ...]
 
 
 class Segment(NamedTuple):
@@ -103,16 +111,15 @@ def batched(
 
 
 def segments(
-    text: str, lang: Lang, codes: tuple[tuple[str, ...], tuple[str, ...]], tokenizer: TranslationTokenizer,
-    segmentation: Segmentation,
-) -> list[Segment]:  # fmt: skip
+    text: str, lang: Lang, codes: Codes, tokenizer: TranslationTokenizer, segmentation: Segmentation
+) -> list[Segment]:
     """Return the segments of a text, in order: whole sentences where they fit, else parts of them."""
     text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")  # lone surrogates stop the libraries
     units = sentences(text, lang) if segmentation.unit == "sentence" else [(text.strip(), "")]
     cleaned = [" ".join(unit.split()) for unit, _ in units]
     parts: list[Segment] = []
     for words, (_, gap), tokens in zip(cleaned, units, tokenizer.encode(cleaned), strict=True):
-        if not any(map(str.isalpha, words)):
+        if not _has_letters(words):
             parts.append(Segment(words, gap, None))
         elif segmentation.unit == "passage":
             beginning = tokens[: tokenizer.room]
@@ -124,16 +131,18 @@ def segments(
     return parts
 
 
-def _split(
-    words: str, gap: str, codes: tuple[tuple[str, ...], tuple[str, ...]], tokenizer: TranslationTokenizer, limit: int
-) -> list[Segment]:
+def _split(words: str, gap: str, codes: Codes, tokenizer: TranslationTokenizer, limit: int) -> list[Segment]:
     parts = split(words, lambda text: len(tokenizer.encode([text])[0]) <= limit)
     gaps = [part[len(part.rstrip()) :] for part in parts[:-1]] + [gap]
     texts = [part.strip() for part in parts]
     return [
-        Segment(text, after, ModelInput(*codes, tokens) if any(map(str.isalpha, text)) else None, split=number == 0)
+        Segment(text, after, ModelInput(*codes, tokens) if _has_letters(text) else None, split=number == 0)
         for number, (text, after, tokens) in enumerate(zip(texts, gaps, tokenizer.encode(texts), strict=True))
     ]
+
+
+def _has_letters(text: str) -> bool:
+    return any(map(str.isalpha, text))
 
 
 async def translate(
@@ -144,26 +153,44 @@ async def translate(
     A text already in `target` is returned unchanged, and a segment without a letter is copied unchanged. A
     translation has the flags of all its segments."""
     tokenizer = model.tokenizer
-    target_code = tokenizer.target_code(target)
-    codes = {lang: (tokenizer.source_code(lang, target), target_code) for lang in dict.fromkeys(source)}
-    foreign = [n for n, lang in enumerate(source) if language(lang) is not language(target)]
-    trace.count("same_language", len(texts) - len(foreign))
+    codes = {lang: _codes(tokenizer, lang, target) for lang in dict.fromkeys(source)}
+    translations = [
+        _untranslated(text, supported=lang == target or codes[lang] is not None)
+        for text, lang in zip(texts, source, strict=True)
+    ]
+    trace.count("same_language", source.count(target))
+    supported = [
+        n for n, translation in enumerate(translations) if source[n] != target and UNSUPPORTED not in translation.flags
+    ]
     segmented = await asyncio.to_thread(
-        lambda: [segments(texts[n], source[n], codes[source[n]], tokenizer, segmentation) for n in foreign]
+        lambda: [
+            segments(texts[n], source[n], codes[source[n]] or Codes((), ()), tokenizer, segmentation) for n in supported
+        ]
     )
     inputs = [part.model_input for parts in segmented for part in parts if part.model_input]
     distinct = list(dict.fromkeys(inputs))
     outputs = dict(zip(distinct, await model.batcher.map(distinct), strict=True))
     _count(segmented, inputs, outputs)
-    translations = [Translation(text) for text in texts]
     joined = await asyncio.to_thread(
         lambda: [
-            _join(parts, outputs, tokenizer, source[n], target) for n, parts in zip(foreign, segmented, strict=True)
+            _join(parts, outputs, tokenizer, source[n], target) for n, parts in zip(supported, segmented, strict=True)
         ]
     )
-    for n, translation in zip(foreign, joined, strict=True):
+    for n, translation in zip(supported, joined, strict=True):
         translations[n] = translation
     return translations
+
+
+def _untranslated(text: str, *, supported: bool) -> Translation:
+    return Translation(text, () if supported or not _has_letters(text) else (UNSUPPORTED,))
+
+
+def _codes(tokenizer: TranslationTokenizer, source: Lang, target: Lang) -> Codes | None:
+    """Return the codes of a pair of languages; None: the model does not support one of them."""
+    try:
+        return Codes(tokenizer.source_code(source, target), tokenizer.target_code(target))
+    except (ConfigError, InputError):  # the model's, or the language table's, which a code of a record may not be in
+        return None
 
 
 def _count(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,8 +14,21 @@ from qttrag.models.loading import quiet
 from qttrag.text.languages import Language, language
 from qttrag.types import Lang
 
-Tag = Callable[[Language], str]
-"""The token by which a model knows a language."""
+Tag = Callable[[Language], tuple[str, ...]]
+"""The tokens by which models of a family may know a language; the first one in the vocabulary is the model's."""
+
+
+def load(path: Path) -> Any:
+    """Return the tokenizer that transformers saved in a folder, with the codes of languages in its vocabulary."""
+    from transformers import AutoTokenizer
+
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Recommended: pip install sacremoses")  # Marian: loaded, never used
+        tokenizer: Any = AutoTokenizer.from_pretrained(path)
+    # M2M100Tokenizer has them beside its vocabulary, unless the folder lists them as special tokens
+    if codes := getattr(tokenizer, "lang_token_to_id", {}):
+        tokenizer.add_tokens(list(codes), special_tokens=True)
+    return tokenizer
 
 
 class PretrainedTokenizer:
@@ -21,7 +36,9 @@ class PretrainedTokenizer:
 
     `source_tag`, `target_tag`: the tokens before the source text, of its own language and of the target language.
     `output_tag`: the first token of the output. None: the model has no such token. `max_tokens`: the model's maximum
-    length, codes and end included; None: `max_position_embeddings` of its config.json.
+    length, codes and end included; None: `max_position_embeddings` of its config.json. `control`: a regular expression
+    for what the library would take for a token of its own in a text; a space after the first character prevents it.
+    `load`: opens the library's tokenizer.
 
     Raises:
         ConfigError: the folder has no tokenizer that loads."""
@@ -34,12 +51,14 @@ class PretrainedTokenizer:
         target_tag: Tag | None = None,
         output_tag: Tag | None = None,
         max_tokens: int | None = None,
+        control: str | None = None,
+        load: Callable[[Path], Any] = load,
     ) -> None:
-        from transformers import AutoConfig, AutoTokenizer
+        from transformers import AutoConfig
 
         quiet()
         try:
-            self._tokenizer: Any = AutoTokenizer.from_pretrained(path)
+            self._tokenizer: Any = load(path)
             config: Any = AutoConfig.from_pretrained(path)
         except Exception as error:  # the tokenizers library raises bare ones
             raise ConfigError(
@@ -50,6 +69,7 @@ class PretrainedTokenizer:
         max_tokens = config.max_position_embeddings if max_tokens is None else max_tokens
         self.room: int = min(self._tokenizer.model_max_length, max_tokens) - 2  # a tag and the end
         self._source_tag, self._target_tag, self._output_tag = source_tag, target_tag, output_tag
+        self._control = None if control is None else re.compile(control)
         self.encode(["."])  # in the loading thread: the first call changes the tokenizer's settings
 
     def source_code(self, source: Lang, target: Lang) -> tuple[str, ...]:
@@ -63,18 +83,19 @@ class PretrainedTokenizer:
 
     def _known(self, tag: Tag, lang: Lang) -> str:
         row = language(lang)
-        token = tag(row)
-        if self._tokenizer.convert_tokens_to_ids(token) in (None, self._tokenizer.unk_token_id):
-            raise ConfigError(
-                f"translator: the model in {self.path} does not know {row.name} ('{lang}', {token}); "
-                "set `translator: {model: ...}` to one that does, or leave this language out"
-            )
-        return token
+        for token in tag(row):
+            if self._tokenizer.convert_tokens_to_ids(token) not in (None, self._tokenizer.unk_token_id):
+                return token
+        raise ConfigError(
+            f"translator: the model in {self.path} does not know {row.name} ('{lang}', {' or '.join(tag(row))}); "
+            "set `translator: {model: ...}` to one that does, or leave this language out"
+        )
 
     def encode(self, texts: Sequence[str]) -> list[tuple[str, ...]]:
         if not texts:
             return []
-        encoded = self._tokenizer(list(texts), add_special_tokens=False, split_special_tokens=True, verbose=False)
+        texts = [self._control.sub(_spaced, text) if self._control else text for text in texts]
+        encoded = self._tokenizer(texts, add_special_tokens=False, split_special_tokens=True, verbose=False)
         return [tuple(self._tokenizer.convert_ids_to_tokens(ids)) for ids in encoded["input_ids"]]
 
     def decode(self, tokens: Sequence[str]) -> str:
@@ -88,3 +109,7 @@ class PretrainedTokenizer:
     def tokens(self, ids: Sequence[int]) -> list[str]:
         tokens: list[str] = self._tokenizer.convert_ids_to_tokens(list(ids))
         return tokens
+
+
+def _spaced(match: re.Match[str]) -> str:
+    return f"{match[0][0]} {match[0][1:]}"

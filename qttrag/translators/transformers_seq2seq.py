@@ -94,16 +94,17 @@ class TransformersTranslator:
                 input_ids=inputs.to(network.device),
                 attention_mask=(torch.arange(inputs.shape[1]) < lengths[:, None]).long().to(network.device),
                 decoder_input_ids=torch.tensor(prefixes, device=network.device),
-                generation_config=self._decoding(config, max(limits) + prefix),
+                generation_config=self._decoding(network, max(limits) + prefix),
             )
         return {
             each: segments.finish(tokenizer.tokens(_until(row[prefix:], config.eos_token_id)), limit)
             for each, row, limit in zip(batch, generated.tolist(), limits, strict=True)
         }
 
-    def _decoding(self, config: Any, max_length: int) -> Any:
+    def _decoding(self, network: Any, max_length: int) -> Any:
         from transformers import GenerationConfig
 
+        config = network.config
         decoding: Any = GenerationConfig  # untyped
         return decoding(
             num_beams=self.beam_size,
@@ -113,6 +114,7 @@ class TransformersTranslator:
             eos_token_id=config.eos_token_id,
             pad_token_id=config.pad_token_id,
             decoder_start_token_id=config.decoder_start_token_id,
+            bad_words_ids=network.generation_config.bad_words_ids,  # Marian's padding, which CTranslate2 leaves out
         )
 
 

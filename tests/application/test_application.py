@@ -202,7 +202,7 @@ async def test_the_language_guard_is_a_setting(tmp_path: Path, tiny: Path, path:
     assert (answer.language_check == "off") is (guard is False)
 
 
-@pytest.mark.parametrize("question", ["", "  \n ", "\t"])
+@pytest.mark.parametrize("question", ["", "  \n ", "\t", "\u200b\u3164"])
 async def test_an_empty_question_is_refused(application: Application, question: str) -> None:
     with pytest.raises(InputError, match="the question is empty"):
         await application.ask(question)

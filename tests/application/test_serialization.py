@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import fields
+from dataclasses import fields, replace
 
 from qttrag.application.serialization import answer_as_dict, partial_as_dict, passage_as_dict
 from qttrag.trace import Trace
@@ -25,6 +25,13 @@ def test_an_answer_survives_json() -> None:
     assert (read["answer"], read["strategy"], read["collections"]) == ("서울", "base", ["wiki-en"])
     assert read["passages"][0]["scores"] == {"semantic": 4, "grammar": 5, "fluency": 3}
     assert read["passages"][0]["flags"] == []
+
+
+def test_a_score_that_was_not_measured_is_null() -> None:
+    single = replace(TAGGED, scores=QualityScores(4.5))
+    assert json.loads(json.dumps(passage_as_dict(single, 1)))["scores"] == {
+        "semantic": 4.5, "grammar": None, "fluency": None,
+    }  # fmt: skip
 
 
 def test_a_partial_answer_has_the_latest_passages_and_the_text_since_the_last_restart() -> None:

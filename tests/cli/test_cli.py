@@ -114,6 +114,11 @@ def test_translate_and_tag_work_alone(run: Any, config: Path) -> None:
     assert run("tag", "The bridge.", "다리.", "--to", "ko", "-c", config).out.startswith(("semantic", "unscored"))
 
 
+def test_a_text_without_letters_is_printed_unchanged(run: Any, config: Path) -> None:
+    translated = run("translate", "1903", "--to", "ko", "-c", config)
+    assert (translated.code, translated.out.strip()) == (0, "1903")
+
+
 def test_index_commands(run: Any, config: Path) -> None:
     assert run("index", "info", "--json").json[0]["rows"] == 40
     assert "40 (en 10, fi 10, ko 10, zh 10)" in run("index", "info", "mixed").out
@@ -325,11 +330,11 @@ def test_a_log_shows_the_progress_of_a_build(tmp_path: Path, tiny: Path, capsys:
 
 def test_an_error_cannot_steer_the_terminal(run: Any, tmp_path: Path, tiny: Path) -> None:
     recipe = deployment.write_recipe(tmp_path, tiny)
-    record = {"id": "\u001b]0;owned\u0007", "text": "x", "lang": "en"}
+    record = {"id": "1", "text": "x", "lang": "\u001b]0;owned\u0007"}
     (tmp_path / "mixed.jsonl").write_text(2 * (json.dumps(record) + "\n"), encoding="utf-8")
     shown = run("index", "build", recipe)
     assert shown.code == 2
-    assert "the id ']0;owned' is repeated" in shown.err
+    assert "unknown language ']0;owned'" in shown.err
 
 
 def test_tag_reports_why_it_could_not_score_with_exit_code_4(

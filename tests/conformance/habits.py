@@ -6,6 +6,7 @@ instead. A new habit is one function under `@habit("...")`, whose text says whic
 from __future__ import annotations
 
 import json
+import re
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -27,6 +28,8 @@ class Wire(NamedTuple):
 Body = dict[str, Any]
 Habit = Callable[[Body, str], Wire]
 HABITS: dict[str, Habit] = {}
+FAILURES: dict[str, Habit] = {}
+"""Habits of servers that do not answer at all."""
 REFUSALS: dict[str, Habit] = {}
 """Habits of servers that refuse a part of the request, and answer as usual without it."""
 
@@ -307,6 +310,43 @@ _refuses("response_format_refused", "servers without grammars", _has("response_f
 _refuses("unknown_fields_refused", "strict gateways", _has_extra, refusal(400, "Extra inputs are not permitted"))
 
 
+# failures
+
+WORDS = "unicorn 7 in /srv/models/secret.bin"
+"""The server's words in every failure, which its operator reads and no client over HTTP."""
+
+
+def _fails(name: str, seen: str, wire: Wire) -> None:
+    def fail(body: Body, reply: str) -> Wire:
+        return wire
+
+    fail.__name__ = name
+    habit(seen, FAILURES)(fail)
+
+
+def _json(status: int, body: object) -> Wire:
+    return Wire([json.dumps(body).encode()], status, "application/json")
+
+
+_PAGE = f"<!DOCTYPE html><html><head><title>{WORDS}</title></head><body>{WORDS}</body></html>".encode()
+_fails("error_is_text", "Ollama", _json(500, {"error": WORDS}))
+_fails("error_is_detail", "FastAPI servers", _json(422, {"detail": [{"loc": ["body", "x"], "msg": WORDS}]}))
+_fails("error_is_page", "proxies", Wire([_PAGE], 502, "text/html"))
+_fails("error_is_empty", "proxies", Wire([b""], 500, "text/plain"))
+_fails("key_refused", "hosted APIs", refusal(401, WORDS))
+_fails("access_denied", "hosted APIs", refusal(403, WORDS))
+_fails("model_missing", "vLLM, Azure", refusal(404, WORDS))
+_fails("prompt_too_long", "vLLM, OpenAI", refusal(400, WORDS, code="context_length_exceeded"))
+_fails("no_quota", "OpenAI", refusal(429, WORDS, code="insufficient_quota"))
+_fails("overloaded", "every hosted API", refusal(429, WORDS))
+_fails("error_in_stream", "vLLM, OpenRouter", Wire([*contents(["유"]), event({"error": {"message": WORDS}})]))
+_fails("error_first_in_stream", "SGLang, OpenRouter", Wire([event({"error": {"message": WORDS, "code": 500}})]))
+_fails("page_as_stream", "captive portals", Wire([_PAGE], 200, "text/html"))
+_fails("broken_chunk", "proxies that rewrite", Wire([*contents(["유"]), f"data: {{{WORDS}\n\n".encode()]))
+_fails("cut_off", "servers that are killed", Wire(contents(["유"])))
+_fails("filtered", "Azure, Gemini", Wire([chunk(None, "content_filter", reason=WORDS), DONE]))
+
+
 def reply_to(body: Body) -> str:
     """Return what a good model says: scores where scores are asked for, else the answer."""
     asked = json.dumps(body["messages"], ensure_ascii=False)
@@ -314,10 +354,11 @@ def reply_to(body: Body) -> str:
 
 
 class OddServer:
-    """A server on loopback with one habit. `requests`: the bodies that came."""
+    """A server on loopback with one habit. `requests`: the bodies that came; `errors`: the messages it sent."""
 
     def __init__(self, habit: Habit, reply: Callable[[Body], str] = reply_to) -> None:
         self.requests: list[Body] = []
+        self.errors: set[str] = set()
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -332,6 +373,8 @@ class OddServer:
                 self._send(habit(body, reply(body)))
 
             def _send(self, wire: Wire) -> None:
+                if wire.status >= 400:
+                    outer.errors.update(re.findall(r'"(?:message|msg)": "(.*?)"', b"".join(wire.parts).decode()))
                 self.send_response(wire.status)
                 self.send_header("content-type", wire.kind)
                 self.end_headers()

@@ -39,7 +39,20 @@ async def test_the_language_of_a_short_question_is_detected(text: str, lang: str
     assert await detect(text) == [lang]
 
 
-@pytest.mark.parametrize("text", ["", " ", "1988", "?!", "😀 🎉", "3.14 + 2"])
+@pytest.mark.parametrize(
+    ("text", "lang"),
+    [
+        ("Ｍｉｌｌｏｉｎ Ｓｕｏｍｉ ｉｔｓｅｎäｉｓｔｙｉ？", "fi"),
+        ("𝐌𝐢𝐥𝐥𝐨𝐢𝐧 𝐒𝐮𝐨𝐦𝐢 𝐢𝐭𝐬𝐞𝐧𝐚̈𝐢𝐬𝐭𝐲𝐢?", "fi"),
+        ("Mil\u00adloin Suo\u200bmi itse\u00adnäistyi?", "fi"),
+        ("ﻣﺘﻰ ﺑﻨﻲ ﻫﺬﺍ ﺍﻟﺠﺴﺮ؟", "ar"),
+    ],
+)
+async def test_typographic_variants_do_not_change_the_language(text: str, lang: str) -> None:
+    assert await detect(text) == [lang]
+
+
+@pytest.mark.parametrize("text", ["\u3164", "\u200b\U000e0041", "", " ", "1988", "?!", "😀 🎉", "3.14 + 2"])
 async def test_a_text_without_letters_is_undetermined(text: str) -> None:
     assert await detect(text) == ["und"]
 

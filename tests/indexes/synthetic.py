@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,7 +13,7 @@ from qttrag.indexes.collection import Collection, open_index
 from qttrag.indexes.jobs.index_job import IndexJob
 from qttrag.indexes.jobs.precomputed import EncodedPassages, build_from_vectors
 from qttrag.indexes.recipe import EncoderSettings, Recipe, Source
-from qttrag.indexes.sources.records import SourcePosition
+from qttrag.indexes.sources.records import ReadSummary, SourcePosition
 from qttrag.types import EncoderInfo, Lang, Passage
 
 Floats = NDArray[np.float32]
@@ -55,7 +56,13 @@ def index(
             block = embeddings[start : start + shard_rows]
             rows = range(start, start + len(block))
             passages = [Passage(f"p{row:04d}", f"text {row}", LANGS[row % 4]) for row in rows]
-            yield EncodedPassages(passages, block, list(rows), SourcePosition(0, start + len(block)), 0.0)
+            yield EncodedPassages(
+                passages,
+                block,
+                ReadSummary(list(rows), Counter(), Counter()),
+                SourcePosition(0, start + len(block)),
+                0.0,
+            )
 
     build_from_vectors(recipe, EncoderInfo("none", "none", embeddings.shape[1], 256), {}, read, overwrite=True)
     return open_index(name, threads=threads)

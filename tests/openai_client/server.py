@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -40,7 +40,7 @@ class Reply:
         pause: float = 0.0,
         headers: dict[str, str] | None = None,
     ) -> None:
-        self.parts = parts
+        self.parts: Iterable[bytes] = parts
         self.status = status
         self.kind = kind
         self.pause = pause

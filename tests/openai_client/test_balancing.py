@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -203,6 +204,65 @@ async def test_fewer_calls_are_sent_while_most_wait_in_the_servers_queue() -> No
         await asyncio.gather(*(complete(client) for _ in range(96)))
         await client.close()
     assert 1 <= trace.counts["tag.queued_at_server"] < 20
+
+
+class InterruptingServer(Server):
+    """Ends the reply that it is sending when another request arrives, as llama-cpp-python does by default."""
+
+    def __init__(self) -> None:
+        super().__init__(self._reply)
+
+    def _reply(self, body: dict[str, Any]) -> Reply:
+        number = len(self.requests)
+
+        def parts() -> Iterator[bytes]:
+            for _ in range(10):
+                if len(self.requests) > number:
+                    return
+                yield chunk("x")
+            yield chunk(finish="stop")
+
+        reply = Reply(pause=0.01)
+        reply.parts = parts()
+        return reply
+
+
+async def test_a_server_that_interrupts_its_replies_gets_one_request_at_a_time() -> None:
+    trace = Trace()
+    with InterruptingServer() as server, trace.stage("tag"):
+        generators = [generator(server.base_url), generator(server.base_url, extra_body={"seed": 1})]
+        results = await asyncio.gather(*(complete(generators[n % 2]) for n in range(12)))
+        assert {result.text for result in results} == {"x" * 10}
+        calls = len(server.requests)
+        await asyncio.gather(*(complete(generators[n % 2]) for n in range(2)))
+        assert len(server.requests) == calls + 2  # none of them was interrupted
+        for each in generators:
+            await each.close()
+    assert trace.counts["tag.limited_to_one"] == 1
+    assert any("one at a time" in note for note in trace.notes)
+
+
+def test_a_limit_of_one_after_interruptions_lasts_longer_each_time() -> None:
+    limit = AdaptiveConcurrencyLimit(8)
+    limit.in_use = 8
+    assert [limit.interrupted() for _ in range(4)] == [False, True, False, False]
+    held = []
+    for _ in range(2):
+        calls = 0
+        while limit.limit == 1:
+            limit.grow()
+            calls += 1
+        held.append(calls - 1)
+        limit.in_use = 2
+        assert limit.interrupted()
+    assert held == [16, 32]
+
+
+def test_a_single_call_that_breaks_off_does_not_lower_the_limit() -> None:
+    limit = AdaptiveConcurrencyLimit(8)
+    limit.in_use = 1
+    assert not any(limit.interrupted() for _ in range(5))
+    assert limit.limit == 8
 
 
 async def test_a_concurrency_limit_admits_in_order_shrinks_and_grows() -> None:

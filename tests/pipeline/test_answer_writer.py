@@ -12,7 +12,9 @@ SCORED = TaggedPassage(Passage("en-1", "Seoul.", Lang("en")), "서울.", Quality
 
 
 def writer(generator: FakeGenerator, events: list[Event]) -> AnswerWriter:
-    return AnswerWriter(generator, Prompts(), None, None, max_tokens=16, citations=False, emit=events.append)
+    return AnswerWriter(
+        generator, Prompts(), None, None, style="short", max_tokens=16, citations=False, emit=events.append
+    )
 
 
 async def test_an_answer_needs_only_a_generator_and_prompts() -> None:

@@ -36,10 +36,33 @@ def test_terms_are_words_or_bigrams_depending_on_the_script(text: str, terms: li
     assert tokenise(text) == terms
 
 
+@pytest.mark.parametrize(
+    ("text", "same"),
+    [
+        ("Ｎｏｋｉａ ３３１０", "nokia 3310"),
+        ("İSTANBUL ISPARTA", "istanbul ısparta"),
+        ("Donau\u00addampf\u200bschiff", "donaudampfschiff"),
+        ("الْمَدِينَــةُ ١٩٠٣", "المدينة 1903"),
+        ("ﺍﻟﻤﺪﻳﻨﺔ", "المدينة"),
+        ("१९०३ में", "1903 में"),
+        ("๒๕๖๓", "2563"),
+        ("𝐇𝐞𝐥𝐬𝐢𝐧𝐤𝐢", "helsinki"),
+        ("می‌خواهم", "میخواهم"),
+    ],
+)
+def test_spellings_of_a_word_are_one_term(text: str, same: str) -> None:
+    assert tokenise(text) == tokenise(same) == same.replace("ı", "i").split()
+
+
 @pytest.fixture
 def bm25(tmp_path: Path, tiny: Path) -> BM25Retriever:
     deployment.build(tmp_path, tiny)
     return BM25Retriever(collections=["mixed"])
+
+
+async def test_a_question_in_another_spelling_has_the_same_hits(bm25: BM25Retriever) -> None:
+    hits = await bm25.retrieve(Query("KIRJ\u00adASTO Ｔｕｒｋｕ", Lang("fi")), 5)
+    assert hits == await bm25.retrieve(Query("kirjasto turku", Lang("fi")), 5)
 
 
 async def test_a_passage_with_the_rare_word_comes_first(bm25: BM25Retriever) -> None:

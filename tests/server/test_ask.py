@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import httpx2
 import pytest
 
+from qttrag.testing import FakeGenerator
+from qttrag.types import ANSWER_TOKENS, Completion, Decoding, Message
 from tests.server.running import (
     BrokenGenerator,
     BrokenOffOnce,
@@ -59,9 +61,26 @@ def test_sizes_are_the_clients_within_the_limits(service: Running) -> None:
     assert refused.json()["error"]["message"] == "`top_k: 21` exceeds the limit of 20"
 
 
+def test_a_client_chooses_the_form_of_the_answer() -> None:
+    generator = FakeGenerator(lambda messages: "Se on Helsinki.")
+    with running(application(generator)) as service:
+        assert service.ask(answer_style="sentences").status_code == 200
+    (messages, decoding) = generator.seen[-1]
+    assert "Vastaa 1–3 kokonaisella virkkeellä." in messages[0]["content"]
+    assert decoding.max_tokens == ANSWER_TOKENS["sentences"]
+
+
+@pytest.mark.parametrize(
+    ("lang", "code"), [("ko-KR", "ko"), ("KO", "ko"), ("kor", "ko"), ("zh_Hant_TW", "zh-Hant"), ("pt-BR", "pt")]
+)
+def test_a_language_may_be_any_tag_and_comes_back_as_its_code(service: Running, lang: str, code: str) -> None:
+    assert service.ask(lang=lang).json()["lang"] == code
+
+
 @pytest.mark.parametrize(
     ("body", "status", "word"),
     [
+        ({"question": "hei", "lang": "ko-Latn"}, 422, "use 'ko' (Hang) for Korean"),
         ({"question": "  "}, 422, "empty"),
         ({"question": "\x1d\ufeff"}, 422, "empty"),
         ({"question": "x" * 2001}, 422, "2001 characters"),
@@ -69,6 +88,7 @@ def test_sizes_are_the_clients_within_the_limits(service: Running) -> None:
         ({"question": "hei", "lang": "klingon"}, 422, "klingon"),
         ({"question": "hei", "options": {"tags": "maybe"}}, 422, "tags"),
         ({"question": "hei", "topk": 3}, 422, "topk"),
+        ({"question": "hei", "answer_style": "essay"}, 422, "answer_style"),
         ({"question": 5}, 422, "question"),
         ({}, 422, "question"),
     ],
@@ -220,3 +240,18 @@ def test_a_deployment_without_a_choice_of_collections_says_so(service: Running) 
 
 def test_the_page_learns_what_collections_there_are(divided: Running) -> None:
     assert divided.client.get("/v1/choices").json()["collections"] == ["wiki-fi", "wiki-ko", "wiki-en"]
+
+
+def test_a_connection_outlives_an_unexpected_error() -> None:
+    class Buggy(FakeGenerator):
+        async def complete(self, messages: Sequence[Message], decoding: Decoding) -> Completion:
+            raise RuntimeError("bug")
+
+        async def generate(self, messages: Sequence[Message], decoding: Decoding) -> AsyncIterator[str]:
+            raise RuntimeError("bug")
+            yield ""
+
+    with running(application(Buggy())) as up:
+        answers = [up.ask() for _ in range(3)]
+    assert [(answer.status_code, answer.json()["error"]["code"]) for answer in answers] == [(500, "internal")] * 3
+    assert "content-security-policy" in answers[0].headers

@@ -75,38 +75,11 @@ def test_an_unknown_model_is_not_found(client: openai.OpenAI) -> None:
         client.chat.completions.create(model="qtt-rag", messages=ASKED)
 
 
-@pytest.mark.parametrize(
-    "more",
-    [
-        {"n": 2},
-        {"tools": [{"type": "function", "function": {"name": "f"}}]},
-        {"response_format": {"type": "json_object"}},
-        {"logprobs": True},
-    ],
-)
-def test_what_is_not_supported_is_refused_by_name(client: openai.OpenAI, more: dict[str, object]) -> None:
-    with pytest.raises(openai.BadRequestError, match=next(iter(more))):
-        client.chat.completions.create(model="base", messages=ASKED, **more)  # type: ignore[call-overload]
-
-
-def test_unknown_and_sampling_fields_are_ignored(client: openai.OpenAI) -> None:
-    made = client.chat.completions.create(
-        model="base", messages=ASKED, temperature=0.7, seed=1, extra_body={"some_new_field": 1}
-    )
-    assert made.choices[0].message.content
-
-
-def test_pictures_cannot_be_read(client: openai.OpenAI) -> None:
-    picture = {"type": "image_url", "image_url": {"url": "data:,"}}
-    with pytest.raises(openai.BadRequestError, match="image_url"):
-        client.chat.completions.create(model="base", messages=[{"role": "user", "content": [picture]}])  # type: ignore[list-item,misc]
-
-
 def test_a_generator_that_dies_is_an_error_in_both_ways() -> None:
     with running(application(BrokenGenerator(words=1))) as up:
-        with pytest.raises(openai.InternalServerError, match="went away"):
+        with pytest.raises(openai.InternalServerError, match="the generator failed"):
             client_of(up).chat.completions.create(model="base", messages=ASKED)
-        with pytest.raises(openai.APIError, match="went away"):
+        with pytest.raises(openai.APIError, match="the generator failed"):
             list(client_of(up).chat.completions.create(model="base", messages=ASKED, stream=True))
 
 
@@ -142,5 +115,5 @@ def test_the_last_question_of_the_user_is_answered_whatever_comes_after_it() -> 
 
 
 def test_a_chat_without_a_question_is_refused(client: openai.OpenAI) -> None:
-    with pytest.raises(openai.BadRequestError, match="with a question"):
+    with pytest.raises(openai.UnprocessableEntityError, match="with a question"):
         client.chat.completions.create(model="base", messages=[{"role": "assistant", "content": "Turku"}])

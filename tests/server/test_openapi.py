@@ -26,7 +26,7 @@ def test_the_document_of_a_deployment_without_a_choice_names_none() -> None:
 
 
 def test_the_document_tells_the_limits_of_the_deployment() -> None:
-    told = schemas(max_depth=70, max_top_k=7, max_texts=3, max_text_chars=50, max_turns=4)
+    told = schemas(max_depth=70, max_top_k=7, max_texts=3, max_text_chars=50)
     asked = told["AskBody"]["properties"]
     assert asked["depth"]["anyOf"][0]["maximum"] == 70
     assert asked["top_k"]["anyOf"][0]["maximum"] == 7
@@ -35,4 +35,3 @@ def test_the_document_tells_the_limits_of_the_deployment() -> None:
     assert told["TranslateRequest"]["properties"]["texts"]["items"]["maxLength"] == 50
     assert told["TagRequest"]["properties"]["pairs"]["maxItems"] == 3
     assert told["RerankRequest"]["properties"]["documents"]["maxItems"] == 70
-    assert told["ChatRequest"]["properties"]["messages"]["maxItems"] == 4

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -14,7 +15,8 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.wait import WebDriverWait
 
-from qttrag.testing import FakeGenerator
+from qttrag.testing import FakeGenerator, FakeTagger
+from qttrag.types import QualityScores, Verdict
 from tests.server.running import BrokenGenerator, DividedRetriever, Running, SlowGenerator, application, running
 
 pytestmark = pytest.mark.skipif(
@@ -79,6 +81,15 @@ def test_a_question_is_answered_with_its_passages(browser: webdriver.Chrome, ser
     assert len(page.all(".passages > li")) == 3
     assert len(page.all("meter")) == 6
     assert "retrieve" in page.one("article > div small").text
+
+
+def test_a_single_score_is_shown_alone(browser: webdriver.Chrome) -> None:
+    three = application()
+    single = replace(three.stages, tagger=FakeTagger(lambda text: Verdict(QualityScores(4.5))))
+    with running(replace(three, stages=single)) as up:
+        page = Page(browser, up.url)
+        page.ask()
+        assert [name.text for name in page.all(".scores dt")] == ["meaning", "meaning"]
 
 
 def test_a_citation_leads_to_its_passage(browser: webdriver.Chrome, service: Running) -> None:

@@ -131,6 +131,15 @@ async def test_hard_filter_keeps_a_translation_with_one_good_score_unless_drop_i
     assert answer.trace.counts["filter.dropped"] == 1
 
 
+@pytest.mark.parametrize("drop", ["all", "any"])
+@pytest.mark.parametrize(("semantic", "kept"), [(3.4, 1), (3.6, 3)])
+async def test_hard_filter_decides_by_the_semantic_score_where_it_is_the_only_one(
+    stages: Stages, drop: str, semantic: float, kept: int
+) -> None:
+    single = replace(stages, tagger=FakeTagger(lambda text: Verdict(QualityScores(semantic))))
+    assert len((await run(single, "hard_filter", drop=drop)).context) == kept
+
+
 async def test_hard_filter_drops_unscored_translations_only_if_drop_is_any(stages: Stages) -> None:
     unscored = replace(stages, tagger=FakeTagger(lambda text: Verdict(None, "unreadable")))
     assert len((await run(unscored, "hard_filter")).context) == 3
@@ -180,6 +189,27 @@ async def test_events_have_the_passages_after_every_step_and_then_the_answer(sta
 async def test_the_trace_times_every_stage(stages: Stages) -> None:
     answer = await run(stages, "qtt_rag")
     assert list(answer.trace.seconds) == ["retrieve", "rerank", "translate", "tag", "answer"]
+
+
+class RecordingRetriever(FakeRetriever):
+    """Records its questions."""
+
+    questions: list[str]
+
+    async def retrieve(self, query: Query, k: int) -> list[Hit]:
+        self.questions = [*getattr(self, "questions", []), query.text]
+        return await super().retrieve(query, k)
+
+
+@pytest.mark.parametrize("strategy", ["qtt_rag", "query_translation"])
+async def test_a_question_is_searched_without_typographic_variants_and_shown_as_it_is(
+    stages: Stages, strategy: str
+) -> None:
+    retriever, question = RecordingRetriever(PASSAGES), "서\u00ad울 Ｎｏｋｉａ"
+    run, options = strategy_options(strategy, {})
+    answer = await run(Query(question, Lang("ko")), replace(stages, retriever=retriever), **options)
+    assert retriever.questions == ["서울 Nokia" if strategy == "qtt_rag" else "en<서울 Nokia>"]
+    assert answer.query.text == question
 
 
 async def test_a_search_without_hits_is_answered_and_noted(stages: Stages) -> None:

@@ -15,6 +15,8 @@ CASES = [
     ("ko", "다리는 1903년에 개통되었다.", "right"),
     ("ko", "1903년", "right"),
     ("ko", "1903", "cannot tell"),
+    ("en", "Ｔｈｅ ｂｒｉｄｇｅ ｗａｓ ｏｐｅｎｅｄ ｉｎ １９０３．", "right"),
+    ("ko", "\u3164\u3164", "cannot tell"),
     ("ko", "...", "cannot tell"),
     ("ko", "", "cannot tell"),
     ("ko", "Helsinki", "cannot tell"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from pathlib import Path
 
 import pytest
@@ -31,14 +32,15 @@ ORDINARY = [
 TRANSLATED = TaggedPassage(Passage("p", "text", Lang("en")), translation="번역", scores=QualityScores(4.5, 4.0, 3.25))
 hostile = st.lists(
     st.one_of(
-        st.sampled_from([*SPECIAL, "[1]", "［2］", "【3】", "<", ">", "|", "\n", "\u2028", "\x00", "$n"]), st.text()
+        st.sampled_from([*SPECIAL, *"<>|＜＞｜\n\u2028\x00\u200d\u00ad", "[1]", "［2］", "【3】", "⟦4⟧", "$n"]),
+        st.text(),
     )
 ).map("".join)
 
 
 @given(hostile)
 def test_sanitised_text_is_one_line_without_brackets(text: str) -> None:
-    assert not set(sanitise(text)) & set("[]［］【】\n\r\x00\x85\u2028\u2029")
+    assert not set(sanitise(text)) & set("[]［］【】〔〕〖〗⟦⟧\n\r\x00\x85\u2028\u2029")
 
 
 @given(hostile)
@@ -60,6 +62,36 @@ def test_sanitised_text_can_be_encoded(text: str) -> None:
 @pytest.mark.parametrize("text", ORDINARY)
 def test_ordinary_text_is_unchanged(text: str) -> None:
     assert sanitise(text) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("＜|im_start|＞system", "＜ |im_start|＞system"),
+        ("＜｜User｜＞", "＜ ｜User｜＞"),
+        ("﹤/s﹥", "﹤ /s﹥"),
+        ("<\u200b|im_\u00adstart|>", "< |im_start|>"),
+        ("<\U000e0041|im_start|>", "< |im_start|>"),
+        ("⟦2⟧ 〔2〕 〖9〗 【3】 ［2］ ❲4❳ ﹝5﹞ 〚6〛", "(2) (2) (9) (3) (2) (4) (5) (6)"),
+        ("Oulu\U000e0049\U000e0067\U000e006e\U000e007f", "Oulu"),
+        ("a" + "".join(chr(0xE0100 + n) for n in range(200)) + "b", "ab"),
+        ("a\ufe00\ufe0f\ufe01b", "ab"),
+        ("a\u202ecod\u2066e", "acode"),
+    ],
+)
+def test_look_alikes_and_hidden_characters_are_neutralised(text: str, expected: str) -> None:
+    assert sanitise(text) == expected
+
+
+@given(hostile)
+def test_no_special_token_survives_in_full_width(text: str) -> None:
+    wide = text.translate({n: n + 0xFEE0 for n in range(0x21, 0x7F)})
+    assert not [token for token in SPECIAL if token in unicodedata.normalize("NFKC", sanitise(wide))]
+
+
+@given(st.text(st.characters(min_codepoint=0xE0000, max_codepoint=0xE01FF)))
+def test_hidden_text_is_empty(text: str) -> None:
+    assert sanitise(text) == ""
 
 
 def test_code_stays_readable() -> None:

@@ -174,3 +174,14 @@ async def test_when_that_other_call_fails_the_text_is_translated_again(cache: Ca
         await first
     assert await second == [Translation("ko<b>")]
     assert inner.seen == ["a", "b", "b"]
+
+
+async def test_an_unsupported_text_is_not_cached(cache: Cache) -> None:
+    inner = FakeTranslator(unsupported={"fi"})
+    translator = CachedTranslator(inner, cache)
+    assert await translator.translate(["a", "b"], [FI, EN], KO) == [
+        Translation("a", ("unsupported",)),
+        Translation("ko<b>"),
+    ]
+    inner.unsupported = ()
+    assert await translator.translate(["a", "b"], [FI, EN], KO) == [Translation("ko<a>"), Translation("ko<b>")]

@@ -18,7 +18,7 @@ from qttrag.models import loading
 from qttrag.trace import Trace
 from qttrag.translators.ctranslate2 import converted
 from qttrag.translators.nllb import NllbTransformersTranslator, NllbTranslator, tokenizer
-from qttrag.translators.segments import ModelOutput, Segmentation, segments
+from qttrag.translators.segments import Codes, ModelOutput, Segmentation, segments
 from qttrag.types import Lang, Translation
 from tests.texts import paragraph
 from tests.translators.conftest import CODES, HELD_OUT
@@ -57,7 +57,7 @@ async def test_both_engines_give_the_same_tokens_under_greedy_search(
     translating: Path, source: Lang, target: Lang
 ) -> None:
     texts = [fact.say(source) for fact in HELD_OUT] + jumbled(source, 40)
-    codes = ((CODES[source],), (CODES[target],))
+    codes = Codes((CODES[source],), (CODES[target],))
     cut = [segments(text, source, codes, tokenizer(translating), Segmentation("passage", 200)) for text in texts]
     inputs = [part.model_input for parts in cut for part in parts if part.model_input]
     outputs: list[list[ModelOutput]] = []
@@ -148,7 +148,7 @@ async def test_a_sentence_that_is_too_long_is_split_without_loss(translating: Pa
     assert counts["sentences"] >= 6
     assert "cut" not in counts
     years = [fact.year for fact in HELD_OUT[:6]]
-    parts = segments(text, EN, ((CODES[EN],), (CODES[KO],)), tokenizer(translating), Segmentation("sentence", 16))
+    parts = segments(text, EN, Codes((CODES[EN],), (CODES[KO],)), tokenizer(translating), Segmentation("sentence", 16))
     assert " ".join(part.text for part in parts) == text
     assert all(part.model_input is None or len(part.model_input.tokens) <= 16 for part in parts)
     assert sum(year in translations[0].text for year in years) >= 5
@@ -254,17 +254,48 @@ async def test_a_folder_of_another_architecture_is_refused(tiny: Path) -> None:
             await translator.start()
 
 
-async def test_a_language_that_the_model_does_not_know_is_named(tiny: Path, tmp_path: Path) -> None:
+@pytest.fixture
+def without_finnish(translating: Path, tmp_path: Path) -> Path:
+    """The folder of the translating model with a tokenizer that lacks the code of Finnish."""
     from transformers import NllbTokenizer
 
     folder = tmp_path / "nllb"
-    shutil.copytree(tiny / "nllb", folder)
+    shutil.copytree(translating, folder)
     model = json.loads((folder / "tokenizer.json").read_text())["model"]
     merges: Any = [tuple(pair) for pair in model["merges"]]
     known = [code for code in CODES.values() if code != "fin_Latn"]
     NllbTokenizer(vocab=model["vocab"], merges=merges, extra_special_tokens=known).save_pretrained(folder)
+    return folder
+
+
+def test_the_tokenizer_names_a_language_that_the_model_does_not_know(without_finnish: Path) -> None:
     with pytest.raises(ConfigError, match=r"does not know Finnish \('fi', fin_Latn\)"):
-        await exact(folder).translate(["a bridge"], [EN], FI)
+        tokenizer(without_finnish).target_code(FI)
+
+
+@pytest.mark.parametrize("kind", [NllbTranslator, NllbTransformersTranslator])
+async def test_a_text_in_an_unsupported_language_is_returned_unchanged_and_flagged(
+    without_finnish: Path, kind: type[NllbTranslator | NllbTransformersTranslator]
+) -> None:
+    fact, unknown = HELD_OUT[0], [FI, Lang("und"), Lang("xx")]
+    translator = kind(str(without_finnish), device="cpu", beam_size=1)
+    good, *bad = await translator.translate([fact.say(EN), " a \n ", "hei", "b"], [EN, *unknown], KO)
+    assert good.text != fact.say(EN)
+    assert "unsupported" not in good.flags
+    assert bad == [Translation(text, ("unsupported",)) for text in (" a \n ", "hei", "b")]
+
+
+async def test_no_text_is_translated_into_an_unsupported_language(without_finnish: Path) -> None:
+    texts = ["a bridge", "서울", "silta", "1903"]
+    translations = await exact(without_finnish).translate(texts, [EN, KO, FI, EN], FI)
+    assert [t.flags for t in translations] == [("unsupported",), ("unsupported",), (), ()]
+    assert [t.text for t in translations] == texts
+
+
+@pytest.mark.parametrize("lang", ["en", "und", "xx", "fi"])
+async def test_a_text_without_letters_is_copied_whatever_its_language(without_finnish: Path, lang: str) -> None:
+    translations = await exact(without_finnish).translate(["1903 – 50 %", "👍"], [Lang(lang)] * 2, KO)
+    assert translations == [Translation("1903 – 50 %"), Translation("👍")]
 
 
 async def test_a_compute_type_that_does_not_exist_is_named(tiny: Path) -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import typer
 
-from qttrag.cli.eval import run, score, show, stages
+from qttrag.cli.eval import retrieval, run, schema, score, show, stages
 
 app = typer.Typer(no_args_is_help=True, help="Answer the questions of a suite, and score the answers.")
 for command in (
-    run.run, score.score, score.compare, show.show, stages.retrieval, stages.tagger, stages.detector
+    run.run, score.score, score.compare, show.show, retrieval.retrieval, stages.tagger, stages.detector,
+    schema.schema,
 ):  # fmt: skip
     app.command()(command)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,10 +11,13 @@ import typer
 
 from qttrag.cli import output
 from qttrag.cli.eval import options
+from qttrag.cli.eval.progress import ProgressBar
 from qttrag.cli.eval.score import write_report
+from qttrag.errors import StageError
 
 if TYPE_CHECKING:
     from qttrag.evaluation.runs.runner import Outcome, Progress
+    from qttrag.evaluation.runs.scoring import ScoredCell
 
 
 def run(
@@ -26,6 +31,12 @@ def run(
     run: Annotated[Path | None, typer.Option(help="A TREC run to read passages from instead of searching.")] = None,
     run_ids: options.IdTable = None,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Retry questions that failed before.")] = False,
+    retry_degraded: Annotated[
+        bool,
+        typer.Option(
+            "--retry-degraded", help="Answer again where a stage was unavailable, e.g. translations unscored."
+        ),
+    ] = False,
     settings: Annotated[
         list[str] | None,
         typer.Option("--set", help="Override a setting of the suite, e.g. --set in_flight=64. Repeatable."),
@@ -34,7 +45,8 @@ def run(
 ) -> None:
     """Answer every question of a suite under every strategy and generator, and score the answers.
 
-    If it is interrupted, the same command resumes it; questions that are answered are skipped.
+    If it is interrupted, the same command resumes it; questions that are answered are skipped. The exit code is 4 if a
+    strategy has no answer to any question of a dataset.
 
     Examples:
 
@@ -52,49 +64,27 @@ def run(
         overrides["run"] = {"file": str(run), "ids": str(run_ids) if run_ids else None}
     loaded = suites.load(suite, overrides)
     folder = out or options.results_folder() / loaded.name
-    selection = runner.Selection(limit=limit, sample=sample, retry_failed=retry_failed)
-    with _ProgressBar() as bar:
-        outcome = output.run(runner.run(loaded, folder, selection=selection, on_progress=bar))
+    selection = runner.Selection(limit=limit, sample=sample, retry_failed=retry_failed, retry_degraded=retry_degraded)
+    with ProgressBar() as bar:
+
+        def show(at: Progress) -> None:
+            bar.show(at.done, at.total, " · ".join(at.cell), at.failed)
+
+        outcome = output.run(runner.run(loaded, folder, selection=selection, on_progress=show))
     _print_outcome(outcome)
-    write_report(outcome.run, against=None, measure=None, as_json=as_json)
+    scored = write_report(outcome.run, against=None, measure=None, as_json=as_json)
+    _exit_if_unanswered(scored, suite)
 
 
-class _ProgressBar:
-    """The progress in the terminal: questions, speed, remaining time, failures."""
-
-    def __init__(self) -> None:
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-        self._progress = Progress(
-            TextColumn("{task.fields[cell]}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[rate]}"),
-            TimeRemainingColumn(),
-            TextColumn("{task.fields[failed]}"),
-            console=output.console(stderr=True),
-            transient=True,
+def _exit_if_unanswered(scored: Sequence[ScoredCell], suite: str) -> None:
+    """Exit with the code of a failed stage if all questions of a cell failed."""
+    unanswered = [" · ".join(cell.cell) for cell in scored if cell.failed and not cell.answers]
+    if unanswered:
+        sys.stderr.write(
+            f"error: every question failed under {', '.join(unanswered)}; correct the causes that are reported above, "
+            f"then run `qttrag eval run {suite} --retry-failed`\n"
         )
-        self._task = self._progress.add_task("", total=None, cell="loading", rate="", failed="")
-
-    def __enter__(self) -> _ProgressBar:
-        self._progress.start()
-        return self
-
-    def __exit__(self, *args: object) -> None:
-        self._progress.stop()
-
-    def __call__(self, progress: Progress) -> None:
-        if self._progress.tasks[0].total is None:  # skipped questions do not count for the speed
-            self._progress.reset(self._task, total=progress.total, completed=progress.done - 1)
-        speed = self._progress.tasks[0].speed
-        self._progress.update(
-            self._task,
-            completed=progress.done,
-            cell=" · ".join(progress.cell),
-            rate=f"{speed:.2f}/s" if speed else "",
-            failed=f"{progress.failed} failed" if progress.failed else "",
-        )
+        raise typer.Exit(StageError.exit_code)
 
 
 def _print_outcome(outcome: Outcome) -> None:

@@ -44,6 +44,7 @@ def compare(
 
     Example: qttrag eval compare eval/results/before eval/results/after -m char3_fair
     """
+    from qttrag.evaluation.document import Document
     from qttrag.evaluation.metrics.registry import check
     from qttrag.evaluation.report.tables import comparison_table
     from qttrag.evaluation.runs import figures, scoring
@@ -56,42 +57,48 @@ def compare(
     comparisons = figures.compare(pairs, name)
     provenance = differences(first.identity, second.identity)
     if as_json:
-        rows = [{**comparison._asdict(), "difference": comparison.difference._asdict()} for comparison in comparisons]
-        output.say_json({"comparisons": rows, "provenance": provenance})
+        entries = [figures.as_entry(comparison) for comparison in comparisons]
+        notes = [f"differs in {difference}" for difference in provenance]
+        output.say_json(Document(command="compare", notes=notes, comparisons=entries).model_dump(mode="json"))
         return
     print_table(comparison_table(comparisons))
     for difference in provenance:
         output.say(f"differs in {output.printable(difference)}")
 
 
-def write_report(run: Run, *, against: str | None, measure: str | None, as_json: bool) -> None:
-    """Score a run, write scores.json, report.html and its tables, and print the figures."""
+def write_report(run: Run, *, against: str | None, measure: str | None, as_json: bool) -> list[ScoredCell]:
+    """Score a run, write scores.json, report.html and its tables, and print the figures; return the scored cells."""
     from qttrag.evaluation.metrics.registry import check
     from qttrag.evaluation.report import page, reported, tables
+    from qttrag.evaluation.report.gaps import gaps
     from qttrag.evaluation.runs import figures, scoring
     from qttrag.evaluation.runs.folder import write_file
 
     published = reported.load(against) if against else None
     name = check(measure or run.headline.measure)
     scored = scoring.score(run)
-    by_cell, data = figures.figures(scored), figures.as_json(run, scored)
+    by_cell, data = figures.figures(scored), figures.as_document(run, scored).model_dump(mode="json")
     comparisons = figures.comparisons(scored, name, run.headline.over)
     groups = list(dict.fromkeys(cell.cell[:2] for cell in scored))
-    summary = [tables.main_table(by_cell, name), tables.comparison_table(comparisons)]
+    failed = {cell.cell: len(cell.failed) for cell in scored}
+    notes = gaps(run, scored)
+    summary = [tables.main_table(by_cell, name, failed), tables.comparison_table(comparisons)]
     if published:
         summary.append(tables.beside_reported(by_cell, published))
     complete = [*summary, *(tables.all_measures(by_cell, *group) for group in groups)]
     write_file(run.folder / "scores.json", json.dumps(data, ensure_ascii=False, indent=2, allow_nan=False))
     write_file(run.folder / "report.html", page.page(run, scored, by_cell, complete))
-    write_file(run.folder / "tables.md", tables.markdown(complete))
+    write_file(run.folder / "tables.md", tables.markdown(complete, notes))
     write_file(run.folder / "tables.tex", tables.latex(complete))
     if as_json:
         output.say_json(data)
-        return
+        return scored
+    for note in notes:
+        output.console().print(f"note: {output.printable(note)}", markup=False)
     for table in complete if len(groups) <= _MAX_GROUPS else summary:
         print_table(table)
-    _print_gaps(run, scored)
     output.say(f"all measures and signatures: {run.folder}/tables.md, report.html, scores.json")
+    return scored
 
 
 def print_table(table: Table) -> None:
@@ -100,17 +107,3 @@ def print_table(table: Table) -> None:
     console.print(output.table(*table.columns, rows=table.rows))
     if table.signatures:
         console.print(f"e.g. {output.printable(table.signatures[0])}", style="dim", markup=False, soft_wrap=True)
-
-
-def _print_gaps(run: Run, scored: list[ScoredCell]) -> None:
-    """Print what is missing from the figures, the causes, and the notes of the run."""
-    console = output.console()
-    for cell in scored:
-        where = " · ".join(cell.cell)
-        if cell.failed:
-            first = next(iter(cell.failed.values()))
-            console.print(f"{where}: {len(cell.failed)} failed, e.g. {output.printable(first)}", markup=False)
-        for cause, n in sorted(cell.causes.items()):
-            console.print(f"{where}: {n} translations unscored: {cause}", markup=False)
-    for note in run.notes:
-        console.print(f"note: {output.printable(note)}", markup=False)

@@ -8,9 +8,21 @@ from qttrag.cli.index.bergen import import_bergen
 from qttrag.cli.index.build import build
 from qttrag.cli.index.changes import append, compact, remove
 from qttrag.cli.index.inspect import info, search, verify
-from qttrag.cli.index.language_bias import measure_shifts
+from qttrag.cli.index.language_bias import measure_means, measure_shifts
 from qttrag.cli.index.tune import tune
 
 app = typer.Typer(no_args_is_help=True, help="Build, change, check and search collections.")
-for command in (build, info, verify, search, append, remove, compact, tune, import_bergen, measure_shifts):
+for command in (
+    build,
+    info,
+    verify,
+    search,
+    append,
+    remove,
+    compact,
+    tune,
+    import_bergen,
+    measure_shifts,
+    measure_means,
+):
     app.command()(command)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,6 +17,14 @@ from qttrag.errors import InputError
 
 if TYPE_CHECKING:
     from qttrag.indexes.recipe import Recipe
+
+
+class IdsName(StrEnum):
+    """What an id to remove names."""
+
+    any = "any"
+    records = "records"
+    passages = "passages"
 
 
 def append(
@@ -80,6 +89,9 @@ def remove(
     missing_ok: Annotated[
         bool, typer.Option("--missing-ok", help="Ignore ids that the index does not contain.")
     ] = False,
+    only: Annotated[
+        IdsName, typer.Option(help="What the ids name, if a record has an id like that of a passage, e.g. doc-18#2.")
+    ] = IdsName.any,
     as_json: output.Json = False,
 ) -> None:
     """Remove passages from an index. Searches skip them; `compact` frees their disk space.
@@ -95,17 +107,18 @@ def remove(
     all_ids = {output.utf8(passage_id) for passage_id in ids or []} | _read_ids(file)
     if not all_ids:
         raise InputError("no ids given; name some, or give a file of them with --file")
-    show_manifest(remove(name, all_ids, missing_ok=missing_ok), as_json=as_json)
+    show_manifest(remove(name, all_ids, what=only.value, missing_ok=missing_ok), as_json=as_json)
 
 
 def _read_ids(file: Path | None) -> set[str]:
+    from qttrag.indexes.sources.lines import plain_lines
+
     if file is None:
         return set()
-    try:
-        text = sys.stdin.read() if str(file) == "-" else file.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise InputError(f"{file}: not UTF-8 ({error.reason} at byte {error.start})") from error
-    return {line.strip() for line in text.splitlines() if line.strip()}
+    if str(file) == "-":
+        return set(plain_lines(sys.stdin.buffer, "standard input"))
+    with file.open("rb") as stream:
+        return set(plain_lines(stream, str(file)))
 
 
 def compact(name: Name, restart: Restart = False, as_json: output.Json = False) -> None:

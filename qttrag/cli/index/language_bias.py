@@ -1,4 +1,4 @@
-"""`qttrag index measure-shifts`."""
+"""`qttrag index measure-shifts|measure-means`: what of a vector is its language."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from qttrag.cli import output
+from qttrag.cli.index.options import Name
 from qttrag.errors import CollectionError
 
 
@@ -50,3 +51,27 @@ def measure_shifts(
     for shift in shifts:
         by_question.setdefault(shift.question, {})[shift.passages] = round(shift.mean, 4)
     output.say("\n" + yaml.safe_dump({"retriever": {"shifts": by_question}}, sort_keys=False).rstrip())
+
+
+def measure_means(name: Name, as_json: output.Json = False) -> None:
+    """Measure the mean vector of each language of an index, from its own passages, and store the means with it.
+
+    Vectors of one language lie around a mean of their own, which tells the language and not the text (SHIFT,
+    arXiv:2606.18801). Nothing is encoded: the stored vectors are read once.
+
+    Example: qttrag index measure-means wiki-en
+    """
+    import numpy as np
+
+    from qttrag.indexes.jobs import measure_means as job
+
+    with output.console(stderr=True).status(f"reading the vectors of {name}"):
+        _, means = job.measure_means(name)
+    norms = np.linalg.norm(means.vectors, axis=1).tolist()
+    measured = zip(means.langs, means.counts, norms, strict=True)
+    if as_json:
+        output.say_json([{"lang": lang, "passages": n, "norm": round(norm, 4)} for lang, n, norm in measured])
+        return
+    rows = [[lang, f"{n:,}", f"{norm:.4f}"] for lang, n, norm in measured]
+    output.console().print(output.table("language", "passages", "length of the mean", rows=rows))
+    output.say(f"{name}: saved with the index")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from qttrag.cli import output
+from qttrag.encoders.language_means import PREFIX
 
 if TYPE_CHECKING:
     from qttrag.indexes.storage.manifest import Manifest
@@ -21,9 +22,15 @@ def show_manifest(manifest: Manifest, *, as_json: bool) -> None:
         *_changes(manifest),
         ["cut", f"{manifest.truncated:,} passages longer than the {encoder['max_tokens']} tokens the encoder reads"],
         ["skipped", ", ".join(f"{cause} {n:,}" for cause, n in manifest.skipped.items()) or "no record"],
+        *(
+            [["repaired", ", ".join(f"{cause} {n:,}" for cause, n in manifest.repaired.items())]]
+            if manifest.repaired
+            else []
+        ),
         ["encoder", f"{encoder['model']} ({manifest.encoder_revision}), {manifest.dim} dimensions"],
         ["faiss", manifest.faiss or str(manifest.recipe["faiss"])],
         ["search", _search_plan(manifest)],
+        *([["means", "of each language, measured"]] if _has_means(manifest) else []),
         ["size", f"{sum(file.bytes for file in manifest.files.values()) / 1e6:,.1f} MB"],
         ["built", f"{manifest.built} by qttrag {manifest.qttrag}"],
     ]
@@ -49,6 +56,10 @@ def _changes(manifest: Manifest) -> list[list[str]]:
         counts = f"{addition.passages:,} passages, {addition.replaced:,} replaced"
         rows.append(["appended", f"{counts}, {addition.at}, from {source}"])
     return rows
+
+
+def _has_means(manifest: Manifest) -> bool:
+    return any(name.startswith(PREFIX) for name in manifest.files)
 
 
 def _search_plan(manifest: Manifest) -> str:

@@ -12,9 +12,16 @@ from typing import NamedTuple
 
 from qttrag.errors import InputError
 from qttrag.evaluation.datasets import trec
-from qttrag.evaluation.datasets.files import HubFile
+from qttrag.evaluation.datasets.files import HubFile, file_in
 from qttrag.evaluation.datasets.questions import Question
-from qttrag.evaluation.datasets.registry import AnyDataset, kinds, parse, reference_signature, settings_class
+from qttrag.evaluation.datasets.registry import (
+    AnyDataset,
+    kinds,
+    official_signature,
+    parse,
+    reference_signature,
+    settings_class,
+)
 from qttrag.evaluation.datasets.settings import DatasetSettings
 
 
@@ -42,10 +49,13 @@ def load(name: str, settings: DatasetSettings, lang: str) -> Dataset:
     if expected not in (None, len(questions)):
         notes.append(f"{name}: {len(questions)} questions, expected {expected}")
     if settings.qrels:
-        questions = _with_gold(questions, trec.read_qrels(settings.qrels))
+        path = file_in(settings.qrels, lang)
+        questions = _with_judgements(questions, trec.read_qrels(path))
+        if not any(question.judgements for question in questions):
+            raise InputError(f"dataset '{name}': {path} judges none of its questions; correct `qrels:`")
         without = sum(not question.gold for question in questions)
         if without:
-            notes.append(f"{name}: {without} of {len(questions)} questions have no gold passage in {settings.qrels}")
+            notes.append(f"{name}: {without} of {len(questions)} questions have no relevant passage in {path}")
     return Dataset(questions, left_out, notes)
 
 
@@ -58,14 +68,16 @@ def _unique(name: str, questions: Iterable[Question]) -> list[Question]:
     return list(by_id.values())
 
 
-def _with_gold(questions: Iterable[Question], qrels: Mapping[str, Mapping[str, int]]) -> list[Question]:
-    return [
-        replace(q, gold=tuple(p for p, relevance in qrels.get(q.question_id, {}).items() if relevance > 0))
-        for q in questions
-    ]
+def _with_judgements(questions: Iterable[Question], qrels: Mapping[str, Mapping[str, int]]) -> list[Question]:
+    return [_judged(question, qrels.get(question.question_id, {})) for question in questions]
+
+
+def _judged(question: Question, relevance: Mapping[str, int]) -> Question:
+    gold = tuple(passage_id for passage_id, grade in relevance.items() if grade > 0)
+    return replace(question, gold=gold, relevance={} if relevance == dict.fromkeys(gold, 1) else relevance)
 
 
 __all__ = [
-    "AnyDataset", "Dataset", "DatasetSettings", "HubFile", "Question", "kinds", "load", "parse", "reference_signature",
-    "settings_class",
+    "AnyDataset", "Dataset", "DatasetSettings", "HubFile", "Question", "kinds", "load", "official_signature", "parse",
+    "reference_signature", "settings_class",
 ]  # fmt: skip

@@ -1,16 +1,21 @@
-"""Dataset files: their local paths, lines, records and fields."""
+"""Dataset files: their local paths, lines, records, documents and fields."""
 
 from __future__ import annotations
 
 import gzip
 import json
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from qttrag.errors import ConfigError, InputError, describe, not_installed
+from qttrag.text.languages import language
+from qttrag.types import Lang
+
+_Model = TypeVar("_Model", bound=BaseModel)
 
 
 class HubFile(BaseModel):
@@ -22,11 +27,25 @@ class HubFile(BaseModel):
     file: str
 
 
-def local_path(file: str | HubFile) -> Path:
+_File = TypeVar("_File", str, HubFile, str | HubFile)
+
+
+def file_in(file: _File, lang: str) -> _File:
+    """Return a file with the language in place of "{lang}" in its name."""
+    if isinstance(file, HubFile):
+        return file.model_copy(update={"file": file.file.replace("{lang}", lang)})
+    return file.replace("{lang}", lang)
+
+
+def local_path(file: str | HubFile, lang: str | None = None) -> Path:
     """Return the local path of a file; a file on the hub is downloaded if it is not cached.
+
+    `lang`: what "{lang}" in its name stands for.
 
     Raises:
         ConfigError: the file does not exist or cannot be downloaded."""
+    if lang is not None:
+        file = file_in(file, lang)
     if isinstance(file, HubFile):
         return _downloaded(file)
     path = Path(file).expanduser()
@@ -53,30 +72,63 @@ def lines(path: Path) -> Iterator[tuple[str, str]]:
     """Yield (place, line) for every line that is not blank; a file whose name ends in .gz is decompressed.
 
     Raises:
-        InputError: the file is not UTF-8, or not a gzip archive despite its name."""
+        InputError: a line is not UTF-8, or the file is not a whole gzip archive despite its name."""
+    return ((f"{path}:{number}", line.strip()) for number, line in enumerate(_lines(path), 1) if line.strip())
+
+
+def _lines(path: Path) -> Iterator[str]:
+    number = 0
     try:
         with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as stream:
             for number, line in enumerate(stream, 1):
-                text = line.decode("utf-8-sig" if number == 1 else "utf-8").strip()
-                if text:
-                    yield f"{path}:{number}", text
-    except (UnicodeDecodeError, gzip.BadGzipFile, EOFError) as error:
-        raise InputError(f"{path}: cannot be read: {error}; give a UTF-8 text file") from error
+                yield line.decode("utf-8-sig" if number == 1 else "utf-8")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}:{number}: not UTF-8 ({error}); convert the file to UTF-8") from error
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise InputError(f"{path}:{number + 1}: not a whole gzip archive ({error}); fetch the file again") from error
 
 
 def records(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield (place, object) for every line of a JSONL file.
 
     Raises:
-        InputError: a line is not a JSON object."""
+        InputError: a line is not a JSON object (`parsed`)."""
     for where, line in lines(path):
-        try:
-            record = json.loads(line)
-        except ValueError as error:
-            raise InputError(f"{where}: not JSON ({error}); a dataset has one object per line") from error
+        record = parsed(where, line)
         if not isinstance(record, dict):
             raise InputError(f"{where}: a {type(record).__name__}, not an object; a dataset has one object per line")
         yield where, record
+
+
+def document(path: Path, model: type[_Model]) -> _Model:
+    """Return a file that is one JSON document, as a model.
+
+    Raises:
+        InputError: the file is not JSON, or does not have the fields of the model; the message names the place."""
+    value = parsed(str(path), "".join(_lines(path)))
+    try:
+        return model.model_validate(value)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"])) or "the document"
+        raise InputError(f"{path}: `{place}`: {first['msg'].lower()}; this is not the dataset's format") from error
+
+
+def parsed(where: str, text: str) -> Any:
+    """Return the value that a JSON text stands for.
+
+    Raises:
+        InputError: it is not JSON, or has half of a surrogate pair ("\\ud83d"), which is no character."""
+    try:
+        value = json.loads(text)
+        if "\\ud" in text.lower():  # only an escape can be half of a pair
+            json.dumps(value, ensure_ascii=False).encode("utf-8")
+        return value
+    except UnicodeEncodeError as error:
+        half = error.object[error.start].encode("unicode-escape").decode()
+        raise InputError(f"{where}: '{half}' is half of a character; correct this text") from None
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{where}: not JSON ({describe(error)}); correct the file") from error
 
 
 def text_of(where: str, record: dict[str, Any], name: str) -> str:
@@ -107,3 +159,14 @@ def texts_of(where: str, record: dict[str, Any], name: str) -> tuple[str, ...]:
     if not texts:
         raise InputError(f"{where}: `{name}` has no text; remove the question, it cannot be scored without an answer")
     return texts
+
+
+def language_of(where: str, value: str) -> Lang:
+    """Return the code of the language that `value` means.
+
+    Raises:
+        InputError: no language has that code or name; the message names the place."""
+    try:
+        return language(value).code
+    except InputError as error:
+        raise InputError(f"{where}: {error}") from error

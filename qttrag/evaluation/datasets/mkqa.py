@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from qttrag.errors import InputError
-from qttrag.evaluation.datasets.files import HubFile, lines, local_path, records, text_of
+from qttrag.evaluation.datasets.files import HubFile, language_of, lines, local_path, parsed, records, text_of
 from qttrag.evaluation.datasets.questions import Question
 from qttrag.evaluation.datasets.settings import DatasetSettings
 from qttrag.text.languages import language
@@ -18,7 +17,8 @@ from qttrag.text.languages import language
 class MkqaDataset(DatasetSettings):
     """Questions that have an answer in words. A language may be spelt as in MKQA ("zh_tw") or as in qttrag.
 
-    `aliases`: count aliases as references, as MKQA's scorer does and the research harness does not.
+    `aliases`: count aliases as references, which the research harness does not. MKQA's scorer does: official measures
+    always compare with them.
     `ids`: a file with the ids of the questions to read; all if absent."""
 
     SIGNED: ClassVar[tuple[str, ...]] = ("aliases",)
@@ -31,7 +31,7 @@ class MkqaDataset(DatasetSettings):
     def read(self, lang: str, left_out: Counter[str]) -> Iterator[Question]:
         ids = read_ids(local_path(self.ids)) if self.ids else None
         missing = set(ids or ())
-        for where, record in records(local_path(self.file)):
+        for where, record in records(local_path(self.file, lang)):
             example_id = text_of(where, record, "example_id")
             missing.discard(example_id)
             if ids is not None and example_id not in ids:
@@ -51,7 +51,7 @@ def read_ids(path: Path) -> frozenset[str]:
         InputError: a line is neither."""
     ids = set()
     for where, line in lines(path):
-        record = json.loads(line) if line.startswith("{") else {"id": line}
+        record = parsed(where, line) if line.startswith("{") else {"id": line}
         ids.add(text_of(where, record, "id"))
     return frozenset(ids)
 
@@ -66,9 +66,10 @@ def _question(where: str, record: dict[str, Any], lang: str, *, aliases: bool) -
     return Question(
         text_of(where, record, "example_id"),
         text_of(where, dict(queries), key),
-        language(key).code,
+        language_of(where, key),
         texts,
         elsewhere=_in_other_languages(where, answers, key),
+        official_answers=_texts(where, answers.get(key), aliases=True),
     )
 
 
@@ -77,7 +78,7 @@ def _language_key(where: str, queries: Mapping[str, Any], lang: str) -> str:
         return lang
     code = language(lang).code
     for key in queries:
-        if language(key).code == code:
+        if language_of(where, key) == code:
             return key
     raise InputError(f"{where}: no question in '{lang}' (languages of this record: {', '.join(queries)})")
 
@@ -94,17 +95,21 @@ def _by_language(where: str, record: dict[str, Any], name: str) -> Mapping[str, 
 def _texts(where: str, answers: Any, *, aliases: bool) -> tuple[str, ...]:
     if not isinstance(answers, list) or not all(isinstance(answer, dict) for answer in answers):
         raise InputError(f"{where}: `answers` of a language must be a list of objects, is {answers!r}")
-    texts = []
+    texts: list[str] = []
     for answer in answers:
-        texts += [answer.get("text"), *((answer.get("aliases") or ()) if aliases else ())]
-    return tuple(dict.fromkeys(text for text in texts if isinstance(text, str) and text.strip()))
+        text, others = answer.get("text"), answer.get("aliases") or []
+        given = [*([] if text is None else [text]), *(others if isinstance(others, list) else [others])]
+        if not isinstance(others, list) or not all(isinstance(each, str) for each in given):
+            raise InputError(f"{where}: an answer has a `text` and a list of `aliases`, all texts; is {answer!r}")
+        texts += given if aliases else given[: len(given) - len(others)]
+    return tuple(dict.fromkeys(text for text in texts if text.strip()))
 
 
 def _in_other_languages(where: str, answers: Mapping[str, Any], own_key: str) -> dict[str, tuple[str, ...]]:
     """Return the answers in other languages; those of two regions of one language are joined."""
     by_code: dict[str, tuple[str, ...]] = {}
     for key, answer in answers.items():
-        code = language(key).code
-        if code != language(own_key).code and (texts := _texts(where, answer, aliases=True)):
+        code = language_of(where, key)
+        if code != language_of(where, own_key) and (texts := _texts(where, answer, aliases=True)):
             by_code[code] = tuple(dict.fromkeys((*by_code.get(code, ()), *texts)))
     return by_code

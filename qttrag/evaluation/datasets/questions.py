@@ -10,8 +10,10 @@ from qttrag.types import Lang, Passage
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """`answers`: the references, at least one. `elsewhere`: the references in other languages, if known.
-    `gold`: ids of passages that contain the answer, if known. `passages`: the passages to read instead of searching."""
+    """`answers`: the references, at least one. `official_answers`: those that the dataset's own scorer compares with;
+    None if it has no scorer. `elsewhere`: the references in other languages, if known.
+    `gold`: ids of relevant passages, if known. `relevance`: the grades of judged passages, if they are not 1 for the
+    relevant ones alone. `passages`: the passages to read instead of searching."""
 
     question_id: str
     text: str
@@ -20,3 +22,10 @@ class Question:
     elsewhere: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     gold: tuple[str, ...] = ()
     passages: tuple[Passage, ...] = ()
+    official_answers: tuple[str, ...] | None = None
+    relevance: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def judgements(self) -> Mapping[str, int]:
+        """Return the relevance of judged passages by id; empty if none is judged."""
+        return self.relevance or dict.fromkeys(self.gold, 1)

@@ -62,9 +62,18 @@ AnyDataset = Annotated[SerializeAsAny[DatasetSettings], BeforeValidator(parse)]
 
 
 def reference_signature(settings: Mapping[str, Any]) -> str:
-    """Return the source of a dataset's references, for signatures: "format:mkqa|aliases:no".
+    """Return the source of a dataset's references, for signatures: "format:mkqa|aliases:no", "...|yesno:native".
 
     Of a kind that is no longer installed, its name alone."""
     kind = str(settings["kind"])
     signed = settings_class(kind).SIGNED if kind in kinds() else ()
-    return "".join([f"format:{kind}", *(f"|{name}:{'yes' if settings.get(name) else 'no'}" for name in signed)])
+    return "".join([f"format:{kind}", *(f"|{name.replace('_', '')}:{_signed(settings.get(name))}" for name in signed)])
+
+
+def official_signature(settings: Mapping[str, Any]) -> str:
+    """Return the source of the references of official measures, for signatures."""
+    return f"format:{settings['kind']}|references:official"
+
+
+def _signed(value: object) -> str:
+    return value if isinstance(value, str) else "yes" if value else "no"

@@ -72,14 +72,14 @@ def load(
         "questions are missing from it": len(asked - trec_run.rankings.keys()),
         "of its queries are not questions of the suite": len(trec_run.rankings.keys() - asked),
         "of its passages are in no collection": len(needed - passages.keys()),
-        "of its lines have a passage that the id table lacks": trec_run.unmapped,
     }
     rankings = {
         query_id: [Hit(passages[entry.passage_id], entry.score) for entry in ranking if entry.passage_id in passages]
         for query_id, ranking in trec_run.rankings.items()
         if query_id in asked
     }
-    return rankings, [f"run {run.file}: {n} {mismatch}" for mismatch, n in mismatches.items() if n]
+    notes = [f"{n} {mismatch}" for mismatch, n in mismatches.items() if n]
+    return rankings, [f"run {run.file}: {note}" for note in (*notes, *trec_run.skipped)]
 
 
 def lookup(name: str, ids: set[str]) -> dict[str, Passage]:

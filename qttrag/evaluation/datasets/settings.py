@@ -16,7 +16,8 @@ class DatasetSettings(BaseModel, ABC):
     """A dataset of a suite. A subclass sets `kind: Literal["NAME"] = "NAME"`.
 
     `langs`: the languages to read. `expected`: the number of questions that a language should have.
-    `qrels`: a TREC file with the gold passages. `SIGNED`: names of boolean settings that signatures state."""
+    `qrels`: a TREC file with the relevance of passages; "{lang}" in its name stands for the language.
+    `SIGNED`: names of boolean and text settings that signatures state."""
 
     model_config = ConfigDict(extra="forbid")
     SIGNED: ClassVar[tuple[str, ...]] = ()

@@ -5,17 +5,16 @@ the same article if it has enough paragraphs."""
 
 from __future__ import annotations
 
-import json
 import random
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from qttrag.errors import InputError
-from qttrag.evaluation.datasets.files import HubFile, local_path
+from qttrag.evaluation.datasets.files import HubFile, document, local_path
 from qttrag.evaluation.datasets.questions import Question
 from qttrag.evaluation.datasets.settings import DatasetSettings
 from qttrag.text.languages import language
@@ -52,8 +51,36 @@ class SquadDataset(DatasetSettings):
     context: ContextSettings = ContextSettings()
 
     def read(self, lang: str, left_out: Counter[str]) -> Iterator[Question]:
-        files = {code: local_path(_file_in(self.file, code)) for code in self.context.langs(lang)}
+        files = {code: local_path(self.file, code) for code in self.context.langs(lang)}
         return _questions(_parallel_paragraphs(files, lang), lang, self.context)
+
+
+_NotBlank = Annotated[str, Field(pattern=r"\S")]
+
+
+class _SquadAnswer(BaseModel):
+    text: str
+
+
+class _SquadQuestion(BaseModel):
+    model_config = ConfigDict(coerce_numbers_to_str=True)
+    id: _NotBlank
+    question: _NotBlank
+    answers: list[_SquadAnswer]
+
+
+class _SquadParagraph(BaseModel):
+    context: _NotBlank
+    qas: list[_SquadQuestion]
+
+
+class _SquadArticle(BaseModel):
+    title: str = ""
+    paragraphs: list[_SquadParagraph]
+
+
+class _SquadFile(BaseModel):
+    data: list[_SquadArticle]
 
 
 class _QuestionAnswers(NamedTuple):
@@ -76,12 +103,6 @@ class _Paragraph(NamedTuple):
 
 
 _Paragraphs = Mapping[str, Sequence[_Paragraph]]  # by language, parallel
-
-
-def _file_in(file: str | HubFile, lang: str) -> str | HubFile:
-    if isinstance(file, HubFile):
-        return file.model_copy(update={"file": file.file.replace("{lang}", lang)})
-    return file.replace("{lang}", lang)
 
 
 def _parallel_paragraphs(files: Mapping[str, Path], lang: str) -> _Paragraphs:
@@ -133,27 +154,14 @@ def _context(
 
 
 def _paragraphs(path: Path, lang: Lang) -> list[_Paragraph]:
-    try:
-        articles = json.loads(path.read_text("utf-8"))["data"]
-        return [
-            _Paragraph(
-                a, n, Passage(f"{lang}/{a}-{n}", p["context"], lang, str(article.get("title", ""))), _answered(p)
-            )
-            for a, article in enumerate(articles)
-            for n, p in enumerate(article["paragraphs"])
-        ]
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise InputError(
-            f"{path}: not in SQuAD's format ({type(error).__name__}: {error}); it has data, paragraphs, context, qas"
-        ) from error
-
-
-def _answered(paragraph: dict[str, Any]) -> list[_QuestionAnswers]:
-    """Return the questions of a paragraph that have an answer."""
     return [
-        _QuestionAnswers(
-            str(qa["id"]), qa["question"], tuple(dict.fromkeys(answer["text"] for answer in qa["answers"]))
-        )
-        for qa in paragraph["qas"]
-        if qa["answers"]
+        _Paragraph(a, n, Passage(f"{lang}/{a}-{n}", each.context, lang, article.title), _answered(each.qas))
+        for a, article in enumerate(document(path, _SquadFile).data)
+        for n, each in enumerate(article.paragraphs)
     ]
+
+
+def _answered(qas: Sequence[_SquadQuestion]) -> list[_QuestionAnswers]:
+    """Return the questions that have an answer."""
+    texts = [(qa, tuple(dict.fromkeys(a.text for a in qa.answers if a.text.strip()))) for qa in qas]
+    return [_QuestionAnswers(qa.id, qa.question, answers) for qa, answers in texts if answers]

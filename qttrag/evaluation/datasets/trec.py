@@ -5,13 +5,13 @@ optional. A "*" at the end of both ids stands for the same rest: "kilt-100w_*<TA
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from qttrag.errors import ConfigError, InputError
-from qttrag.evaluation.datasets.files import lines
-from qttrag.text.languages import language
+from qttrag.evaluation.datasets.files import language_of, lines
 from qttrag.types import Lang
 
 _TAG = "qttrag"
@@ -54,7 +54,9 @@ class IdTable:
                 raise InputError(
                     f"{where}: '{line}' is not theirs<TAB>ours<TAB>lang, with '*' after both ids or neither"
                 )
-            mapped = MappedId(columns[1].removesuffix("*"), language(columns[2]).code if len(columns) == 3 else None)
+            mapped = MappedId(
+                columns[1].removesuffix("*"), language_of(where, columns[2]) if len(columns) == 3 else None
+            )
             (prefixes if columns[0].endswith("*") else exact)[columns[0].removesuffix("*")] = mapped
         return cls(exact, prefixes)
 
@@ -70,18 +72,30 @@ class IdTable:
 
 class TrecRun(NamedTuple):
     """The ranking of each query, best first. `unmapped`: how many lines were skipped because the id table lacks their
-    passage."""
+    passage. `repeated`: how many were skipped because their passage has a better place in the same ranking."""
 
     rankings: dict[str, list[RunEntry]]
     unmapped: int
+    repeated: int = 0
+
+    @property
+    def skipped(self) -> list[str]:
+        """Return the causes of skipped lines, each with its number."""
+        causes = {
+            "of its lines have a passage that the id table lacks": self.unmapped,
+            "of its lines repeat a passage of the same ranking, and its best place counts": self.repeated,
+        }
+        return [f"{n} {cause}" for cause, n in causes.items() if n]
 
 
 def read_run(path: str | Path, ids: IdTable | None = None) -> TrecRun:
     """Return a run, sorted by score as trec_eval sorts it: equal scores by id, the greater id first.
 
+    A passage counts once, at its best place; trec_eval refuses a run that repeats one.
+
     Raises:
         ConfigError: the file does not exist.
-        InputError: a line does not have six columns, or its score is not a number."""
+        InputError: a line does not have six columns, or its score is not a finite number."""
     rankings: dict[str, list[RunEntry]] = {}
     unmapped = 0
     for where, line in lines(_existing(path, "run")):
@@ -92,11 +106,18 @@ def read_run(path: str | Path, ids: IdTable | None = None) -> TrecRun:
         if mapped is None:
             unmapped += 1
             continue
-        entry = RunEntry(mapped.passage_id, _number(where, columns[4]), mapped.lang)
+        entry = RunEntry(mapped.passage_id, _finite(where, columns[4]), mapped.lang)
         rankings.setdefault(columns[0], []).append(entry)
-    for ranking in rankings.values():
-        ranking.sort(key=lambda entry: (entry.score, entry.passage_id), reverse=True)
-    return TrecRun(rankings, unmapped)
+    unique = {query: list(_best_places(ranking)) for query, ranking in rankings.items()}
+    return TrecRun(unique, unmapped, sum(map(len, rankings.values())) - sum(map(len, unique.values())))
+
+
+def _best_places(ranking: Sequence[RunEntry]) -> Iterator[RunEntry]:
+    seen: set[str] = set()
+    for entry in sorted(ranking, key=lambda entry: (entry.score, entry.passage_id), reverse=True):
+        if entry.passage_id not in seen:
+            seen.add(entry.passage_id)
+            yield entry
 
 
 def write_run(path: Path, rankings: Mapping[str, Sequence[RunEntry]], *, tag: str = _TAG) -> None:
@@ -118,21 +139,29 @@ def read_qrels(path: str | Path) -> dict[str, dict[str, int]]:
 
     Raises:
         ConfigError: the file does not exist.
-        InputError: a line does not have four columns, or its relevance is not a number."""
+        InputError: a line does not have four columns, its relevance is no whole number, or it contradicts another."""
     judged: dict[str, dict[str, int]] = {}
     for where, line in lines(_existing(path, "qrels")):
         columns = line.split()
         if len(columns) != 4:
             raise InputError(f"{where}: {len(columns)} columns; qrels have query, 0, passage, relevance")
-        judged.setdefault(columns[0], {})[columns[2]] = int(_number(where, columns[3]))
+        query, _, passage_id, text = columns
+        relevance = _finite(where, text)
+        if not relevance.is_integer():
+            raise InputError(f"{where}: the relevance '{text}' is not a whole number")
+        if judged.setdefault(query, {}).setdefault(passage_id, int(relevance)) != relevance:
+            raise InputError(f"{where}: '{passage_id}' has another relevance for query '{query}' before; remove one")
     return judged
 
 
-def _number(where: str, text: str) -> float:
+def _finite(where: str, text: str) -> float:
     try:
-        return float(text)
+        number = float(text)
     except ValueError:
-        raise InputError(f"{where}: '{text}' is not a number") from None
+        number = math.nan
+    if not math.isfinite(number):
+        raise InputError(f"{where}: '{text}' is not a finite number")
+    return number
 
 
 def _existing(path: str | Path, what: str) -> Path:

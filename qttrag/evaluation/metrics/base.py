@@ -56,6 +56,7 @@ class Measure:
     """A measure. `signature`: its exact definition. `unit` "%": values are shares, shown times 100.
     `less`: a lower figure is better.
 
+    `official`: it compares with the question's `official_answers`.
     `functions`: by the kind of dataset that a function is for; None for all kinds."""
 
     name: str
@@ -63,6 +64,7 @@ class Measure:
     unit: Unit
     less: bool
     functions: Mapping[str | None, Function]
+    official: bool = False
 
     def __call__(self, case: AnswerCase) -> Value:
         function = self.functions.get(case.question_set.kind) or self.functions.get(None)
@@ -79,10 +81,17 @@ class Measure:
 
 
 def measure(
-    name: str, *, signature: str, unit: Unit = "%", less: bool = False, dataset: str | None = None
+    name: str,
+    *,
+    signature: str,
+    unit: Unit = "%",
+    less: bool = False,
+    dataset: str | None = None,
+    official: bool = False,
 ) -> Callable[[Function], Measure]:
-    """Declare a function as a measure; `dataset`: the one kind of dataset that it is for, such as an official scorer.
+    """Declare a function as a measure; `dataset`: the one kind of dataset that it is for. `official`: it equals the
+    figures of that dataset's own scorer, and compares with the question's `official_answers`.
 
     It is computed for every answer that did not fail if its module is in this package, or if another package names
     the module or the function as an entry point in the group "qttrag.measure"."""
-    return lambda function: Measure(name, signature, unit, less, {dataset: function})
+    return lambda function: Measure(name, signature, unit, less, {dataset: function}, official)

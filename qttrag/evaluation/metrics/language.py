@@ -10,8 +10,11 @@ from qttrag.text.language_check import judge
 from qttrag.types import Lang
 
 
-@measure("correct_language", signature="correct-language|script,fasttext|of:decided")
+@measure("correct_language", signature="correct-language|script,fasttext|of:decided|abstentions:no")
 def correct_language(case: AnswerCase) -> float | None:
+    """Return whether the answer is in the language of the question; None for the prompt's own sentence."""
+    if case.answer.abstained:
+        return None
     correct = in_language(case.prediction, case.question.lang, case.question.answers)
     return None if correct is None else float(correct)
 

@@ -1,8 +1,7 @@
 """The measures of MKQA's official scorer, equal to its figures, including its quirks.
 
 Articles are deleted per language; in French and Italian also at the beginning of a longer word, in Arabic anywhere.
-Chinese, Japanese, Thai and Khmer are compared character by character. Aliases are references if the dataset
-is read with them."""
+Chinese, Japanese, Thai and Khmer are compared character by character. Aliases are references."""
 
 from __future__ import annotations
 
@@ -38,14 +37,16 @@ _ARTICLES = {
 }
 
 
-@measure("f1_official", signature="f1|scorer:official", dataset="mkqa")
-def f1(case: AnswerCase) -> float:
-    return _scores(case).f1
+@measure("f1_official", signature="f1|scorer:official", dataset="mkqa", official=True)
+def f1(case: AnswerCase) -> float | None:
+    scores = _scores(case)
+    return None if scores is None else scores.f1
 
 
-@measure("em_official", signature="em|scorer:official", dataset="mkqa")
-def em(case: AnswerCase) -> float:
-    return _scores(case).em
+@measure("em_official", signature="em|scorer:official", dataset="mkqa", official=True)
+def em(case: AnswerCase) -> float | None:
+    scores = _scores(case)
+    return None if scores is None else scores.em
 
 
 class MkqaScores(NamedTuple):
@@ -56,8 +57,9 @@ class MkqaScores(NamedTuple):
 
 
 @functools.lru_cache(maxsize=1)  # two measures of one answer are asked for in turn
-def _scores(case: AnswerCase) -> MkqaScores:
-    return score(case.prediction, case.question.answers, case.question.lang)
+def _scores(case: AnswerCase) -> MkqaScores | None:
+    references = case.question.official_answers
+    return None if references is None else score(case.prediction, references, case.question.lang)
 
 
 def score(prediction: str, references: Sequence[str], lang: str) -> MkqaScores:

@@ -22,19 +22,22 @@ _SPLIT_BY_MECAB = "ja"
 _ORDERS = 4
 
 
-@measure("f1_official", signature="f1|scorer:official", dataset="xor_tydi")
-def f1(case: AnswerCase) -> float:
-    return _scores(case).f1
+@measure("f1_official", signature="f1|scorer:official", dataset="xor_tydi", official=True)
+def f1(case: AnswerCase) -> float | None:
+    scores = _scores(case)
+    return None if scores is None else scores.f1
 
 
-@measure("em_official", signature="em|scorer:official", dataset="xor_tydi")
-def em(case: AnswerCase) -> float:
-    return _scores(case).em
+@measure("em_official", signature="em|scorer:official", dataset="xor_tydi", official=True)
+def em(case: AnswerCase) -> float | None:
+    scores = _scores(case)
+    return None if scores is None else scores.em
 
 
-@measure("bleu_official", signature="bleu4|chars|scorer:official", dataset="xor_tydi")
-def bleu(case: AnswerCase) -> float:
-    return _scores(case).bleu
+@measure("bleu_official", signature="bleu4|chars|scorer:official", dataset="xor_tydi", official=True)
+def bleu(case: AnswerCase) -> float | None:
+    scores = _scores(case)
+    return None if scores is None else scores.bleu
 
 
 class XorTydiScores(NamedTuple):
@@ -46,8 +49,9 @@ class XorTydiScores(NamedTuple):
 
 
 @functools.lru_cache(maxsize=1)  # three measures of one answer are asked for in turn
-def _scores(case: AnswerCase) -> XorTydiScores:
-    return score(case.prediction, case.question.answers, case.question.lang)
+def _scores(case: AnswerCase) -> XorTydiScores | None:
+    references = case.question.official_answers
+    return None if references is None else score(case.prediction, references, case.question.lang)
 
 
 def score(prediction: str, references: Sequence[str], lang: str) -> XorTydiScores:

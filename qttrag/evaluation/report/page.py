@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from qttrag.errors import ConfigError
 from qttrag.evaluation.datasets.questions import Question
 from qttrag.evaluation.report import run_charts
+from qttrag.evaluation.report.gaps import gaps
 from qttrag.evaluation.report.tables import Figures, Table
 from qttrag.evaluation.runs.figures import value
 from qttrag.evaluation.runs.folder import Run
@@ -38,7 +39,7 @@ def page(run: Run, scored: Sequence[ScoredCell], figures: Figures, tables: Seque
     return _template().render(
         title=f"{run.name}: {headline.measure}, {headline.of} against {headline.over}",
         about=f"qttrag {run.identity['qttrag']} · {run.folder.name} · {len(scored)} cells",
-        notes=run.notes,
+        notes=gaps(run, scored),
         tables=tables,
         charts=[chart for name, group in groups.items() for chart in run_charts.charts(run, name, group, figures)],
         of=headline.of,
@@ -122,7 +123,7 @@ def _passage(passage: TaggedPassage) -> dict[str, Any]:
     scores = passage.scores
     tag = f"unscored: {passage.unscored}" if passage.unscored else ""
     if scores:
-        tag = f"semantic {scores.semantic:g} · grammar {scores.grammar:g} · fluency {scores.fluency:g}"
+        tag = " · ".join(f"{name} {score:g}" for name, score in scores.measured().items())
     return {
         "lang": passage.passage.lang,
         "title": passage.passage.title,

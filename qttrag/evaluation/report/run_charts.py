@@ -13,6 +13,7 @@ from qttrag.evaluation.runs.figures import value
 from qttrag.evaluation.runs.folder import Run
 from qttrag.evaluation.runs.scoring import ScoredCell
 from qttrag.evaluation.statistics import bootstrap
+from qttrag.types import CRITERIA
 
 
 def charts(run: Run, name: str, group: Sequence[ScoredCell], figures: Figures) -> Iterator[str]:
@@ -40,8 +41,8 @@ def _by_strategy(group: Sequence[ScoredCell], figures: Figures, measure: str) ->
 def _score_histograms(scored: ScoredCell) -> Iterator[tuple[str, list[Bar]]]:
     """Yield the number of translations by score for each criterion, in steps of a half."""
     scores = [p.scores for answer in scored.answers.values() for p in answer.context if p.scores is not None]
-    for criterion in ("semantic", "grammar", "fluency"):
-        counts = Counter(math.floor(getattr(each, criterion) * 2) / 2 for each in scores)
+    for criterion in CRITERIA:
+        counts = Counter(math.floor(s[criterion] * 2) / 2 for each in scores if criterion in (s := each.measured()))
         if counts:
             yield criterion, [Bar(f"{step / 2:.1f}", counts[step / 2]) for step in range(11)]
 
@@ -76,7 +77,7 @@ def _means(values: Mapping[str, Sequence[float]], measure: str) -> list[Bar]:
         known = np.array([[number * factor] for number in group if not math.isnan(number)])
         if len(known):
             (interval,) = bootstrap(known, np.ones_like(known))
-            means.append(Bar(label, *interval, note=f"n {len(known)}"))
+            means.append(Bar(label, interval.value, interval.low, interval.high, note=f"n {len(known)}"))
     return means
 
 

@@ -6,10 +6,11 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from qttrag.evaluation.document import Figure
 from qttrag.evaluation.metrics.registry import measures
 from qttrag.evaluation.report.reported import ReportedFigures
 from qttrag.evaluation.runs.answer_files import Cell
-from qttrag.evaluation.runs.figures import Comparison, Figure
+from qttrag.evaluation.runs.figures import Comparison
 from qttrag.evaluation.statistics import Interval
 
 Figures = Mapping[Cell, Mapping[str, Figure]]
@@ -25,15 +26,27 @@ class Table(NamedTuple):
     signatures: list[str]
 
 
-def main_table(figures: Figures, measure: str) -> Table:
-    """Return the figures of a measure: a row per dataset and generator, a column per strategy."""
+def main_table(figures: Figures, measure: str, failed: Mapping[Cell, int]) -> Table:
+    """Return the figures of a measure: a row per dataset and generator, a column per strategy.
+
+    `failed`: the number of failed questions by cell. Figures leave them out; behind, with failed questions as zeros."""
     strategies = list(dict.fromkeys(cell.strategy for cell in figures))
     rows, signatures = [], []
     for dataset, generator in dict.fromkeys(cell[:2] for cell in figures):
-        row = [figures.get(Cell(dataset, generator, strategy), {}).get(measure) for strategy in strategies]
-        rows.append([dataset, generator, _counts(row), *(figure_text(figure, measure) for figure in row)])
+        cells = [Cell(dataset, generator, strategy) for strategy in strategies]
+        row = [figures.get(cell, {}).get(measure) for cell in cells]
+        texts = [_with_failed(figure, measure, failed.get(cell, 0)) for cell, figure in zip(cells, row, strict=True)]
+        rows.append([dataset, generator, _counts(row), *texts])
         signatures += [figure.signature for figure in row if figure]
     return Table(_title(measure), ["dataset", "generator", "n", *strategies], rows, signatures)
+
+
+def _with_failed(figure: Figure | None, measure: str, failed: int) -> str:
+    """Return "41.3 [37.0, 45.6]", and "(failed 2; as 0: 40.9)" behind it if questions failed."""
+    if not failed:
+        return figure_text(figure, measure)
+    as_zero = f"; as 0: {figure.as_zero.value * scale(measure):.1f}" if figure and figure.as_zero else ""
+    return f"{figure_text(figure, measure)} (failed {failed}{as_zero})"
 
 
 def all_measures(figures: Figures, dataset: str, generator: str) -> Table:
@@ -65,12 +78,14 @@ def beside_reported(figures: Figures, reported: ReportedFigures) -> Table:
 def comparison_table(comparisons: Sequence[Comparison]) -> Table:
     """Return comparisons, one per row."""
     rows = [
-        [c.dataset, c.generator, f"{c.of} – {c.over}", str(c.n),
+        [c.dataset, c.generator, f"{c.of} – {c.over}", str(c.n), f"{c.degraded_of} – {c.degraded_over}",
          interval_text(c.difference, scale(c.measure), sign=True), f"{c.p:.4f}", f"{c.p_holm:.4f}"]
         for c in comparisons
     ]  # fmt: skip
     title = f"{_title(comparisons[0].measure)}: differences" if comparisons else "nothing to compare"
-    return Table(title, ["dataset", "generator", "strategies", "n", "difference", "p", "p (Holm)"], rows, [])
+    return Table(
+        title, ["dataset", "generator", "strategies", "n", "degraded", "difference", "p", "p (Holm)"], rows, []
+    )
 
 
 def figure_text(figure: Figure | None, measure: str) -> str:
@@ -83,7 +98,7 @@ def interval_text(interval: Interval, factor: float = 100, *, sign: bool = False
     if math.isnan(interval.value):
         return _NO_FIGURE
     form = f"{'+' if sign else ''}.{digits}f"
-    value, low, high = (format(each * factor, form) for each in interval)
+    value, low, high = (format(each * factor, form) for each in interval[:3])
     return f"{value} [{low}, {high}]"
 
 
@@ -105,9 +120,10 @@ def _counts(figures: Sequence[Figure | None]) -> str:
     return _NO_FIGURE if not counts else str(counts[0]) if len(counts) == 1 else f"{counts[0]}-{counts[-1]}"
 
 
-def markdown(tables: Sequence[Table]) -> str:
-    """Return tables in Markdown, each followed by its signatures."""
-    return "\n".join(_markdown(table) for table in tables)
+def markdown(tables: Sequence[Table], notes: Sequence[str] = ()) -> str:
+    """Return notes and tables in Markdown, each table followed by its signatures."""
+    listed = "".join(f"- {' '.join(note.split())}\n" for note in notes)
+    return "\n".join([*([listed] if notes else []), *(_markdown(table) for table in tables)])
 
 
 def _markdown(table: Table) -> str:

@@ -43,7 +43,7 @@ def loads(line: str) -> AnswerRecord:
     fields = json.loads(line)
     fields["context"] = tuple(map(_passage, fields["context"]))
     fields["ranking"] = _interned(tuple(RankedPassage(*values) for values in fields["ranking"]))
-    fields["notes"] = tuple(fields["notes"])
+    fields |= {name: tuple(fields.get(name, ())) for name in ("notes", "missing")}
     return AnswerRecord(**fields)
 
 
@@ -61,16 +61,18 @@ def _interned(value: T) -> T:
 
 
 class AnswerFile:
-    """The answers of one cell, open for appending. `done`, `failed`: the ids of the questions in the file.
+    """The answers of one cell, open for appending. `done`, `failed`: the ids of the questions in the file;
+    `degraded`: those of `done` whose answers lack something because a stage was unavailable.
 
     `repaired`: whether an incomplete last line was removed."""
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self.repaired = _remove_incomplete_line(path)
-        last = {answer.question_id: answer.failed for answer in read(path)} if path.exists() else {}
-        self.done = {question_id for question_id, failed in last.items() if not failed}
+        last = {a.question_id: (a.failed, a.degraded) for a in read(path)} if path.exists() else {}
+        self.done = {question_id for question_id, (failed, _) in last.items() if not failed}
         self.failed = last.keys() - self.done
+        self.degraded = {question_id for question_id in self.done if last[question_id][1]}
         self._stream = path.open("ab")
 
     def append(self, answer: AnswerRecord) -> None:

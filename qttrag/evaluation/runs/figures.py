@@ -5,31 +5,26 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import qttrag
+from qttrag.evaluation import document
+from qttrag.evaluation.document import ComparisonEntry, Document, Figure
 from qttrag.evaluation.metrics.registry import Values, check, measures
 from qttrag.evaluation.runs.answer_files import Cell
 from qttrag.evaluation.runs.folder import Run
 from qttrag.evaluation.runs.scoring import ScoredCell
-from qttrag.evaluation.statistics import Interval, bootstrap, holm, randomisation_test
+from qttrag.evaluation.statistics import Interval, IntervalMethod, bootstrap, holm, intervals, randomisation_test
 
 if TYPE_CHECKING:
     from qttrag.evaluation.statistics import Floats
 
 
-class Figure(NamedTuple):
-    """The figure of a measure over the `n` answers that it can tell something about, with its signature."""
-
-    interval: Interval
-    n: int
-    signature: str
-
-
 class Comparison(NamedTuple):
     """The difference of strategy `of` to strategy `over` on the `n` questions that both answered, and its p-value.
 
-    `p_holm`: corrected for all comparisons made together."""
+    `p_holm`: corrected for all comparisons made together. `degraded_of`, `degraded_over`: how many of these answers of
+    each strategy lack something because a stage was unavailable."""
 
     dataset: str
     generator: str
@@ -40,6 +35,8 @@ class Comparison(NamedTuple):
     n: int
     p: float
     p_holm: float
+    degraded_of: int = 0
+    degraded_over: int = 0
 
 
 def figures(scored: Sequence[ScoredCell]) -> dict[Cell, dict[str, Figure]]:
@@ -51,15 +48,32 @@ def figures(scored: Sequence[ScoredCell]) -> dict[Cell, dict[str, Figure]]:
     names = list(measures())
     for ids, group in groups.items():  # cells of the same questions are resampled together
         over, under = _columns(group, names, ids)
-        intervals = bootstrap(over, under)
+        computed = intervals(over, under, [measures()[name].unit == "%" for name in names] * len(group))
         for block, cell in enumerate(group):
+            columns = slice(block * len(names), (block + 1) * len(names))
+            zeros = _as_zero(names, over[:, columns], under[:, columns], len(cell.failed))
             by_name = {}
             for column, name in enumerate(names, block * len(names)):
                 n = int((under[:, column] != 0).sum())
                 if n:
-                    by_name[name] = Figure(intervals[column], n, signature(name, cell, n))
+                    signed = signature(name, cell, n, computed[column].method)
+                    by_name[name] = Figure(computed[column], n, signed, zeros.get(name))
             by_cell[cell.cell] = by_name
     return {cell.cell: by_cell[cell.cell] for cell in scored}
+
+
+def _as_zero(names: Sequence[str], over: Floats, under: Floats, failed: int) -> dict[str, Interval]:
+    """Return the figures with `failed` more questions that count as zero, of measures of which more is better."""
+    import numpy as np
+
+    chosen = [n for n, name in enumerate(names) if measures()[name].unit == "%" and not measures()[name].less]
+    if not failed or not len(over):
+        return {}
+    more = np.zeros((failed, len(chosen)))
+    computed = intervals(
+        np.vstack([over[:, chosen], more]), np.vstack([under[:, chosen], more + 1]), [True] * len(chosen)
+    )
+    return {names[n]: interval for n, interval in zip(chosen, computed, strict=True)}
 
 
 def _columns(scored: Sequence[ScoredCell], names: Sequence[str], ids: Sequence[str]) -> tuple[Floats, Floats]:
@@ -77,12 +91,13 @@ def _columns(scored: Sequence[ScoredCell], names: Sequence[str], ids: Sequence[s
     return both[0], both[1]
 
 
-def signature(name: str, scored: ScoredCell, n: int) -> str:
+def signature(name: str, scored: ScoredCell, n: int, method: IntervalMethod) -> str:
     """Return the exact definition of a figure in one line."""
-    cell = scored.cell
+    cell, measure = scored.cell, measures()[name]
+    references = scored.references.official if measure.official else scored.references.given
     return (
-        f"{measures()[name].signature}|data:{cell.dataset}|{scored.references}|lang:{scored.lang}"
-        f"|generator:{cell.generator}|strategy:{cell.strategy}|n:{n}|v:{qttrag.__version__}"
+        f"{measure.signature}|data:{cell.dataset}|{references}|lang:{scored.lang}"
+        f"|generator:{cell.generator}|strategy:{cell.strategy}|n:{n}|ci:{method}|v:{qttrag.__version__}"
     )
 
 
@@ -119,8 +134,9 @@ def _compare(one: ScoredCell, other: ScoredCell, name: str) -> Comparison | None
     (interval,) = bootstrap(difference, np.ones_like(difference))
     p = randomisation_test(*zip(*pairs, strict=True))
     cell = one.cell
+    degraded = (sum(each.answers[question_id].degraded for question_id in ids) for each in (one, other))
     return Comparison(
-        cell.dataset, cell.generator, cell.strategy, other.cell.strategy, name, interval, len(pairs), p, p
+        cell.dataset, cell.generator, cell.strategy, other.cell.strategy, name, interval, len(pairs), p, p, *degraded
     )
 
 
@@ -130,31 +146,34 @@ def value(values: Values, name: str) -> float:
     return over / under if under else math.nan
 
 
-def as_json(run: Run, scored: Sequence[ScoredCell]) -> dict[str, Any]:
-    """Return all figures of a run as in `scores.json`; shares are in [0, 1], not per cent."""
+def as_document(run: Run, scored: Sequence[ScoredCell]) -> Document:
+    """Return all figures of a run as in `scores.json`."""
     by_cell = figures(scored)
     headline = run.headline
-    return {
-        "suite": run.name,
-        "qttrag": qttrag.__version__,
-        "notes": list(run.notes),
-        "headline": headline.model_dump(),
-        "cells": [
-            {
+    return Document(
+        command="run",
+        suite=run.name,
+        headline=headline.model_dump(),
+        notes=list(run.notes),
+        cells=[
+            document.cell(
+                by_cell[cell.cell],
                 **cell.cell._asdict(),
-                "lang": cell.lang,
-                "answered": len(cell.answers),
-                "failed": len(cell.failed),
-                "unscored": dict(cell.causes),
-                "figures": {
-                    name: {**figure.interval._asdict(), "n": figure.n, "signature": figure.signature}
-                    for name, figure in by_cell[cell.cell].items()
-                },
-            }
+                lang=cell.lang,
+                answered=len(cell.answers),
+                failed=len(cell.failed),
+                degraded=len(cell.degraded),
+                unscored=dict(cell.causes),
+            )
             for cell in scored
         ],
-        "comparisons": [
-            {**comparison._asdict(), "difference": comparison.difference._asdict()}
-            for comparison in comparisons(scored, headline.measure, headline.over)
-        ],
-    }
+        comparisons=[as_entry(comparison) for comparison in comparisons(scored, headline.measure, headline.over)],
+    )
+
+
+def as_entry(comparison: Comparison) -> ComparisonEntry:
+    """Return a comparison as in `scores.json`."""
+    c = comparison
+    signature = f"{measures()[c.measure].signature}|difference|n:{c.n}|ci:{c.difference.method}|v:{qttrag.__version__}"
+    difference = document.entry(Figure(c.difference, c.n, signature))
+    return ComparisonEntry.model_validate({**c._asdict(), "difference": difference})

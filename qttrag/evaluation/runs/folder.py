@@ -14,7 +14,7 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from qttrag.errors import InputError
 from qttrag.evaluation import datasets
@@ -26,6 +26,13 @@ from qttrag.evaluation.suites import Headline, Suite
 from qttrag.types import Lang, Passage
 
 _FILE = "run.json"
+
+
+class References(NamedTuple):
+    """The sources of references as signatures state them: "format:mkqa|aliases:no", and those of official measures."""
+
+    given: str
+    official: str
 
 
 @dataclass(frozen=True)
@@ -69,9 +76,10 @@ class Run:
         """Return the kind of a row's dataset."""
         return str(self._dataset(row)["kind"])
 
-    def references(self, row: str) -> str:
-        """Return the source of a row's references, for signatures: "format:mkqa|aliases:no"."""
-        return datasets.reference_signature(self._dataset(row))
+    def references(self, row: str) -> References:
+        """Return the sources of a row's references, for signatures."""
+        settings = self._dataset(row)
+        return References(datasets.reference_signature(settings), datasets.official_signature(settings))
 
     def _dataset(self, row: str) -> Mapping[str, Any]:
         by_name: Mapping[str, Mapping[str, Any]] = self.identity["suite"]["datasets"]
@@ -153,4 +161,6 @@ def _question(fields: dict[str, Any]) -> Question:
         {lang: tuple(texts) for lang, texts in fields["elsewhere"].items()},
         tuple(fields["gold"]),
         tuple(Passage(**{**passage, "lang": Lang(passage["lang"])}) for passage in fields["passages"]),
+        official_answers=tuple(official) if (official := fields.get("official_answers")) is not None else None,
+        relevance=fields.get("relevance", {}),
     )

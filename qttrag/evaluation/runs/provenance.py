@@ -58,6 +58,18 @@ def identity(suite: Suite, questions: Mapping[str, Sequence[Question]]) -> dict[
     }
 
 
+def search_digest(deployment: Deployment) -> str:
+    """Return a digest of everything that the rankings of a deployment depend on.
+
+    Raises:
+        ConfigError: a model is not on this machine.
+        CollectionError: an index is not built, or damaged."""
+    stages = ("retriever", "reranker", "translator")
+    models = _models(deployment, stages)
+    collections = {name: _collection(name) for name in collection_names(deployment)}
+    return digest([*(getattr(deployment, stage) for stage in stages), deployment.depth, models, collections])
+
+
 def environment() -> dict[str, Any]:
     """Return what should not change the figures and may change: the machine, the versions of Python and libraries."""
     versions = {name: _version(name) for name in LIBRARIES}
@@ -102,12 +114,14 @@ def _settings(deployment: Deployment) -> Any:
     return hide_secrets(deployment.model_dump(mode="json", exclude={"cache"}))
 
 
-def _models(deployment: Deployment) -> dict[str, Any]:
+def _models(deployment: Deployment, stages: Sequence[str] = ()) -> dict[str, Any]:
+    """Return the models of some stages, or of all, by place."""
     return {
         named.place: {"model": named.model, "served": named.served}
         if named.served
         else {"model": named.model, "revision": named.locate().revision}
         for named in named_models(Path(), deployment)
+        if not stages or named.place.split(".")[0] in stages
     }
 
 
@@ -137,6 +151,7 @@ def _fields(question: Question) -> list[Any]:
         elsewhere,
         list(question.gold),
         passages,
+        *([dict(question.relevance)] if question.relevance else []),
     ]
 
 

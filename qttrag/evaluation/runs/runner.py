@@ -57,11 +57,13 @@ class Outcome:
 @dataclass(frozen=True)
 class Selection:
     """The questions to answer. `limit`: the first N of each row. `sample`: N random ones of each row, the same for the
-    same N; a larger sample includes a smaller one. `retry_failed`: also those that failed in earlier sessions."""
+    same N; a larger sample includes a smaller one. `retry_failed`: also those that failed in earlier sessions.
+    `retry_degraded`: also those whose answers lack something because a stage was unavailable."""
 
     limit: int | None = None
     sample: int | None = None
     retry_failed: bool = False
+    retry_degraded: bool = False
 
     def of(self, questions: Sequence[Question]) -> list[Question]:
         selected = list(questions)
@@ -167,6 +169,8 @@ class _Session:
 
     def _is_due(self, file: AnswerFile, question: Question) -> bool:
         due = question.question_id not in file.done
+        if question.question_id in file.degraded and self._selection.retry_degraded:
+            due = True
         if question.question_id in file.failed and not self._selection.retry_failed:
             due = False
         self.skipped += not due
@@ -237,5 +241,7 @@ def _record(question: Question, answer: Answer, ranking: Ranking | None) -> Answ
         search=ranking.key if ranking else None,
         seconds={name: round(value, 4) for name, value in answer.trace.seconds.items()},
         counts=dict(answer.trace.counts),
-        notes=tuple(answer.trace.notes),
+        notes=tuple(map(str, answer.trace.notes)),
+        abstained=answer.abstained,
+        missing=tuple(answer.degraded),
     )

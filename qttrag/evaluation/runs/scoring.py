@@ -2,36 +2,39 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from qttrag.errors import InputError
 from qttrag.evaluation.answers import AnswerRecord
+from qttrag.evaluation.datasets.documents import as_judged
 from qttrag.evaluation.datasets.questions import Question
 from qttrag.evaluation.metrics import AnswerCase, PassageMatch, QuestionSet, answer_recall, retrieval
 from qttrag.evaluation.metrics.registry import Values, evaluate
 from qttrag.evaluation.metrics.unscored import causes
 from qttrag.evaluation.runs import search_cache
 from qttrag.evaluation.runs.answer_files import Cell, latest
-from qttrag.evaluation.runs.folder import Run
+from qttrag.evaluation.runs.folder import References, Run
 from qttrag.runtime.cache import Cache
-
-_CHUNK = re.compile(r"#\d+$")  # of a record that was split into passages: "id#0", "id#1"
 
 
 @dataclass(frozen=True)
 class ScoredCell:
     """The answers of a cell with the values of all measures, by question id. `failed`: the errors by question id.
-    `references`: the source of the references, for signatures."""
+    `references`: the sources of the references, for signatures."""
 
     cell: Cell
     lang: str
-    references: str
+    references: References
     answers: Mapping[str, AnswerRecord]
     values: Mapping[str, Values]
     failed: Mapping[str, str]
+
+    @property
+    def degraded(self) -> list[str]:
+        """Return the ids of the questions whose answers lack something because a stage was unavailable."""
+        return [question_id for question_id, answer in self.answers.items() if answer.degraded]
 
     @property
     def causes(self) -> Counter[str]:
@@ -85,16 +88,11 @@ def _score(run: Run, cell: Cell, question_set: QuestionSet, matches: _RankingMat
 
 
 def _retrieval(questions: Sequence[Question], answers: Mapping[str, AnswerRecord]) -> dict[str, dict[str, float]]:
-    """Return the figures of the rankings of questions with gold passages; zeros if the ranking is empty."""
-    searched = [q for q in questions if q.gold and answers[q.question_id].search is not None]
-    judged = {q.question_id: dict.fromkeys(q.gold, 1) for q in searched}
-    rankings = {i: as_judged([passage.passage_id for passage in answers[i].ranking], judged[i]) for i in judged}
-    return retrieval.by_query(judged, rankings) if judged else {}
-
-
-def as_judged(ids: Sequence[str], judged: Collection[str]) -> list[str]:
-    """Return the ids of a ranking; a passage of a judged record counts as the record."""
-    return [passage_id if passage_id in judged else _CHUNK.sub("", passage_id) for passage_id in ids]
+    """Return the figures of the rankings of judged questions."""
+    searched = [q for q in questions if q.judgements and answers[q.question_id].search is not None]
+    judged = {q.question_id: q.judgements for q in searched}
+    rankings = {i: [passage.passage_id for passage in answers[i].ranking] for i in judged}
+    return retrieval.by_query(judged, as_judged(rankings, judged)) if judged else {}
 
 
 class _RankingMatches:

@@ -40,9 +40,11 @@ def passages(cache: Cache, key: str) -> dict[str, Passage]:
 class CachedSearch:
     """A retriever and a reranker with a cache, which report the ranking of each question.
 
+    `scope`: what the searches depend on, in a cache that serves several deployments.
     Counts: cached (from the cache or from another call), computed (by the inner retriever or reranker)."""
 
-    def __init__(self, retriever: Retriever, reranker: Reranker, kept: Cache) -> None:
+    def __init__(self, retriever: Retriever, reranker: Reranker, kept: Cache, *, scope: str = "") -> None:
+        self._scope = scope
         self._replayed = isinstance(retriever, ReplayedRetriever)
         self._retriever = retriever
         self._reranker = reranker
@@ -60,7 +62,7 @@ class CachedSearch:
             return _write(await self._retriever.retrieve(query, k))
 
         question = query.query_id if self._replayed else None  # what is replayed goes by it
-        key = _key(query, k=k, question=question)
+        key = self._key(query, k=k, question=question)
         self._keys[query.query_id] = key.hex()
         return _read(await self._calls.get(key, search))
 
@@ -70,15 +72,15 @@ class CachedSearch:
             ranked = await self._reranker.rerank(query, hits)
             return json.dumps([[places[hit.passage], hit.score] for hit in ranked])
 
-        value = await self._calls.get(_key(query, ids=[hit.passage.passage_id for hit in hits]), rank)
+        value = await self._calls.get(self._key(query, ids=[hit.passage.passage_id for hit in hits]), rank)
         ranked = [Hit(hits[place].passage, score) for place, score in json.loads(value)]
         self._rankings[query.query_id] = Ranking(self._keys[query.query_id], ranked)
         return ranked
 
-
-def _key(query: Query, **more: object) -> bytes:
-    chosen = {} if query.collections is None else {"collections": query.collections}
-    return content_key({"text": query.text, "lang": query.lang, **chosen, **more})
+    def _key(self, query: Query, **more: object) -> bytes:
+        chosen = {} if query.collections is None else {"collections": query.collections}
+        scope = {"scope": self._scope} if self._scope else {}
+        return content_key({"text": query.text, "lang": query.lang, **chosen, **scope, **more})
 
 
 def _write(hits: Sequence[Hit]) -> str:

@@ -6,6 +6,7 @@ import csv
 import gzip
 import math
 import random
+import statistics
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -13,11 +14,10 @@ from typing import NamedTuple
 from qttrag.errors import ConfigError, InputError
 from qttrag.evaluation.report.tables import Table, interval_text
 from qttrag.evaluation.statistics import SEED, Interval
-from qttrag.types import Verdict
+from qttrag.types import CRITERIA, QualityScores, Verdict
 
 _RESAMPLES = 1000  # rank correlations are slow to compute, and their intervals are wide
 CORRELATIONS = ("pearsonr", "spearmanr", "kendalltau")
-CRITERIA = ("semantic", "grammar", "fluency", "mean")
 
 
 class JudgedTranslation(NamedTuple):
@@ -55,18 +55,25 @@ def sample(judged: Sequence[JudgedTranslation], n: int | None) -> list[JudgedTra
 
 
 def scores(verdicts: Sequence[Verdict], criterion: str) -> list[float | None]:
-    """Return the score of each verdict by a criterion, or the mean over the criteria; None if it has no scores."""
-    return [_score(verdict.scores.values(), criterion) if verdict.scores else None for verdict in verdicts]
+    """Return the score of each verdict by a criterion, or the mean over its criteria; None if it has no such score."""
+    return [_score(verdict.scores, criterion) if verdict.scores else None for verdict in verdicts]
 
 
-def _score(values: tuple[float, float, float], criterion: str) -> float:
-    return sum(values) / 3 if criterion == "mean" else values[CRITERIA.index(criterion)]
+def _score(scores: QualityScores, criterion: str) -> float | None:
+    measured: dict[str, float] = {**scores.measured()}
+    return statistics.fmean(measured.values()) if criterion == "mean" else measured.get(criterion)
+
+
+def _criteria(verdicts: Sequence[Verdict]) -> list[str]:
+    """Return the criteria of the verdicts, and "mean" after several; all if there are no scores."""
+    measured = {name for verdict in verdicts if verdict.scores for name in verdict.scores.measured()} or set(CRITERIA)
+    return [*(name for name in CRITERIA if name in measured), *(["mean"] if len(measured) > 1 else [])]
 
 
 def correlations(judged: Sequence[JudgedTranslation], verdicts: Sequence[Verdict]) -> Table:
     """Return the correlation of each criterion with the human scores, over the translations that have scores."""
     rows = []
-    for criterion in CRITERIA:
+    for criterion in _criteria(verdicts):
         pairs = [(s, j.score) for s, j in zip(scores(verdicts, criterion), judged, strict=True) if s is not None]
         cells = [interval_text(correlation(name, pairs), 1, sign=True, digits=3) for name in CORRELATIONS]
         rows.append([criterion, str(len(pairs)), str(len(judged) - len(pairs)), *cells])

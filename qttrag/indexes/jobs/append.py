@@ -208,6 +208,7 @@ def _combined_manifest(job: IndexJob, base: Manifest, skipped: Counter[str]) -> 
             "rows": base.rows + journal.rows,
             "langs": dict(Counter(base.langs) + journal.langs),
             "skipped": dict(skipped + Counter(base.skipped)),
+            "repaired": dict(journal.repaired + Counter(base.repaired)),
             "truncated": base.truncated + journal.truncated,
             "shards": [*(base.shards or [base.rows]), *(shard.rows for shard in journal.shards)],
             "appended": [*base.appended, addition],

@@ -61,7 +61,9 @@ def _compact(collection: Collection, workspace: BuildWorkspace, progress: Callab
         _copy(collection, job)
         after = write_index(job, _encoder_info(before, job.recipe), Counter(before.skipped))
         appended = [addition.model_copy(update={"folded": True}) for addition in before.appended]
-        after.model_copy(update={"truncated": before.truncated, "appended": appended}).write(workspace.index)
+        after.model_copy(
+            update={"truncated": before.truncated, "repaired": before.repaired, "appended": appended}
+        ).write(workspace.index)
     workspace.publish(journal)
     return read_manifest(workspace.target)
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -20,10 +21,11 @@ from qttrag.indexes.jobs.precomputed import EncodedPassages, build_from_vectors
 from qttrag.indexes.jobs.workers import load_question_encoder
 from qttrag.indexes.recipe import Chunking, EncoderSettings, Fields, Recipe, Source
 from qttrag.indexes.sources import formats, listing
-from qttrag.indexes.sources.formats import BadRecord
+from qttrag.indexes.sources.characters import repair
 from qttrag.indexes.sources.id_sets import IdSet, digest
 from qttrag.indexes.sources.listing import SourceFile
-from qttrag.indexes.sources.records import SourcePosition
+from qttrag.indexes.sources.records import ReadSummary, SourcePosition, parse_id
+from qttrag.indexes.sources.rows import BadRecord, SourceRow
 from qttrag.indexes.storage.manifest import Manifest
 from qttrag.protocols import QueryEncoder
 from qttrag.types import Lang, Passage
@@ -49,11 +51,12 @@ class VectorChunk(NamedTuple):
 
 
 class PublishedPassage(NamedTuple):
-    """A passage of the data set. `position`: in the source, after it."""
+    """A passage of the data set. `position`: in the source, after it. `repairs`: causes for which it was repaired."""
 
     position: SourcePosition
     passage_id: str
     content: str
+    repairs: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,11 +142,12 @@ def _read(job: IndexJob, published: PublishedIndex) -> Iterator[EncodedPassages]
             _check(recipe, published.encoder, [passage.content for passage in passages], vectors, done)
             unchecked = 0
         ids = _new_ids(recipe, passages, seen)
+        repaired = Counter(cause for passage in passages for cause in passage.repairs)
         done, unchecked = done + len(passages), unchecked + len(passages)
         yield EncodedPassages(
             [_passage(recipe, passage) for passage in passages],
             vectors,
-            ids,
+            ReadSummary(ids, Counter(), repaired),
             passages[-1].position,
             done / published.rows,
         )
@@ -166,7 +170,7 @@ def _new_ids(recipe: Recipe, passages: Sequence[PublishedPassage], seen: IdSet) 
 
 def _passage(recipe: Recipe, passage: PublishedPassage) -> Passage:
     text = remove_spacing(passage.content) if recipe.lang in _SPACED else passage.content
-    return Passage(passage.passage_id, text.encode("utf-8", "replace").decode("utf-8"), Lang(str(recipe.lang)))
+    return Passage(passage.passage_id, text, Lang(str(recipe.lang)))
 
 
 def remove_spacing(content: str) -> str:
@@ -180,22 +184,30 @@ def remove_spacing(content: str) -> str:
 
 def _passages(recipe: Recipe, published: PublishedIndex, start: SourcePosition) -> Iterator[PublishedPassage]:
     """Yield the passages of the data set after a position."""
-    fields = recipe.source.fields
     for number in range(start.file, len(published.files)):
         file = published.files[number]
         skip = start.row if number == start.file else 0
         for row in formats.rows(recipe.source, Path(file.path), name=file.name, skip=skip):
-            if isinstance(row.cells, BadRecord):
-                raise InputError(str(row.cells))
-            identifier, content = row.cells.get(fields.id), row.cells.get(fields.text)
-            if isinstance(identifier, int) and not isinstance(identifier, bool):
-                identifier = str(identifier)
-            if not isinstance(identifier, str) or not isinstance(content, str):
-                raise InputError(
-                    f"{row.location}: fields '{fields.id}' and '{fields.text}' must be an id and a text; the row has "
-                    f"{', '.join(row.cells)}: name them with --id-field and --text-field"
-                )
-            yield PublishedPassage(SourcePosition(number, row.number), published.id_prefix + identifier, content)
+            try:
+                passage_id, content = _cells(row, recipe.source.fields)
+            except BadRecord as error:
+                raise InputError(f"{error.reason}; correct it: vectors and passages must match row for row") from error
+            position = SourcePosition(number, row.number)
+            yield PublishedPassage(position, published.id_prefix + passage_id, *repair(content))
+
+
+def _cells(row: SourceRow, fields: Fields) -> tuple[str, str]:
+    """Return the id and the text of a row."""
+    cells = row.cells
+    if isinstance(cells, BadRecord):
+        raise cells
+    content = cells.get(fields.text)
+    if fields.id not in cells or not isinstance(content, str):
+        raise InputError(
+            f"{row.location}: fields '{fields.id}' and '{fields.text}' must be an id and a text; the row has "
+            f"{', '.join(cells)}: name them with --id-field and --text-field"
+        )
+    return parse_id(row.location, fields.id, cells[fields.id]), content
 
 
 def _vectors(published: PublishedIndex, skip: int) -> Iterator[NDArray[np.float32]]:
@@ -284,7 +296,7 @@ def _dataset_files(passages: Path) -> list[Path]:
 def _saved_files(passages: Path, state: Path) -> list[Path]:
     """Return the files that the state of a data set names, as `Dataset.save_to_disk` writes it."""
     try:
-        saved = json.loads(state.read_text(encoding="utf-8"))
+        saved = json.loads(state.read_text(encoding="utf-8-sig"))
         names = [str(file["filename"]) for file in saved["_data_files"]]
         selection = saved.get("_indices_files") or saved.get("_indices_data_files")
     except (ValueError, KeyError, TypeError, AttributeError) as error:

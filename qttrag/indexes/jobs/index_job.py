@@ -107,6 +107,7 @@ def _manifest(job: IndexJob, encoder: EncoderInfo, skipped: Counter[str], factor
         dim=encoder.dim,
         langs=dict(journal.langs),
         skipped=dict(skipped),
+        repaired=dict(journal.repaired),
         truncated=journal.truncated,
         shards=[shard.rows for shard in journal.shards],
         faiss=factory,

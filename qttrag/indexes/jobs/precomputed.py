@@ -31,11 +31,11 @@ if TYPE_CHECKING:
 class EncodedPassages(NamedTuple):
     """Passages and their vectors, float32, unit length, one row each.
 
-    `ids`: digests of the passages' ids; `position`, `share`: of the source after them."""
+    `summary`: of reading them; `position`, `share`: of the source after them."""
 
     passages: list[Passage]
     vectors: NDArray[np.float32]
-    ids: list[int]
+    summary: ReadSummary
     position: SourcePosition
     share: float
 
@@ -72,7 +72,7 @@ def build_from_vectors(
 def _write(job: IndexJob, encoder: EncoderInfo, batches: Iterable[EncodedPassages]) -> Manifest:
     shards, done, in_shard = ShardWriter(job.workspace, job.journal, encoder.dim), job.journal.rows, 0
     for batch in batches:
-        shards.append(batch.passages, batch.vectors, summary=ReadSummary(batch.ids, Counter()))
+        shards.append(batch.passages, batch.vectors, summary=batch.summary)
         done, in_shard = done + len(batch.passages), in_shard + len(batch.passages)
         job.progress(Progress("encode", done, batch.share))
         if in_shard >= job.recipe.shard_rows:

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 from qttrag.errors import InputError
 from qttrag.indexes.collection import Collection, find, open_index
+from qttrag.indexes.recipe import Recipe
 from qttrag.indexes.storage.locking import exclusive_lock
 from qttrag.indexes.storage.manifest import Manifest
-from qttrag.indexes.storage.passage_ids import rows_of
+from qttrag.indexes.storage.passage_ids import What, rows_of
 from qttrag.indexes.storage.passages import Passages
 from qttrag.indexes.storage.tombstones import write_removed
 
@@ -21,23 +22,31 @@ if TYPE_CHECKING:
 _SHOWN_IDS = 5
 
 
-def remove(name: str, ids: abc.Collection[str], *, missing_ok: bool = False) -> Manifest:
+def remove(name: str, ids: abc.Collection[str], *, what: What = "any", missing_ok: bool = False) -> Manifest:
     """Remove passages from an index, by their own ids or those of their records, and return its manifest.
 
-    Processes that have the index open continue with its former contents. Either all are removed or none.
+    `what`: "records" and "passages" say what the ids name, which "a#1" leaves open if there is a record of that id and
+    the record "a" has a second passage. Processes that have the index open continue with its former contents. Either
+    all are removed or none.
 
     Raises:
-        InputError: an id names no passage or record of the index, and `missing_ok` is off.
+        InputError: an id names no passage or record of the index, and `missing_ok` is off; or it names both a record
+            and a passage of another one.
         CollectionError: the index is missing, damaged or locked, or its FAISS index cannot exclude rows."""
     folder = find(name).folder.resolve()
     with exclusive_lock(folder):
         index = open_index(str(folder), threads=1)
-        rows, missing = rows_of(index.passages, ids)
+        chunked = Recipe(**index.manifest.recipe).chunking.enabled
+        rows, missing, ambiguous = rows_of(index.passages, ids, chunked=chunked, what=what)
         if missing and not missing_ok:
-            shown = ", ".join(sorted(missing)[:_SHOWN_IDS]) + (", ..." if len(missing) > _SHOWN_IDS else "")
             raise InputError(
-                f"index '{folder.name}' does not contain {len(missing)} of these {len(ids)} ids ({shown}); correct "
-                "them, or ignore missing ids with --missing-ok"
+                f"index '{folder.name}' does not contain {len(missing)} of these {len(ids)} ids ({_shown(missing)}); "
+                "correct them, or ignore missing ids with --missing-ok"
+            )
+        if ambiguous:
+            raise InputError(
+                f"index '{folder.name}': {len(ambiguous)} of these ids ({_shown(ambiguous)}) name a record and also "
+                "a passage of another one; choose with --only records or --only passages"
             )
         before = index.manifest
         if not len(rows):
@@ -48,6 +57,10 @@ def remove(name: str, ids: abc.Collection[str], *, missing_ok: bool = False) -> 
         for obsolete in before.files.keys() - after.files.keys():
             (folder / obsolete).unlink()
         return after
+
+
+def _shown(ids: set[str]) -> str:
+    return ", ".join(sorted(ids)[:_SHOWN_IDS]) + (", ..." if len(ids) > _SHOWN_IDS else "")
 
 
 def mark_removed(manifest: Manifest, passages: Passages, rows: NDArray[np.int64], folder: Path) -> Manifest:

@@ -15,6 +15,7 @@ from qttrag.indexes.ann.first_stage import AS_BUILT, Candidates, Effort
 from qttrag.indexes.collection import SPARE, Collection, Plan
 from qttrag.indexes.jobs.workers import OpenEncoder, load_question_encoder, open_builtin_encoder
 from qttrag.indexes.recipe import Recipe
+from qttrag.indexes.sources.lines import plain_lines
 from qttrag.indexes.storage.locking import exclusive_lock
 from qttrag.indexes.storage.manifest import Manifest, Tuned, read_manifest
 
@@ -80,7 +81,7 @@ def sample_questions(
         InputError: the file has no question, or is not UTF-8. ConfigError: the encoder cannot be loaded."""
     import numpy as np
 
-    questions = _read_lines(path)
+    questions = _read_questions(path)
     recipe = Recipe(**manifest.recipe)
     owner = f"the encoder of index '{manifest.name}'"
     encoder = load_question_encoder(recipe.encoder, owner=owner, open_encoder=open_encoder)
@@ -93,12 +94,9 @@ def sample_questions(
     return QuerySample(np.concatenate(vectors), None, f"questions of {path.name}")
 
 
-def _read_lines(path: Path) -> list[str]:
-    try:
-        lines = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines()]
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}: not UTF-8 ({error.reason} at byte {error.start})") from error
-    questions = [line for line in lines if line]
+def _read_questions(path: Path) -> list[str]:
+    with path.open("rb") as stream:
+        questions = plain_lines(stream, str(path))
     if not questions:
         raise InputError(f"{path}: no question in it; write one per line")
     return questions

@@ -81,7 +81,8 @@ def kind_of(settings: EncoderSettings) -> str:
 def kind_settings(settings: EncoderSettings) -> dict[str, Any]:
     """Return a recipe's settings as its kind names them: those of servers for `openai`, else those of a model."""
     servers = settings.servers
-    common = {"model": settings.model, "revision": settings.revision, "max_tokens": settings.max_tokens}
+    names = ("model", "revision", "max_tokens", "truncate_dim")
+    common = {name: getattr(settings, name) for name in names}
     if kind_of(settings) == "openai":
         placement = servers.model_dump(include={"api_key_env", "batch", "in_flight", "timeout", "retries"})
         return {**common, "base_url": servers.urls, "served_as": servers.model, **placement}

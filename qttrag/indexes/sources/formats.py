@@ -2,70 +2,43 @@
 
 from __future__ import annotations
 
-import gzip
 import json
-import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from qttrag.errors import InputError, first_line
 from qttrag.indexes.recipe import Source
-from qttrag.indexes.sources import cleaning
+from qttrag.indexes.sources import cleaning, tsv
+from qttrag.indexes.sources.lines import Line, lines
+from qttrag.indexes.sources.rows import BadRecord, SourceRow
 
 _BATCH_ROWS = 1024  # rows of a columnar file converted to Python objects at once
-
-
-class BadRecord(InputError):
-    """An invalid record. `cause`: a short name, by which skipped records are counted."""
-
-    def __init__(self, cause: str, message: str) -> None:
-        super().__init__(f"{message}; correct it, or skip and count such records with --on-error skip")
-        self.cause = cause
-
-
-class SourceRow(NamedTuple):
-    """A row of a file. `location`: for messages; `number`: from 1; `share`: of the file that has been read after it."""
-
-    location: str
-    number: int
-    share: float
-    cells: Mapping[str, Any] | BadRecord
 
 
 def rows(source: Source, path: Path, *, name: str, skip: int) -> Iterator[SourceRow]:
     """Yield the rows of a file after the first `skip`, in order. `name`: the file's name in messages.
 
     Raises:
-        InputError: the file is not of the source's kind, or truncated."""
+        InputError: the file is not of the source's kind, truncated or cannot be read."""
     if source.kind in ("parquet", "hub"):
         return _parquet(source, path, name, skip)
     if source.kind == "arrow":
         return _arrow(source, path, name, skip)
-    return _lines(source, path, name, skip)
+    if source.kind == "tsv":
+        return tsv.rows(lines(path, name), source.fields, skip=skip)
+    return _objects(source, lines(path, name), skip)
 
 
-def _lines(source: Source, path: Path, name: str, skip: int) -> Iterator[SourceRow]:
-    parsers: dict[str, Callable[[Source, str, str], Mapping[str, Any] | BadRecord]] = {"tsv": _tsv, "kilt": _kilt}
-    parse = parsers.get(source.kind, _json)
-    size = path.stat().st_size or 1
-    with path.open("rb") as raw:
-        stream = gzip.GzipFile(fileobj=raw) if path.suffix == ".gz" else raw
-        try:
-            for number, line in enumerate(stream, 1):
-                if number <= skip:
-                    continue
-                location = f"{name}:{number}"
-                try:
-                    text = line.decode("utf-8-sig" if number == 1 else "utf-8").rstrip("\r\n")
-                    cells = parse(source, location, text) if text.strip() else None
-                except UnicodeDecodeError as error:
-                    message = f"{location}: not UTF-8 ({error.reason} at byte {error.start})"
-                    cells = BadRecord("not UTF-8", message)
-                if cells is not None and not (number == 1 and source.kind == "tsv" and _is_header(cells)):
-                    yield SourceRow(location, number, raw.tell() / size, cells)
-        except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-            raise InputError(f"{name}: not a complete gzip file ({error}); download it again") from error
+def _objects(source: Source, lines: Iterable[Line], skip: int) -> Iterator[SourceRow]:
+    parse = _kilt if source.kind == "kilt" else _json
+    for line in lines:
+        if line.number <= skip:
+            continue
+        if isinstance(line.text, BadRecord):
+            yield SourceRow(line.location, line.number, line.share, line.text)
+        elif line.text.strip():
+            yield SourceRow(line.location, line.number, line.share, parse(source, line.location, line.text))
 
 
 def _json(source: Source, location: str, text: str) -> Mapping[str, Any] | BadRecord:
@@ -74,26 +47,6 @@ def _json(source: Source, location: str, text: str) -> Mapping[str, Any] | BadRe
     except (ValueError, RecursionError) as error:
         return BadRecord("not JSON", f"{location}: not JSON ({error})")
     return value if isinstance(value, dict) else BadRecord("not an object", f"{location}: not a JSON object")
-
-
-def _tsv(source: Source, location: str, text: str) -> Mapping[str, Any] | BadRecord:
-    cells = [_unquote(cell) for cell in text.split("\t")]
-    if not 2 <= len(cells) <= 3:
-        return BadRecord("columns", f"{location}: {len(cells)} columns; TSV has id, text and optionally title")
-    columns = (source.fields.id, source.fields.text, source.fields.title)
-    return dict(zip(columns, cells, strict=False))
-
-
-def _is_header(cells: Mapping[str, Any] | BadRecord) -> bool:
-    return not isinstance(cells, BadRecord) and all(key == value for key, value in cells.items())
-
-
-def _unquote(cell: str) -> str:
-    """Return a quoted cell (DPR's psgs_w100.tsv) without its quotes and with inner ones undoubled; others unchanged."""
-    inner = cell[1:-1]
-    if len(cell) >= 2 and cell[0] == cell[-1] == '"' and '"' not in inner.replace('""', ""):
-        return inner.replace('""', '"')
-    return cell
 
 
 def _kilt(source: Source, location: str, text: str) -> Mapping[str, Any] | BadRecord:
@@ -122,7 +75,7 @@ def _parquet(source: Source, path: Path, name: str, skip: int) -> Iterator[Sourc
             before += reader.metadata.row_group(groups.pop(0)).num_rows
         batches = reader.iter_batches(batch_size=_BATCH_ROWS, row_groups=groups, columns=columns)
         yield from _batch_rows(batches, name, before=before, skip=skip, total=total)
-    except (pa.ArrowInvalid, OSError) as error:
+    except (pa.ArrowException, OSError) as error:
         raise InputError(f"{name}: not a Parquet file ({first_line(error)})") from error
 
 
@@ -145,7 +98,7 @@ def _arrow(source: Source, path: Path, name: str, skip: int) -> Iterator[SourceR
                 for start in range(0, batch.num_rows, _BATCH_ROWS)
             )
             yield from _batch_rows(slices, name, before=0, skip=skip, total=total)
-    except (pa.ArrowInvalid, OSError) as error:
+    except (pa.ArrowException, OSError) as error:
         raise InputError(f"{name}: not an Arrow IPC file ({first_line(error)})") from error
 
 
@@ -160,7 +113,19 @@ def _batch_rows(batches: Any, name: str, *, before: int, skip: int, total: int) 
         if number + batch.num_rows <= skip:
             number += batch.num_rows
             continue
-        for cells in batch.to_pylist():
+        for cells in _cells(batch, f"{name}: row", number + 1):
             number += 1
             if number > skip:
                 yield SourceRow(f"{name}: row {number}", number, number / total if total else 0.0, cells)
+
+
+def _cells(batch: Any, name: str, first: int) -> list[Mapping[str, Any] | BadRecord]:
+    """Return the rows of a batch. Arrow does not check that its texts are UTF-8. `first`: the first row's number."""
+    try:
+        cells: list[Mapping[str, Any] | BadRecord] = batch.to_pylist()
+        return cells
+    except UnicodeDecodeError as error:
+        if batch.num_rows == 1:
+            reason = f"{error.reason}, 0x{error.object[error.start]:02x} at byte {error.start}"
+            return [BadRecord("not UTF-8", f"{name} {first}: not UTF-8 ({reason})")]
+    return [row for n in range(batch.num_rows) for row in _cells(batch.slice(n, 1), name, first + n)]

@@ -11,15 +11,17 @@ from typing import Literal, NamedTuple
 from qttrag.errors import InputError
 from qttrag.indexes.recipe import Recipe
 from qttrag.indexes.sources import cleaning, formats, listing
-from qttrag.indexes.sources.formats import BadRecord, SourceRow
+from qttrag.indexes.sources.characters import is_valid_id, repair, trim
 from qttrag.indexes.sources.id_sets import IdSet, digest
 from qttrag.indexes.sources.listing import SourceFile
-from qttrag.text.languages import language
+from qttrag.indexes.sources.rows import BadRecord, SourceRow
+from qttrag.text.languages import language_or_undetermined
 from qttrag.types import Lang
 
 OnError = Literal["stop", "skip"]
-READER_VERSION = 1  # to be raised whenever the same source comes to give other passages: builds must not mix them
+READER_VERSION = 2  # to be raised whenever the same source comes to give other passages: builds must not mix them
 NO_PROSE = "no sentence left"  # a record that is empty after cleaning is skipped, and no error
+EMPTY_FILE = "empty file"  # counted, and no error: programs that write a data set in parts write empty ones
 
 
 class SourceRecord(NamedTuple):
@@ -39,10 +41,11 @@ class SourcePosition(NamedTuple):
 
 
 class ReadSummary(NamedTuple):
-    """Digests of the record ids that were read, and the number of skipped records by cause."""
+    """Digests of the record ids that were read, and the number of skipped and of repaired records by cause."""
 
     ids: list[int]
     skipped: Counter[str]
+    repaired: Counter[str]
 
 
 class SourceReader:
@@ -69,6 +72,7 @@ class SourceReader:
     ) -> None:
         self.position = start
         self._skipped: Counter[str] = Counter()
+        self._repaired: Counter[str] = Counter()
         self._ids: list[int] = []
         self._seen = IdSet() if seen is None else seen
         self._indexed = IdSet() if indexed is None else indexed
@@ -87,9 +91,9 @@ class SourceReader:
         return min(1.0, (before + current * self._share_of_file) / self._bytes)
 
     def drain_summary(self) -> ReadSummary:
-        """Return what was read and skipped since the last call."""
-        summary = ReadSummary(self._ids, self._skipped)
-        self._ids, self._skipped = [], Counter()
+        """Return what was read, skipped and repaired since the last call."""
+        summary = ReadSummary(self._ids, self._skipped, self._repaired)
+        self._ids, self._skipped, self._repaired = [], Counter(), Counter()
         return summary
 
     def __iter__(self) -> Iterator[SourceRecord]:
@@ -97,16 +101,19 @@ class SourceReader:
             file = self._files[number]
             skip = self.position.row if number == self.position.file else 0
             self.position, self._share_of_file = SourcePosition(number, skip), 0.0
+            is_empty = skip == 0
             with listing.local_copy(self._recipe, file, self._downloads) as path:
                 for row in formats.rows(self._recipe.source, path, name=file.name, skip=skip):
+                    is_empty = False
                     self.position, self._share_of_file = SourcePosition(number, row.number), row.share
                     if (record := self._accept(row)) is not None:
                         yield record
+            self._skipped.update([EMPTY_FILE] if is_empty else [])
         self.position, self._share_of_file = SourcePosition(len(self._files), 0), 0.0
 
     def _accept(self, row: SourceRow) -> SourceRecord | None:
         try:
-            record = _parse(self._recipe, row)
+            record, repairs = _parse(self._recipe, row)
             key = digest(record.record_id)
             if key in self._seen:
                 raise BadRecord("repeated id", f"{row.location}: the id '{record.record_id}' is repeated")
@@ -122,6 +129,7 @@ class SourceReader:
             return None
         self._seen.add(key)
         self._ids.append(key)
+        self._repaired.update(repairs)
         if self._recipe.source.clean:
             record = record._replace(text=cleaning.wikipedia(record.text))
         if not record.text:
@@ -130,39 +138,53 @@ class SourceReader:
         return record
 
 
-def _parse(recipe: Recipe, row: SourceRow) -> SourceRecord:
+def _parse(recipe: Recipe, row: SourceRow) -> tuple[SourceRecord, set[str]]:
+    """Return the record of a row, and the causes for which its text or title was repaired."""
     cells, location = row.cells, row.location
     if isinstance(cells, BadRecord):
         raise cells
     fields = recipe.source.fields
-    identifier = cells.get(fields.id)
-    if isinstance(identifier, int) and not isinstance(identifier, bool):
-        identifier = str(identifier)
-    text = _string(location, fields.text, cells.get(fields.text), may_be_empty=recipe.source.kind == "kilt")
+    repaired = repair(_string(location, fields.text, cells.get(fields.text)))
+    text = trim(repaired.text)
+    if not text and recipe.source.kind != "kilt":
+        raise BadRecord(f"empty {fields.text}", f"{location}: field '{fields.text}' is empty")
     title = cells.get(fields.title)
+    heading = repair("" if title is None else _string(location, fields.title, title))
     lang = recipe.lang
     if lang is None:
         lang = _lang(location, _string(location, fields.lang, cells.get(fields.lang)))
-    return SourceRecord(
-        _string(location, fields.id, identifier),
-        "" if title is None else _string(location, fields.title, title, may_be_empty=True),
-        text,
-        Lang(lang),
-    )
+    record_id = parse_id(location, fields.id, cells.get(fields.id))
+    return SourceRecord(record_id, trim(heading.text), text, Lang(lang)), {*repaired.causes, *heading.causes}
 
 
-def _string(location: str, field: str, value: object, *, may_be_empty: bool = False) -> str:
+def parse_id(location: str, field: str, value: object) -> str:
+    """Return the id in a field, a text or a whole number.
+
+    Raises:
+        BadRecord: it is missing, empty, of another type, or has line breaks, control characters or lone surrogates."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    text = trim(_string(location, field, value))
+    if not text:
+        raise BadRecord(f"empty {field}", f"{location}: field '{field}' is empty")
+    if not is_valid_id(text):
+        raise BadRecord(
+            f"invalid {field}",
+            f"{location}: the id {text!a} has line breaks, control characters or lone surrogates",
+        )
+    return text
+
+
+def _string(location: str, field: str, value: object) -> str:
     if value is None:
         raise BadRecord(f"no {field}", f"{location}: no field '{field}'; name it in `source: {{fields: ...}}`")
     if not isinstance(value, str):
         raise BadRecord(f"{field} no text", f"{location}: field '{field}' is {type(value).__name__}, not text")
-    if not may_be_empty and not value.strip():
-        raise BadRecord(f"empty {field}", f"{location}: field '{field}' is empty")
-    return value.encode("utf-8", "replace").decode("utf-8").strip()  # a lone surrogate cannot be stored
+    return value
 
 
 def _lang(location: str, value: str) -> Lang:
     try:
-        return language(value).code
+        return language_or_undetermined(value)
     except InputError as error:
         raise BadRecord("unknown language", f"{location}: {error}") from error

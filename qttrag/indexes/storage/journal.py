@@ -23,6 +23,7 @@ class FinishedShard(BaseModel):
     position: SourcePosition
     langs: dict[str, int]
     skipped: dict[str, int]
+    repaired: dict[str, int] = {}
     truncated: int
     files: dict[str, FileSum]
     ids: FileSum
@@ -55,6 +56,10 @@ class Journal(BaseModel):
     @property
     def skipped(self) -> Counter[str]:
         return sum((Counter(shard.skipped) for shard in self.shards), Counter[str]())
+
+    @property
+    def repaired(self) -> Counter[str]:
+        return sum((Counter(shard.repaired) for shard in self.shards), Counter[str]())
 
     @property
     def truncated(self) -> int:

@@ -70,7 +70,8 @@ class Manifest(BaseModel):
     """A built index.
 
     `rows`: of all files, removed ones included; `removed`: rows excluded from searches; `langs`: passages by language,
-    without removed ones. `skipped`: skipped source records by cause; `truncated`: passages longer than the encoder
+    without removed ones. `skipped`: skipped source records by cause; `repaired`: indexed ones with
+    characters that had to be replaced, by cause; `truncated`: passages longer than the encoder
     reads; `shards`: rows per shard, empty in older manifests. `faiss`: the factory string, resolved if the recipe says
     auto. `tuned`: None if not tuned. `appended`: later additions, oldest first."""
 
@@ -87,6 +88,7 @@ class Manifest(BaseModel):
     metric: str = "inner_product"
     langs: dict[str, int]
     skipped: dict[str, int]
+    repaired: dict[str, int] = Field(default={}, exclude_if=lambda repaired: not repaired)
     truncated: int
     shards: list[int] = []
     faiss: str = ""

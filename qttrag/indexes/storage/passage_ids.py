@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from typing import TYPE_CHECKING, Any
+from collections.abc import Collection, Iterator
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from qttrag.indexes.sources.id_sets import digest
 
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from qttrag.indexes.storage.passages import Passages
 
+What = Literal["any", "records", "passages"]
 _PASSAGE_NUMBER = r"#\d+$"
 
 
@@ -33,25 +34,47 @@ def record_digests(passages: Passages, *, chunked: bool) -> NDArray[np.uint64]:
     return digests
 
 
-def rows_of(passages: Passages, ids: Collection[str]) -> tuple[NDArray[np.int64], set[str]]:
-    """Return the rows of the passages and records that `ids` name, and the ids that name none.
+class Matches(NamedTuple):
+    """The rows that ids name, removed rows excluded. `missing`: ids that name none.
 
-    Removed rows do not count."""
+    `ambiguous`: ids that name a whole record and also a passage of another one."""
+
+    rows: NDArray[np.int64]
+    missing: set[str]
+    ambiguous: set[str]
+
+
+def rows_of(passages: Passages, ids: Collection[str], *, chunked: bool, what: What = "any") -> Matches:
+    """Return the rows of the passages and records that `ids` name. `chunked`: records were cut into passages.
+
+    `what`: "records" and "passages" restrict what an id may name."""
     import numpy as np
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    values, missing, rows, start = pa.array(sorted(ids), pa.large_string()), set(ids), [], 0
-    removed = passages.removed_mask()
+    values = pa.array(sorted(ids), pa.large_string())
+    removed, start = passages.removed_mask(), 0
+    rows, as_passage, as_record = [np.empty(0, np.int64)], set[str](), set[str]()
     for column in passages.ids():
-        records = _record_ids(column)
-        matches = pc.or_(pc.is_in(column, value_set=values), pc.is_in(records, value_set=values)).to_numpy(False)
-        matching = np.flatnonzero(matches & ~removed[start : start + len(column)])
-        for names in (column, records):
-            missing.difference_update(names.take(pa.array(matching)).to_pylist())
-        rows.append(matching + start)
+        remaining = ~removed[start : start + len(column)]
+        mask = np.zeros(len(column), bool)
+        for names, matched in _names(column, as_passage, as_record, chunked=chunked, what=what):
+            matching = pc.is_in(names, value_set=values).to_numpy(False) & remaining
+            matched.update(names.filter(pa.array(matching)).unique().to_pylist())
+            mask |= matching
+        rows.append(np.flatnonzero(mask) + start)
         start += len(column)
-    return np.concatenate([np.empty(0, np.int64), *rows]), missing
+    return Matches(np.concatenate(rows), set(ids) - as_passage - as_record, as_passage & as_record)
+
+
+def _names(
+    column: Any, as_passage: set[str], as_record: set[str], *, chunked: bool, what: What
+) -> Iterator[tuple[Any, set[str]]]:
+    """Yield what the rows of a column can be called, each with the set of the ids that match."""
+    if what != "records" or not chunked:
+        yield column, as_passage
+    if what != "passages" and chunked:
+        yield _record_ids(column), as_record
 
 
 def _record_ids(column: Any) -> Any:

@@ -95,6 +95,17 @@ class Passages:
         mask: NDArray[np.bool_] = pc.is_in(self._table.column("lang"), value_set=values).to_numpy()
         return mask & ~self.removed_mask()
 
+    def language_numbers(self, langs: Sequence[Lang]) -> NDArray[np.int32]:
+        """Return, for each row, the position of its language in `langs`; -1 for other languages and removed rows."""
+        import numpy as np
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        found = pc.index_in(self._table.column("lang"), value_set=pa.array(list(langs), pa.large_string()))
+        numbers: NDArray[np.int32] = found.fill_null(-1).to_numpy().astype(np.int32)
+        numbers[self.removed] = -1
+        return numbers
+
     def removed_mask(self) -> NDArray[np.bool_]:
         """Return a mask of the removed rows."""
         import numpy as np

@@ -42,7 +42,7 @@ class ShardWriter:
         `summary`: of reading their records; `truncated`: number of passages longer than the encoder reads."""
         if self._open is None:
             self._open = _OpenShard(self._workspace, len(self._journal.shards), self._dim)
-        self._open.append(passages, vectors, summary or ReadSummary([], Counter()), truncated)
+        self._open.append(passages, vectors, summary or ReadSummary([], Counter(), Counter()), truncated)
 
     def close(self, position: SourcePosition) -> None:
         """Finish the open shard, if any, and record it in the journal."""
@@ -64,6 +64,7 @@ class _OpenShard:
         self._vectors = VectorWriter(self._streams[1], dim)
         self._langs: Counter[str] = Counter()
         self._skipped: Counter[str] = Counter()
+        self._repaired: Counter[str] = Counter()
         self._ids: list[int] = []
         self._truncated = 0
 
@@ -74,6 +75,7 @@ class _OpenShard:
         self._vectors.append(vectors)
         self._langs.update(passage.lang for passage in passages)
         self._skipped.update(summary.skipped)
+        self._repaired.update(summary.repaired)
         self._ids += summary.ids
         self._truncated += truncated
 
@@ -92,6 +94,7 @@ class _OpenShard:
             position=position,
             langs=dict(self._langs),
             skipped=dict(self._skipped),
+            repaired=dict(self._repaired),
             truncated=self._truncated,
             files={path.name: checksum(path) for path in (self._passages_file, self._vectors_file)},
             ids=checksum(self._ids_file),

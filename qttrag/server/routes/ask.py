@@ -64,6 +64,7 @@ def _request(service: Service, body: schemas.AskBody) -> AskRequest:
         strategy=body.strategy,
         options=body.options,
         collections=service.application.check_collections(body.collections),
+        answer_style=body.answer_style,
         limits=replace(
             limits_of(service, body.depth, body.top_k),
             deadline=longest if body.deadline is None else min(body.deadline, longest),

@@ -9,12 +9,12 @@ from typing import Any
 from fastapi import APIRouter, Request
 
 from qttrag.application.serialization import passages_as_dicts
-from qttrag.errors import ConfigError
+from qttrag.pipeline.language_support import report_unsupported, score_supported
 from qttrag.server import schemas
 from qttrag.server.errors import STATUSES, RequestRejected, request_id
 from qttrag.server.service import Service, limits_of, service_of, until_disconnected
 from qttrag.text.languages import language
-from qttrag.types import Hit, Lang, Passage, Query
+from qttrag.types import UNSUPPORTED, Hit, Lang, Passage, Query
 
 router = APIRouter(prefix="/v1", responses=STATUSES)
 
@@ -40,7 +40,7 @@ async def retrieve(request: Request, body: schemas.RetrieveRequest) -> Any:
 
 @router.post("/translate", response_model=schemas.TranslateResponse)
 async def translate(request: Request, body: schemas.TranslateRequest) -> Any:
-    """Translate texts; long ones sentence by sentence."""
+    """Translate texts, long ones sentence by sentence. Texts in unsupported languages are returned unchanged."""
     service = service_of(request)
     _check_texts(service, body.texts)
     target = language(body.target).code
@@ -48,12 +48,14 @@ async def translate(request: Request, body: schemas.TranslateRequest) -> Any:
     async def translate_texts() -> dict[str, Any]:
         translator = service.application.stages.translator
         if translator is None:
-            raise ConfigError("this deployment has no translator")
+            raise _lacking("translator")
         async with service.working() as trace:
             with trace.stage("translate"):
                 sources = await _sources(service, body.texts, body.source)
                 translations = await translator.translate(body.texts, sources, target)
-        pairs = zip(translations, sources, strict=True)
+                pairs = list(zip(translations, sources, strict=True))
+                unsupported = [lang for t, lang in pairs if UNSUPPORTED in t.flags]
+                report_unsupported(unsupported, target, effect="texts are returned unchanged")
         outputs = [{"text": t.text, "source": lang, "flags": list(t.flags)} for t, lang in pairs]
         return {"translations": outputs, "trace": trace.as_dict()}
 
@@ -62,7 +64,7 @@ async def translate(request: Request, body: schemas.TranslateRequest) -> Any:
 
 @router.post("/tag", response_model=schemas.TagResponse)
 async def tag(request: Request, body: schemas.TagRequest) -> Any:
-    """Score translations for meaning, grammar and fluency."""
+    """Score translations for meaning, grammar and fluency; those of originals in an unknown language are unscored."""
     service = service_of(request)
     originals, translations = [pair.original for pair in body.pairs], [pair.translation for pair in body.pairs]
     _check_texts(service, [*originals, *translations], pairs=True)
@@ -71,11 +73,11 @@ async def tag(request: Request, body: schemas.TagRequest) -> Any:
     async def score() -> dict[str, Any]:
         tagger = service.application.stages.tagger
         if tagger is None:
-            raise ConfigError("this deployment has no tagger")
+            raise _lacking("tagger")
         async with service.working() as trace:
             with trace.stage("tag"):
                 sources = await _sources(service, originals, body.source)
-                verdicts = await tagger.score(originals, translations, sources, target)
+                verdicts = await score_supported(tagger, originals, translations, sources, target)
         outputs = [{"scores": v.scores and asdict(v.scores), "unscored": v.cause} for v in verdicts]
         return {"verdicts": outputs, "trace": trace.as_dict()}
 
@@ -105,6 +107,10 @@ async def rerank(request: Request, body: schemas.RerankRequest) -> Any:
         return {"id": request_id(), "model": body.model or "qttrag", "results": results}
 
     return await until_disconnected(request, rank())
+
+
+def _lacking(stage: str) -> RequestRejected:
+    return RequestRejected(422, "invalid_value", f"this service has no {stage}")
 
 
 async def _sources(service: Service, texts: Sequence[str], given: str | None) -> list[Lang]:

@@ -102,7 +102,7 @@ class Column {
   }
 
   scores(scores) {
-    return make("dl", { className: "scores" }, ...SCORES.flatMap(([key, name]) => [
+    return make("dl", { className: "scores" }, ...SCORES.filter(([key]) => scores[key] !== null).flatMap(([key, name]) => [
       make("dt", { textContent: name }),
       make("dd", {}, make("meter", { min: 0, max: 5, low: 2.5, high: 3.5, optimum: 5, value: scores[key], ariaLabel: `${name} ${scores[key].toFixed(1)} of 5` })),
       make("dd", { textContent: scores[key].toFixed(1) }),
@@ -178,9 +178,9 @@ async function ask() {
     byId("status").textContent = `Choose at least one ${chosen.length ? "collection" : "strategy"}.`;
     return;
   }
-  const lang = byId("lang").value, some = collections.length < boxes("collections").length;
-  const wanted = { question, ...(lang ? { lang } : {}), ...(some ? { collections } : {}) };
-  const link = new URLSearchParams({ q: question, s: chosen.join(","), ...(lang ? { l: lang } : {}) });
+  const lang = byId("lang").value, style = byId("style").value, some = collections.length < boxes("collections").length;
+  const wanted = { question, ...(lang ? { lang } : {}), ...(style ? { answer_style: style } : {}), ...(some ? { collections } : {}) };
+  const link = new URLSearchParams({ q: question, s: chosen.join(","), ...(lang ? { l: lang } : {}), ...(style ? { a: style } : {}) });
   if (some) for (const name of collections) link.append("c", name);
   history.replaceState(null, "", `#${link}`);
   remember(question, String(link));
@@ -221,6 +221,7 @@ function fromLink() {
   if (!link.has("q")) return false;
   byId("question").value = link.get("q");
   byId("lang").value = link.get("l") ?? "";
+  byId("style").value = link.get("a") ?? "";
   const wanted = new Set((link.get("s") ?? "").split(",")), named = new Set(link.getAll("c"));
   for (const box of boxes("strategies")) box.checked = wanted.has(box.value);
   const here = new Set(boxes("collections").map((box) => box.value));

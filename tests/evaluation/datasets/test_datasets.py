@@ -14,7 +14,7 @@ import pytest
 
 from demo import corpus
 from qttrag.errors import ConfigError, InputError
-from qttrag.evaluation.datasets import Dataset, load, parse
+from qttrag.evaluation.datasets import Dataset, load, parse, reference_signature
 from tests import shared_data
 from tests.hub import Hub
 
@@ -42,6 +42,27 @@ def test_yes_and_no_of_xor_tydi_have_native_synonyms(tmp_path: Path) -> None:
     file = write(tmp_path / "x.jsonl", xor("1"), xor("2", answers=["No"]), xor("3", lang="ko"))
     assert [q.answers for q in read("xor_tydi", file, "fi").questions] == [("yes", "kyllä", "joo"), ("No", "ei")]
     assert read("xor_tydi", file, "ko").questions[0].answers == ("yes", "예")
+
+
+def test_the_official_references_of_xor_tydi_are_those_of_its_file(tmp_path: Path) -> None:
+    file = write(tmp_path / "x.jsonl", xor("1"), xor("2", answers=["No"]))
+    assert [q.official_answers for q in read("xor_tydi", file, "fi").questions] == [("yes",), ("No",)]
+
+
+def test_native_words_that_the_research_harness_lacks_are_added_only_on_request(tmp_path: Path) -> None:
+    file = write(tmp_path / "x.jsonl", xor("1", lang="te"), xor("2"))
+    assert read("xor_tydi", file, "te").questions[0].answers == ("yes",)
+    assert read("xor_tydi", file, "te", yes_no="native_all").questions[0].answers == ("yes", "అవును")
+    assert read("xor_tydi", file, "fi", yes_no="raw").questions[0].answers == ("yes",)
+
+
+def test_the_signature_states_which_words_for_yes_and_no_are_references() -> None:
+    signed = [reference_signature({"kind": "xor_tydi", "yes_no": v}) for v in ("native", "raw")]
+    assert signed == ["format:xor_tydi|yesno:native", "format:xor_tydi|yesno:raw"]
+
+
+def test_the_official_references_of_mkqa_have_the_aliases(tmp_path: Path) -> None:
+    assert read("mkqa", write(tmp_path / "m.jsonl", mkqa()), "ko").questions[0].official_answers == ("서울", "서울시")
 
 
 def test_questions_in_other_languages_are_counted(tmp_path: Path) -> None:
@@ -117,6 +138,71 @@ def test_a_bad_record_is_refused_with_its_line(tmp_path: Path, record: Any, comp
     assert complaint in str(refused.value)
 
 
+@pytest.mark.parametrize("kind", ["jsonl", "xor_tydi", "mkqa"])
+def test_a_file_with_a_byte_order_mark_is_read(tmp_path: Path, kind: str) -> None:
+    record = mkqa(1, fi=[{"text": "Suomi"}]) if kind == "mkqa" else {k: v for k, v in xor().items() if k != "split"}
+    file = Path(write(tmp_path / "x.jsonl", record))
+    file.write_bytes(b"\xef\xbb\xbf" + file.read_bytes())
+    assert len(read(kind, str(file), "fi").questions) == 1
+
+
+@pytest.mark.parametrize("kind", ["jsonl", "xor_tydi", "mkqa"])
+@pytest.mark.parametrize(
+    ("line", "complaint"),
+    [
+        ('{"id": "1", "question": "\\ud83d?"}', r"'\ud83d' is half of a character"),
+        ('{"id": "1", "answers": ["a\\uDE00"]}', r"'\ude00' is half of a character"),
+        ('{"id": ' + "[" * 100_000, "not JSON"),
+        ('{"id": ' + "1" * 5000 + "}", "not JSON"),
+    ],
+)
+def test_a_line_that_holds_no_text_is_refused_with_its_place(
+    tmp_path: Path, kind: str, line: str, complaint: str
+) -> None:
+    (tmp_path / "x.jsonl").write_text(f"\n{line}\n")
+    with pytest.raises(InputError, match=r"x\.jsonl:2: ") as refused:
+        read(kind, str(tmp_path / "x.jsonl"), "fi")
+    assert complaint in str(refused.value)
+
+
+def test_both_halves_of_a_character_are_read(tmp_path: Path) -> None:
+    (tmp_path / "x.jsonl").write_text(json.dumps(xor(question="Mikä on 😀?"), ensure_ascii=True))
+    assert read("xor_tydi", str(tmp_path / "x.jsonl"), "fi").questions[0].text == "Mikä on 😀?"
+
+
+@pytest.mark.parametrize(("kind", "record"), [("xor_tydi", xor("2", lang="xx")), ("mkqa", mkqa(2, xx=[]))])
+def test_an_unknown_language_is_refused_with_its_place(tmp_path: Path, kind: str, record: dict[str, Any]) -> None:
+    with pytest.raises(InputError, match=r"x\.jsonl:1: unknown language 'xx'"):
+        read(kind, write(tmp_path / "x.jsonl", record), "fi")
+
+
+@pytest.mark.parametrize("answer", [{"text": 1995}, {"text": "a", "aliases": "Seoul"}, {"text": "a", "aliases": [1]}])
+def test_an_answer_of_mkqa_that_is_no_text_is_refused(tmp_path: Path, answer: dict[str, Any]) -> None:
+    with pytest.raises(InputError, match=r"m\.jsonl:1: an answer has a `text`"):
+        read("mkqa", write(tmp_path / "m.jsonl", mkqa(1, ko=[answer])), "ko", aliases=True)
+
+
+def test_ids_that_are_not_json_are_refused_with_their_place(tmp_path: Path) -> None:
+    (tmp_path / "ids").write_text("1\n{\n")
+    with pytest.raises(InputError, match="ids:2: not JSON"):
+        read("mkqa", write(tmp_path / "m.jsonl", mkqa(1)), "ko", ids=str(tmp_path / "ids"))
+
+
+def test_a_damaged_archive_is_refused_with_the_line_where_it_ends(tmp_path: Path) -> None:
+    records = "".join(json.dumps(xor(str(n), question=f"{n}?" * 50)) + "\n" for n in range(500))
+    whole = gzip.compress(records.encode())
+    for damage in (whole[:-200], whole[:10] + b"\xff" + whole[11:], b"x" + whole):
+        (tmp_path / "x.jsonl.gz").write_bytes(damage)
+        with pytest.raises(InputError, match=r"x\.jsonl\.gz:\d+: not a whole gzip archive"):
+            read("xor_tydi", str(tmp_path / "x.jsonl.gz"), "fi")
+
+
+def test_a_line_of_another_encoding_is_refused_with_its_place(tmp_path: Path) -> None:
+    (tmp_path / "x.jsonl").write_bytes(json.dumps(xor()).encode() + b'\n{"id": "\xe4"}\n')
+    with pytest.raises(InputError, match=r"x\.jsonl:2: not UTF-8"):
+        read("xor_tydi", str(tmp_path / "x.jsonl"), "fi")
+
+
 def test_a_repeated_id_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="the id '1' occurs twice"):
         read("xor_tydi", write(tmp_path / "x.jsonl", xor(), xor()), "fi")
@@ -157,6 +243,13 @@ def test_xor_tydi_has_the_published_number_of_questions(lang: str, n: int) -> No
     dataset = read("xor_tydi", str(shared_data.XOR_TYDI), lang, expected={lang: n})
     assert (len(dataset.questions), dataset.notes) == (n, [])
     assert sum(dataset.left_out.values()) == 3473 - n
+
+
+@shared_data.needs(shared_data.XOR_TYDI)
+@pytest.mark.parametrize(("lang", "n"), [("ko", 35), ("ja", 86)])
+def test_the_native_words_change_the_references_of_the_yes_no_questions_alone(lang: str, n: int) -> None:
+    questions = read("xor_tydi", str(shared_data.XOR_TYDI), lang).questions
+    assert sum(q.answers != q.official_answers for q in questions) == n
 
 
 def test_a_file_of_the_hub_is_downloaded_at_its_commit_once(tmp_path: Path) -> None:

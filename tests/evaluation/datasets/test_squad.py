@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from pathlib import Path
 from typing import Any
@@ -77,11 +78,34 @@ def test_files_that_are_not_parallel_are_refused(tmp_path: Path) -> None:
         read(file, gold="en")
 
 
-@pytest.mark.parametrize("content", ["{", "[]", '{"data": [{"paragraphs": [{"qas": []}]}]}'])
-def test_a_file_of_another_format_is_refused(tmp_path: Path, content: str) -> None:
+@pytest.mark.parametrize(
+    ("content", "place"),
+    [
+        ('{\n\n"data": ]', r"x\.ko\.json: not JSON .*line 3"),
+        ("[]", "the document"),
+        ('{"data": [{"paragraphs": [{"qas": []}]}]}', r"data\.0\.paragraphs\.0\.context`: field required"),
+        ('{"data": [{"paragraphs": [{"context": "\\ud83d", "qas": []}]}]}', r"'\\ud83d' is half of a character"),
+    ],
+)
+def test_a_file_of_another_format_is_refused_with_the_place(tmp_path: Path, content: str, place: str) -> None:
     (tmp_path / "x.ko.json").write_text(content)
-    with pytest.raises(InputError, match="not in SQuAD's format"):
+    with pytest.raises(InputError, match=place):
         read(str(tmp_path / "x.{lang}.json"))
+
+
+def test_a_file_with_a_byte_order_mark_and_a_compressed_one_are_read(tmp_path: Path) -> None:
+    file = write_files(tmp_path)
+    plain = (tmp_path / "x.ko.json").read_bytes()
+    (tmp_path / "x.ko.json").write_bytes(b"\xef\xbb\xbf" + plain)
+    (tmp_path / "x.ko.json.gz").write_bytes(gzip.compress(b"\xef\xbb\xbf" + plain))
+    assert len(read(file).questions) == len(read(f"{file}.gz").questions) == 3
+
+
+def test_a_blank_answer_is_no_reference(tmp_path: Path) -> None:
+    file = write_files(tmp_path)
+    path = tmp_path / "x.ko.json"
+    path.write_text(path.read_text("utf-8").replace('"1848"', '" "'), "utf-8")
+    assert [q.question_id for q in read(file).questions] == ["q1", "q2"]
 
 
 def test_a_missing_language_is_named(tmp_path: Path) -> None:

@@ -190,7 +190,7 @@ def test_chrf_is_one_for_equal_texts_and_best_over_references() -> None:
 
 def test_retrieval_measures_are_zero_without_a_ranking_and_count_from_the_first_gold_passage() -> None:
     figures = retrieval.by_query({"1": {"a": 1}, "2": {"b": 1}}, {"1": ["x", "a"]})
-    assert figures["1"] == pytest.approx({"nDCG@10": 0.6309297535714575, "RR@10": 0.5, "R@5": 1.0, "R@50": 1.0})
+    assert figures["1"] == pytest.approx({"nDCG@10": 0.6309297535714575, "RR@10": 0.5, "R@1": 0, "R@5": 1, "R@50": 1})
     assert figures["2"] == dict.fromkeys(retrieval.NAMES, 0.0)
 
 
@@ -201,6 +201,12 @@ def test_the_cost_of_an_answer_is_summed_over_its_stages() -> None:
         "prompt_tokens": 57, "completion_tokens": 0, "calls": 6, "translated": 3, "cache_hits": 2, "seconds": 1.5,
     }  # fmt: skip
     assert {name: values[name] for name in expected} == {name: (value, 1.0) for name, value in expected.items()}
+
+
+def test_an_abstention_is_counted_and_its_language_says_nothing() -> None:
+    answers = [evaluate(case(abstained=abstained)) for abstained in (True, False, None)]
+    assert [values.get("abstained") for values in answers] == [(1.0, 1.0), (0.0, 1.0), None]
+    assert ["correct_language" in values for values in answers] == [False, True, True]
 
 
 @shared_data.needs(shared_data.XOR_TYDI)

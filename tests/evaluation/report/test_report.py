@@ -17,7 +17,8 @@ from qttrag.evaluation.datasets.questions import Question
 from qttrag.evaluation.metrics import AnswerCase, QuestionSet
 from qttrag.evaluation.metrics.registry import evaluate, measures
 from qttrag.evaluation.report import charts, reported, tables
-from qttrag.evaluation.report.page import page
+from qttrag.evaluation.report.page import _passage, page
+from qttrag.evaluation.report.run_charts import _score_histograms
 from qttrag.evaluation.runs import figures, scoring
 from qttrag.evaluation.runs.answer_files import AnswerFile, Cell
 from qttrag.evaluation.runs.folder import Run, open_run, write_file, write_lines
@@ -38,7 +39,12 @@ def write_run(folder: Path, texts: Mapping[str, Sequence[str | None]], *, measur
     identity = {"layout": 1, "qttrag": "0", "suite": suite, "questions": {"made ko": ""}}
     sessions: list[dict[str, Any]] = [{"libraries": {"torch": "1"}}, {"libraries": {"torch": "2"}}]
     write_file(folder / "run.json", json.dumps({"identity": identity, "sessions": sessions, "notes": ["few"]}))
-    asked = [Question(str(i), f"수도는? {HOSTILE}", Lang("ko"), ("서울특별시",), {"en": ("Seoul",)}) for i in range(n)]
+    asked = [
+        Question(
+            str(i), f"수도는? {HOSTILE}", Lang("ko"), ("서울특별시",), {"en": ("Seoul",)}, official_answers=("Seoul",)
+        )
+        for i in range(n)
+    ]
     write_lines(folder / "questions" / "made ko.jsonl", map(_fields, asked))
     for strategy, said in texts.items():
         file = AnswerFile(Cell("made ko", "own", strategy).file(folder))
@@ -100,19 +106,53 @@ def test_a_question_for_which_nothing_was_found_counts_as_zero_in_retrieval(tmp_
 
 
 def test_every_figure_carries_its_signature(made: Run) -> None:
-    data = figures.as_json(made, scoring.score(made))
+    data = figures.as_document(made, scoring.score(made)).model_dump(mode="json")
     for cell in data["cells"]:
         for name, figure in cell["figures"].items():
-            data_and_lang = "|data:made ko|format:mkqa|aliases:no|lang:ko|generator:own"
-            rest = f"{data_and_lang}|strategy:{cell['strategy']}|n:{figure['n']}|v:"
+            references = "references:official" if measures()[name].official else "aliases:no"
+            data_and_lang = f"|data:made ko|format:mkqa|{references}|lang:ko|generator:own"
+            rest = f"{data_and_lang}|strategy:{cell['strategy']}|n:{figure['n']}|ci:{figure['method']}|v:"
             assert figure["signature"].startswith(measures()[name].signature + rest)
     json.dumps(data, allow_nan=False)
 
 
+def test_official_measures_compare_with_the_references_of_the_official_scorer(made: Run) -> None:
+    _, ours = scoring.score(made)
+    by_name = figures.figures([ours])[ours.cell]
+    assert (by_name["em_fair"].interval.value, by_name["em_official"].interval.value) == (0.75, 0.25)
+
+
 def test_failures_and_causes_are_in_the_scores(made: Run) -> None:
-    base, ours = figures.as_json(made, scoring.score(made))["cells"]
+    base, ours = figures.as_document(made, scoring.score(made)).model_dump(mode="json")["cells"]
     assert (base["answered"], base["failed"], ours["failed"]) == (39, 1, 0)
     assert base["unscored"] == {"empty": 39}
+
+
+def test_failed_questions_are_left_out_and_shown_as_zeros(made: Run) -> None:
+    base, _ = figures.as_document(made, scoring.score(made)).cells
+    shown = base.figures["char3_bergen"]
+    assert (shown.n, shown.value, shown.as_zero and shown.as_zero.value) == (39, pytest.approx(10 / 39), 0.25)
+    assert base.figures["seconds"].as_zero is None
+
+
+def test_a_strategy_without_any_answer_is_shown_with_its_reason(run: Any, tmp_path: Path) -> None:
+    unanswered = write_run(tmp_path / "run", {"base": [None] * 3, "qtt_rag": ["서울특별시"] * 3})
+    _, out, _ = run("score", unanswered.folder)
+    assert "made ko · own · base: all failed, e.g. StageError" in out
+    assert "– (failed 3)" in out
+
+
+def test_answers_that_an_outage_degraded_are_counted_on_both_sides_of_a_comparison(tmp_path: Path) -> None:
+    run = write_run(tmp_path, {"base": ["부산"] * 3, "qtt_rag": []})
+    file = AnswerFile(Cell("made ko", "own", "qtt_rag").file(tmp_path))
+    for number in range(3):
+        unscored = TaggedPassage(ENGLISH, "서울", unscored="unavailable" if number else None)
+        file.append(AnswerRecord(str(number), "서울", (unscored,)))
+    file.append(AnswerRecord("0", "서울", missing=("translations are unscored",)))
+    file.close()
+    (compared,) = figures.comparisons(scoring.score(run), "char3_bergen", "base")
+    assert (compared.degraded_of, compared.degraded_over) == (3, 0)
+    assert tables.comparison_table([compared]).rows[0][4] == "3 – 0"
 
 
 def test_strategies_are_compared_on_the_questions_that_both_answered(made: Run) -> None:
@@ -135,7 +175,7 @@ def test_a_change_of_libraries_between_sessions_is_noted(made: Run) -> None:
 
 
 def test_scores_again_are_the_same(made: Run) -> None:
-    assert figures.as_json(made, scoring.score(made)) == figures.as_json(made, scoring.score(made))
+    assert figures.as_document(made, scoring.score(made)) == figures.as_document(made, scoring.score(made))
 
 
 class Page(HTMLParser):
@@ -159,7 +199,7 @@ class Page(HTMLParser):
 def read_page(run: Run) -> tuple[str, Page]:
     scored = scoring.score(run)
     by_cell = figures.figures(scored)
-    html = page(run, scored, by_cell, [tables.main_table(by_cell, "char3_bergen")])
+    html = page(run, scored, by_cell, [tables.main_table(by_cell, "char3_bergen", {})])
     parsed = Page()
     parsed.feed(html)
     return html, parsed
@@ -202,6 +242,15 @@ def test_the_page_has_a_chart_of_each_kind(made: Run) -> None:
         assert title in html
 
 
+def test_a_single_score_is_reported_alone() -> None:
+    context = (TaggedPassage(ENGLISH, "수도는 서울특별시.", QualityScores(4.0)),)
+    cell = scoring.ScoredCell(
+        Cell("d", "g", "qtt_rag"), "ko", "given", {"1": AnswerRecord("1", "서울", context)}, {"1": {}}, {}
+    )
+    assert [name for name, _ in _score_histograms(cell)] == ["semantic"]
+    assert _passage(context[0])["tag"] == "semantic 4"
+
+
 def test_charts_escape_their_words_and_draw_no_empty_axes() -> None:
     drawn = charts.bars("<i>", [charts.Bar("<b>", -1.0, -2.0, 0.5), charts.Bar("x", 2.0)])
     assert "<b>" not in drawn
@@ -211,8 +260,9 @@ def test_charts_escape_their_words_and_draw_no_empty_axes() -> None:
 
 def test_tables_are_markdown_and_latex(made: Run) -> None:
     scored = scoring.score(made)
-    table = tables.main_table(figures.figures(scored), "char3_bergen")
-    assert re.search(r"\| made ko \| own \| 39-40 \| 25\.6 \[\d+\.\d, \d+\.\d\] \| 75\.0 \[", tables.markdown([table]))
+    table = tables.main_table(figures.figures(scored), "char3_bergen", {scored[0].cell: 1})
+    shown = r"\| made ko \| own \| 39-40 \| 25\.6 \[\d+\.\d, \d+\.\d\] \(failed 1; as 0: 25\.0\) \| 75\.0 \[[^(]+ \|\n"
+    assert re.search(shown, tables.markdown([table]))
     tex = tables.latex([table])
     assert r"dataset & generator & n & base & qtt\_rag \\" in tex
     assert "% char3|norm:bergen|data:made ko" in tex
@@ -248,8 +298,10 @@ def test_score_prints_the_tables_and_what_they_lack(run: Any, made: Run) -> None
     assert code == 0
     assert "25.6 [" in out
     assert "qtt_rag – base" in out
-    assert "1 failed, e.g. StageError" in out
+    assert "1 of 40 failed, e.g. StageError" in out
+    assert out.index("--retry-failed") < out.index("25.6 [")
     assert "39 translations unscored: empty" in out
+    assert "1 of 40 failed" in (made.folder / "tables.md").read_text("utf-8").splitlines()[0]
     assert {"scores.json", "tables.md", "tables.tex", "report.html"} <= {path.name for path in made.folder.iterdir()}
 
 
@@ -262,7 +314,7 @@ def test_compare_says_how_two_runs_differ(run: Any, made: Run, tmp_path: Path) -
     other = write_run(tmp_path / "other", {"base": ["서울특별시"] * 40}, measure="em_fair")
     code, out, _ = run("compare", made.folder, other.folder)
     assert code == 0
-    assert re.search(r"made ko +own +base – base +39 +\+74\.4", out)
+    assert re.search(r"made ko +own +base – base +39 +0 – 0 +\+74\.4", out)
     assert 'differs in suite.headline.measure: "char3_bergen", "em_fair"' in out
 
 
@@ -288,7 +340,7 @@ def test_what_does_not_exist_is_named(run: Any, made: Run) -> None:
 @pytest.mark.parametrize("text", ["", "東京タワーは高い。" * 120_000])
 @pytest.mark.parametrize("kind", ["xor_tydi", "mkqa", "jsonl"])
 def test_an_empty_answer_and_one_of_a_megabyte_are_measured(kind: str, text: str) -> None:
-    question = Question("1", "高さは？", Lang("ja"), ("333メートル",), {"en": ("333 metres",)})
+    question = Question("1", "高さは？", Lang("ja"), ("333メートル",), official_answers=("333メートル",))
     values = evaluate(AnswerCase(question, AnswerRecord("1", text), QuestionSet(kind, [question])))
     assert values["char3_fair"] == (0.0, 1.0)
     assert ("f1_official" in values) == (kind != "jsonl")

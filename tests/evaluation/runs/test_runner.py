@@ -17,7 +17,7 @@ from qttrag.evaluation import suites
 from qttrag.evaluation.answers import AnswerRecord, RankedPassage
 from qttrag.evaluation.runs import scoring
 from qttrag.evaluation.runs.answer_files import AnswerFile, Cell, latest
-from qttrag.evaluation.runs.figures import as_json
+from qttrag.evaluation.runs.figures import as_document
 from qttrag.evaluation.runs.folder import open_run
 from qttrag.evaluation.runs.runner import Outcome, Selection, run
 from qttrag.types import Lang, Passage, QualityScores, TaggedPassage
@@ -40,7 +40,7 @@ async def answer(ready: Path, path: Path, out: str = "out", **selection: Any) ->
 def figures(folder: Path) -> dict[str, Any]:
     """Return what equal runs have in common: all figures but those of the cost."""
     opened = open_run(folder)
-    data = as_json(opened, scoring.score(opened))
+    data = as_document(opened, scoring.score(opened)).model_dump(mode="json")
     for cell in data["cells"]:
         for name in ("seconds", "cache_hits", "translated", "calls", "prompt_tokens", "completion_tokens"):
             cell["figures"].pop(name, None)
@@ -137,6 +137,27 @@ async def test_failed_questions_are_recorded_and_retried_only_on_request(ready: 
         assert all(not each.failed for each in scoring.score(retried.run))
 
 
+async def test_answers_that_an_outage_degraded_are_repeated_only_on_request(ready: Path, tiny: Path) -> None:
+    down = {"kind": "llm", "generator": {"kind": "openai", "model": "m", "base_url": "http://127.0.0.1:9/v1",
+                                         "retries": 0, "context": 4096}}  # fmt: skip
+    path = suite.write_suite(ready, tiny, n=2, strategies={"base": {}, "qtt_rag": {}}, set={"tagger": down},
+                             headline={"of": "qtt_rag", "over": "base"})  # fmt: skip
+    first = await answer(ready, path)
+    cells = {cell.cell: cell for cell in scoring.score(first.run)}
+    degraded = cells[Cell("mine ko", "own", "qtt_rag")].degraded
+    assert degraded
+    assert cells[Cell("mine ko", "own", "base")].degraded == []
+    assert (await answer(ready, path, retry_failed=True)).answered == 0
+    again = await answer(ready, path, retry_degraded=True)
+    assert again.answered == sum(len(cell.degraded) for cell in cells.values())
+
+
+async def test_an_abstention_is_recorded(ready: Path, tiny: Path) -> None:
+    outcome = await answer(ready, suite.write_suite(ready, tiny, n=1))
+    (record,) = latest(Cell("mine ko", "own", "base").file(outcome.run.folder)).values()
+    assert record.abstained is False
+
+
 async def test_a_server_that_is_down_ends_the_run_after_50_failures(ready: Path, tiny: Path) -> None:
     down = {"kind": "openai", "model": "m", "base_url": "http://127.0.0.1:9/v1", "retries": 0, "context": 4096}
     path = suite.write_suite(ready, tiny, n=40, generators={"down": down}, strategies={"base": {}, "cross_rag": {}},
@@ -212,6 +233,7 @@ RECORD = AnswerRecord(
         TaggedPassage(
             Passage("p", "The bridge.", Lang("en"), "T"), "다리", QualityScores(1.0, 2.0, 3.5), flags=("loop",)
         ),
+        TaggedPassage(Passage("r", "The sea.", Lang("en")), "바다", QualityScores(2.5)),
         TaggedPassage(Passage("q", "다리", Lang("ko")), unscored="range", refined="r", score=0.25, retrieved_rank=2),
     ),
     ranking=(RankedPassage("p", 0.1), RankedPassage("q", -0.30000000000000004)),

@@ -334,3 +334,48 @@ def test_a_change_killed_at_any_moment_leaves_the_old_or_the_new_index(
     assert ids(tiny) == new
     assert len(ids(tiny)) == sum(read_manifest(resources.built_folder() / "mixed").langs.values())
     assert np.unique(open_index("mixed").passages.removed).size == {"append": 1, "remove": 3, "compact": 0}[task]
+
+
+def write_ambiguous(path: Path) -> None:
+    """Build an index of the records a, with two passages, and a#1."""
+    rows = [
+        {"id": "a", "text": " ".join(["Silta on vanha."] * 5), "lang": "fi"},
+        {"id": "a#1", "text": "Museo on uusi.", "lang": "fi"},
+    ]
+    write(path.with_name("mixed.jsonl"), rows)
+    path.write_text(yaml.safe_dump({**yaml.safe_load(path.read_text()), "chunking": {"size": 10}}))
+    build(load(path), overwrite=True)
+
+
+def test_an_id_that_names_a_record_and_a_passage_of_another_removes_neither(path: Path, tiny: Path) -> None:
+    write_ambiguous(path)
+    with pytest.raises(
+        InputError, match=r"1 of these ids \(a#1\) name a record and also .*--only records or --only pas"
+    ):
+        remove("mixed", ["a#1"])
+    assert ids(tiny) == {"a#0", "a#1", "a#1#0"}
+
+
+@pytest.mark.parametrize(("what", "remaining"), [("records", {"a#0", "a#1"}), ("passages", {"a#0", "a#1#0"})])
+def test_what_an_id_to_remove_names_can_be_chosen(path: Path, tiny: Path, what: Any, remaining: set[str]) -> None:
+    write_ambiguous(path)
+    remove("mixed", ["a#1"], what=what)
+    assert ids(tiny) == remaining
+
+
+def test_in_an_index_of_whole_records_an_id_names_one_passage(path: Path, tiny: Path) -> None:
+    rows = [{"id": name, "text": f"Silta {n}.", "lang": "fi"} for n, name in enumerate(["a", "a#1", "b#1"])]
+    write(path.with_name("mixed.jsonl"), rows)
+    path.write_text(yaml.safe_dump({**yaml.safe_load(path.read_text()), "chunking": {"enabled": False}}))
+    build(load(path), overwrite=True)
+    remove("mixed", ["a"])
+    assert ids(tiny) == {"a#1", "b#1"}
+    with pytest.raises(InputError, match=r"does not contain 1 of these 1 ids \(b\)"):
+        remove("mixed", ["b"])
+
+
+def test_replaced_characters_are_counted_in_the_manifest(path: Path, tmp_path: Path) -> None:
+    assert "repaired" not in json.loads((resources.built_folder() / "mixed" / "manifest.json").read_text())
+    file = write(tmp_path / "new.jsonl", [{**records(0, 1)[0], "text": "Silta\x00 on vanha."}])
+    assert append_file(file).repaired == {"control characters": 1}
+    assert compact("mixed").repaired == {"control characters": 1}

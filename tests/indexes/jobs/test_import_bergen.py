@@ -253,3 +253,18 @@ def test_the_command_names_the_index_after_its_folder(published: Published) -> N
     )
     assert result.exit_code == 0, result.output
     assert open_index("wiki-100w-ko").manifest.rows == ROWS
+
+
+def test_an_id_of_another_type_is_refused_by_row(tmp_path: Path, published: Published) -> None:
+    rows: list[dict[str, Any]] = [{"id": n, "content": content} for n, content in enumerate(published.contents)]
+    rows[7]["id"] = "a\ud800"
+    (tmp_path / "all.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    with pytest.raises(InputError, match=r"all\.jsonl:8: the id 'a.*vectors and passages must match row for row"):
+        published.import_index(tmp_path / "all.jsonl")
+
+
+def test_characters_replaced_in_an_import_are_counted(tmp_path: Path, published: Published) -> None:
+    rows = [{"id": n, "content": content} for n, content in enumerate(published.contents)]
+    rows[7]["content"] = f"{published.contents[7]}\x00"
+    (tmp_path / "all.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert published.import_index(tmp_path / "all.jsonl").repaired == {"control characters": 1}

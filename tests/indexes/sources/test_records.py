@@ -86,6 +86,13 @@ def test_a_file_that_is_not_parquet_is_reported_by_name(tmp_path: Path) -> None:
         read(make_recipe(tmp_path, "nonsense", kind="parquet"))
 
 
+def test_the_language_of_a_record_is_any_tag_or_undetermined(tmp_path: Path) -> None:
+    langs = ["zh-Hant-TW", "ace_Arab", "ko-KR", "fin", "sr-Latn", "und"]
+    records = [{**GOOD, "id": str(n), "lang": lang} for n, lang in enumerate(langs)]
+    found = [record.lang for record in read(make_recipe(tmp_path, lines(*records)))]
+    assert found == ["zh-Hant", "ace-Arab", "ko", "fi", "sr", "und"]
+
+
 BAD = [
     ("not JSON", "{oops", r"not JSON"),
     ("not an object", "[1]", r"not a JSON object"),
@@ -123,7 +130,7 @@ def test_bytes_that_are_not_utf8_are_reported_by_line(tmp_path: Path) -> None:
 
 
 def test_a_lone_surrogate_does_not_stop_the_reading(tmp_path: Path) -> None:
-    assert read(make_recipe(tmp_path, '{"id": "1", "text": "a\\ud800b", "lang": "en"}\n'))[0].text == "a?b"
+    assert read(make_recipe(tmp_path, '{"id": "1", "text": "a\\ud800b", "lang": "en"}\n'))[0].text == "a\ufffdb"
 
 
 def test_a_path_without_files_is_reported(tmp_path: Path) -> None:

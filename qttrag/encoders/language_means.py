@@ -1,0 +1,100 @@
+"""The mean vector of each language in an encoder's space, and the file that stores them.
+
+Vectors of one language lie around a mean of their own, which says little about the text and much about the language
+(SHIFT, arXiv:2606.18801)."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from qttrag.errors import CollectionError, first_line
+from qttrag.types import Lang
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+PREFIX = "means-"
+_ARRAYS = {"langs": "U", "counts": "i", "vectors": "f", "revision": "U"}  # names in the file, and numpy's kinds
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LanguageMeans:
+    """Means of unit vectors by language; they are shorter than 1. `vectors`: float32, shape (len(langs), dim).
+
+    `counts`: the number of vectors of each language. `revision`: of the encoder's weights, as in `EncoderInfo`."""
+
+    revision: str
+    langs: tuple[Lang, ...]
+    counts: tuple[int, ...]
+    vectors: NDArray[np.float32]
+
+    def of(self, lang: Lang) -> NDArray[np.float32] | None:
+        """Return the mean of a language, float32, shape (dim,); None if it was not measured."""
+        return self.vectors[self.langs.index(lang)] if lang in self.langs else None
+
+    def write(self, folder: Path) -> Path:
+        """Write the means into `folder` and return the path: "means-", a digest of the contents, ".npz".
+
+        It has the numpy arrays `langs`, `counts`, `vectors` and `revision`."""
+        import numpy as np
+
+        content = io.BytesIO()
+        np.savez(
+            content,
+            langs=np.array(self.langs, dtype=np.str_),
+            counts=np.array(self.counts, dtype=np.int64),
+            vectors=self.vectors,
+            revision=np.array(self.revision, dtype=np.str_),
+        )
+        path = folder / f"{PREFIX}{hashlib.sha256(content.getvalue()).hexdigest()[:16]}.npz"
+        temporary = path.with_name(f".{path.name}")
+        temporary.write_bytes(content.getvalue())
+        temporary.replace(path)
+        return path
+
+
+def read(path: Path) -> LanguageMeans:
+    """Return the means in a file, or in the only `means-*.npz` of a folder, such as that of a built index.
+
+    Raises:
+        CollectionError: there is none, or it is damaged."""
+    import numpy as np
+
+    path = _file(path)
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            arrays = {name: stored[name] for name in _ARRAYS}
+        return _checked(**arrays)
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise CollectionError(f"{path}: damaged ({first_line(error)}); {_remedy(path.parent)}") from error
+
+
+def _checked(langs: Any, counts: Any, vectors: Any, revision: Any) -> LanguageMeans:
+    import numpy as np
+
+    given = {"langs": langs, "counts": counts, "vectors": vectors, "revision": revision}
+    if wrong := [name for name, kind in _ARRAYS.items() if given[name].dtype.kind != kind]:
+        raise ValueError(f"'{wrong[0]}' has the type {given[wrong[0]].dtype}")
+    if vectors.ndim != 2 or not len(langs) == len(counts) == len(vectors) or not np.isfinite(vectors).all():
+        raise ValueError(f"{len(langs)} languages, {len(counts)} counts, vectors {vectors.shape}")
+    names = tuple(Lang(lang) for lang in langs.tolist())
+    return LanguageMeans(str(revision), names, tuple(counts.tolist()), vectors.astype(np.float32))
+
+
+def _file(path: Path) -> Path:
+    if not path.is_dir():
+        return path
+    files = sorted(path.glob(f"{PREFIX}*.npz"))
+    if len(files) != 1:
+        raise CollectionError(f"{path} has {len(files)} files {PREFIX}*.npz instead of one; {_remedy(path)}")
+    return files[0]
+
+
+def _remedy(folder: Path) -> str:
+    return f"measure them again: qttrag index measure-means {folder.name}"
