@@ -18,6 +18,7 @@ import numpy as np
 import typer
 import yaml
 
+from qttrag.application.factory import open_encoder
 from qttrag.cli.output import console, table
 from qttrag.errors import CollectionError
 from qttrag.indexes.collection import open_index, verify
@@ -229,7 +230,7 @@ def damage(
         quiet()
         folder, draw = Path(name), random.Random(seed)
         os.environ["QTTRAG_HOME"] = name
-        build(load(write_recipe(folder, passages, 100)))
+        build(load(write_recipe(folder, passages, 100)), open_encoder=open_encoder)
         remove("mixed", {"en-0", "ko-1"})
         queries = near(folder / BUILT, 50)
         expected, rows = answers(folder / BUILT, queries), []

@@ -1,4 +1,4 @@
-"""The prompt files `prompts/answer|tag|refine|condense|rerank/<lang>.yaml`: checked when read, filled in per question.
+"""The prompt files `prompts/<kind>/<lang>.yaml` (kinds: `_KINDS`): checked when read, filled in per question.
 
 Everything that a prompt quotes is sanitised: it has no role tokens, headers or score tags.
 """
@@ -17,9 +17,10 @@ from qttrag.config import yaml_files
 from qttrag.errors import ConfigError, unknown
 from qttrag.text.languages import language
 from qttrag.text.sanitization import sanitise
-from qttrag.types import MAX_SCORE, AnswerStyle, Lang, Message, QualityScores, TaggedPassage
+from qttrag.types import MAX_SCORE, AnswerStyle, CriticalError, Lang, Message, QualityScores, TaggedPassage
 
 FALLBACK = Lang("en")
+_MOST_SHOWN = 5  # numbers or names of one critical error in a header
 
 Style = Literal["plain", "tagged", "tagged_without_scores"]
 
@@ -136,9 +137,9 @@ class AnswerPrompt(_File):
         if passage.translation is None:
             header = headers.original
         elif passage.scores is not None:
-            header, values["scores"] = headers.scored, tag.scores(passage.scores)
+            header, values["scores"] = headers.scored, tag.assessment(passage)
         else:
-            header, values["reason"] = headers.unscored, tag.reason(passage.unscored or "unavailable")
+            header, values["reason"] = headers.unscored, tag.assessment(passage)
         return f"{self._fill(f'headers.{header}', **values)}\n{sanitise(body)}"
 
     def refined(self, n: int, body: str) -> str:
@@ -192,6 +193,16 @@ class Causes(BaseModel):
     unavailable: str
 
 
+class CriticalErrors(BaseModel):
+    """The kinds of critical errors in the language of the prompt, as the generator reads them."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    numbers: str
+    names: str
+    negation: str
+    omission: str
+
+
 class TagPrompt(_File):
     """The prompt for the tagger, and the form in which the generator reads scores."""
 
@@ -200,11 +211,16 @@ class TagPrompt(_File):
         "system": ("semantic", "grammar", "fluency"),
         "user": ("original", "translation"),
         "retry": (),
+        "critical_errors.numbers": ("original",),
+        "critical_errors.names": ("original",),
+        "critical_errors.negation": (),
+        "critical_errors.omission": (),
     }
     optional = ("language", "source_language")
     criteria: Criteria
     unscored: str
     causes: Causes
+    critical_errors: CriticalErrors
     system: str
     user: str
     retry: str
@@ -230,6 +246,18 @@ class TagPrompt(_File):
             {"role": "assistant", "content": sanitise(reply)},
             {"role": "user", "content": self._fill("retry", source_language="")},
         ]
+
+    def assessment(self, passage: TaggedPassage) -> str:
+        """Return what the generator reads about a translation: its scores, or why it has none, and critical errors."""
+        scores = (
+            self.reason(passage.unscored or "unavailable") if passage.scores is None else self.scores(passage.scores)
+        )
+        return " · ".join([scores, *map(self._critical_error, passage.critical_errors)])
+
+    def _critical_error(self, error: CriticalError) -> str:
+        original = sanitise(", ".join(error.original[:_MOST_SHOWN]))
+        values = {"original": original} if error.original else {}
+        return self._fill(f"critical_errors.{error.kind}", source_language="", **values)
 
     def scores(self, scores: QualityScores) -> str:
         """Return the measured scores under the names of their criteria."""
@@ -314,6 +342,29 @@ class RankPrompt(_File):
         return [{"role": "system", "content": system}, {"role": "user", "content": f"{user}\n{reply}"}]
 
 
+class TranslatePrompt(_File):
+    """The prompt that translates a text, and what models write around a translation or in place of one.
+
+    `introductions`: the beginnings of a sentence before it. `notes`: of a line after it. `refusals`: parts of a
+    sentence that refuses, with "*" for any words. They are compared without regard to case."""
+
+    placeholders = {"system": (), "user": ("text",), "glossary": ("terms",)}
+    system: str
+    user: str
+    glossary: str
+    introductions: list[str]
+    notes: list[str]
+    refusals: list[str]
+
+    def messages(self, text: str, terms: Mapping[str, str]) -> list[Message]:
+        """Return the chat that asks for the translation of a sanitised text. `terms`: their translations."""
+        system = self._fill("system")
+        if terms:
+            listed = "; ".join(f"{sanitise(term)} = {sanitise(given)}" for term, given in terms.items())
+            system = f"{system}\n{self._fill('glossary', terms=listed)}"
+        return [{"role": "system", "content": system}, {"role": "user", "content": self._fill("user", text=text)}]
+
+
 P = TypeVar("P", bound=_File)
 _KINDS: dict[type[_File], str] = {
     AnswerPrompt: "answer",
@@ -321,6 +372,7 @@ _KINDS: dict[type[_File], str] = {
     RefinePrompt: "refine",
     CondensePrompt: "condense",
     RankPrompt: "rerank",
+    TranslatePrompt: "translate",
 }
 
 
@@ -346,9 +398,12 @@ class Prompts:
     def rerank(self, lang: Lang) -> RankPrompt:
         return self._get(RankPrompt, lang)
 
-    def languages(self, kind: Literal["answer", "tag", "refine", "condense", "rerank"]) -> list[Lang]:
+    def translate(self, lang: Lang) -> TranslatePrompt:
+        return self._get(TranslatePrompt, lang)
+
+    def languages(self, kind: Literal["answer", "tag", "refine", "condense", "rerank", "translate"]) -> list[Lang]:
         """Return the languages that have a prompt file of this kind."""
-        return sorted(Lang(path.stem) for path in (self._folder() / kind).glob("*.yaml"))
+        return sorted(Lang(path.stem) for path in (self.folder / kind).glob("*.yaml"))
 
     def check(self) -> None:
         """Read every file.
@@ -356,14 +411,15 @@ class Prompts:
         Raises:
             ConfigError: one is invalid."""
         for kind, name in _KINDS.items():
-            for path in sorted((self._folder() / name).glob("*.yaml")):
+            for path in sorted((self.folder / name).glob("*.yaml")):
                 _load(kind, path, Lang(path.stem))
 
-    def _folder(self) -> Path:
+    @property
+    def folder(self) -> Path:
         return self._given or resources.folder("prompts")
 
     def _get(self, kind: type[P], lang: Lang) -> P:
-        folder = self._folder() / _KINDS[kind]
+        folder = self.folder / _KINDS[kind]
         own = folder / f"{lang}.yaml"
         path = own if own.is_file() else folder / f"{FALLBACK}.yaml"
         if path != own:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -104,6 +104,14 @@ class Trace:
             "degraded": degraded,
             "reasoning": {stage: list(texts) for stage, texts in self.reasoning.items()},
         }
+
+
+def usage_is_known(counts: Mapping[str, int]) -> bool:
+    """Return whether every stage that called a language model counted its tokens; some servers report none.
+
+    `counts`: those of a trace."""
+    calling = (name.removesuffix(".calls") for name, n in counts.items() if name.endswith(".calls") and n)
+    return all(counts.get(f"{stage}.prompt_tokens") for stage in calling)
 
 
 _current: ContextVar[tuple[Trace, str] | None] = ContextVar("qttrag_trace", default=None)

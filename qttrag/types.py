@@ -169,9 +169,19 @@ class QualityScores:
 
 
 @dataclass(frozen=True, slots=True)
+class CriticalError:
+    """An error that changes what a translation says, likely but not certain; see `qttrag.taggers.critical_errors`.
+
+    `original`: the numbers or names of the original, as written there, that the translation lacks."""
+
+    kind: Literal["numbers", "names", "negation", "omission"]
+    original: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Translation:
-    """A translator's output. `flags`: the defects that are certain: empty, copied, loop, script, cut; or `UNSUPPORTED`
-    alone, where `text` is the original."""
+    """A translator's output. `flags`: the defects that are certain: empty, copied, loop, script, cut, refused; or
+    `UNSUPPORTED` alone, where `text` is the original."""
 
     text: str
     flags: tuple[str, ...] = ()
@@ -184,6 +194,7 @@ class Verdict:
     scores: QualityScores | None
     cause: str | None = None
     error: Exception | None = field(default=None, compare=False)  # the tagger's, where the cause is "unavailable"
+    critical_errors: tuple[CriticalError, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,6 +207,7 @@ class TaggedPassage:
     refined: str | None = None  # the rewriting of DKM-RAG
     flags: tuple[str, ...] = ()  # the translator's flags
     unscored: str | None = None  # the cause, where scoring a translation failed
+    critical_errors: tuple[CriticalError, ...] = ()  # of the translation, found by the tagger
     score: float = 0.0  # the reranker's; without one, the retriever's
     retrieved_rank: int = 0  # 1-based, before reranking
 
@@ -226,6 +238,13 @@ class Token(NamedTuple):
     alternatives: Mapping[str, float]
 
 
+class Usage(NamedTuple):
+    """Tokens of a completion; zeros where the server did not report them."""
+
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+
+
 @dataclass(frozen=True, slots=True)
 class Completion:
     """A whole completion. `cut`: it reached `max_tokens`. `tokens`: empty unless alternatives were requested.
@@ -236,10 +255,13 @@ class Completion:
     cut: bool = False
     tokens: tuple[Token, ...] = ()
     reasoning: str = ""
+    usage: Usage = field(default=Usage(), compare=False)
 
 
 class Piece(NamedTuple):
-    """A part of a completion as a generator streams it; the fields are those of `Completion`, `cut` with the last.
+    """A part of a completion as a generator streams it; the fields are those of `Completion`.
+
+    `cut` and `usage` come with the last piece.
 
     `restart`: the text so far was reasoning; the answer begins with the text of this piece."""
 
@@ -248,6 +270,7 @@ class Piece(NamedTuple):
     cut: bool = False
     reasoning: str = ""
     restart: bool = False
+    usage: Usage = Usage()
 
 
 class _Restart(str):
@@ -302,12 +325,15 @@ class Answer:
         return [str(note) for note in self.trace.degraded]
 
 
+EventKind = Literal["ranked", "translated", "tagged", "refined", "piece", "restarted"]
+
+
 class Event(NamedTuple):
     """Progress of one question: the passages after a step, or a piece of the answer.
 
     "restarted": the pieces so far are void; `text` is the reason."""
 
-    kind: Literal["ranked", "translated", "tagged", "refined", "piece", "restarted"]
+    kind: EventKind
     passages: tuple[TaggedPassage, ...] = ()
     text: str = ""
 

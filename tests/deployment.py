@@ -57,6 +57,6 @@ def write_deployment(folder: Path, tiny: Path, **changes: object) -> Path:
 def build(folder: Path, tiny: Path, *, n: int = 40, name: str = RECIPE) -> None:
     """Build a collection under $QTTRAG_HOME."""
     from qttrag.indexes import recipe
-    from qttrag.indexes.jobs.build import build as build_index
+    from tests.indexes.jobs.real_encoders import build as build_index
 
     build_index(recipe.load(write_recipe(folder, tiny, n=n, name=name)))

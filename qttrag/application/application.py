@@ -15,7 +15,9 @@ from types import TracebackType
 
 from qttrag.application.deadline import deadline
 from qttrag.application.factory import Builder, strategy_options
+from qttrag.application.rehearsal import rehearse
 from qttrag.config import deployment as config
+from qttrag.config.deployment import Spec
 from qttrag.errors import InputError, unknown
 from qttrag.pipeline.language_guard import LanguageGuard
 from qttrag.pipeline.stages import Stages
@@ -108,6 +110,7 @@ class Application:
         request = AskRequest(request) if isinstance(request, str) else request
         name = request.strategy or self.deployment.strategy
         run, options = strategy_options(name, {**self.deployment.strategies.get(name, {}), **request.options})
+        await rehearse(run, options, self.stages)
         trace = Trace() if trace is None else trace
         text, collections = self.check_question(request.question), self.check_collections(request.collections)
         partial = PartialAnswer(trace, passages=(), text="")
@@ -219,8 +222,20 @@ class Application:
             raise InputError(f"{what}; specify it (--lang ko)", public=f"{what}; specify it with `lang`")
         return detected
 
+    async def check_strategy(self, name: str, options: Spec) -> None:
+        """Check that the deployment has the stages that a strategy needs; no model is loaded.
+
+        Raises:
+            ConfigError: the strategy or an option is unknown, or the deployment lacks a stage."""
+        run, checked = strategy_options(name, {**self.deployment.strategies.get(name, {}), **options})
+        await rehearse(run, checked, self.stages)
+
     async def start(self) -> None:
-        """Load every model now."""
+        """Load every model now.
+
+        Raises:
+            ConfigError: the deployment lacks a stage that its own strategy needs."""
+        await self.check_strategy(self.deployment.strategy, {})
         await asyncio.gather(*(stage.start() for _, stage in self.parts if isinstance(stage, Startable)))
 
     async def close(self) -> None:

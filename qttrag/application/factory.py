@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -42,25 +43,38 @@ class Builder:
         return self._built[key]
 
     def _construct(self, stage: str, spec: Spec) -> Any:
+        spec = _as_kind(stage, spec)
         if "kind" not in spec:
             raise ConfigError(f"{stage}: `kind:` is missing (known: {', '.join(sorted(registry.kinds(stage)))})")
         settings = dict(spec)
         kind = settings.pop("kind")
         constructor = registry.resolve(stage, kind)
         where = f"{stage} kind '{kind}'"
+        return self._called(where, constructor, settings)
+
+    def _called(self, where: str, constructor: Callable[..., Any], settings: Spec) -> Any:
+        """Return what the constructor makes of settings, in which stages are settings of their own."""
         _reject_renamed(where, constructor, settings)
         parameters = _parameters(constructor)
         arguments: dict[str, Any] = {}
         for name, (annotation, default) in list(parameters.items()):
             if annotation in self._given:
                 arguments[name] = self._given[annotation]
-            elif nested := _STAGE_OF.get(annotation):
+            elif nested := _stage(annotation):
+                if default is None and name not in settings:
+                    parameters[name] = (Any, None)
+                    continue
                 arguments[name] = self.build(nested, self._nested(where, name, nested, settings))
             elif nested := _listed_stage(annotation):
                 if name not in settings:
                     parameters[name] = (list, default)  # reported as a missing setting
                     continue
                 arguments[name] = self._list(where, name, nested, settings[name])
+            elif record := _listed_record(annotation):
+                if name not in settings:
+                    parameters[name] = (list, default)
+                    continue
+                arguments[name] = self._records(where, name, record, settings[name])
             else:
                 continue
             del parameters[name]
@@ -79,8 +93,18 @@ class Builder:
             raise ConfigError(f"{where}: `{name}: {items}`: give a list of names or of the settings of {stage}s")
         return [item if isinstance(item, str) else self.build(stage, item) for item in items]
 
+    def _records(self, where: str, name: str, record: type, items: Any) -> list[Any]:
+        """Return the items of a list of settings as records, of which some fields are stages."""
+        if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
+            raise ConfigError(f"{where}: `{name}: {items}`: give a list of settings")
+        for item in items:
+            for field, (annotation, _) in _parameters(record).items():
+                if (nested := _stage(annotation)) and field not in item:  # the deployment's own would be this stage
+                    raise ConfigError(f"{where}: an item of `{name}:` has no `{field}:`; give {_settings_of_a(nested)}")
+        return [self._called(f"{where}, `{name}:` item {n}", record, dict(item)) for n, item in enumerate(items, 1)]
+
     def _wrap(self, stage: str, built: Any) -> Any:
-        if self._cache is None:
+        if self._cache is None or getattr(built, "PARTS_ARE_CACHED", False):
             return built
         if stage == "translator":
             from qttrag.translators.cached import CachedTranslator
@@ -110,11 +134,14 @@ def settings_of(constructor: Callable[..., Any]) -> list[Setting]:
     """Return the settings of a kind, in the order of its constructor's parameters."""
     settings = []
     for name, (annotation, default) in _parameters(constructor).items():
-        if stage := _STAGE_OF.get(annotation):
-            required = name not in Deployment.model_fields  # else the deployment's own
+        if stage := _stage(annotation):
+            required = default is ... and name not in Deployment.model_fields  # else the deployment's own
             settings.append(Setting(name, _settings_of_a(stage), required, None))
         elif stage := _listed_stage(annotation):
             settings.append(Setting(name, f"list of names or of {stage}s' settings", default is ..., None))
+        elif record := _listed_record(annotation):
+            fields = ", ".join(setting.name for setting in settings_of(record))
+            settings.append(Setting(name, f"list of settings ({fields})", default is ..., None))
         elif annotation is not Prompts:
             settings.append(Setting(name, _words(annotation), default is ..., None if default is ... else default))
     return settings
@@ -151,16 +178,44 @@ def stage_settings(deployment: Deployment) -> Iterator[StageSettings]:
 
 
 def _stage_settings(stage: str, keys: tuple[str, ...], spec: Spec) -> Iterator[StageSettings]:
+    spec = _as_kind(stage, spec)
     parameters = _parameters(registry.resolve(stage, spec.get("kind")))
     yield StageSettings(stage, keys, spec, frozenset(parameters))
     for name, (annotation, _) in parameters.items():
         inner = spec.get(name)
-        if (nested := _STAGE_OF.get(annotation)) and isinstance(inner, dict):
+        if (nested := _stage(annotation)) and isinstance(inner, dict):
             yield from _stage_settings(nested, (*keys, name), inner)
+        elif (record := _listed_record(annotation)) and isinstance(inner, list):
+            for n, item in enumerate(inner):
+                for field, (of_field, _) in _parameters(record).items():
+                    if (nested := _stage(of_field)) and isinstance(item, dict) and isinstance(item.get(field), dict):
+                        yield from _stage_settings(nested, (*keys, name, str(n), field), item[field])
         elif (nested := _listed_stage(annotation)) and isinstance(inner, list):
             for n, item in enumerate(inner):
                 if isinstance(item, dict):
                     yield from _stage_settings(nested, (*keys, name, str(n)), item)
+
+
+def _stage(annotation: Any) -> str | None:
+    """Return the stage of a parameter that is annotated `PROTOCOL` or `PROTOCOL | None`, or None."""
+    one = (
+        [part for part in get_args(annotation) if part is not type(None)] if _is_optional(annotation) else [annotation]
+    )
+    return _STAGE_OF.get(one[0]) if len(one) == 1 and isinstance(one[0], type) else None
+
+
+def _is_optional(annotation: Any) -> bool:
+    return type(None) in get_args(annotation)
+
+
+def _listed_record(annotation: Any) -> type | None:
+    """Return the dataclass of a parameter that is annotated `Sequence[DATACLASS]` and has a stage in it, or None."""
+    if get_origin(annotation) is not Sequence:
+        return None
+    (item,) = get_args(annotation)
+    if not (isinstance(item, type) and dataclasses.is_dataclass(item)):
+        return None
+    return item if any(_stage(of_field) for of_field, _ in _parameters(item).values()) else None
 
 
 def _listed_stage(annotation: Any) -> str | None:
@@ -207,6 +262,20 @@ def check_settings(where: str, settings: Mapping[str, Any], parameters: Mapping[
     except ValidationError as error:
         raise ConfigError(explain(error, where, parameters).replace("`s_", "`")) from error
     return {name: getattr(checked, f"s_{name}") for name in settings}
+
+
+def _as_kind(stage: str, spec: Spec) -> Spec:
+    """Return the settings of a stage as its kind has them: an encoder may have the `servers:` of a recipe.
+
+    Raises:
+        ConfigError: they are no settings of a recipe's encoder."""
+    if stage != "encoder" or "servers" not in spec:
+        return spec
+    try:
+        settings = EncoderSettings(**spec)
+    except ValidationError as error:
+        raise ConfigError(explain(error, "encoder with `servers:`", EncoderSettings.model_fields)) from error
+    return {"kind": kind_of(settings), **kind_settings(settings)}
 
 
 def open_encoder(settings: EncoderSettings) -> Encoder:

@@ -31,6 +31,12 @@ def collection_names(deployment: Deployment) -> list[str]:
     return list(dict.fromkeys(name for stage in stage_settings(deployment) for name in _built_indexes(stage)))
 
 
+def centred_collections(deployment: Deployment) -> list[str]:
+    """Return the names of the built indexes whose languages' means a deployment subtracts, without repeats."""
+    centred = (stage for stage in stage_settings(deployment) if stage.spec.get("transform") == "centre")
+    return list(dict.fromkeys(name for stage in centred for name in _built_indexes(stage)))
+
+
 def pull(
     file: Path, deployment: Deployment, *, pin: bool, begin: Callable[[NamedModel], None] = lambda named: None
 ) -> Iterator[PulledModel]:
@@ -56,7 +62,8 @@ def _of_stage(file: Path, stage: StageSettings) -> Iterator[NamedModel]:
         urls = spec.get("base_url", kind)
         is_served = "base_url" in stage.takes or "revision" not in stage.takes
         served = ", ".join([urls] if isinstance(urls, str) else map(str, urls)) if is_served else None
-        yield NamedModel(place, kind, str(spec["model"]), revision, file, stage.keys, served=served)
+        listing = "languages" if spec.get("api") == "libretranslate" else "models"
+        yield NamedModel(place, kind, str(spec["model"]), revision, file, stage.keys, served=served, listing=listing)
         if is_served and "revision" in stage.takes:  # texts are truncated here, by the tokenizer of that revision
             yield NamedModel(place, "tokenizer", str(spec["model"]), revision, file, stage.keys, weights=False)
     models = spec.get("models")

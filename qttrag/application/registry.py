@@ -2,8 +2,9 @@
 
 The parameters of a constructor are the settings of its kind, checked against their annotations. A parameter annotated
 with a stage's Protocol takes that stage's own settings, nested; one annotated `Sequence[VectorStore | str]` takes a
-list of names and of stores' settings; one annotated `Prompts` gets the deployment's. Other packages add kinds by entry
-points in the group "qttrag.<stage>", e.g. `[project.entry-points."qttrag.retriever"]
+list of names and of stores' settings; one annotated `Sequence[Route]`, a dataclass with stages in it, takes a list of
+such settings; one annotated `Prompts` gets the deployment's. Other packages add kinds by entry points in the group
+"qttrag.<stage>", e.g. `[project.entry-points."qttrag.retriever"]
 splade = "my_package:SpladeRetriever"`.
 """
 
@@ -33,6 +34,7 @@ KINDS: dict[str, dict[str, str]] = {
     "reranker": {
         "cross_encoder": "qttrag.rerankers.cross_encoder:CrossEncoderReranker",
         "causal_lm": "qttrag.rerankers.causal_lm:CausalLMReranker",
+        "multi_vector": "qttrag.rerankers.multi_vector:MultiVectorReranker",
         "served": "qttrag.rerankers.served:ServedReranker",
         "listwise": "qttrag.rerankers.listwise:ListwiseReranker",
         "pairwise": "qttrag.rerankers.pairwise:PairwiseReranker",
@@ -49,6 +51,9 @@ KINDS: dict[str, dict[str, str]] = {
         "m2m100_transformers": "qttrag.translators.m2m100:M2M100TransformersTranslator",
         "madlad": "qttrag.translators.madlad:MadladTranslator",
         "madlad_transformers": "qttrag.translators.madlad:MadladTransformersTranslator",
+        "llm": "qttrag.translators.llm:LLMTranslator",
+        "served": "qttrag.translators.served:ServedTranslator",
+        "route": "qttrag.translators.route:RouteTranslator",
         "marian": "qttrag.translators.marian:MarianTranslator",
         "marian_transformers": "qttrag.translators.marian:MarianTransformersTranslator",
     },
@@ -64,8 +69,10 @@ KINDS: dict[str, dict[str, str]] = {
         "cross_rag": "qttrag.strategies.cross_rag:cross_rag",
         "dkm_rag": "qttrag.strategies.dkm_rag:dkm_rag",
         "hard_filter": "qttrag.strategies.hard_filter:hard_filter",
+        "pivot_answer": "qttrag.strategies.pivot_answer:pivot_answer",
         "qtt_rag": "qttrag.strategies.qtt_rag:qtt_rag",
         "query_translation": "qttrag.strategies.query_translation:query_translation",
+        "vote": "qttrag.strategies.vote:vote",
     },
 }
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from qttrag.types import Answer, PartialAnswer, TaggedPassage
+from qttrag.types import Answer, CriticalError, PartialAnswer, TaggedPassage, Verdict
 
 
 def answer_as_dict(answer: Answer, *, details: bool = False) -> dict[str, Any]:
@@ -45,4 +45,17 @@ def passages_as_dicts(context: Sequence[TaggedPassage]) -> list[dict[str, Any]]:
 def passage_as_dict(tagged: TaggedPassage, n: int) -> dict[str, Any]:
     """Return passage number `n`: its own fields beside those of `TaggedPassage`."""
     fields = asdict(tagged)
-    return {"n": n, **fields.pop("passage"), **fields, "flags": list(tagged.flags)}
+    lists = {"flags": list(tagged.flags), "critical_errors": critical_errors_as_dicts(tagged.critical_errors)}
+    return {"n": n, **fields.pop("passage"), **fields, **lists}
+
+
+def verdict_as_dict(verdict: Verdict) -> dict[str, Any]:
+    return {
+        "scores": verdict.scores and asdict(verdict.scores),
+        "unscored": verdict.cause,
+        "critical_errors": critical_errors_as_dicts(verdict.critical_errors),
+    }
+
+
+def critical_errors_as_dicts(errors: Sequence[CriticalError]) -> list[dict[str, Any]]:
+    return [{"kind": error.kind, "original": list(error.original)} for error in errors]

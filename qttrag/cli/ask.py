@@ -159,7 +159,8 @@ def _row(n: int, tagged: TaggedPassage) -> list[str]:
 
 def _versions(tagged: TaggedPassage) -> Iterator[str]:
     """Yield the beginnings of the passage, of its translation and of its rewriting."""
-    flags = f"[{', '.join(tagged.flags)}] " if tagged.flags else ""
+    marks = [*tagged.flags, *(error.kind for error in tagged.critical_errors)]
+    flags = f"[{', '.join(marks)}] " if marks else ""
     versions = (("", tagged.passage.text), (f"→ {flags}", tagged.translation), ("⇒ ", tagged.refined))
     for mark, text in versions:
         if text is not None:

@@ -77,7 +77,7 @@ def _packages() -> Iterator[Finding]:
 def _deployment(config: str, settings: list[str] | None) -> Iterator[Finding]:
     from qttrag import resources
     from qttrag.application.application import Application
-    from qttrag.application.named_models import collection_names, named_models
+    from qttrag.application.named_models import centred_collections, collection_names, named_models
     from qttrag.config import deployment
     from qttrag.prompts import Prompts
 
@@ -93,11 +93,15 @@ def _deployment(config: str, settings: list[str] | None) -> Iterator[Finding]:
     yield Finding(f"deployment {config}", True, f"strategy {loaded.strategy}")
     for model in models:
         if model.served:
-            yield from (_server(model.place, base_url) for base_url in model.served.split(", "))
+            lists_models = model.kind != "served" or model.listing != "models"  # TEI and some hosts of rerankers do not
+            for base_url in model.served.split(", "):
+                yield _server(model.place, base_url, model.listing, lists_models=lists_models)
         else:
             yield _model(model, config)
     for name in collection_names(loaded):
         yield from _collection(name)
+    for name in centred_collections(loaded):
+        yield _means(name)
 
 
 def _probed(config: str, settings: list[str] | None) -> Iterator[Finding]:
@@ -155,6 +159,17 @@ def _collection(name: str) -> Iterator[Finding]:
     yield from _prefixes(name, str(encoder["model"]), (str(encoder["query_prefix"]), str(encoder["passage_prefix"])))
 
 
+def _means(name: str) -> Finding:
+    from qttrag.stores.faiss_folder import FaissFolder
+
+    what = f"means of {name}"
+    try:
+        means = FaissFolder(name).means
+    except QttragError as error:
+        return Finding(what, False, str(error))
+    return Finding(what, True, ", ".join(f"{lang} {n:,}" for lang, n in zip(means.langs, means.counts, strict=True)))
+
+
 def _prefixes(name: str, model: str, own: tuple[str, str]) -> Iterator[Finding]:
     """Yield the prefixes of an index, and a warning if its encoder's are missing. `own`: of queries and passages."""
     from qttrag.encoders import prefixes
@@ -172,21 +187,28 @@ def _prefixes(name: str, model: str, own: tuple[str, str]) -> Iterator[Finding]:
         yield Finding(what, True, f"{own[0]!r} before questions, {own[1]!r} before passages")
 
 
-def _server(stage: str, base_url: str) -> Finding:
+def _count(listed: list[object], what: str) -> str:
+    return f"{len(listed)} {what}"
+
+
+def _server(stage: str, base_url: str, listing: str, *, lists_models: bool) -> Finding:
     import http.client
     import json
     import re
     import urllib.error
     import urllib.request
 
-    url = f"{base_url.rstrip('/')}/models"
+    url = f"{base_url.rstrip('/')}/{listing}"
     without_user = re.sub(r"(?<=://)[^/@\s]+@", "", url)  # urllib takes "user:password@host" for a host name
     if not url.startswith(("http://", "https://")):
         return Finding(f"{stage} server", False, f"base_url '{base_url}' does not begin with http:// or https://")
     try:
         with urllib.request.urlopen(without_user, timeout=_SERVER_TIMEOUT_S) as reply:  # noqa: S310
-            models = [str(model["id"]) for model in json.load(reply)["data"]]
+            listed = json.load(reply)
+            models = [str(each["id"]) for each in listed["data"]] if listing == "models" else [_count(listed, listing)]
     except urllib.error.HTTPError as error:
+        if not lists_models and error.code in (404, 405):
+            return Finding(f"{stage} server", True, f"{base_url}: running; it does not list its models")
         # a server that requires a key is running
         return Finding(f"{stage} server", error.code in (401, 403), f"{url}: HTTP {error.code}")
     except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError) as error:

@@ -16,11 +16,14 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True, help="List or download the models of a deployment.")
 Deployment = Annotated[str, typer.Argument(envvar="QTTRAG_CONFIG", help="A deployment file, or its name in server/.")]
+Config = Annotated[str | None, typer.Option("--config", "-c", help="The same as the argument.")]
 _COMMIT_DIGITS = 12  # of a commit in a table
 
 
 @app.command("list")
-def list_models(deployment: Deployment = DEFAULT_DEPLOYMENT, as_json: output.Json = False) -> None:
+def list_models(
+    deployment: Deployment = DEFAULT_DEPLOYMENT, config: Config = None, as_json: output.Json = False
+) -> None:
     """List the models that a deployment names and where they are. Nothing is downloaded.
 
     Examples:
@@ -31,10 +34,10 @@ def list_models(deployment: Deployment = DEFAULT_DEPLOYMENT, as_json: output.Jso
     """
     from qttrag import resources
     from qttrag.application.named_models import named_models
-    from qttrag.config import deployment as config
+    from qttrag.config.deployment import load
 
-    file = resources.find("server", deployment, what="deployment")
-    models = [_model_as_dict(model) for model in named_models(file, config.load(file))]
+    file = resources.find("server", config or deployment, what="deployment")
+    models = [_model_as_dict(model) for model in named_models(file, load(file))]
     if as_json:
         output.say_json(models)
         return
@@ -44,12 +47,13 @@ def list_models(deployment: Deployment = DEFAULT_DEPLOYMENT, as_json: output.Jso
         if model["problem"] and not model["missing"]:
             output.say(model["problem"])
     if any(model["missing"] for model in models):
-        output.say(f"Download the missing models: qttrag models pull {deployment}")
+        output.say(f"Download the missing models: qttrag models pull {config or deployment}")
 
 
 @app.command()
 def pull(
     deployment: Deployment = DEFAULT_DEPLOYMENT,
+    config: Config = None,
     no_pin: Annotated[bool, typer.Option("--no-pin", help="Do not change the deployment file.")] = False,
     as_json: output.Json = False,
 ) -> None:
@@ -65,11 +69,11 @@ def pull(
     """
     from qttrag import resources
     from qttrag.application.named_models import pull as pull_models
-    from qttrag.config import deployment as config
+    from qttrag.config.deployment import load
 
-    file = resources.find("server", deployment, what="deployment")
+    file = resources.find("server", config or deployment, what="deployment")
     models = []
-    for pulled in pull_models(file, config.load(file), pin=not no_pin, begin=_announce):
+    for pulled in pull_models(file, load(file), pin=not no_pin, begin=_announce):
         models.append(pulled)
         if not as_json:
             output.say(f"{pulled.named.place}: {pulled.named.model}: {_outcome(pulled)}")

@@ -80,6 +80,19 @@ def table(*columns: str, rows: list[list[str]]) -> Table:
     return result
 
 
+def print_fitting(console: Console, columns: list[str], rows: list[list[str]]) -> None:
+    """Print a table, or, where it is wider than the terminal, each row as lines of column and value."""
+    from rich.cells import cell_len
+
+    widths = [max(cell_len(printable(cell)) for cell in column) for column in zip(columns, *rows, strict=True)]
+    if sum(widths) + 2 * len(widths) <= console.width or not rows:
+        console.print(table(*columns, rows=rows))
+        return
+    for row in rows:
+        lines = [[name, cell] for name, cell in zip(columns[1:], row[1:], strict=True)]
+        console.print(table(columns[0], row[0], rows=lines))
+
+
 def pairs(values: list[str] | None, option: str) -> dict[str, Any]:
     """Return {"a": {"b": value}} for ["a.b=value"]; values are YAML, so 5 is a number and true a boolean.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import socket
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -15,6 +16,10 @@ from qttrag.server import tracing
 
 if TYPE_CHECKING:
     from qttrag.config.server_settings import ServerSettings
+
+_CLOSING_S = 5  # for connections to close after the drain
+_LARGEST_PORT = 65_535
+_BACKLOG = 2048  # connections that wait to be accepted
 
 
 def serve(
@@ -46,6 +51,7 @@ def serve(
       curl -s http://127.0.0.1:8080/v1/ask -H 'content-type: application/json' -d '{"question": "Mikä on sauna?"}'
     """
     application = output.open_application(config, settings)
+    output.run(application.check_strategy(application.deployment.strategy, {}))
     limits = application.deployment.server
     address, number = host or limits.host, limits.port if port is None else port
     _check_address(address, limits, without_keys=without_keys)
@@ -60,18 +66,48 @@ def serve(
         import uvicorn
 
         from qttrag.server import create_app
+        from qttrag.server.draining import DrainingServer
+        from qttrag.server.http_protocol import TimedProtocol
     except ModuleNotFoundError as error:
         raise ConfigError(f"qttrag serve needs the package '{error.name}'; pip install 'qttrag[server]'") from error
-    output.say(f"qttrag at http://{address}:{number}/ (models are loading; /readyz reports when they are ready)")
-    uvicorn.run(
-        create_app(application=application),
-        host=address,
-        port=number,
-        log_config=_LOGGING,
-        access_log=False,
-        server_header=False,
-        timeout_graceful_shutdown=int(limits.drain),
+    app, listening = create_app(application=application), _listen(address, number)
+    number = listening.getsockname()[1]
+    shown = f"[{address}]" if ":" in address else address
+    output.say(f"qttrag at http://{shown}:{number}/ (models are loading; /readyz reports when they are ready)")
+    server = DrainingServer(
+        uvicorn.Config(
+            app,
+            http=TimedProtocol,
+            log_config=_LOGGING,
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=_CLOSING_S,
+            limit_concurrency=limits.max_connections,
+        ),
+        app.state.service,
     )
+    server.run(sockets=[listening])
+    if not server.started:
+        raise typer.Exit(3)
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """Return a socket that listens at the address; port 0 stands for any.
+
+    Raises:
+        ConfigError: the address is unknown or in use, or the port may not be used."""
+    if not 0 <= port <= _LARGEST_PORT:
+        raise ConfigError(f"port {port} does not exist; choose one from 1 to {_LARGEST_PORT} with --port, or 0 for any")
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        listening = socket.socket(family, kind, protocol)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind(address)
+        listening.listen(_BACKLOG)
+    except OSError as error:
+        problem = f"cannot listen at {host}, port {port}: {error.strerror or error}"
+        raise ConfigError(f"{problem}; choose another one with --host and --port") from error
+    return listening
 
 
 def _check_address(host: str, limits: ServerSettings, *, without_keys: bool) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -84,6 +83,7 @@ def tag(
 
     Example: qttrag tag "The bridge opened in 1903." "Silta avattiin vuonna 1903." --to fi
     """
+    from qttrag.application.serialization import verdict_as_dict
     from qttrag.text.languages import language
 
     application = output.open_application(config, settings)
@@ -93,13 +93,14 @@ def tag(
     verdict = output.run(_tag(application, trace, pair, source, to))
     scores = verdict.scores
     if as_json:
-        verdict_as_dict = {"scores": scores and asdict(scores), "unscored": verdict.cause}
-        output.say_json({**verdict_as_dict, "trace": trace.as_dict(details=True)})
+        output.say_json({**verdict_as_dict(verdict), "trace": trace.as_dict(details=True)})
     elif scores is None:
         output.say(f"unscored: {verdict.cause}")
     else:
         output.say(" · ".join(f"{name} {score:.1f}" for name, score in scores.measured().items()))
     if not as_json:
+        for error in verdict.critical_errors:
+            output.say(f"critical error, {error.kind}: {', '.join(error.original)}".removesuffix(": "))
         output.say_notes(trace)
     if verdict.cause == "unavailable":
         raise typer.Exit(4)

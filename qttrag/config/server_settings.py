@@ -10,8 +10,10 @@ class ServerSettings(BaseModel):
 
     `api_keys_env`: the environment variable with the clients' keys, separated by commas; without keys everybody may
     ask, and only loopback addresses are served. `rate`: requests per key or address, such as "60/minute"; null: no
-    limit. `in_flight`: questions answered at the same time; `queue`: questions that may wait. `deadline`: the most
-    seconds for a request. `origins`: sites whose pages may call the service (CORS)."""
+    limit. `allowed_hosts`: names, beside localhost and IP addresses, under which a service without keys may be asked.
+    `in_flight`: questions answered at the same time; `queue`: questions that may wait. `max_connections`: at once;
+    further ones get 503. `deadline`: the most seconds for a request. `origins`: sites whose pages may call the service
+    (CORS)."""
 
     model_config = ConfigDict(extra="forbid")
     host: str = "127.0.0.1"
@@ -22,6 +24,8 @@ class ServerSettings(BaseModel):
     queue: int = Field(default=64, ge=0)
     deadline: float = Field(default=120.0, gt=0)
     drain: float = Field(default=30.0, ge=0)  # seconds for requests to end after SIGTERM
+    max_connections: int = Field(default=1000, ge=1)
+    body_timeout: float = Field(default=30.0, gt=0)  # seconds for the whole body of a request
     max_body_bytes: int = Field(default=1_000_000, ge=1)
     max_depth: int = Field(default=200, ge=1)
     max_top_k: int = Field(default=20, ge=1)
@@ -29,6 +33,7 @@ class ServerSettings(BaseModel):
     max_text_chars: int = Field(default=20_000, ge=1)
     max_turns: int = Field(default=50, ge=1)
     origins: list[str] = []
+    allowed_hosts: list[str] = []
 
     @field_validator("rate")
     @classmethod

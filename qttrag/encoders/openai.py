@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import base64
+import logging
 import math
 import threading
+import time
 import weakref
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -12,12 +14,13 @@ from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any
 
 from qttrag.encoders.sentence_transformers import dimensions, tokenised
-from qttrag.errors import ConfigError, not_installed
-from qttrag.models.loading import locate
+from qttrag.errors import ConfigError, StageUnavailable, not_installed
+from qttrag.models.loading import LocatedModel, locate
 from qttrag.openai_client.balancing import Server
 from qttrag.openai_client.capabilities import Request
 from qttrag.openai_client.client import ModelClient
 from qttrag.openai_client.endpoint import CallLimits, Endpoint, Remedies
+from qttrag.openai_client.errors import is_timeout
 from qttrag.protocols import PassageEncoder, QueryEncoder
 from qttrag.runtime.background_loop import BackgroundLoop
 from qttrag.types import EncoderInfo, Prepared, Tokens
@@ -29,6 +32,9 @@ if TYPE_CHECKING:
 
 _STAGE = "retriever"
 _CONNECT_TIMEOUT_S = 5.0
+_FIRST_TEXTS = 4  # in the first request to a server
+_TIMEOUTS = 4  # of one batch, each with fewer texts
+_LOG = logging.getLogger(__name__)
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 5.0  # between attempts
 _RECIPE = Remedies(
     unreachable="start it, or remove it from `servers: {urls: ...}`",
@@ -104,6 +110,7 @@ class OpenAIKind:
             api_key_env=self._api_key_env,
             timeout=self._timeout,
             retries=self._retries,
+            batch=self.batch_texts,
             in_flight=self._in_flight,
             remedies=remedies,
             truncate_dim=self._truncate_dim,
@@ -126,11 +133,13 @@ class OpenAIEncoder:
         api_key_env: str = "OPENAI_API_KEY",
         timeout: float = 60.0,
         retries: int = 7,
+        batch: int = 32,
         in_flight: int = 8,
         remedies: Remedies = _RECIPE,
         truncate_dim: int | None = None,
     ) -> None:
-        """Load the tokenizer and request a vector from every server. `in_flight`: requests at once to each.
+        """Load the tokenizer and request a vector from every server. `batch`: most texts in a request; `in_flight`:
+        requests at once to each.
 
         Raises:
             ConfigError: there is no such tokenizer, or the servers' vectors differ in size or have fewer than
@@ -141,18 +150,21 @@ class OpenAIEncoder:
             from transformers import AutoTokenizer
         except ModuleNotFoundError as error:
             raise ConfigError(not_installed("an encoder behind servers", error)) from error
-        located = locate(_STAGE, model, revision=revision, model_types=(), weights=False)
+        located = _locate_tokenizer(model, revision)
         self.revision = located.revision
         self.max_tokens = max_tokens
         self._tokenizer: Any = AutoTokenizer.from_pretrained(located.path)
         limits = CallLimits(_CONNECT_TIMEOUT_S, timeout, None, _patience(retries), retries)
         base_urls = tuple(dict.fromkeys(url.rstrip("/") for url in urls))
         endpoint = Endpoint(_STAGE, served_as or model, base_urls, api_key_env, in_flight, limits, remedies)
+        self._size = RequestSize(batch, timeout)
         self._loop = BackgroundLoop("qttrag-embeddings")
         self._client = self._loop.run(_connect(endpoint))
+        for server in self._client.servers:
+            server.concurrency.limit = 1.0  # grows with each reply, so that a slow server is not flooded at first
         weakref.finalize(self, self._loop.close, self._client.close)
-        self._size = self._common_size()
-        self.dim = dimensions(self._size, truncate_dim, model)
+        self._server_dim = self._common_dim()
+        self.dim = dimensions(self._server_dim, truncate_dim, model)
         self.info = EncoderInfo(model, self.revision, self.dim, max_tokens)
 
     def tokenise(self, texts: Sequence[str]) -> list[Tokens]:
@@ -166,32 +178,57 @@ class OpenAIEncoder:
     def encode_prepared(self, prepared: Prepared) -> NDArray[np.float32]:
         """Return unit vectors, float32, shape (number of texts, dim). If one server fails, another is tried.
 
+        A slow server gets fewer texts in a request, so that it replies in time and no text is encoded twice.
+
         Raises:
             StageError: a server rejects the request, or none replies."""
-        return self._loop.run(self._embed(prepared.features["texts"], size=self._size, dim=self.dim))
+        import numpy as np
 
-    def _common_size(self) -> int:
-        servers = self._client.servers
-        vectors = {server.base_url: self._loop.run(self._embed(["."], only=server)) for server in servers}
-        sizes = {base_url: int(vector.shape[1]) for base_url, vector in vectors.items()}
+        texts, vectors, timeouts = prepared.features["texts"], list[Any](), 0
+        while texts:
+            part = texts[: self._size.texts]
+            try:
+                vectors.append(self._loop.run(self._timed(part)))
+            except StageUnavailable as error:
+                timeouts += 1
+                if not is_timeout(error.__cause__) or timeouts > _TIMEOUTS:
+                    raise
+                self._size.timed_out(len(part), str(error))
+            else:
+                texts = texts[len(part) :]
+        return np.concatenate(vectors)
+
+    def _common_dim(self) -> int:
+        sizes = {server.base_url: self._loop.run(self._probed(server)) for server in self._client.servers}
         if len(set(sizes.values())) > 1:
             raise ConfigError(f"{_STAGE}: the servers have vectors of different sizes ({sizes}); serve one model")
         return next(iter(sizes.values()))
 
-    async def _embed(
-        self, texts: list[str], *, only: Server | None = None, size: int | None = None, dim: int | None = None
-    ) -> NDArray[np.float32]:
-        """Return unit vectors. `size`: that the server's vectors must have; `dim`: how many dimensions to keep."""
+    async def _timed(self, texts: list[str]) -> NDArray[np.float32]:
+        """Return the vectors of the texts; afterwards, adapt the size and the number of requests to the time taken."""
 
-        async def send(client: openai.AsyncOpenAI, request: Request, held: AsyncExitStack) -> NDArray[np.float32]:
-            vectors = await _vectors(client, request)
-            if size not in (None, vectors.shape[1]):  # the server was started again with another model
-                raise ValueError(f"vectors of {vectors.shape[1]} dimensions, the first ones had {size}")
-            return _unit(vectors[:, :dim])
+        async def send(
+            client: openai.AsyncOpenAI, request: Request, held: AsyncExitStack
+        ) -> tuple[NDArray[np.float32], float]:
+            start = time.monotonic()
+            vectors = await _vectors(client, request, held)
+            if vectors.shape[1] != self._server_dim:  # the server was started again with another model
+                raise ValueError(f"vectors of {vectors.shape[1]} dimensions, the first ones had {self._server_dim}")
+            return _unit(vectors[:, : self.dim]), time.monotonic() - start
 
-        request = {"model": self._client.endpoint.model, "input": texts, "encoding_format": "base64"}
-        async with self._client.call(request, send, only=only) as call:
-            return call.reply
+        async with self._client.call(self._request(texts), send) as call:
+            vectors, seconds = call.reply
+        if self._size.replied(len(texts), seconds):
+            call.server.concurrency.shrink(0.5)
+        return vectors
+
+    async def _probed(self, server: Server) -> int:
+        """Return how many dimensions the vectors of a server have."""
+        async with self._client.call(self._request(["."]), _vectors, only=server) as call:
+            return int(_unit(call.reply).shape[1])
+
+    def _request(self, texts: list[str]) -> Request:
+        return {"model": self._client.endpoint.model, "input": texts, "encoding_format": "base64"}
 
 
 class _ParallelRequests:
@@ -224,11 +261,52 @@ class _ParallelRequests:
         return self._encoder.encode_prepared(self._encoder.prepare(tokens))
 
 
+class RequestSize:
+    """How many texts a request has: few at first, more while replies take little of the time limit, at most `batch`.
+
+    Several threads may use it. `timeout`: seconds that a server may take."""
+
+    def __init__(self, batch: int, timeout: float) -> None:
+        self.texts = min(batch, _FIRST_TEXTS)
+        self._batch = batch
+        self._timeout = timeout
+        self._has_warned = False
+
+    def replied(self, n: int, seconds: float) -> bool:
+        """Record a reply to `n` texts; return whether it took so long that fewer requests should be in flight."""
+        if seconds < self._timeout / 4:
+            self.texts = min(self._batch, max(self.texts, 2 * n))
+            return False
+        if is_late := seconds > self._timeout / 2:
+            self.texts = min(self.texts, max(1, n // 2))
+        return is_late
+
+    def timed_out(self, n: int, reason: str) -> None:
+        """Record that a request of `n` texts took too long; the first time, say so in a line of the log."""
+        self.texts = min(self.texts, max(1, n // 2))
+        if not self._has_warned:
+            self._has_warned = True
+            _LOG.warning("%s; requests have fewer texts from now on", reason)
+
+
+def _locate_tokenizer(model: str, revision: str | None) -> LocatedModel:
+    try:
+        return locate(_STAGE, model, revision=revision, model_types=(), weights=False)
+    except ConfigError as error:
+        reason = str(error).removeprefix(f"{_STAGE}: ")
+        raise ConfigError(
+            f"encoder '{model}': its tokenizer is not available: {reason}. The servers encode, but this machine cuts "
+            "texts to `max_tokens:` as the model does: set `model:` to a folder with the model's config.json and "
+            "tokenizer files, without weights; the servers' own name of the model then goes into `served_as:`, in a "
+            "recipe into `servers: {model: ...}`"
+        ) from error
+
+
 async def _connect(endpoint: Endpoint) -> ModelClient:
     return ModelClient(endpoint)
 
 
-async def _vectors(client: openai.AsyncOpenAI, request: Request) -> NDArray[np.float32]:
+async def _vectors(client: openai.AsyncOpenAI, request: Request, held: AsyncExitStack) -> NDArray[np.float32]:
     reply = await client.embeddings.create(**request)
     in_order = sorted(reply.data, key=lambda embedding: embedding.index)
     return _stacked([embedding.embedding for embedding in in_order], len(request["input"]))

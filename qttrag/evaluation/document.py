@@ -79,7 +79,8 @@ class Document(BaseModel):
 
 def entry(figure: Figure) -> FigureEntry:
     value, low, high = (None if math.isnan(each) else each for each in figure.interval[:3])
-    as_zero = AsZero(**dict(zip(("value", "low", "high"), figure.as_zero, strict=False))) if figure.as_zero else None
+    zero = figure.as_zero
+    as_zero = None if zero is None else AsZero(value=zero.value, low=zero.low, high=zero.high)
     return FigureEntry(
         value=value,
         low=low,

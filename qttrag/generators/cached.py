@@ -14,7 +14,7 @@ from qttrag.runtime.cache import Cache, content_key
 from qttrag.runtime.single_flight import CachedCalls
 from qttrag.runtime.tasks import closing
 from qttrag.text.reasoning import separate
-from qttrag.types import Completion, Decoding, Message, Piece, Token
+from qttrag.types import Completion, Decoding, Message, Piece, Token, Usage
 
 KIND = "completion"
 
@@ -24,7 +24,8 @@ class CachedGenerator:
 
     A completion is stored when it is whole, and serves later calls, streamed or not. A call waits for the whole of an
     equal one in progress. A stream that is no `CompletionStream` serves streams only: whether it was cut is unknown.
-    Counts: cached (from the cache or from another call), computed (by the inner generator)."""
+    Counts: cached (from the cache or from another call), computed (by the inner generator), cached_prompt_tokens and
+    cached_completion_tokens (of cached completions, when they were computed)."""
 
     def __init__(self, inner: Generator, cache: Cache) -> None:
         self.inner = inner
@@ -54,8 +55,17 @@ class CachedGenerator:
         if decoding.temperature > 0:
             trace.count("computed")
             return await self.inner.complete(messages, decoding)
-        key = await asyncio.to_thread(self._key, messages, decoding)
-        return await self._calls.get(key, lambda: self.inner.complete(messages, decoding))
+        key, computed = await asyncio.to_thread(self._key, messages, decoding), False
+
+        async def compute() -> Completion:
+            nonlocal computed
+            computed = True
+            return await self.inner.complete(messages, decoding)
+
+        completion = await self._calls.get(key, compute)
+        if not computed:
+            _count_usage(completion)
+        return completion
 
     def generate(self, messages: Sequence[Message], decoding: Decoding) -> CompletionStream:
         return CompletionStream(self._pieces(messages, decoding))
@@ -83,7 +93,9 @@ class CachedGenerator:
                         return
                 completion = round_.values.get(key)
         trace.count("cached")
-        yield Piece(completion.text, completion.tokens, completion.cut, completion.reasoning)
+        _count_usage(completion)
+        text, tokens, cut = completion.text, completion.tokens, completion.cut
+        yield Piece(text, tokens, cut, completion.reasoning, usage=completion.usage)
 
     def _key(self, messages: Sequence[Message], decoding: Decoding, *, is_whole: bool = True) -> bytes:
         # off the event loop: the model may have to be downloaded for its identity
@@ -91,14 +103,21 @@ class CachedGenerator:
         return content_key(parts if is_whole else {**parts, "text_only": True})
 
 
+def _count_usage(completion: Completion) -> None:
+    for name, tokens in completion.usage._asdict().items():
+        trace.count(f"cached_{name}", tokens)
+
+
 def _dump(completion: Completion) -> str:
-    fields = [completion.text, completion.cut, completion.tokens, completion.reasoning]
+    fields = [completion.text, completion.cut, completion.tokens, completion.reasoning, completion.usage]
     return json.dumps(fields, ensure_ascii=False)
 
 
 def _load(value: str) -> Completion:
-    text, cut, tokens, *reasoning = json.loads(value)
-    if not reasoning:  # stored before reasoning was separated
+    text, cut, pairs, *later = json.loads(value)
+    if not later:  # stored before reasoning was separated
         text, separated, _ = separate(text)
-        reasoning = [separated]
-    return Completion(text, cut, tuple(Token(token, alternatives) for token, alternatives in tokens), reasoning[0])
+        later = [separated]
+    reasoning, *usage = later
+    tokens = tuple(Token(token, alternatives) for token, alternatives in pairs)
+    return Completion(text, cut, tokens, reasoning, Usage(*usage[0]) if usage else Usage())

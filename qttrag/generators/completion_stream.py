@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from typing import Self
 
 from qttrag.text.reasoning import ReasoningSeparator, Separated
-from qttrag.types import RESTART, Completion, Piece, Token
+from qttrag.types import RESTART, Completion, Piece, Token, Usage
 
 
 class CompletionStream:
@@ -85,6 +85,7 @@ def joined(pieces: Sequence[Piece]) -> Completion:
         cut=any(piece.cut for piece in pieces),
         tokens=_tokens_of(text, tokens),
         reasoning="".join(piece.reasoning for piece in pieces),
+        usage=max((piece.usage for piece in pieces), default=Usage()),
     )
 
 

@@ -21,7 +21,7 @@ from qttrag.models.loading import Lazy, LocatedModel, failed, locate, quiet
 from qttrag.openai_client.capabilities import merge_system
 from qttrag.runtime.batching import Batcher
 from qttrag.text.reasoning import ReasoningSeparator, opened_by
-from qttrag.types import Completion, Decoding, Message, Piece
+from qttrag.types import Completion, Decoding, Message, Piece, Usage
 
 _STAGE = "generator"
 _END_OF_PROMPT = 16  # tokens; more than a marker of reasoning has
@@ -171,7 +171,7 @@ class TransformersGenerator:
             (tokens,) = await work
             trace.count("completion_tokens", tokens)
             trace.count("cut_at_max_tokens", int(not stream.ended))
-            yield Piece("", stream.with_alternatives, cut=not stream.ended)
+            yield Piece("", stream.with_alternatives, cut=not stream.ended, usage=Usage(len(ids), tokens))
         finally:
             stream.abandoned = True
             work.cancel()
@@ -288,6 +288,19 @@ def _check_template(tokenizer: Any, name: str) -> bool:
         try:
             tokenizer.apply_chat_template([user], add_generation_prompt=True)
         except jinja2.TemplateError as error:
-            raise ConfigError(f"{_STAGE}: the chat template of '{name}' does not work: {error}") from error
+            if not _takes_translations(tokenizer):
+                raise ConfigError(f"{_STAGE}: the chat template of '{name}' does not work: {error}") from error
+        return False
+    return True
+
+
+def _takes_translations(tokenizer: Any) -> bool:
+    """Return whether a chat template takes nothing but texts to translate, as TranslateGemma's."""
+    import jinja2
+
+    item = {"type": "text", "source_lang_code": "en", "target_lang_code": "de", "text": "?"}
+    try:
+        tokenizer.apply_chat_template([{"role": "user", "content": [item]}], add_generation_prompt=True)
+    except jinja2.TemplateError:
         return False
     return True

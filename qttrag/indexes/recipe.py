@@ -74,7 +74,8 @@ class Chunking(_Settings):
 
 
 class Servers(_Settings):
-    """Servers that encode passages over `/v1/embeddings` (vLLM, TEI). `urls`: http://host:port/v1; none: in process.
+    """Servers that encode passages and questions (`/v1/embeddings`: vLLM, TEI). `urls`: http://host:port/v1; none: in
+    this process.
 
     `model`: its name on the servers, if it differs from the recipe's. `batch`: texts per request (TEI accepts 32);
     `in_flight`: concurrent requests per server; `timeout`: seconds; `retries`: each on the next server, after a pause

@@ -17,7 +17,8 @@ class NamedModel:
     """A model and the place that names it: the mapping under `keys` in `file`; `place` is its name for people.
 
     `served`: base URLs of its servers, separated by ", "; None for a model in this process. `takes_revision`:
-    its kind has a setting `revision:`. `weights`: False if only its tokenizer is used."""
+    its kind has a setting `revision:`. `weights`: False if only its tokenizer is used.
+    `listing`: the path at which a server lists what it has."""
 
     place: str
     kind: str
@@ -28,6 +29,7 @@ class NamedModel:
     served: str | None = None
     takes_revision: bool = True
     weights: bool = True
+    listing: str = "models"
 
     @property
     def missing(self) -> bool:

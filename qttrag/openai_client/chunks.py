@@ -7,15 +7,10 @@ import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from qttrag.types import Token
+from qttrag.types import Token, Usage
 
 _CUT = ("length", "max_tokens", "model_length")  # finish reasons of a completion that reached its limit
 _REASONING = ("reasoning_content", "reasoning", "thinking")  # fields of a delta
-
-
-class Usage(NamedTuple):
-    prompt_tokens: int
-    completion_tokens: int
 
 
 class Chunk(NamedTuple):

@@ -114,6 +114,13 @@ def is_down(error: BaseException | None) -> bool:
     return isinstance(error, openai.APIConnectionError)
 
 
+def is_timeout(error: BaseException | None) -> bool:
+    """Return whether a server accepted the call and did not reply in time."""
+    import openai
+
+    return isinstance(error, TimeoutError | openai.APITimeoutError) and not is_down(error)
+
+
 def retry_after(error: openai.APIStatusError) -> float | None:
     """Return the seconds that the server asks clients to wait, at most 30."""
     header = error.response.headers.get("retry-after", "")

@@ -11,10 +11,10 @@ from qttrag import trace
 from qttrag.errors import BrokenOff
 from qttrag.openai_client.balancing import Server
 from qttrag.openai_client.capabilities import Request
-from qttrag.openai_client.chunks import Chunk, SurrogateJoiner, Usage, parse
+from qttrag.openai_client.chunks import Chunk, SurrogateJoiner, parse
 from qttrag.openai_client.client import Call, ModelClient
 from qttrag.openai_client.events import event_data
-from qttrag.types import Piece
+from qttrag.types import Piece, Usage
 
 if TYPE_CHECKING:
     import openai
@@ -40,7 +40,7 @@ async def stream_completion(
         BrokenOff: the stream stopped before its end.
         StageError: no server began one, or it took too long."""
     async with client.call(request, _open, only=only) as call:
-        usage, finish, is_cut, has_text = Usage(0, 0), None, False, False
+        usage, finish, is_cut, has_text = Usage(), None, False, False
         texts, thoughts = SurrogateJoiner(), SurrogateJoiner()
         chunk = call.reply.first
         while chunk is not None:
@@ -55,7 +55,7 @@ async def stream_completion(
         trace.count("prompt_tokens", usage.prompt_tokens)
         trace.count("completion_tokens", usage.completion_tokens)
         trace.count("cut_at_max_tokens", int(is_cut))
-        yield Piece(texts.finish(), cut=is_cut, reasoning=thoughts.finish())
+        yield Piece(texts.finish(), cut=is_cut, reasoning=thoughts.finish(), usage=usage)
 
 
 async def _open(client: openai.AsyncOpenAI, request: Request, held: AsyncExitStack) -> _Stream:

@@ -11,6 +11,7 @@ from qttrag import trace as tracing
 from qttrag.errors import BrokenOff, StageError
 from qttrag.generators.completion_stream import CompletionStream
 from qttrag.pipeline import citations
+from qttrag.pipeline.answer_translation import translate_text
 from qttrag.pipeline.context_budget import Block, FittedPrompt, fit
 from qttrag.pipeline.language_guard import LanguageGuard
 from qttrag.prompts import FALLBACK, AnswerPrompt, Prompts, Style
@@ -20,7 +21,6 @@ from qttrag.trace import Trace
 from qttrag.types import (
     RESTART,
     UNDETERMINED,
-    UNSUPPORTED,
     Answer,
     AnswerStyle,
     Completion,
@@ -190,11 +190,10 @@ class AnswerWriter:
         if self.translator is None or source == UNDETERMINED:
             return ""
         try:
-            (translation,) = await self.translator.translate([text], [source], target)
+            return await translate_text(self.translator, text, source, target)
         except StageError as error:
             tracing.note_error("the answer could not be translated", error)
             return ""
-        return "" if {"empty", UNSUPPORTED} & set(translation.flags) else translation.text
 
     def _with_citations(self, answer: Answer, prompt: AnswerPrompt, omitted: Sequence[int]) -> Answer:
         """Return the answer with the passages that it cites, or marked as an abstention."""

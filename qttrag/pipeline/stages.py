@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from qttrag import trace as tracing
 from qttrag.errors import ConfigError, StageError
+from qttrag.pipeline.answer_translation import translate_answer
 from qttrag.pipeline.answer_writer import AnswerWriter
 from qttrag.pipeline.conversation import newest_that_fit
 from qttrag.pipeline.language_guard import LanguageGuard
@@ -25,6 +26,7 @@ from qttrag.types import (
     AnswerStyle,
     Decoding,
     Event,
+    EventKind,
     Lang,
     Message,
     Query,
@@ -141,6 +143,19 @@ class Stages:
                 tracing.note(f"the question's translation is doubtful: {flag}")
         return replace(query, text=translation.text or query.text)
 
+    async def translate_answer(self, answer: Answer, target: Lang) -> Answer:
+        """Return the answer in `target`; unchanged, with a note, where it cannot be translated."""
+        if _same(answer.lang, target):
+            return answer
+        if answer.abstained:
+            return replace(answer, text=self.prompts.answer(target).unknown, lang=target)
+        with self.trace.stage("translate_answer"):
+            return await translate_answer(self._translator(), answer, target, degrade=self.degrade)
+
+    def muted(self, *kinds: EventKind) -> Stages:
+        """Return the stages without events of `kinds`: for an answer that may not be the one that is given."""
+        return replace(self, emit=lambda event: None if event.kind in kinds else self.emit(event))
+
     async def refine(self, query: Query, passages: Sequence[TaggedPassage], decoding: Decoding) -> list[TaggedPassage]:
         """Return the passages with the generator's rewriting of their reading text."""
         with self.trace.stage("refine"):
@@ -209,7 +224,9 @@ class Stages:
                 if not self.degrade:
                     raise verdict.error
                 tracing.note_degraded("translations are unscored", verdict.error)
-            tagged[n] = replace(p, scores=verdict.scores, unscored=verdict.cause)
+            tagged[n] = replace(
+                p, scores=verdict.scores, unscored=verdict.cause, critical_errors=verdict.critical_errors
+            )
         return tagged
 
     async def condense_question(self, question: str, said: Sequence[Message], lang: Lang) -> str:

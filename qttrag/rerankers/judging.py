@@ -54,7 +54,8 @@ class Judge:
             if longest <= _LEAST_CHARACTERS:
                 raise InputError(
                     f"reranker: a prompt with {_LEAST_CHARACTERS} characters of each passage has {needed} tokens, the "
-                    f"generator has room for {room}; lower `window:`, or raise the generator's `context:`"
+                    f"generator has room for {room}; ask a shorter question, lower the `window:` of a listwise "
+                    "reranker, or raise the generator's `context:`"
                 )
             longest = max(_LEAST_CHARACTERS, min(longest - 1, int(longest * max(room, 0) / needed * _MARGIN)))
             fitted = [text[:longest] for text in texts]

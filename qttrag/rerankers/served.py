@@ -112,7 +112,7 @@ class ServedReranker:
             reply = await client.post("/rerank", body=dict(request), cast_to=object, options={"headers": headers})
             return _in_order(reply, form, len(texts))
 
-        trace.count("calls")
+        trace.count("requests")
         async with self._connection.client().call(form.request(self._model, query, texts), send) as call:
             return call.reply
 

@@ -45,6 +45,11 @@ def tokenise(text: str) -> list[str]:
     return terms
 
 
+def has_bigrams(text: str) -> bool:
+    """Return whether the script of a text has character bigrams as terms, in place of words."""
+    return _BIGRAMS.search(for_matching(text)) is not None
+
+
 class _Row(NamedTuple):
     name: str
     collection: Collection

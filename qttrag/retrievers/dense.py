@@ -5,17 +5,23 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
+from qttrag.encoders.language_means import LanguageMeans
 from qttrag.errors import CollectionError, ConfigError
 from qttrag.models import devices
 from qttrag.models.loading import Lazy
 from qttrag.protocols import Encoder, Prefetchable, QueryEncoder, VectorStore
-from qttrag.retrievers import merging, search_scope
+from qttrag.retrievers import centring, merging, search_scope
+from qttrag.retrievers.centring import CentredQueries
 from qttrag.retrievers.merging import Merged
 from qttrag.runtime.batching import Batcher
 from qttrag.stores.faiss_folder import FaissFolder
 from qttrag.types import EncoderInfo, Hit, Lang, Query
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 
 class _Request(NamedTuple):
@@ -29,6 +35,7 @@ class _Request(NamedTuple):
 
 class _Loaded(NamedTuple):
     encoder: QueryEncoder
+    means: LanguageMeans | None
     batcher: Batcher[_Request, Merged]
 
 
@@ -42,7 +49,9 @@ class DenseRetriever:
     Hits of all collections are merged by score. `quotas`: the least share of the hits in a language, if it has as many,
     e.g. {query: 0.3}. `shifts`: added to the scores of passages in another language than the question's, which encoders
     score lower, e.g. {ko: {en: 0.04}} for questions in Korean and passages in English; `qttrag index measure-shifts`
-    measures them. `threads`: searches at the same time in a built index; null: as many as there are cores."""
+    measures them. `transform: centre` subtracts the mean vector of each language from its questions and passages, so
+    that the language of a passage counts less; `qttrag index measure-means` measures the means of each collection.
+    `threads`: searches at the same time in a built index; null: as many as there are cores."""
 
     RENAMED = {  # noqa: RUF012
         name: f"retriever: {{encoder: {{{name}: ...}}}}"
@@ -58,6 +67,7 @@ class DenseRetriever:
         languages: list[str] | None = None,
         quotas: dict[str, float] | None = None,
         shifts: dict[str, dict[str, float]] | None = None,
+        transform: Literal["none", "centre"] = "none",
         threads: int | None = None,
     ) -> None:
         if not collections:
@@ -68,6 +78,7 @@ class DenseRetriever:
         self._stores = [FaissFolder(c, threads=threads) if isinstance(c, str) else c for c in collections]
         self._languages = search_scope.check_languages(languages)
         self._merging = merging.check(quotas, shifts)
+        self._centres = transform == "centre"
         self._lazy = Lazy(self._load)
 
     @property
@@ -86,12 +97,14 @@ class DenseRetriever:
                     store.read_ahead()
 
     async def retrieve(self, query: Query, k: int) -> list[Hit]:
-        encoder, batcher = await self._lazy.get()
+        encoder, means, batcher = await self._lazy.get()
         tokens = min(encoder.lengths([query.text])[0], encoder.info.max_tokens)
         languages = search_scope.passage_languages(self._languages, query)
         request = _Request(query.text, tokens, k, languages, query.lang, query.collections)
         (merged,) = await batcher.map([request])
         merging.report(merged, query.lang)
+        if means is not None:
+            centring.report(len(merged.hits), query.lang, means)
         return merged.hits
 
     def _load(self) -> _Loaded:
@@ -106,33 +119,43 @@ class DenseRetriever:
                 "search them in separate deployments"
             )
         (prefix,) = prefixes
-        batcher: Batcher[_Request, Merged] = Batcher(
-            lambda requests: self._search(encoder, prefix, requests),
+        means = centring.means_of(self._stores) if self._centres else None
+
+        def search(requests: list[_Request]) -> list[Merged]:
+            return self._search(encoder.encode([prefix + request.text for request in requests]), means, requests)
+
+        batcher = Batcher(
+            search,
             executor=devices.executor(encoder.device),
             length=lambda request: request.tokens,
             max_length=self._encoder.batch_tokens,
             key=lambda request: (
                 request.k,
                 request.languages,
-                request.lang if self._merging.any else None,
+                request.lang if self._merging.any or self._centres else None,
                 request.chosen,
             ),
         )
-        return _Loaded(encoder, batcher)
+        return _Loaded(encoder, means, batcher)
 
-    def _search(self, encoder: QueryEncoder, prefix: str, requests: list[_Request]) -> list[Merged]:
-        """Return the hits of requests that differ only in their texts."""
-        vectors = encoder.encode([prefix + request.text for request in requests])
+    def _search(
+        self, vectors: NDArray[np.float32], means: LanguageMeans | None, requests: list[_Request]
+    ) -> list[Merged]:
+        """Return the hits of requests that differ only in their texts. `vectors`: of the texts."""
         _, _, k, languages, lang, chosen = requests[0]
+        queries = None if means is None else CentredQueries(vectors, lang, means)
         hits_by_search = [
-            store.search(vectors, k, group)
+            store.search(vectors, k, group) if queries is None else queries.search(store, k, group)
             for store in self._stores
             if search_scope.is_chosen(store.name, chosen)
-            for group in merging.language_groups(store.languages, languages, self._merging.searched_separately(lang))
+            for group in merging.language_groups(store.languages, languages, self._searched_separately(store, lang))
         ]
         return [
             merging.merge([hits[n] for hits in hits_by_search], k, lang, self._merging) for n in range(len(requests))
         ]
+
+    def _searched_separately(self, store: VectorStore, lang: Lang) -> set[Lang]:
+        return set(store.languages) if self._centres else self._merging.searched_separately(lang)
 
 
 def _check(name: str, built_with: EncoderInfo, encoder: EncoderInfo) -> None:

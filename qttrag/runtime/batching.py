@@ -10,6 +10,8 @@ from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from qttrag.errors import StageUnavailable
+
 T = TypeVar("T")
 R = TypeVar("R")
 
@@ -29,8 +31,8 @@ class Batcher(Generic[T, R]):
     longest first, so that a batch needs little padding. A batch holds at most `max_items` items of one `key` and,
     padded to its longest, at most `max_length` units of `length`; a longer item is a batch of its own. A short item
     cannot starve: batches are taken from a round, which is everything that waited when the round began.
-    A batch that fails is retried item by item, so that one bad item fails alone. Items of cancelled callers are
-    skipped. One event loop at a time.
+    A batch that fails is retried item by item, so that one bad item fails alone; where the stage is unavailable, all
+    fail at once. Items of cancelled callers are skipped. One event loop at a time.
     """
 
     def __init__(
@@ -97,8 +99,9 @@ class Batcher(Generic[T, R]):
         try:
             results = await self._call([job.item for job in batch])
         except Exception as error:
-            if len(batch) == 1:
-                _resolve(batch[0].future, error=error)
+            if len(batch) == 1 or isinstance(error, StageUnavailable):  # no item is to blame for a server that is down
+                for job in batch:
+                    _resolve(job.future, error=error)
                 return
             for job in batch:
                 if not job.future.done():

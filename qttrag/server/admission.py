@@ -16,6 +16,7 @@ from qttrag.server.errors import RequestRejected
 if TYPE_CHECKING:
     from qttrag.config.server_settings import ServerSettings
 
+_FAILURES = "30/minute"  # attempts with invalid keys, per address
 _SMOOTHING = 0.2  # weight of the latest request in the moving mean of the duration
 
 
@@ -30,20 +31,24 @@ class Admission:
         self.waiting = 0
         self.working = 0
 
+    @property
+    def is_full(self) -> bool:
+        return self._slots.locked() and self.waiting >= self._queue
+
+    def rejection(self) -> RequestRejected:
+        """Return the error of a request that finds no place: 429, with the seconds until there should be one."""
+        after = math.ceil(self._seconds * (1 + self.waiting / self._in_flight))
+        message = f"{self.working} requests are in progress and {self.waiting} are waiting; try again in {after} s"
+        return RequestRejected(429, "overloaded", message, retry_after=after)
+
     @asynccontextmanager
     async def slot(self) -> AsyncIterator[None]:
         """Hold a slot during the block.
 
         Raises:
             RequestRejected: 429, with the seconds after which a slot should be free."""
-        if self._slots.locked() and self.waiting >= self._queue:
-            after = math.ceil(self._seconds * (1 + self.waiting / self._in_flight))
-            raise RequestRejected(
-                429,
-                "overloaded",
-                f"{self.working} requests are in progress and {self.waiting} are waiting; try again in {after} s",
-                retry_after=after,
-            )
+        if self.is_full:
+            raise self.rejection()
         self.waiting += 1
         try:
             await self._slots.acquire()
@@ -69,15 +74,12 @@ class Keys:
     def __bool__(self) -> bool:
         return bool(self._keys)
 
-    def check(self, authorization: str) -> None:
-        """Raise `RequestRejected` unless the header contains one of the keys or no keys are set."""
-        if not self._keys:
-            return
+    def matching(self, authorization: str) -> int | None:
+        """Return the number of the key in the header; None: it has none of the keys."""
         scheme, _, key = authorization.partition(" ")
         given = key.strip().encode("utf-8", "replace")
-        matching = [hmac.compare_digest(given, each) for each in self._keys]
-        if scheme.lower() != "bearer" or not any(matching):
-            raise RequestRejected(401, "invalid_api_key", "a valid API key is required: Authorization: Bearer ...")
+        matches = [hmac.compare_digest(given, each) for each in self._keys]
+        return matches.index(True) if scheme.lower() == "bearer" and any(matches) else None
 
 
 class Rate:
@@ -99,5 +101,24 @@ class Rate:
         )
 
 
-def keys_and_rate(settings: ServerSettings) -> tuple[Keys, Rate]:
-    return Keys(settings.api_keys_env), Rate(settings.rate)
+class Clients:
+    """Who may ask, and how often: by key, and without keys by address."""
+
+    def __init__(self, settings: ServerSettings) -> None:
+        self.keys = Keys(settings.api_keys_env)
+        self._rate = Rate(settings.rate)
+        self._failures = Rate(_FAILURES)
+
+    def check(self, authorization: str, address: str) -> None:
+        """Admit one request.
+
+        Raises:
+            RequestRejected: 401, it has no valid key; 429, there were too many, valid or not."""
+        if not self.keys:
+            self._rate.check(address)
+            return
+        key = self.keys.matching(authorization)
+        if key is None:
+            self._failures.check(address)
+            raise RequestRejected(401, "invalid_api_key", "a valid API key is required: Authorization: Bearer ...")
+        self._rate.check(f"key {key}")

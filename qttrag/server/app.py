@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -16,21 +15,22 @@ from qttrag import __version__
 from qttrag.application.application import Application
 from qttrag.config import deployment as config
 from qttrag.config.deployment import Deployment
-from qttrag.errors import QttragError
 from qttrag.protocols import Startable
-from qttrag.server.admission import Admission, keys_and_rate
+from qttrag.server.admission import Admission, Clients
 from qttrag.server.errors import install_handlers
 from qttrag.server.metrics import Metrics
 from qttrag.server.middleware import RequestMiddleware, with_request_ids
 from qttrag.server.openapi import describe
+from qttrag.server.origins import HostCheck
+from qttrag.server.overload import OverloadMiddleware
 from qttrag.server.routes import ask, chat, page, stages, status
 from qttrag.server.service import Service
+from qttrag.server.starting import start_stage
 from qttrag.server.tracing import Tracing
 
 if TYPE_CHECKING:
     from fastapi.telemetry import TelemetryConfig
 
-_LOG = logging.getLogger("qttrag.server")
 _TELEMETRY: TelemetryConfig = {
     "tracing": False,
     "metrics": False,
@@ -60,18 +60,20 @@ def create_app(deployment: Deployment | str | Path, *, application: Application 
         app.include_router(group.router)
     install_handlers(app)
     describe(app.openapi(), application)
-    if settings.origins:
-        app.add_middleware(CORSMiddleware, allow_origins=settings.origins, allow_methods=["*"], allow_headers=["*"])
-    keys, rate = keys_and_rate(settings)
+    clients = Clients(settings)
     app.add_middleware(
         RequestMiddleware,
-        keys=keys,
-        rate=rate,
+        clients=clients,
+        hosts=HostCheck(settings, keyed=bool(clients.keys)),
         max_body_bytes=settings.max_body_bytes,
+        body_timeout=settings.body_timeout,
         metrics=service.metrics,
         tracing=service.tracing,
     )
-    app.add_middleware(with_request_ids)  # added last, so it is the outermost
+    if settings.origins:  # outside the check of keys: preflight requests have none, and errors must be readable, too
+        app.add_middleware(CORSMiddleware, allow_origins=settings.origins, allow_methods=["*"], allow_headers=["*"])
+    app.add_middleware(with_request_ids)
+    app.add_middleware(OverloadMiddleware, admission=admission, metrics=service.metrics)  # the last is the outermost
     return app
 
 
@@ -94,16 +96,7 @@ async def _loading(service: Service) -> AsyncIterator[None]:
             if isinstance(part, Startable):
                 startable.setdefault(name, []).append(part)
         service.starting = dict.fromkeys(startable, "loading")
-        tasks = [loading.create_task(_start(service, name, parts)) for name, parts in startable.items()]
+        tasks = [loading.create_task(start_stage(name, parts, service.starting)) for name, parts in startable.items()]
         yield
         for task in tasks:
             task.cancel()
-
-
-async def _start(service: Service, name: str, parts: list[Startable]) -> None:
-    try:
-        await asyncio.gather(*(part.start() for part in parts))
-        service.starting[name] = "ready"
-    except QttragError as error:
-        service.starting[name] = "failed"
-        _LOG.error("stage failed", extra={"stage": name, "cause": str(error)})

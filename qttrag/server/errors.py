@@ -1,6 +1,6 @@
 """Errors as clients see them: the form of OpenAI's errors, the same for every route.
 
-Clients get a code and one sentence, the error's public text. The whole message goes to the log, with the id of the
+Clients get a code and one sentence, the error's public text. The whole message is in the log, with the id of the
 request."""
 
 from __future__ import annotations
@@ -51,8 +51,11 @@ STATUSES: dict[int | str, dict[str, Any]] = {
     code: {"model": ErrorBody, "description": description}
     for code, description in {
         400: "The body is not JSON",
+        408: "The body did not come in time",
         401: "No valid API key",
+        403: "A page of another site asks a service without keys",
         413: "The body is too large",
+        421: "A service without keys is asked under an unknown name",
         422: "An invalid value",
         429: "Overloaded, or too many requests; see Retry-After",
         500: "An unexpected error",
@@ -64,16 +67,24 @@ STATUSES: dict[int | str, dict[str, Any]] = {
 
 
 class RequestRejected(Exception):
-    """A request that is not served. `retry_after`: seconds after which it may be."""
+    """A request that is not served. `retry_after`: seconds after which it may be. `closes`: ends the connection."""
 
     def __init__(
-        self, status: int, code: str, message: str, *, param: str | None = None, retry_after: float | None = None
+        self,
+        status: int,
+        code: str,
+        message: str,
+        *,
+        param: str | None = None,
+        retry_after: float | None = None,
+        closes: bool = False,
     ) -> None:
         super().__init__(message)
         self.status = status
         self.code = code
         self.param = param
         self.retry_after = retry_after
+        self.closes = closes
 
 
 class ErrorResponse(NamedTuple):
@@ -104,7 +115,12 @@ def response_to(error: Exception) -> ErrorResponse:
     body: dict[str, Any] = {"error": detail.model_dump(exclude_none=True)}
     if isinstance(error, DeadlineExceeded):
         body["partial"] = partial_as_dict(error.partial)
-    return ErrorResponse(status, body, {} if retry_after is None else {"retry-after": str(int(retry_after))})
+    headers = {} if retry_after is None else {"retry-after": str(int(retry_after))}
+    if status == 401:
+        headers["www-authenticate"] = "Bearer"
+    if isinstance(error, RequestRejected) and error.closes:  # the rest of the request is not read
+        headers["connection"] = "close"
+    return ErrorResponse(status, body, headers)
 
 
 def _log(error: Exception, detail: ErrorDetail) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import re
@@ -16,8 +17,9 @@ from pythonjsonlogger.json import JsonFormatter
 from qttrag.server.errors import RequestRejected, request_id, response_to
 
 if TYPE_CHECKING:
-    from qttrag.server.admission import Keys, Rate
+    from qttrag.server.admission import Clients
     from qttrag.server.metrics import Metrics
+    from qttrag.server.origins import HostCheck
     from qttrag.server.tracing import Tracing
 
 Scope = MutableMapping[str, Any]
@@ -40,17 +42,26 @@ _HEADERS = [
 
 
 class RequestMiddleware:
-    """ASGI middleware: keys, rate, size of the body, metrics, one log line and one span per request.
+    """ASGI middleware: names and origins, keys, rate, size of the body, metrics, one log line and one span per request.
 
     Questions, passages and keys are not logged. Probes have no spans."""
 
     def __init__(
-        self, app: Any, *, keys: Keys, rate: Rate, max_body_bytes: int, metrics: Metrics, tracing: Tracing
+        self,
+        app: Any,
+        *,
+        clients: Clients,
+        hosts: HostCheck,
+        max_body_bytes: int,
+        body_timeout: float,
+        metrics: Metrics,
+        tracing: Tracing,
     ) -> None:
         self._app = app
-        self._keys = keys
-        self._rate = rate
+        self._clients = clients
+        self._hosts = hosts
         self._max_body_bytes = max_body_bytes
+        self._body_timeout = body_timeout
         self._metrics = metrics
         self._tracing = tracing
 
@@ -58,6 +69,8 @@ class RequestMiddleware:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        if scope["method"] == "HEAD":  # as GET; the HTTP server leaves out the body
+            scope = {**scope, "method": "GET"}
         headers = dict(scope["headers"])
         if scope["path"] in _PROBES:
             await self._serve(scope, receive, send, headers)
@@ -83,7 +96,7 @@ class RequestMiddleware:
 
         try:
             self._check(scope, headers)
-            await self._app(scope, _limited(receive, self._max_body_bytes), respond)
+            await self._app(scope, self._limited(receive), respond)
         except Exception as error:  # any that leaves here would close the connection, which the client may reuse
             if responding:
                 raise
@@ -107,15 +120,41 @@ class RequestMiddleware:
 
     def _check(self, scope: Scope, headers: dict[bytes, bytes]) -> None:
         path = scope["path"]
-        if path in _PROBES or path in _PAGE:
+        if b"content-length" in headers and b"transfer-encoding" in headers:
+            problem = "content-length and transfer-encoding exclude each other; send one"  # a proxy may read the other
+            raise RequestRejected(400, "ambiguous_length", problem, closes=True)
+        if path in _PROBES:
             return
-        authorization = headers.get(b"authorization", b"").decode("latin-1")
-        self._keys.check(authorization)
+        self._hosts.check(scope["method"], headers)
+        if path in _PAGE:
+            return
         client = scope.get("client")
-        self._rate.check(authorization or (client[0] if client else "unknown"))
+        address = client[0] if client else "unknown"
+        self._clients.check(headers.get(b"authorization", b"").decode("latin-1"), address)
         length = headers.get(b"content-length", b"0")
         if length.isdigit() and int(length) > self._max_body_bytes:
             raise _too_large(self._max_body_bytes)
+
+    def _limited(self, receive: Receive) -> Receive:
+        """Return `receive`, with an error for a body that is too large or too slow."""
+        read, is_complete = 0, False
+        end = asyncio.get_running_loop().time() + self._body_timeout
+
+        async def limited() -> MutableMapping[str, Any]:
+            nonlocal read, is_complete
+            try:
+                async with asyncio.timeout_at(None if is_complete else end):
+                    message = await receive()
+            except TimeoutError as error:
+                problem = f"the body was not complete after {self._body_timeout:g} s; send it faster"
+                raise RequestRejected(408, "slow_body", problem, closes=True) from error
+            is_complete = is_complete or not message.get("more_body", False)
+            read += len(message.get("body", b""))
+            if read > self._max_body_bytes:
+                raise _too_large(self._max_body_bytes)
+            return message
+
+        return limited
 
 
 def with_request_ids(app: Any) -> CorrelationIdMiddleware:
@@ -129,21 +168,7 @@ def _route(scope: Scope) -> str | None:
 
 
 def _too_large(limit: int) -> RequestRejected:
-    return RequestRejected(413, "too_large", f"the body exceeds the limit of {limit} bytes; send less")
-
-
-def _limited(receive: Receive, limit: int) -> Receive:
-    read = 0
-
-    async def limited() -> MutableMapping[str, Any]:
-        nonlocal read
-        message = await receive()
-        read += len(message.get("body", b""))
-        if read > limit:
-            raise _too_large(limit)
-        return message
-
-    return limited
+    return RequestRejected(413, "too_large", f"the body exceeds the limit of {limit} bytes; send less", closes=True)
 
 
 async def _send_error(error: Exception, send: Send) -> None:

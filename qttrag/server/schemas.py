@@ -89,6 +89,15 @@ class Scores(BaseModel):
     fluency: float | None
 
 
+class CriticalErrorOut(BaseModel):
+    """A likely critical error of a translation: numbers, names, negation or omission.
+
+    `original`: the numbers or names of the original that the translation lacks."""
+
+    kind: str
+    original: list[str]
+
+
 class PassageOut(BaseModel):
     """A passage as it was read. `n`: its number in the answer. `scores` null: an original, or see `unscored`."""
 
@@ -100,6 +109,7 @@ class PassageOut(BaseModel):
     translation: str | None
     scores: Scores | None
     unscored: str | None
+    critical_errors: list[CriticalErrorOut]
     refined: str | None
     flags: list[str]
     score: float
@@ -176,8 +186,8 @@ class TranslateRequest(_Body):
 
 
 class TranslationOut(BaseModel):
-    """`flags`: certain errors of the translation: empty, copied, loop, script, cut; or unsupported: the translator does
-    not support the languages, and `text` is the original."""
+    """`flags`: certain errors of the translation: empty, copied, loop, script, cut, refused; or unsupported: the
+    translator does not support the languages, and `text` is the original."""
 
     text: str
     source: str
@@ -205,6 +215,7 @@ class TagRequest(_Body):
 class VerdictOut(BaseModel):
     scores: Scores | None
     unscored: str | None
+    critical_errors: list[CriticalErrorOut]
 
 
 class TagResponse(BaseModel):

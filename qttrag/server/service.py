@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 _LOG = logging.getLogger("qttrag.server")
+_LAST_EVENT_S = 3.0
 
 
 class Service:
@@ -35,6 +36,9 @@ class Service:
         self.admission = admission
         self.metrics = metrics
         self.tracing = tracing
+        self.has_streamed_answer = False  # by then a generator knows whether its model begins with reasoning
+        self.is_draining = False
+        self.cut = asyncio.Event()  # set at the end of the drain: requests in progress end with an error
         self.starting: dict[str, str] = {}  # by stage: "loading", "ready" or "failed"
 
     @property
@@ -42,7 +46,9 @@ class Service:
         return self.application.deployment.server
 
     def check_ready(self) -> None:
-        """Raise `RequestRejected` while models load, or if one cannot be loaded."""
+        """Raise `RequestRejected` while models load, if one cannot be loaded, and during the shutdown."""
+        if self.is_draining:
+            raise _shutting_down()
         if not_ready := {stage: state for stage, state in self.starting.items() if state != "ready"}:
             stages = "; ".join(f"{stage}: {state}" for stage, state in not_ready.items())
             raise RequestRejected(503, "not_ready", f"not ready ({stages}); see /readyz", retry_after=5.0)
@@ -105,20 +111,27 @@ def limits_of(service: Service, depth: int | None, top_k: int | None) -> AskLimi
     return AskLimits(depth=depth, top_k=top_k)
 
 
+def _shutting_down() -> RequestRejected:
+    return RequestRejected(503, "shutting_down", "the service is shutting down; ask again", retry_after=5.0)
+
+
 async def until_disconnected(request: Request, work: Coroutine[Any, Any, T]) -> T:
-    """Return the result of `work`; cancel it when the client disconnects.
+    """Return the result of `work`; cancel it when the client disconnects or the drain of the service ends.
 
     Raises:
-        RequestRejected: it disconnected."""
+        RequestRejected: one of these happened."""
     task = asyncio.ensure_future(work)
     watch = asyncio.ensure_future(_disconnected(request))
+    cut = asyncio.ensure_future(service_of(request).cut.wait())
     try:
-        await asyncio.wait({task, watch}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({task, watch, cut}, return_when=asyncio.FIRST_COMPLETED)
+        if not task.done() and cut.done():
+            raise _shutting_down()
         if not task.done():
             raise RequestRejected(499, "client_left", "the client disconnected before the answer was ready")
         return task.result()
     finally:
-        for pending in (task, watch):
+        for pending in (task, watch, cut):
             pending.cancel()
         with suppress(BaseException):
             await task
@@ -175,7 +188,7 @@ async def _events(
 
 
 def event_stream(service: Service, events: AsyncIterator[ServerSentEvent]) -> EventSourceResponse:
-    """Return the response that sends `events`. At shutdown a stream has `drain:` seconds to end."""
+    """Return the response that sends `events`; after the drain a stream has some seconds to send its last one."""
 
     async def counted() -> AsyncIterator[ServerSentEvent]:
         with service.metrics.streams.track_inprogress():
@@ -183,4 +196,4 @@ def event_stream(service: Service, events: AsyncIterator[ServerSentEvent]) -> Ev
                 async for event in events:
                     yield event
 
-    return EventSourceResponse(counted(), sep="\n", shutdown_grace_period=service.settings.drain)
+    return EventSourceResponse(counted(), sep="\n", shutdown_grace_period=min(service.settings.drain, _LAST_EVENT_S))

@@ -8,7 +8,9 @@ from functools import cached_property
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Literal
 
-from qttrag.indexes.collection import Collection, open_index, read_ahead
+from qttrag.encoders import language_means
+from qttrag.encoders.language_means import LanguageMeans
+from qttrag.indexes.collection import Collection, find, open_index, read_ahead
 from qttrag.types import EncoderInfo, Hit, Lang
 
 if TYPE_CHECKING:
@@ -57,6 +59,16 @@ class FaissFolder:
         sums = sorted((name, file.sha256) for name, file in manifest.files.items())
         digest = hashlib.sha256(repr((manifest.encoder_revision, tuned, sums)).encode()).hexdigest()
         return f"faiss_folder:{digest[:16]}"
+
+    @property
+    def means(self) -> LanguageMeans:
+        """Return the means of its languages, as `qttrag index measure-means` stored them.
+
+        Raises:
+            CollectionError: they were not measured, or the file is damaged."""
+        manifest, folder = find(self.location).manifest, find(self.location).folder
+        names = [name for name in manifest.files if name.startswith(language_means.PREFIX)]
+        return language_means.read(folder / names[0] if names else folder)
 
     def search(
         self, vectors: NDArray[np.float32], k: int, languages: Sequence[Lang] | Literal["all"]

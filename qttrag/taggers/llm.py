@@ -9,6 +9,7 @@ from qttrag.errors import StageError
 from qttrag.prompts import Prompts, TagPrompt
 from qttrag.protocols import Generator
 from qttrag.runtime.tasks import gather_or_cancel
+from qttrag.taggers.critical_errors.check import Check
 from qttrag.taggers.expectation import expected as expectation
 from qttrag.taggers.verdicts import SCHEMA, UNREADABLE, parse
 from qttrag.types import CRITERIA, Completion, Decoding, Lang, Verdict
@@ -23,12 +24,24 @@ class LLMTagger:
     translation is unscored. `generator`: by default the deployment's. `expected`: scores are expectations over the
     probabilities of the digits (if the server returns them) instead of the digits of the reply; they are finer, and
     take as many calls and tokens.
+    `flags`: also look for critical errors (`qttrag.taggers.critical_errors`). `cap`: the highest semantic score of a
+    translation with one; null: no limit.
     Counts: scored, retried, unscored.<cause> with the causes empty, unreadable, range, unavailable; as_written:
     scores taken from the reply because `expected` lacked probabilities."""
 
     measures = CRITERIA
 
-    def __init__(self, *, generator: Generator, prompts: Prompts, max_tokens: int = 64, expected: bool = False) -> None:
+    def __init__(
+        self,
+        *,
+        generator: Generator,
+        prompts: Prompts,
+        max_tokens: int = 64,
+        expected: bool = False,
+        flags: bool = True,
+        cap: float | None = None,
+    ) -> None:
+        self._check = Check(flags=flags, cap=cap)
         self._generator = generator
         self._prompts = prompts
         self._expected = expected
@@ -44,7 +57,7 @@ class LLMTagger:
         )
         for verdict in verdicts:
             trace.count("scored" if verdict.scores else f"unscored.{verdict.cause}")
-        return verdicts
+        return self._check.checked(verdicts, originals, translations, source, target)
 
     async def _verdict(self, prompt: TagPrompt, original: str, translation: str, source: Lang) -> Verdict:
         if not translation.strip():

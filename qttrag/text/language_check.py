@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
-from qttrag.text.languages import ALIKE, LANGUAGES
+from qttrag.text.languages import ALIKE, ALSO_WRITTEN_IN, LANGUAGES
 from qttrag.text.normalization import clean
 from qttrag.text.scripts import component_scripts, scripts_of
 from qttrag.types import UNDETERMINED, Lang
@@ -31,18 +31,19 @@ def judge(text: str, lang: Lang, detected: Lang, references: Sequence[str] = ())
     """Return whether `text` is in `lang`, given the language that a detector reports for it.
 
     Undecided: a text without letters; a name in a foreign script (in Latin letters, or, where `references` are
-    given, in the script of one of them); fewer than 20 letters of a script that other languages use, too; up to 7
-    Han characters for Japanese; a language that detectors confuse with `lang` (`ALIKE`)."""
+    given, in the script of one of them); fewer than 20 letters of a script that other languages use, too, or of one of
+    several scripts of `lang`; up to 7 Han characters for Japanese; a language that detectors confuse with `lang`
+    (`ALIKE`)."""
     text = clean(text)
-    letters, own = scripts_of(text), _scripts(lang)
+    letters, own = scripts_of(text), _scripts(lang) | ALSO_WRITTEN_IN.get(lang, frozenset())
     if not letters:
         return _UNDECIDED
     if not own & letters.keys():
         return _UNDECIDED if _is_foreign_name(text, letters, references) else Judgement("wrong", detected)
     short = letters.total() < (_HAN_LETTERS if letters.keys() == {"Hani"} else _LETTERS)
     if _base(detected) == _base(lang):
-        return _UNDECIDED if short and _shares_its_scripts(lang) else _RIGHT
-    if detected == UNDETERMINED or _are_alike(detected, lang) or (short and _scripts(detected) <= own):
+        return _UNDECIDED if short and (letters.keys() < own or _shares_its_scripts(lang)) else _RIGHT
+    if detected == UNDETERMINED or _are_alike(detected, lang) or (short and letters.keys() <= own):
         return _UNDECIDED
     return Judgement("wrong", detected)
 

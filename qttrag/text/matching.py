@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import unicodedata
+from collections import Counter
 from collections.abc import Sequence
+from itertools import pairwise
 
 from qttrag.text.scripts import script_of
 
@@ -56,6 +58,12 @@ def contains_normalised(text: str, reference: str) -> bool:
             return True
         start = text.find(reference, start + 1)
     return False
+
+
+def similarity(one: str, other: str) -> float:
+    """Return how alike two texts are, from 0 to 1: Dice's coefficient of their pairs of neighbouring characters."""
+    pairs = [Counter(pairwise(f" {normalise(text)} ")) for text in (one, other)]
+    return 2 * (pairs[0] & pairs[1]).total() / (pairs[0].total() + pairs[1].total())
 
 
 def _in_one_word(before: str, first: str) -> bool:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Hashable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, TypeVar
 
 from qttrag.runtime.tasks import gather_or_cancel
 from qttrag.types import UNSUPPORTED, Lang, Translation
 
-K = TypeVar("K", bound=Hashable)
+K = TypeVar("K")  # of hashable values
 Run = Callable[[K, list[str], list[Lang]], Coroutine[Any, Any, list[Translation]]]
 """Translates the texts of one group, which have these languages."""
 

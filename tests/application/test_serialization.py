@@ -3,9 +3,20 @@ from __future__ import annotations
 import json
 from dataclasses import fields, replace
 
-from qttrag.application.serialization import answer_as_dict, partial_as_dict, passage_as_dict
+from qttrag.application.serialization import answer_as_dict, partial_as_dict, passage_as_dict, verdict_as_dict
 from qttrag.trace import Trace
-from qttrag.types import Answer, Event, Lang, PartialAnswer, Passage, QualityScores, Query, TaggedPassage
+from qttrag.types import (
+    Answer,
+    CriticalError,
+    Event,
+    Lang,
+    PartialAnswer,
+    Passage,
+    QualityScores,
+    Query,
+    TaggedPassage,
+    Verdict,
+)
 
 TAGGED = TaggedPassage(
     Passage("en-1", "Seoul is the capital.", Lang("en"), "Seoul"), "서울은 수도이다.", QualityScores(4, 5, 3)
@@ -31,6 +42,15 @@ def test_a_score_that_was_not_measured_is_null() -> None:
     single = replace(TAGGED, scores=QualityScores(4.5))
     assert json.loads(json.dumps(passage_as_dict(single, 1)))["scores"] == {
         "semantic": 4.5, "grammar": None, "fluency": None,
+    }  # fmt: skip
+
+
+def test_critical_errors_are_in_the_json_of_a_passage_and_of_a_verdict() -> None:
+    errors = (CriticalError("numbers", ("10,000",)), CriticalError("omission"))
+    expected = [{"kind": "numbers", "original": ["10,000"]}, {"kind": "omission", "original": []}]
+    assert passage_as_dict(replace(TAGGED, critical_errors=errors), 1)["critical_errors"] == expected
+    assert verdict_as_dict(Verdict(None, "range", critical_errors=errors)) == {
+        "scores": None, "unscored": "range", "critical_errors": expected,
     }  # fmt: skip
 
 

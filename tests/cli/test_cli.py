@@ -15,10 +15,10 @@ import pytest
 
 from qttrag.cli import main
 from qttrag.cli.index.progress import show_progress
-from qttrag.indexes.jobs.build import build
 from qttrag.indexes.recipe import load
 from tests import deployment
 from tests.conformance.habits import REFUSALS, OddServer
+from tests.indexes.jobs.real_encoders import build
 from tests.openai_client.server import Server, text_reply
 
 QUESTION = "서울 시에서 가장 오래된 다리는 언제 개통되었는가?"
@@ -162,7 +162,19 @@ def test_strategies_and_languages_are_listed(run: Any) -> None:
         "fin_Latn",
         True,
     )
-    assert len(run("languages", "--json").json) == 202
+    assert finnish["detected"] == "model"
+    assert (finnish["passages"], finnish["terms"]) == ("words", "words")
+    assert finnish["prompt_files"] == ["answer", "tag", "refine", "condense"]
+    by_code = {row["code"]: row for row in run("languages", "--json").json}
+    assert len(by_code) == 202
+    assert (by_code["zu"]["detected"], by_code["zu"]["prompts"]) == ("no", False)
+    assert (by_code["th"]["detected"], by_code["th"]["passages"], by_code["th"]["terms"]) == (
+        "script",
+        "characters",
+        "bigrams",
+    )
+    assert by_code["nb"]["confused_with"] == ["da", "nn"]
+    assert by_code["sr"]["also_written_in"] == ["Latn"]
 
 
 def test_config_show_merges_all_levels_and_hides_secrets(

@@ -151,6 +151,7 @@ def by_stage(done: Done) -> dict[str, Any]:
 def test_list_shows_the_commit_of_a_model_in_the_cache(machine: Machine, file: Path, tiny: Path) -> None:
     machine.keep("acme/reranker", tiny / "reranker")
     row = by_stage(machine.run("models", "list", file, "--json"))["reranker"]
+    assert by_stage(machine.run("models", "list", "--config", file, "--json"))["reranker"] == row
     assert (row["model"], row["revision"], row["commit"]) == ("acme/reranker", None, COMMIT)
     assert row["bytes"] == sum(path.stat().st_size for path in (tiny / "reranker").iterdir())
 

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from qttrag.application.application import Application
+from qttrag.errors import StageError
 from qttrag.evaluation import suites
 from qttrag.evaluation.runs import answer_files
 from qttrag.evaluation.runs.runner import run
@@ -20,7 +21,7 @@ from qttrag.prompts import Prompts
 from qttrag.taggers.llm import LLMTagger
 from qttrag.types import RESTART, Answer, AskRequest, Decoding, Event, Lang, Message, QualityScores
 from tests import deployment, suite
-from tests.conformance.habits import ANSWER, HABITS, REFUSALS, THOUGHT, OddServer
+from tests.conformance.habits import ANSWER, FAILURES, HABITS, REFUSALS, THOUGHT, WORDS, OddServer
 from tests.server import running
 
 MESSAGES: list[Message] = [{"role": "system", "content": "Answer."}, {"role": "user", "content": "Mikä raha?"}]
@@ -148,6 +149,76 @@ def test_the_service(habit: str) -> None:
     chunks = [data["choices"][0] for _, data in running.events(chat_events.text) if data != "[DONE]"]
     assert "".join(chunk["delta"].get("content", "") for chunk in chunks).strip() == expected(habit).text
     assert chunks[-1]["finish_reason"] == finish
+
+
+def test_a_chat_that_is_streamed_first_is_an_answer(habit: str) -> None:
+    """Text that was sent to a chat client cannot be recalled when it turns out to be reasoning."""
+    chat = {"model": "base", "messages": [{"role": "user", "content": "Mikä raha?"}], "stream": True}
+    with OddServer(ALL[habit]) as server:
+        generator = OpenAIGenerator("m", base_url=server.base_url, retries=0, timeout=5.0)
+        with running.running(application_of(generator)) as service:
+            replies = [service.client.post("/v1/chat/completions", json=chat) for _ in range(2)]
+    for reply in replies:
+        *chunks, last = [data for _, data in running.events(reply.text)]
+        assert last == "[DONE]"
+        pieces = [chunk["choices"][0]["delta"].get("content", "") for chunk in chunks]
+        assert "".join(pieces).strip() == expected(habit).text
+
+
+def test_the_question_of_a_chat_is_rewritten_without_reasoning(habit: str) -> None:
+    turns = [{"role": "user", "content": "Mikä on Suomen raha?"}, {"role": "user", "content": "Entä Korean?"}]
+    with OddServer(ALL[habit]) as server:
+        generator = OpenAIGenerator("m", base_url=server.base_url, retries=0, timeout=5.0)
+        with running.running(application_of(generator)) as service:
+            reply = service.client.post("/v1/chat/completions", json={"model": "base", "messages": turns})
+    body = reply.json()["qttrag"]
+    assert body["question"] == ("Entä Korean?" if expected(habit).cut else expected(habit).text)
+    assert any("searched as it stands" in note for note in body["trace"]["notes"]) == expected(habit).cut
+
+
+async def test_an_abstention_after_reasoning_is_one() -> None:
+    unknown = Prompts().answer(Lang("fi")).unknown
+    with OddServer(HABITS["think_block"], lambda body: unknown) as server:
+        async with generator_at(server) as generator:
+            answer = await application_of(generator).ask(AskRequest("Mikä raha?", strategy="base"))
+    assert answer.abstained
+    assert answer.citations.passages == ()
+
+
+# servers that do not answer
+
+AT_ONCE = {"key_refused", "access_denied", "model_missing", "prompt_too_long", "no_quota", "filtered"}
+WITHOUT_WORDS = {"error_is_empty", "page_as_stream", "cut_off", "filtered", "broken_chunk"}
+
+
+@pytest.mark.parametrize("failure", sorted(FAILURES))
+async def test_a_failure_is_an_error_of_its_stage_with_the_servers_words(failure: str) -> None:
+    with OddServer(FAILURES[failure]) as server:
+        async with generator_at(server) as generator:
+            with pytest.raises(StageError) as caught:
+                await application_of(generator).ask(AskRequest("Mikä raha?", strategy="base"))
+    assert caught.value.stage == "generator"
+    assert server.base_url in str(caught.value)
+    assert (WORDS in str(caught.value)) == (failure not in WITHOUT_WORDS)
+
+
+@pytest.mark.parametrize("failure", sorted(AT_ONCE))
+async def test_a_failure_that_repeats_itself_is_not_retried(failure: str) -> None:
+    with OddServer(FAILURES[failure]) as server:
+        generator = OpenAIGenerator("m", base_url=server.base_url, retries=3, timeout=5.0)
+        with pytest.raises(StageError):
+            await generator.complete(MESSAGES, Decoding())
+        await generator.close()
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("failure", sorted(FAILURES))
+async def test_a_failure_of_a_tagger_leaves_translations_unscored(failure: str) -> None:
+    with OddServer(FAILURES[failure]) as server:
+        async with generator_at(server) as generator:
+            tagger = LLMTagger(generator=generator, prompts=Prompts())
+            (verdict,) = await tagger.score(["It is the euro."], ["유로이다."], [Lang("en")], KO)
+    assert (verdict.scores, verdict.cause) == (None, "unavailable")
 
 
 @pytest.mark.parametrize("habit", ["think_closing_tag_only", "content_parts", "only_json_object", "cut_at_limit"])

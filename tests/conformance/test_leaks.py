@@ -21,7 +21,7 @@ from qttrag.generators.transformers import TransformersGenerator
 from qttrag.prompts import Prompts
 from qttrag.runtime.cache import Cache
 from qttrag.taggers.llm import LLMTagger
-from qttrag.testing import FakeGenerator, FakeTagger, FakeTranslator
+from qttrag.testing import FakeGenerator
 from qttrag.types import Completion, Decoding, Hit, Lang, Message, Query, Translation, Verdict
 from tests.conformance.habits import FAILURES, HABITS, REFUSALS, WORDS, OddServer
 from tests.server import running
@@ -81,12 +81,16 @@ def test_a_server_that_cannot_be_reached_is_not_named() -> None:
         check(everything(up), "Errno", "refused")
 
 
-class Failing(FakeGenerator, FakeTranslator, FakeTagger):
+class Failing:
     """Every stage at once, each with the same error."""
 
+    identity, context = "failing", 8192
+
     def __init__(self, error: Exception) -> None:
-        FakeGenerator.__init__(self)
         self.error = error
+
+    async def count_tokens(self, messages: Sequence[Message]) -> int:
+        return 1
 
     async def generate(self, messages: Sequence[Message], decoding: Decoding) -> AsyncIterator[str]:
         yield "half"
@@ -120,8 +124,8 @@ ERRORS = [
 @pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
 @pytest.mark.parametrize("stage", ["generator", "translator", "tagger", "retriever", "reranker"])
 def test_no_error_of_a_stage_shows_through(stage: str, error: Exception) -> None:
-    served = running.application()
-    with running.running(replace(served, stages=replace(served.stages, **{stage: Failing(error)}))) as up:
+    served, failing = running.application(), dict[str, Any]({stage: Failing(error)})
+    with running.running(replace(served, stages=replace(served.stages, **failing))) as up:
         check(everything(up))
 
 
@@ -163,7 +167,8 @@ def test_the_log_has_the_whole_error_with_the_id_of_the_request(caplog: pytest.L
 
 
 def test_the_log_has_the_details_of_notes(caplog: pytest.LogCaptureFixture) -> None:
-    served = running.application(translator=Failing(StageError("translator", SECRET)))
+    translator: Any = Failing(StageError("translator", SECRET))
+    served = running.application(translator=translator)
     with caplog.at_level(logging.INFO, "qttrag.server"), running.running(served) as up:
         reply = up.ask(strategy="qtt_rag").json()
     assert reply["degraded"] == ["passages are read untranslated: the translator failed"]

@@ -9,7 +9,7 @@ import pytest
 from demo import corpus
 from demo.facts import LANGS
 from qttrag.indexes import recipe
-from qttrag.indexes.jobs.build import build
+from tests.indexes.jobs.real_encoders import build
 
 ROOT = Path(__file__).parent.parent.parent
 

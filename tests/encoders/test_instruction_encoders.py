@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from qttrag.encoders.openai import OpenAIKind
 from qttrag.encoders.sentence_transformers import SentenceTransformersKind
 from qttrag.errors import CollectionError, ConfigError, StageError
-from qttrag.indexes.jobs import build as building
 from qttrag.indexes.recipe import load
 from qttrag.protocols import PassageEncoder
 from qttrag.retrievers.dense import DenseRetriever
@@ -20,6 +19,7 @@ from qttrag.stores.faiss_folder import FaissFolder
 from qttrag.types import Lang, Query
 from tests import deployment, tiny_causal
 from tests.indexes.embedding_server import EmbeddingServer
+from tests.indexes.jobs.real_encoders import build
 from tests.openai_client.server import Server, embeddings
 from tests.texts import LANGS, paragraph, sentences
 
@@ -95,7 +95,7 @@ def test_more_dimensions_than_a_model_has_are_refused(qwen3: Path, dim: int) -> 
 async def test_an_index_is_searched_with_as_many_dimensions_as_it_was_built_with(tmp_path: Path, tiny: Path) -> None:
     recipe = load(deployment.write_recipe(tmp_path, tiny))
     short = recipe.encoder.model_copy(update={"truncate_dim": 16})
-    manifest = building.build(recipe.model_copy(update={"encoder": short}))
+    manifest = build(recipe.model_copy(update={"encoder": short}))
     assert (manifest.dim, manifest.recipe["encoder"]["truncate_dim"]) == (16, 16)
     assert FaissFolder("mixed").encoder.dim == 16
 

@@ -13,9 +13,9 @@ from typer.testing import CliRunner
 from qttrag.cli import app
 from qttrag.encoders import prefixes
 from qttrag.encoders.prefixes import Prefixes
-from qttrag.indexes.jobs.build import build
 from qttrag.indexes.recipe import EncoderSettings, load
 from tests import deployment, tiny_causal
+from tests.indexes.jobs.real_encoders import build
 
 
 @pytest.mark.parametrize(

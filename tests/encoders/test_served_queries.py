@@ -14,7 +14,7 @@ from qttrag.application.application import Application
 from qttrag.config import deployment as config
 from qttrag.encoders.openai import OpenAIKind
 from qttrag.encoders.sentence_transformers import SentenceTransformersKind
-from qttrag.errors import ConfigError, StageError
+from qttrag.errors import ConfigError, StageError, StageUnavailable
 from qttrag.retrievers.dense import DenseRetriever
 from qttrag.types import Lang, Query
 from tests import deployment
@@ -61,7 +61,9 @@ def test_lengths_are_counted_while_texts_are_cut(tiny: Path) -> None:
             encoder.encode(texts)
         counting.join()
         assert max(encoder.lengths(texts)) == 8
-        assert len({tuple(asked) for asked in server.asked[1:]}) == 1
+        sent = [text for asked in server.asked[1:] for text in asked]
+        assert len(sent) == 5 * len(texts)
+        assert set(sent) == set(sent[: len(texts)])  # cut alike each time
 
 
 async def test_a_server_that_is_down_is_named_when_the_first_question_comes(tmp_path: Path, tiny: Path) -> None:
@@ -73,6 +75,18 @@ async def test_a_server_that_is_down_is_named_when_the_first_question_comes(tmp_
     async with Application.open(config.load(path)) as application:
         with pytest.raises(StageError, match=r"retriever: http://127\.0\.0\.1:9/v1 .*cannot be reached.*`base_url:`"):
             await application.ask("서울의 다리는 언제 개통되었는가?")
+
+
+async def test_questions_that_wait_for_a_server_that_is_down_fail_together(tmp_path: Path, tiny: Path) -> None:
+    """They would otherwise be tried one after another, each with all its retries."""
+    deployment.build(tmp_path, tiny)
+    with EmbeddingServer(tiny / "encoder", falls=1) as server:  # it answers once, to learn the dimension
+        remote = DenseRetriever(encoder=served(tiny, server), collections=["mixed"])
+        await remote.start()
+        questions = [Query(text, Lang("en")) for text in sentences("en", 12)]
+        failed = await asyncio.gather(*(remote.retrieve(each, 5) for each in questions), return_exceptions=True)
+        assert {type(error) for error in failed} == {StageUnavailable}
+        assert server.refused <= 2  # the first question, and all others in one request
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from qttrag.generators.completion_stream import CompletionStream
 from qttrag.runtime.cache import Cache, content_key
 from qttrag.testing import FakeGenerator
 from qttrag.trace import Trace
-from qttrag.types import RESTART, Completion, Decoding, Message, Piece, Token
+from qttrag.types import RESTART, Completion, Decoding, Message, Piece, Token, Usage
 
 MESSAGES: list[Message] = [{"role": "user", "content": "언제?"}]
 
@@ -246,3 +246,33 @@ async def test_reasoning_in_a_completion_of_an_earlier_version_is_separated(cach
     key = content_key({"identity": "fake", "messages": MESSAGES, "decoding": asdict(Decoding())})
     cache.put_many("completion", {key: '["<think>hm</think>yes", false, []]'})
     assert await generator.complete(MESSAGES, Decoding()) == Completion("yes", reasoning="hm")
+
+
+class Reporting(FakeGenerator):
+    """Reports the tokens that it used, streamed or not."""
+
+    def generate(self, messages: Sequence[Message], decoding: Decoding) -> CompletionStream:
+        async def pieces() -> AsyncGenerator[Piece]:
+            yield Piece("yes", usage=Usage(7, 3))
+
+        return CompletionStream(pieces())
+
+    async def complete(self, messages: Sequence[Message], decoding: Decoding) -> Completion:
+        return await self.generate(messages, decoding).whole()
+
+
+@pytest.mark.parametrize("first", [True, False])
+@pytest.mark.parametrize("second", [True, False])
+async def test_a_cached_completion_has_the_usage_of_the_time_when_it_was_computed(
+    cache: Cache, first: bool, second: bool
+) -> None:
+    async def ask(streamed: bool) -> Trace:
+        trace = Trace()
+        with trace.stage("answer"):
+            generator = CachedGenerator(Reporting(), cache)
+            await (complete(generator) if streamed else generator.complete(MESSAGES, Decoding()))
+        return trace
+
+    assert (await ask(first)).counts == {"answer.computed": 1}
+    counted = (await ask(second)).counts
+    assert counted == {"answer.cached": 1, "answer.cached_prompt_tokens": 7, "answer.cached_completion_tokens": 3}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import shutil
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,15 @@ import pytest
 
 from qttrag.errors import ConfigError, StageError, StageUnavailable
 from qttrag.generators.cached import CachedGenerator
+from qttrag.generators.completion_stream import joined, separated
+from qttrag.generators.streaming import RowStream
 from qttrag.generators.transformers import TransformersGenerator
 from qttrag.protocols import Generator
 from qttrag.runtime.cache import Cache
 from qttrag.taggers.verdicts import SCHEMA, parse
+from qttrag.text.reasoning import ReasoningSeparator
 from qttrag.trace import Trace
-from qttrag.types import Decoding, Message
+from qttrag.types import Decoding, Message, Piece
 from tests.texts import LANGS, sentences
 
 QUESTIONS = [text for lang in LANGS for text in sentences(lang, 4, seed=3)]
@@ -225,3 +229,28 @@ async def test_what_a_template_opened_is_reasoning_to_the_end_of_the_completion(
     completion = await generator.complete(ask(QUESTIONS[0]), Decoding(max_tokens=8))
     assert (completion.text, completion.cut) == ("", True)
     assert completion.reasoning.strip()
+
+
+HARMONY = (
+    "<|channel|>analysis<|message|>hm, [2]?<|end|><|start|>assistant<|channel|>final<|message|>The euro [1].<|return|>"
+)
+
+
+async def test_the_channels_of_harmony_are_separated_token_by_token(tiny: Path) -> None:
+    from transformers import AutoTokenizer
+
+    tokenizer: Any = AutoTokenizer.from_pretrained(tiny / "llama")
+    markers = ["<|channel|>", "<|message|>", "<|end|>", "<|start|>", "<|return|>"]
+    tokenizer.add_special_tokens({"additional_special_tokens": markers})
+    texts: list[str] = []
+    row = RowStream(tokenizer, texts.append, max_tokens=500)
+    for token in tokenizer(HARMONY, add_special_tokens=False)["input_ids"]:
+        row.put(token, [tokenizer.convert_tokens_to_ids("<|return|>")])
+
+    async def pieces() -> AsyncIterator[Piece]:
+        for text in texts:
+            yield Piece(text)
+
+    whole = joined([piece async for piece in separated(pieces(), ReasoningSeparator())])
+    assert row.ended
+    assert (whole.text, whole.reasoning) == ("The euro [1].", "hm, [2]?")

@@ -17,14 +17,25 @@ from qttrag.encoders.sentence_transformers import SentenceTransformersEncoder
 
 class EmbeddingServer:
     """`asked`: the texts of each request that succeeded. `largest`: texts that it accepts in one. `as_numbers`: it does
-    not support base64. `falls`: requests after which every one fails with HTTP 503."""
+    not support base64. `falls`: requests after which every one fails with HTTP 503; `refused` counts these. `seconds`:
+    for each text, one after another, also for requests whose client has left."""
 
-    def __init__(self, model: Path, *, largest: int = 1000, as_numbers: bool = False, falls: int = 10**9) -> None:
+    def __init__(
+        self,
+        model: Path,
+        *,
+        largest: int = 1000,
+        as_numbers: bool = False,
+        falls: int = 10**9,
+        seconds: float = 0.0,
+    ) -> None:
         self.asked: list[list[str]] = []
+        self.refused = 0
         self._encoder = SentenceTransformersEncoder(str(model), revision=None, device="cpu", max_tokens=512)
         self._largest = largest
         self._as_numbers = as_numbers
         self._falls = falls
+        self._seconds = seconds
         self._lock = threading.Lock()
         app = FastAPI()
         app.post("/v1/embeddings")(self._answer)
@@ -39,8 +50,10 @@ class EmbeddingServer:
             return JSONResponse({"error": {"message": f"batch size > maximum allowed {self._largest}"}}, 422)
         with self._lock:
             if len(self.asked) >= self._falls:
+                self.refused += 1
                 return JSONResponse({"error": {"message": "going down"}}, 503)
             self.asked.append(body["input"])
+            time.sleep(self._seconds * len(body["input"]))
             vectors = 3 * self._encoder.encode(body["input"])  # not every server normalises
         data = [{"object": "embedding", "index": n, "embedding": self._encoded(row)} for n, row in enumerate(vectors)]
         return JSONResponse({"object": "list", "data": data[::-1], "model": body["model"], "usage": {}})

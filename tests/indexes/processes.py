@@ -59,9 +59,9 @@ def _build(
     import torch
 
     from qttrag.errors import QttragError
-    from qttrag.indexes.jobs.build import build
     from qttrag.indexes.jobs.index_job import Progress
     from qttrag.indexes.recipe import load
+    from tests.indexes.jobs.real_encoders import build
 
     os.environ["QTTRAG_HOME"] = str(home)
     torch.set_num_threads(1)
@@ -88,9 +88,10 @@ def _build(
 def _change(home: Path, task: str, *arguments: Any) -> None:
     import torch
 
-    from qttrag.indexes.jobs.append import append, recipe_for_file
+    from qttrag.indexes.jobs.append import recipe_for_file
     from qttrag.indexes.jobs.compact import compact
     from qttrag.indexes.jobs.remove import remove
+    from tests.indexes.jobs.real_encoders import append
 
     os.environ["QTTRAG_HOME"] = str(home)
     torch.set_num_threads(1)

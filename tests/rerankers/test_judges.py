@@ -170,7 +170,7 @@ async def test_passages_are_cut_until_the_prompt_fits() -> None:
 async def test_a_window_that_can_never_fit_says_what_to_change() -> None:
     generator = FakeGenerator(orders, context=300)
     reranker = ListwiseReranker(generator=generator, prompts=Prompts())
-    with pytest.raises(InputError, match=r"lower `window:`, or raise the generator's `context:`"):
+    with pytest.raises(InputError, match=r"lower the `window:` .*, or raise the generator's `context:`"):
         await reranker.rerank(QUERY, hits(20))
 
 

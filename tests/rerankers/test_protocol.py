@@ -15,7 +15,7 @@ from qttrag.application.application import Application
 from qttrag.config import deployment as config
 from qttrag.protocols import Reranker
 from qttrag.types import Hit, Lang, Passage, Query
-from tests import deployment, tiny_causal
+from tests import deployment, tiny_causal, tiny_multi_vector
 from tests.openai_client.server import Reply, Server
 from tests.texts import LANGS, sentences
 
@@ -31,11 +31,14 @@ def _documents(body: dict[str, Any]) -> Reply:
 @pytest.fixture(scope="module")
 def settings(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, dict[str, Any]]]:
     """Return the settings of each kind on a tiny model or a scripted server."""
-    qwen3 = tiny_causal.make_qwen3_reranker(tmp_path_factory.mktemp("models") / "qwen3-reranker")
+    models = tmp_path_factory.mktemp("models")
+    qwen3 = tiny_causal.make_qwen3_reranker(models / "qwen3-reranker")
+    multi_vector = tiny_multi_vector.make(models / "multi-vector")
     with Server(_documents) as server:
         yield {
             "cross_encoder": {"model": str(tiny / "reranker"), "device": "cpu"},
             "causal_lm": {"model": str(qwen3), "device": "cpu"},
+            "multi_vector": {"model": str(multi_vector), "device": "cpu"},
             "served": {"model": "m", "base_url": server.base_url},
             "listwise": {"window": 4, "step": 2},
             "pairwise": {"passes": 2},

@@ -76,7 +76,7 @@ async def test_requests_have_at_most_so_many_passages_as_a_server_takes() -> Non
     with Server(documents) as server, trace.stage("rerank"):
         assert [name for name, _ in await ranked(reranker(server, batch=2))] == ["p4", "p3", "p2", "p1", "p0"]
     assert sorted(len(request["documents"]) for request in server.requests) == [1, 2, 2]
-    assert trace.counts["rerank.calls"] == 3
+    assert trace.counts["rerank.requests"] == 3
 
 
 async def test_equal_passages_are_scored_once_and_ordered_by_id() -> None:

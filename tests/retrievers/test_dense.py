@@ -12,12 +12,12 @@ import pytest
 
 from qttrag.encoders.sentence_transformers import SentenceTransformersEncoder, SentenceTransformersKind
 from qttrag.errors import CollectionError, ConfigError, InputError
-from qttrag.indexes.jobs import build as building
 from qttrag.indexes.recipe import load
 from qttrag.retrievers.dense import DenseRetriever
 from qttrag.stores.faiss_folder import FaissFolder
 from qttrag.types import Hit, Lang, Query
 from tests import deployment, tiny_models
+from tests.indexes.jobs import real_encoders
 from tests.texts import LANGS, paragraph, sentences
 
 KO = Lang("ko")
@@ -27,7 +27,7 @@ def build(folder: Path, tiny: Path, name: str, n: int = 40, encoder: Path | None
     folder.mkdir(exist_ok=True)
     made = load(deployment.write_recipe(folder, tiny, n=n))
     settings = made.encoder.model_copy(update={"model": str(encoder or tiny / "encoder")})
-    building.build(made.model_copy(update={"name": name, "encoder": settings}))
+    real_encoders.build(made.model_copy(update={"name": name, "encoder": settings}))
 
 
 def retriever(tiny: Path, *collections: str, languages: list[str] | None = None) -> DenseRetriever:

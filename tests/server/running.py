@@ -19,6 +19,7 @@ from qttrag.errors import BrokenOff, StageError, StageUnavailable
 from qttrag.pipeline.stages import Stages
 from qttrag.prompts import Prompts
 from qttrag.server import create_app
+from qttrag.server.http_protocol import TimedProtocol
 from qttrag.testing import FakeDetector, FakeGenerator, FakeReranker, FakeRetriever, FakeTagger, FakeTranslator
 from qttrag.types import Decoding, Hit, Lang, Message, Passage, Query, Translation
 
@@ -72,11 +73,15 @@ class BrokenGenerator(FakeGenerator):
 
 
 class BrokenOffOnce(FakeGenerator):
-    """Breaks off after a word, and says all of it when asked again."""
+    """Breaks off after a word, the first or a later time, and says all of it when asked again."""
+
+    def __init__(self, time: int = 1) -> None:
+        super().__init__()
+        self.time = time
 
     async def generate(self, messages: Sequence[Message], decoding: Decoding) -> AsyncIterator[str]:
         self.seen.append((list(messages), decoding))
-        if len(self.seen) == 1:
+        if len(self.seen) == self.time:
             yield "half"
             raise BrokenOff("generator", "the stream stopped")
         yield "all of it"
@@ -118,9 +123,10 @@ class Running(NamedTuple):
 
 
 @contextmanager
-def running(served: Application) -> Iterator[Running]:
+def running(served: Application, http: type[TimedProtocol] = TimedProtocol) -> Iterator[Running]:
     """Serve until the block ends."""
-    config = uvicorn.Config(create_app(application=served), port=0, log_level="warning", timeout_graceful_shutdown=3)
+    app = create_app(application=served)
+    config = uvicorn.Config(app, port=0, http=http, log_level="warning", timeout_graceful_shutdown=3)
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()

@@ -247,9 +247,8 @@ def test_a_connection_outlives_an_unexpected_error() -> None:
         async def complete(self, messages: Sequence[Message], decoding: Decoding) -> Completion:
             raise RuntimeError("bug")
 
-        async def generate(self, messages: Sequence[Message], decoding: Decoding) -> AsyncIterator[str]:
+        def generate(self, messages: Sequence[Message], decoding: Decoding) -> AsyncIterator[str]:
             raise RuntimeError("bug")
-            yield ""
 
     with running(application(Buggy())) as up:
         answers = [up.ask() for _ in range(3)]

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import openai
 import pytest
 from openai.types.chat import ChatCompletionMessageParam
 
+from qttrag.generators.cached import CachedGenerator
+from qttrag.generators.openai import OpenAIGenerator
+from qttrag.runtime.cache import Cache
 from qttrag.testing import FakeGenerator
+from tests.openai_client.server import Server, text_reply
 from tests.server.running import BrokenGenerator, BrokenOffOnce, DividedRetriever, Running, application, running
 
 ASKED: list[ChatCompletionMessageParam] = [{"role": "user", "content": "Mikä on pääkaupunki?"}]
@@ -84,8 +89,38 @@ def test_a_generator_that_dies_is_an_error_in_both_ways() -> None:
 
 
 def test_a_stream_that_begins_anew_is_an_error_for_clients_that_cannot_take_back() -> None:
-    with running(application(BrokenOffOnce())) as up, pytest.raises(openai.APIError, match="ask again"):
-        list(client_of(up).chat.completions.create(model="base", messages=ASKED, stream=True))
+    with running(application(BrokenOffOnce(time=2))) as up:
+        client = client_of(up)
+        list(client.chat.completions.create(model="base", messages=ASKED, stream=True))
+        with pytest.raises(openai.APIError, match="ask again"):
+            list(client.chat.completions.create(model="base", messages=ASKED, stream=True))
+
+
+def test_the_first_stream_waits_for_the_whole_answer_and_later_ones_do_not() -> None:
+    with running(application(FakeGenerator(lambda messages: "yes it is"))) as up:
+        client = client_of(up)
+        pieces = [
+            [
+                chunk.choices[0].delta.content
+                for chunk in client.chat.completions.create(model="base", messages=ASKED, stream=True)
+                if chunk.choices[0].delta.content
+            ]
+            for _ in range(2)
+        ]
+    assert pieces == [["yes it is"], ["yes", " it", " is"]]
+
+
+def test_the_usage_of_a_cached_answer_is_that_of_the_first(tmp_path: Path) -> None:
+    with Server(text_reply("Helsinki")) as server:
+        inner = OpenAIGenerator("m", base_url=server.base_url, retries=0)
+        generator = CachedGenerator(inner, Cache(tmp_path / "cache.sqlite"))
+        with running(application(generator)) as up:
+            client = client_of(up)
+            first, again = [client.chat.completions.create(model="base", messages=ASKED).usage for _ in range(2)]
+    assert len(server.requests) == 1
+    assert first == again
+    assert first is not None
+    assert first.prompt_tokens == 7
 
 
 def test_a_chat_may_name_collections() -> None:

@@ -47,6 +47,40 @@ def test_a_client_that_asks_too_often_is_told_when_to_come_again() -> None:
     assert 1 <= int(answers[-1].headers["retry-after"]) <= 60
 
 
+def test_a_rate_holds_for_a_key_however_the_header_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("QTTRAG_API_KEYS", "good,other")
+    ways = ["Bearer good", "BEARER  good", "bearer   good", "Bearer good", "Bearer other"]
+    with running(application(rate="3/minute")) as up:
+        statuses = [up.client.get("/v1/models", headers={"authorization": way}).status_code for way in ways]
+    assert statuses == [200, 200, 200, 429, 200]
+
+
+def test_a_rate_without_keys_holds_for_an_address_whatever_the_header_is() -> None:
+    with running(application(rate="3/minute")) as up:
+        headers = [{"authorization": f"Bearer x{n}"} for n in range(4)]
+        statuses = [up.client.get("/v1/models", headers=each).status_code for each in headers]
+    assert statuses == [200, 200, 200, 429]
+
+
+def test_attempts_with_invalid_keys_are_limited_and_valid_ones_go_on(keyed: Running) -> None:
+    headers = [{"authorization": f"Bearer x{n}"} for n in range(40)]
+    statuses = [keyed.client.get("/v1/models", headers=each).status_code for each in headers]
+    assert statuses == [401] * 30 + [429] * 10
+    assert keyed.client.get("/v1/models", headers={"authorization": "Bearer first"}).status_code == 200
+
+
+def test_a_missing_key_is_answered_with_the_scheme(keyed: Running) -> None:
+    assert keyed.client.get("/v1/models").headers["www-authenticate"] == "Bearer"
+
+
+@pytest.mark.parametrize("path", ["/", "/livez", "/v1/models", "/openapi.json"])
+def test_head_is_get_without_a_body(path: str) -> None:
+    with running(application()) as up:
+        head, get = up.client.head(path), up.client.get(path)
+    assert (head.status_code, head.text) == (200, "")
+    assert head.headers["content-length"] == get.headers["content-length"]
+
+
 def test_metrics_count_requests_stages_and_tags() -> None:
     with running(application()) as up:
         up.ask(strategy="qtt_rag")

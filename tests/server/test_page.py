@@ -206,7 +206,7 @@ def test_an_error_is_told_in_place_of_the_answer(browser: webdriver.Chrome) -> N
     with running(application(BrokenGenerator(words=1))) as up:
         page = Page(browser, up.url)
         page.ask()
-        assert "went away" in page.one(".answer [role=alert]").text
+        assert "the generator failed" in page.one(".answer [role=alert]").text
         assert "half" not in page.one(".answer").text
 
 

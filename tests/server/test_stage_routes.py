@@ -38,7 +38,11 @@ def test_translate_takes_tags_of_languages(service: Running) -> None:
 def test_tag_gives_a_verdict_a_pair(service: Running) -> None:
     pairs = [{"original": "hei", "translation": "안녕"}]
     (verdict,) = service.client.post("/v1/tag", json={"pairs": pairs, "target": "ko"}).json()["verdicts"]
-    assert verdict == {"scores": {"semantic": 4.5, "grammar": 4.0, "fluency": 3.5}, "unscored": None}
+    assert verdict == {
+        "scores": {"semantic": 4.5, "grammar": 4.0, "fluency": 3.5},
+        "unscored": None,
+        "critical_errors": [],
+    }
 
 
 @pytest.fixture(scope="module")

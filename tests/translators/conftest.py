@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.texts import CITIES, LANGS, SENTENCES, YEARS, Fact
+from tests.translators.kinds import TranslatorsByKind
 
 CODES = {"en": "eng_Latn", "ko": "kor_Hang", "fi": "fin_Latn", "zh": "zho_Hans"}
 STEPS, BATCH, RATE = 500, 64, 5e-3
@@ -31,6 +33,12 @@ def translating(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("translating") / "nllb"
     _train(tiny / "nllb", out)
     return out
+
+
+@pytest.fixture(scope="module")
+def translators(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[TranslatorsByKind]:
+    with ExitStack() as stack:
+        yield TranslatorsByKind(tiny, tmp_path_factory.mktemp("kinds"), stack)
 
 
 def _train(checkpoint: Path, out: Path) -> None:

@@ -31,7 +31,7 @@ CONTROLS = {
 def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("checkpoints")
     tiny_models.make_m2m100(folder / "m2m100")
-    tiny_models.make_m2m100(folder / "m2m100-without-codes", codes=())
+    tiny_models.make_m2m100(folder / "m2m100-without-codes", lists_codes=False)
     tiny_models.make_madlad(folder / "madlad")
     tiny_models.make_marian(folder / "marian", "en", "ko")
     tiny_models.make_marian(folder / "marian-tags", "en", "ko", tags=[">>fin<<", ">>kor<<"], seed=11)

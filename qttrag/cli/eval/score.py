@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from qttrag.cli import output
 from qttrag.cli.eval import options
+from qttrag.errors import ConfigError, InputError
 
 if TYPE_CHECKING:
     from qttrag.evaluation.report.tables import Table
@@ -19,7 +21,19 @@ _MAX_GROUPS = 4  # datasets times generators; with more, the tables of all measu
 
 
 def score(
-    run: options.RunFolder,
+    run: Annotated[
+        str | None, typer.Argument(help="The folder of a run, or the name of its suite; or give --predictions.")
+    ] = None,
+    predictions: Annotated[
+        Path | None, typer.Option(help="Answers of another system: XOR-TyDi's JSON, MKQA's JSONL, BERGEN's, or JSONL.")
+    ] = None,
+    dataset: Annotated[
+        str | None, typer.Option(help='Their questions, as in a suite: "{kind: xor_tydi, file: ./dev.jsonl}".')
+    ] = None,
+    lang: Annotated[str | None, typer.Option("--lang", "-l", help="The language of their questions.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="The folder for their figures; by default eval/results/NAME-OF-THE-FILE.")
+    ] = None,
     against: Annotated[
         str | None, typer.Option(help="Reported figures to show beside ours: a file, or a name in eval/reported/.")
     ] = None,
@@ -33,8 +47,39 @@ def score(
       qttrag eval score xor-tydi
 
       qttrag eval score paper --against paper
+
+      qttrag eval score --predictions theirs.json --dataset "{kind: xor_tydi, file: ./dev.jsonl}" --lang ko
     """
-    write_report(options.open_run(run), against=against, measure=measure, as_json=as_json)
+    if (run is None) == (predictions is None):
+        raise InputError("give either a run or --predictions FILE")
+    opened = options.open_run(run) if run else _imported(predictions or Path(), dataset, lang, out, measure)
+    write_report(opened, against=against, measure=measure, as_json=as_json)
+
+
+def _imported(file: Path, dataset: str | None, lang: str | None, out: Path | None, measure: str | None) -> Run:
+    """Return the predictions in a file as a run."""
+    from pydantic import ValidationError
+
+    from qttrag.config import yaml_files
+    from qttrag.evaluation import datasets
+    from qttrag.evaluation.datasets import predictions
+    from qttrag.evaluation.metrics.registry import check
+    from qttrag.evaluation.runs.imported import import_predictions
+
+    if dataset is None or lang is None:
+        raise InputError("--predictions needs --dataset and --lang, the questions that were answered")
+    settings = output.pairs([f"dataset={dataset}"], "--dataset")["dataset"]
+    try:
+        parsed = datasets.parse({**settings, "langs": [lang]} if isinstance(settings, dict) else settings)
+    except ValidationError as error:
+        raise ConfigError(yaml_files.explain(error, "--dataset", {})) from error
+    if not isinstance(parsed, datasets.DatasetSettings):
+        raise InputError(
+            f"--dataset '{dataset}': give settings as in a suite, e.g. \"{{kind: mkqa, file: ./mkqa.jsonl}}\""
+        )
+    name = file.name.removesuffix(".gz").rsplit(".", 1)[0]
+    folder = out or options.results_folder() / name
+    return import_predictions(folder, name, predictions.read(str(file)), parsed, lang, check(measure or "char3_fair"))
 
 
 def compare(
@@ -82,6 +127,8 @@ def write_report(run: Run, *, against: str | None, measure: str | None, as_json:
     groups = list(dict.fromkeys(cell.cell[:2] for cell in scored))
     failed = {cell.cell: len(cell.failed) for cell in scored}
     notes = gaps(run, scored)
+    if published:
+        notes = [f"not comparable: {each}" for each in published.differences(run, scored)] + notes
     summary = [tables.main_table(by_cell, name, failed), tables.comparison_table(comparisons)]
     if published:
         summary.append(tables.beside_reported(by_cell, published))
@@ -104,6 +151,6 @@ def write_report(run: Run, *, against: str | None, measure: str | None, as_json:
 def print_table(table: Table) -> None:
     console = output.console()
     console.print(f"\n{output.printable(table.title)}", style="bold", markup=False)
-    console.print(output.table(*table.columns, rows=table.rows))
+    output.print_fitting(console, table.columns, table.rows)
     if table.signatures:
         console.print(f"e.g. {output.printable(table.signatures[0])}", style="dim", markup=False, soft_wrap=True)

@@ -41,7 +41,7 @@ def tagger(
         raise InputError(f"--columns '{columns}': name three columns, original,translation,score")
     judged = tagging.sample(tagging.read(file, *names), sample)
     verdicts = output.run(_tagged(config, settings, judged, source, target))
-    _print([tagging.correlations(judged, verdicts), tagging.reliability(judged, verdicts)], as_json=as_json)
+    print_tables([tagging.correlations(judged, verdicts), tagging.reliability(judged, verdicts)], as_json=as_json)
 
 
 async def _tagged(
@@ -86,7 +86,8 @@ def detector(
         print_table(identification.table(found))
 
 
-def _print(tables: list[Table], *, as_json: bool) -> None:
+def print_tables(tables: list[Table], *, as_json: bool) -> None:
+    """Print tables, or one JSON list of them."""
     if as_json:
         output.say_json(
             [{"title": t.title, "rows": [dict(zip(t.columns, row, strict=True)) for row in t.rows]} for t in tables]

@@ -45,6 +45,7 @@ def import_bergen(
 
       qttrag index import-bergen ./kilt --passages ./kilt-100w_full --lang en --name wiki-en --id-prefix kilt-100w_
     """
+    from qttrag.application.factory import open_encoder
     from qttrag.indexes.jobs.import_bergen import import_index, make_recipe
     from qttrag.indexes.recipe import EncoderSettings, Fields
 
@@ -58,7 +59,13 @@ def import_bergen(
     )
     with show_progress(recipe.name) as progress:
         manifest = import_index(
-            folder, recipe, id_prefix=id_prefix, overwrite=overwrite, restart=restart, progress=progress
+            folder,
+            recipe,
+            open_encoder=open_encoder,
+            id_prefix=id_prefix,
+            overwrite=overwrite,
+            restart=restart,
+            progress=progress,
         )
     show_manifest(manifest, as_json=as_json)
     if not as_json:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from qttrag.cli import output
-from qttrag.cli.index.options import Name
+from qttrag.cli.index.options import InProcess, Name
 from qttrag.cli.index.summary import format_langs, show_manifest
 from qttrag.errors import InputError
 
 if TYPE_CHECKING:
+    from qttrag.indexes.recipe import EncoderSettings
     from qttrag.types import Hit
 
 _SHOWN_CHARACTERS = 160
@@ -68,18 +69,21 @@ def search(
     text: Annotated[str, typer.Argument(help="The text to search for.")],
     k: Annotated[int, typer.Option("-k", min=1, max=1000, help="The number of passages.")] = 10,
     lang: Annotated[str | None, typer.Option("--lang", "-l", help="Only passages in this language.")] = None,
+    in_process: InProcess = False,
     as_json: output.Json = False,
 ) -> None:
-    """Search one index with the encoder it was built with.
+    """Search one index with the encoder it was built with, behind the recipe's servers if it has some.
 
     Example: qttrag index search example "when was the bridge opened" -k 5
     """
     from qttrag.indexes import collection
+    from qttrag.indexes.jobs.workers import question_settings
+    from qttrag.indexes.recipe import Recipe
 
     if not text.strip():
         raise InputError("the text to search for is empty; give one")
-    encoder = collection.find(name).manifest.recipe["encoder"]
-    hits = output.run(_search(name, output.utf8(text), k, lang, encoder))
+    settings = question_settings(Recipe(**collection.find(name).manifest.recipe).encoder, in_process=in_process)
+    hits = output.run(_search(name, output.utf8(text), k, lang, settings))
     if as_json:
         output.say_json([{"score": hit.score, **asdict(hit.passage)} for hit in hits])
         return
@@ -91,15 +95,11 @@ def search(
     output.console().print(output.table("score", "passage", "lang", "title", "beginning", rows=rows))
 
 
-async def _search(name: str, text: str, k: int, lang: str | None, encoder: dict[str, Any]) -> list[Hit]:
+async def _search(name: str, text: str, k: int, lang: str | None, settings: EncoderSettings) -> list[Hit]:
     from qttrag.application.factory import open_encoder
-    from qttrag.indexes.recipe import EncoderSettings
     from qttrag.retrievers.dense import DenseRetriever
     from qttrag.types import UNDETERMINED, Query
 
-    settings = EncoderSettings(**encoder)
-    if settings.kind is None:  # `servers:` without `kind:` are for passages only
-        settings = settings.model_copy(update={"kind": "sentence_transformers"})
     retriever = DenseRetriever(
         encoder=open_encoder(settings), collections=[name], languages=None if lang is None else [lang]
     )

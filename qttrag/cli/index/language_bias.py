@@ -8,13 +8,14 @@ from typing import Annotated
 import typer
 
 from qttrag.cli import output
-from qttrag.cli.index.options import Name
+from qttrag.cli.index.options import InProcess, Name
 from qttrag.errors import CollectionError
 
 
 def measure_shifts(
     questions: Annotated[Path, typer.Argument(help='JSON lines, the same question in several languages: {"en": ...}.')],
     names: Annotated[list[str], typer.Argument(help="Built indexes, or the paths of their folders.")],
+    in_process: InProcess = False,
     as_json: output.Json = False,
 ) -> None:
     """Measure how much lower passages score if the question is in another language, for `shifts:` of a deployment.
@@ -28,7 +29,7 @@ def measure_shifts(
     import yaml
 
     from qttrag.application.factory import open_encoder
-    from qttrag.indexes.jobs.workers import load_question_encoder
+    from qttrag.indexes.jobs.workers import load_question_encoder, question_settings
     from qttrag.indexes.recipe import Recipe
     from qttrag.retrievers import language_bias
     from qttrag.stores.faiss_folder import FaissFolder
@@ -38,7 +39,7 @@ def measure_shifts(
     manifests = [store.collection.manifest for store in stores]
     if len({(m.encoder_revision, m.recipe["encoder"]["query_prefix"]) for m in manifests}) > 1:
         raise CollectionError(f"indexes {names} have different encoders; measure those of each encoder separately")
-    settings = Recipe(**manifests[0].recipe).encoder
+    settings = question_settings(Recipe(**manifests[0].recipe).encoder, in_process=in_process)
     owner = f"the encoder of index '{names[0]}'"
     encoder = load_question_encoder(settings, owner=owner, open_encoder=open_encoder)
     shifts = language_bias.measure(stores, encoder, parallel, prefix=settings.query_prefix)
@@ -56,8 +57,9 @@ def measure_shifts(
 def measure_means(name: Name, as_json: output.Json = False) -> None:
     """Measure the mean vector of each language of an index, from its own passages, and store the means with it.
 
-    Vectors of one language lie around a mean of their own, which tells the language and not the text (SHIFT,
-    arXiv:2606.18801). Nothing is encoded: the stored vectors are read once.
+    Vectors of one language lie around a mean of their own, which tells the language and not the text. A deployment with
+    `retriever: {transform: centre}` subtracts it (SHIFT, arXiv:2606.18801). Nothing is encoded: the stored vectors are
+    read once.
 
     Example: qttrag index measure-means wiki-en
     """

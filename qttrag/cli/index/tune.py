@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from qttrag.cli import output
-from qttrag.cli.index.options import Name
+from qttrag.cli.index.options import InProcess, Name
 from qttrag.cli.index.summary import format_recall
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ def tune(
         Path | None, typer.Option(help="A file of questions, one per line; default: passages of the index, varied.")
     ] = None,
     n: Annotated[int, typer.Option("-n", min=1, help="The number of passages to use as questions.")] = 500,
+    in_process: InProcess = False,
     as_json: output.Json = False,
 ) -> None:
     """Choose how to search an index: find the fastest plan with the required recall, and save it in the manifest.
@@ -46,7 +47,7 @@ def tune(
     folder, _ = find(name)
     collection = open_index(name, threads=1)
     if queries:
-        sample = sample_questions(collection.manifest, queries, open_encoder=open_encoder)
+        sample = sample_questions(collection.manifest, queries, in_process=in_process, open_encoder=open_encoder)
     else:
         sample = sample_passages(collection, n)
     tuned, trials = _measure(collection, sample, recall, k)

@@ -73,10 +73,11 @@ def lines(path: Path) -> Iterator[tuple[str, str]]:
 
     Raises:
         InputError: a line is not UTF-8, or the file is not a whole gzip archive despite its name."""
-    return ((f"{path}:{number}", line.strip()) for number, line in enumerate(_lines(path), 1) if line.strip())
+    return ((f"{path}:{number}", line.strip()) for number, line in enumerate(text_lines(path), 1) if line.strip())
 
 
-def _lines(path: Path) -> Iterator[str]:
+def text_lines(path: Path) -> Iterator[str]:
+    """Yield the lines of a file as they are; see `lines`."""
     number = 0
     try:
         with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as stream:
@@ -105,7 +106,7 @@ def document(path: Path, model: type[_Model]) -> _Model:
 
     Raises:
         InputError: the file is not JSON, or does not have the fields of the model; the message names the place."""
-    value = parsed(str(path), "".join(_lines(path)))
+    value = parsed(str(path), "".join(text_lines(path)))
     try:
         return model.model_validate(value)
     except ValidationError as error:

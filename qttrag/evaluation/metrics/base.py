@@ -35,13 +35,15 @@ class AnswerCase:
     """One answer with everything that measures may use. Cases are compared by identity, so they can be cache keys.
 
     `ranked`: the passages of the ranking, best first; None if their texts are unavailable.
-    `retrieval`: figures of the ranking by name; None without gold passages."""
+    `retrieval`: figures of the ranking by name; None without gold passages.
+    `stage_seconds`: the seconds charged to each stage, None for unknown ones; None: those of the answer itself."""
 
     question: Question
     answer: AnswerRecord
     question_set: QuestionSet
     ranked: Sequence[PassageMatch] | None = None
     retrieval: Mapping[str, float] | None = None
+    stage_seconds: Mapping[str, float | None] | None = None
 
     @property
     def prediction(self) -> str:

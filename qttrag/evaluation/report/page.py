@@ -124,11 +124,12 @@ def _passage(passage: TaggedPassage) -> dict[str, Any]:
     tag = f"unscored: {passage.unscored}" if passage.unscored else ""
     if scores:
         tag = " · ".join(f"{name} {score:g}" for name, score in scores.measured().items())
+    marks = [*passage.flags, *(error.kind for error in passage.critical_errors)]
     return {
         "lang": passage.passage.lang,
         "title": passage.passage.title,
         "text": passage.passage.text[:_MAX_TEXT],
         "translation": passage.translation and passage.translation[:_MAX_TEXT],
         "refined": passage.refined and passage.refined[:_MAX_TEXT],
-        "tag": " ".join(filter(None, (tag, " ".join(f"[{flag}]" for flag in passage.flags)))),
+        "tag": " ".join(filter(None, (tag, " ".join(f"[{mark}]" for mark in marks)))),
     }

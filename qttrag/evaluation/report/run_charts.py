@@ -82,7 +82,9 @@ def _means(values: Mapping[str, Sequence[float]], measure: str) -> list[Bar]:
 
 
 def _seconds_by_stage(scored: ScoredCell) -> dict[str, float]:
-    total: Counter[str] = Counter()
-    for answer in scored.answers.values():
-        total.update(answer.seconds)
-    return {stage: max(0.0, seconds) / len(scored.answers) for stage, seconds in total.items()}
+    """Return the mean seconds that are charged to each stage, over the questions for which they are known."""
+    by_stage: dict[str, list[float]] = defaultdict(list)
+    for charged in scored.seconds.values():
+        for stage, seconds in charged.items():
+            by_stage[stage] += [] if seconds is None else [seconds]
+    return {stage: max(0.0, statistics.fmean(seconds)) for stage, seconds in by_stage.items() if seconds}

@@ -69,9 +69,11 @@ def beside_reported(figures: Figures, reported: ReportedFigures) -> Table:
         figure, published = by_measure.get(reported.measure), reported.of(cell)
         if figure and published is not None:
             difference = f"{figure.interval.value * scale(reported.measure) - published:+.1f}"
-            rows.append([*cell, str(figure.n), figure_text(figure, reported.measure), f"{published:.1f}", difference])
+            ours = figure_text(figure, reported.measure)
+            there = str(reported.n.get(cell.dataset, _NO_FIGURE))
+            rows.append([*cell, str(figure.n), there, ours, f"{published:.1f}", difference])
             signatures.append(figure.signature)
-    columns = ["dataset", "generator", "strategy", "n", "here", reported.source, "difference"]
+    columns = ["dataset", "generator", "strategy", "n", "n there", "here", reported.source, "difference"]
     return Table(f"{_title(reported.measure)} beside {reported.source}", columns, rows, signatures)
 
 

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from qttrag.errors import InputError
 from qttrag.evaluation.answers import AnswerRecord, RankedPassage
-from qttrag.types import Lang, Passage, QualityScores, TaggedPassage
+from qttrag.types import CriticalError, Lang, Passage, QualityScores, TaggedPassage
 
 T = TypeVar("T")
 
@@ -51,7 +51,10 @@ def _passage(fields: dict[str, Any]) -> TaggedPassage:
     passage = _interned(Passage(**{**fields["passage"], "lang": Lang(fields["passage"]["lang"])}))
     scores = QualityScores(**fields["scores"]) if fields["scores"] else None
     typed = {"passage": passage, "translation": _interned(fields["translation"]), "scores": scores}
-    return TaggedPassage(**{**fields, **typed, "flags": tuple(fields["flags"])})
+    errors = tuple(
+        CriticalError(error["kind"], tuple(error["original"])) for error in fields.get("critical_errors", ())
+    )
+    return TaggedPassage(**{**fields, **typed, "flags": tuple(fields["flags"]), "critical_errors": errors})
 
 
 @functools.lru_cache(maxsize=1 << 17)

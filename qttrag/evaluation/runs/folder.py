@@ -25,7 +25,7 @@ from qttrag.evaluation.runs.answer_files import Cell
 from qttrag.evaluation.suites import Headline, Suite
 from qttrag.types import Lang, Passage
 
-_FILE = "run.json"
+FILE = "run.json"
 
 
 class References(NamedTuple):
@@ -95,7 +95,7 @@ def open_run(folder: Path) -> Run:
 
     Raises:
         InputError: there is no run, it is damaged, or it has the layout of another version."""
-    path = folder / _FILE
+    path = folder / FILE
     try:
         data = json.loads(path.read_text("utf-8"))
         identity = data["identity"]
@@ -103,7 +103,7 @@ def open_run(folder: Path) -> Run:
             raise InputError(f"{path}: layout {identity['layout']}; this version of qttrag reads {provenance.LAYOUT}")
         return Run(folder, identity, data["sessions"], data["notes"])
     except FileNotFoundError:
-        raise InputError(f"no run in '{folder}': it has no {_FILE}; give the folder of `qttrag eval run`") from None
+        raise InputError(f"no run in '{folder}': it has no {FILE}; give the folder of `qttrag eval run`") from None
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(f"{path}: damaged ({type(error).__name__}: {error}); restore it or start a new run") from error
 
@@ -118,7 +118,7 @@ def start_or_resume(
         ConfigError, CollectionError: the deployment is invalid, or an index or model is missing."""
     identity = provenance.identity(suite, questions)
     sessions: list[Mapping[str, Any]] = []
-    if (folder / _FILE).exists():
+    if (folder / FILE).exists():
         old = open_run(folder)
         if conflicts := provenance.conflicts(old.identity, identity):
             more = " ..." if len(conflicts) > 3 else ""
@@ -128,14 +128,14 @@ def start_or_resume(
             )
         sessions = list(old.sessions)
     elif folder.exists() and any(path.name != ".lock" for path in folder.iterdir()):
-        raise InputError(f"{folder} is not empty and has no {_FILE}; name another folder with --out")
+        raise InputError(f"{folder} is not empty and has no {FILE}; name another folder with --out")
     environment = provenance.environment()
     if not sessions or sessions[-1] != environment:
         sessions.append(environment)
     for row, row_questions in questions.items():
         write_lines(folder / "questions" / f"{row}.jsonl", map(asdict, row_questions))
     data = {"identity": identity, "sessions": sessions, "notes": list(notes)}
-    write_file(folder / _FILE, json.dumps(data, ensure_ascii=False, indent=2))
+    write_file(folder / FILE, json.dumps(data, ensure_ascii=False, indent=2))
     return Run(folder, identity, sessions, notes)
 
 

@@ -90,6 +90,7 @@ async def run(
     notes = [note for dataset in loaded.values() for note in dataset.notes]
     notes += [f"{row}: {n} left out: {cause}" for row, d in loaded.items() for cause, n in sorted(d.left_out.items())]
     questions = {row: dataset.questions for row, dataset in loaded.items()}
+    await _check_strategies(suite)
     replayed, replay_notes = _replayed(suite, questions)
     with _exclusive_lock(folder):
         started = start_or_resume(folder, suite, questions, [*notes, *replay_notes])
@@ -100,6 +101,14 @@ async def run(
         finally:
             cache.close()
     return Outcome(started, session.answered, session.failed, session.skipped, session.repaired)
+
+
+async def _check_strategies(suite: Suite) -> None:
+    """Raise ConfigError if a deployment lacks a stage that a strategy of the suite needs; no model is loaded."""
+    for generator in suite.generators:
+        async with Application.open(suite.deployment_for(generator)) as application:
+            for name in suite.strategies:
+                await application.check_strategy(*suite.strategy(name))
 
 
 def _replayed(suite: Suite, questions: Mapping[str, Sequence[Question]]) -> tuple[ReplayedRetriever | None, list[str]]:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from qttrag.errors import InputError
 from qttrag.evaluation.answers import AnswerRecord
 from qttrag.evaluation.datasets.documents import as_judged
 from qttrag.evaluation.datasets.questions import Question
 from qttrag.evaluation.metrics import AnswerCase, PassageMatch, QuestionSet, answer_recall, retrieval
+from qttrag.evaluation.metrics.cost import charged_seconds
 from qttrag.evaluation.metrics.registry import Values, evaluate
 from qttrag.evaluation.metrics.unscored import causes
 from qttrag.evaluation.runs import search_cache
@@ -18,11 +19,13 @@ from qttrag.evaluation.runs.answer_files import Cell, latest
 from qttrag.evaluation.runs.folder import References, Run
 from qttrag.runtime.cache import Cache
 
+StageSeconds = Mapping[str, float | None]
+
 
 @dataclass(frozen=True)
 class ScoredCell:
     """The answers of a cell with the values of all measures, by question id. `failed`: the errors by question id.
-    `references`: the sources of the references, for signatures."""
+    `references`: the sources of the references, for signatures. `seconds`: those charged by stage, by question id."""
 
     cell: Cell
     lang: str
@@ -30,6 +33,7 @@ class ScoredCell:
     answers: Mapping[str, AnswerRecord]
     values: Mapping[str, Values]
     failed: Mapping[str, str]
+    seconds: Mapping[str, StageSeconds] = field(default_factory=dict)
 
     @property
     def degraded(self) -> list[str]:
@@ -56,13 +60,34 @@ def score(run: Run) -> list[ScoredCell]:
             row: QuestionSet(run.kind(row), run.questions(row)) for row in dict.fromkeys(cell.dataset for cell in cells)
         }
         matches = _RankingMatches(cache)
-        return [_score(run, cell, question_sets[cell.dataset], matches) for cell in cells]
+        records = {cell: latest(cell.file(run.folder)) for cell in cells}
+        seconds = _charged(records)
+        return [_score(run, cell, question_sets[cell.dataset], matches, records[cell], seconds[cell]) for cell in cells]
     finally:
         cache.close()
 
 
-def _score(run: Run, cell: Cell, question_set: QuestionSet, matches: _RankingMatches) -> ScoredCell:
-    records = latest(cell.file(run.folder))
+def _charged(records: Mapping[Cell, Mapping[str, AnswerRecord]]) -> dict[Cell, dict[str, StageSeconds]]:
+    """Return the seconds that are charged to each answer, given all answers of the run."""
+    asked: dict[tuple[str, str], list[tuple[Cell, AnswerRecord]]] = defaultdict(list)
+    for cell, answers in records.items():
+        for question_id, record in answers.items():
+            asked[cell.dataset, question_id].append((cell, record))
+    charged: dict[Cell, dict[str, StageSeconds]] = {cell: {} for cell in records}
+    for (_, question_id), answered in asked.items():
+        for (cell, _), seconds in zip(answered, charged_seconds([record for _, record in answered]), strict=True):
+            charged[cell][question_id] = seconds
+    return charged
+
+
+def _score(
+    run: Run,
+    cell: Cell,
+    question_set: QuestionSet,
+    matches: _RankingMatches,
+    records: Mapping[str, AnswerRecord],
+    seconds: Mapping[str, StageSeconds],
+) -> ScoredCell:
     questions = {question.question_id: question for question in question_set.questions}
     if strange := records.keys() - questions.keys():
         raise InputError(
@@ -80,11 +105,13 @@ def _score(run: Run, cell: Cell, question_set: QuestionSet, matches: _RankingMat
             question_set,
             ranked=matches.of(question, record),
             retrieval=retrieval_figures.get(question.question_id),
+            stage_seconds=seconds[question.question_id],
         )
         values[question.question_id] = evaluate(case)
     failed = {question_id: str(record.error) for question_id, record in records.items() if record.failed}
     lang = question_set.questions[0].lang
-    return ScoredCell(cell, lang, run.references(cell.dataset), answers, values, failed)
+    charged = {question_id: seconds[question_id] for question_id in answers}
+    return ScoredCell(cell, lang, run.references(cell.dataset), answers, values, failed, charged)
 
 
 def _retrieval(questions: Sequence[Question], answers: Mapping[str, AnswerRecord]) -> dict[str, dict[str, float]]:

@@ -60,8 +60,9 @@ def scores(verdicts: Sequence[Verdict], criterion: str) -> list[float | None]:
 
 
 def _score(scores: QualityScores, criterion: str) -> float | None:
-    measured: dict[str, float] = {**scores.measured()}
-    return statistics.fmean(measured.values()) if criterion == "mean" else measured.get(criterion)
+    if criterion == "mean":
+        return statistics.fmean(scores.values())
+    return next((score for name, score in scores.measured().items() if name == criterion), None)
 
 
 def _criteria(verdicts: Sequence[Verdict]) -> list[str]:

@@ -21,7 +21,7 @@ from qttrag.indexes.jobs.encoding import encode_source
 from qttrag.indexes.jobs.index_job import IndexJob, Progress, ignore_progress
 from qttrag.indexes.jobs.remove import mark_removed
 from qttrag.indexes.jobs.resuming import keep_finished_shards
-from qttrag.indexes.jobs.workers import EncoderPool, OpenEncoder, load_passage_encoders, open_builtin_encoder
+from qttrag.indexes.jobs.workers import EncoderPool, OpenEncoder, load_passage_encoders
 from qttrag.indexes.recipe import PLACEMENT_SETTINGS, Recipe, Source
 from qttrag.indexes.sources import listing
 from qttrag.indexes.sources.id_sets import IdSet
@@ -80,11 +80,11 @@ def append(
     name: str,
     recipe: Recipe,
     *,
+    open_encoder: OpenEncoder,
     replace: bool = False,
     restart: bool = False,
     on_error: OnError = "stop",
     progress: Callable[[Progress], None] = ignore_progress,
-    open_encoder: OpenEncoder = open_builtin_encoder,
 ) -> Manifest:
     """Append the passages of a recipe's source to an index and return its manifest.
 

@@ -17,7 +17,7 @@ from qttrag.indexes.jobs.index_job import (
     write_index,
 )
 from qttrag.indexes.jobs.resuming import build_in_workspace
-from qttrag.indexes.jobs.workers import EncoderPool, OpenEncoder, load_passage_encoders, open_builtin_encoder
+from qttrag.indexes.jobs.workers import EncoderPool, OpenEncoder, load_passage_encoders
 from qttrag.indexes.recipe import Recipe
 from qttrag.indexes.sources import listing
 from qttrag.indexes.sources.listing import SourceFile
@@ -29,12 +29,12 @@ from qttrag.indexes.storage.workspace import BuildWorkspace
 def build(
     recipe: Recipe,
     *,
+    open_encoder: OpenEncoder,
     overwrite: bool = False,
     restart: bool = False,
     on_error: OnError = "stop",
     progress: Callable[[Progress], None] = ignore_progress,
     list_part_rows: int = inverted_list_parts.ROWS,
-    open_encoder: OpenEncoder = open_builtin_encoder,
 ) -> Manifest:
     """Build the index of a recipe under `resources.built_folder()` and return its manifest.
 

@@ -18,7 +18,7 @@ from qttrag.errors import ConfigError, InputError, first_line
 from qttrag.indexes.jobs.build import file_stamps
 from qttrag.indexes.jobs.index_job import IndexJob, Progress, ignore_progress
 from qttrag.indexes.jobs.precomputed import EncodedPassages, build_from_vectors
-from qttrag.indexes.jobs.workers import load_question_encoder
+from qttrag.indexes.jobs.workers import OpenEncoder, load_question_encoder
 from qttrag.indexes.recipe import Chunking, EncoderSettings, Fields, Recipe, Source
 from qttrag.indexes.sources import formats, listing
 from qttrag.indexes.sources.characters import repair
@@ -98,6 +98,7 @@ def import_index(
     folder: Path,
     recipe: Recipe,
     *,
+    open_encoder: OpenEncoder,
     id_prefix: str = "",
     overwrite: bool = False,
     restart: bool = False,
@@ -113,7 +114,9 @@ def import_index(
         ConfigError: the encoder cannot be loaded, or FAISS cannot make such an index.
         CollectionError: as in `qttrag.indexes.jobs.build.build`."""
     chunks = _chunks(folder)
-    encoder = load_question_encoder(recipe.encoder, owner=f"the encoder of index '{recipe.name}'")
+    encoder = load_question_encoder(
+        recipe.encoder, owner=f"the encoder of index '{recipe.name}'", open_encoder=open_encoder
+    )
     published = PublishedIndex(chunks, listing.files(recipe), encoder, id_prefix)
     return build_from_vectors(
         recipe,

@@ -13,7 +13,7 @@ from qttrag.errors import CollectionError, InputError
 from qttrag.indexes.ann import exact
 from qttrag.indexes.ann.first_stage import AS_BUILT, Candidates, Effort
 from qttrag.indexes.collection import SPARE, Collection, Plan
-from qttrag.indexes.jobs.workers import OpenEncoder, load_question_encoder, open_builtin_encoder
+from qttrag.indexes.jobs.workers import OpenEncoder, load_question_encoder, question_settings
 from qttrag.indexes.recipe import Recipe
 from qttrag.indexes.sources.lines import plain_lines
 from qttrag.indexes.storage.locking import exclusive_lock
@@ -73,9 +73,9 @@ def sample_passages(collection: Collection, n: int, *, seed: int = 0) -> QuerySa
 
 
 def sample_questions(
-    manifest: Manifest, path: Path, *, open_encoder: OpenEncoder = open_builtin_encoder
+    manifest: Manifest, path: Path, *, open_encoder: OpenEncoder, in_process: bool = False
 ) -> QuerySample:
-    """Return the questions in a file, one per line, encoded by the index's own encoder.
+    """Return the questions in a file, one per line, encoded by the index's own encoder. `in_process`: without servers.
 
     Raises:
         InputError: the file has no question, or is not UTF-8. ConfigError: the encoder cannot be loaded."""
@@ -84,7 +84,8 @@ def sample_questions(
     questions = _read_questions(path)
     recipe = Recipe(**manifest.recipe)
     owner = f"the encoder of index '{manifest.name}'"
-    encoder = load_question_encoder(recipe.encoder, owner=owner, open_encoder=open_encoder)
+    settings = question_settings(recipe.encoder, in_process=in_process)
+    encoder = load_question_encoder(settings, owner=owner, open_encoder=open_encoder)
     if encoder.info.revision != manifest.encoder_revision:
         raise CollectionError(
             f"index '{manifest.name}' was built with {recipe.encoder.model} ({manifest.encoder_revision}), the encoder "

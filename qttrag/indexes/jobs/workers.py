@@ -8,10 +8,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from qttrag.encoders.openai import OpenAIKind
-from qttrag.encoders.sentence_transformers import SentenceTransformersKind
-from qttrag.errors import ConfigError, not_installed, unknown
-from qttrag.indexes.recipe import EncoderSettings
+from qttrag.errors import ConfigError, not_installed
+from qttrag.indexes.recipe import EncoderSettings, Servers
 from qttrag.protocols import Encoder, PassageEncoder, QueryEncoder
 from qttrag.types import Prepared
 
@@ -20,10 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 OpenEncoder = Callable[[EncoderSettings], Encoder]
-_KINDS: dict[str, Callable[..., Encoder]] = {
-    "openai": OpenAIKind,
-    "sentence_transformers": SentenceTransformersKind,
-}
+"""Returns the encoder that a recipe describes; `application.factory.open_encoder` knows the kinds of all packages."""
 
 
 class EncoderPool:
@@ -60,19 +55,6 @@ class EncoderPool:
         self._executor.shutdown(wait=True, cancel_futures=True)
 
 
-def open_builtin_encoder(settings: EncoderSettings) -> Encoder:
-    """Return the encoder of a recipe if it is of a kind of this package; nothing is loaded.
-
-    `qttrag.application.factory.open_encoder` knows the kinds of other packages too.
-
-    Raises:
-        ConfigError: it is of another kind."""
-    kind = kind_of(settings)
-    if kind not in _KINDS:
-        raise ConfigError(unknown("encoder kind", kind, _KINDS))
-    return _KINDS[kind](**kind_settings(settings))
-
-
 def kind_of(settings: EncoderSettings) -> str:
     """Return the encoder kind of a recipe."""
     return settings.kind or ("openai" if settings.servers.urls else "sentence_transformers")
@@ -94,9 +76,7 @@ def kind_settings(settings: EncoderSettings) -> dict[str, Any]:
     }
 
 
-def load_passage_encoders(
-    settings: EncoderSettings, *, owner: str, open_encoder: OpenEncoder = open_builtin_encoder
-) -> EncoderPool:
+def load_passage_encoders(settings: EncoderSettings, *, owner: str, open_encoder: OpenEncoder) -> EncoderPool:
     """Return the encoders that a recipe's settings describe. `owner`: what needs them, for messages.
 
     Raises:
@@ -108,15 +88,18 @@ def load_passage_encoders(
         raise ConfigError(not_installed(owner, error)) from error
 
 
-def load_question_encoder(
-    settings: EncoderSettings, *, owner: str, open_encoder: OpenEncoder = open_builtin_encoder
-) -> QueryEncoder:
-    """Return the encoder for questions to a recipe's index; `servers:` without `kind:` are for passages only.
+def question_settings(settings: EncoderSettings, *, in_process: bool) -> EncoderSettings:
+    """Return the settings of the encoder for questions to a recipe's index. `in_process`: without its `servers:`."""
+    if in_process and settings.servers.urls:
+        return settings.model_copy(update={"kind": "sentence_transformers", "servers": Servers()})
+    return settings
+
+
+def load_question_encoder(settings: EncoderSettings, *, owner: str, open_encoder: OpenEncoder) -> QueryEncoder:
+    """Return the encoder for questions to a recipe's index, behind the same `servers:` as that of the passages.
 
     Raises:
-        ConfigError: the model cannot be loaded, or a library is not installed."""
-    if settings.kind is None:
-        settings = settings.model_copy(update={"kind": "sentence_transformers"})
+        ConfigError: the model cannot be loaded, or a library is not installed. StageError: a server is unavailable."""
     try:
         return open_encoder(settings).load()
     except ModuleNotFoundError as error:

@@ -104,15 +104,16 @@ def _row(line: Line, upcoming: _Upcoming, columns: list[str], width: int) -> Sou
     if isinstance(line.text, BadRecord):
         return SourceRow(line.location, line.number, line.share, line.text)
     cells, unclosed = split(line.text)
-    cells = _plain_cells(line) if _is_whole(line, width) else cells
     parts = [line, *_continuation(upcoming)] if unclosed else [line]
-    if len(parts) > 1:
-        joined = split("\n".join(str(part.text) for part in parts)).cells
-        if not all(_is_whole(part, width) for part in parts):
-            upcoming.drop(len(parts) - 1)
-            line, cells = parts[-1]._replace(location=line.location), joined
-        elif width < len(joined) <= len(columns):
-            return SourceRow(line.location, line.number, line.share, _ambiguous(line, parts[-1], columns))
+    joined = split("\n".join(str(part.text) for part in parts)).cells
+    last = parts[-1]
+    if len(parts) > 1 and not all(_is_whole(part, width) for part in parts):
+        upcoming.drop(len(parts) - 1)
+        return SourceRow(line.location, last.number, last.share, _named(line.location, joined, columns))
+    if len(parts) > 1 and width < len(joined) <= len(columns):
+        upcoming.drop(len(parts) - 1)  # none of its lines may become a record
+        return SourceRow(line.location, last.number, last.share, _ambiguous(line, last, columns))
+    cells = _plain_cells(line) if _is_whole(line, width) else cells
     return SourceRow(line.location, line.number, line.share, _named(line.location, cells, columns))
 
 

@@ -12,11 +12,12 @@ from sse_starlette import ServerSentEvent
 from qttrag.application import registry
 from qttrag.application.serialization import answer_as_dict
 from qttrag.errors import unknown
-from qttrag.server.chat_request import NAMES, ChatRequest, answer_tokens, read_chat
+from qttrag.server.chat_request import NAMES, Chat, ChatRequest, answer_tokens, read_chat
+from qttrag.server.chat_tasks import answer_task, is_task
 from qttrag.server.errors import STATUSES, ErrorBody, RequestRejected, request_id, response_to
 from qttrag.server.routes.ask import STREAMED, sse
 from qttrag.server.service import Service, event_stream, service_of, stream_events, until_disconnected
-from qttrag.trace import Trace
+from qttrag.trace import Trace, usage_is_known
 from qttrag.types import Answer, AskLimits, AskRequest, Event
 
 router = APIRouter(prefix="/v1", responses={**STATUSES, 404: {"model": ErrorBody, "description": "No such model"}})
@@ -46,33 +47,57 @@ def _check_model(name: str) -> None:
         raise RequestRejected(404, "model_not_found", unknown("model", name, known), param="model")
 
 
+@router.post("/completions", include_in_schema=False)
+async def completions() -> None:
+    """Direct clients of the older API to chats."""
+    raise RequestRejected(404, "not_found", "there is no /v1/completions; send chats to /v1/chat/completions")
+
+
 @router.post("/chat/completions", responses=STREAMED)
 async def chat(request: Request, body: ChatRequest) -> Any:
     """Answer the user's last question in a chat. Earlier turns are used to understand it; later ones are ignored."""
     service = service_of(request)
     service.check_ready()
     _check_model(body.model)
-    asked, trace = _request(service, body)
+    chat = read_chat(body, service.settings)
+    if is_task(chat.question):
+        return await _task(request, service, body, chat.question)
+    asked, trace = _request(service, body, chat)
     if not body.stream:
         answer = await until_disconnected(request, service.ask(asked, trace=trace))
-        return {
-            **_head(body.model, "chat.completion"),
-            "choices": [
-                {
-                    "index": 0,
-                    "message": {"role": "assistant", "content": answer.text},
-                    "finish_reason": answer.finish_reason,
-                }
-            ],
-            "usage": _usage(answer),
-            "qttrag": {**answer_as_dict(answer), "request_id": request_id()},
-        }
+        passages = {**answer_as_dict(answer), "request_id": request_id()}
+        return {**_completion(body, answer.text, answer.finish_reason, answer.trace), "qttrag": passages}
     return event_stream(service, _chunks(service, await stream_events(request, service, asked, trace), body))
 
 
-def _request(service: Service, body: ChatRequest) -> tuple[AskRequest, Trace]:
+def _completion(body: ChatRequest, text: str, finish: str, trace: Trace) -> dict[str, Any]:
+    message = {"role": "assistant", "content": text}
+    choices = [{"index": 0, "message": message, "finish_reason": finish}]
+    return {**_head(body.model, "chat.completion"), "choices": choices, "usage": _usage(trace)}
+
+
+async def _task(request: Request, service: Service, body: ChatRequest, prompt: str) -> Any:
+    """Answer a request of a chat front end for itself, whole or as a stream of one piece."""
+    most = service.application.stages.answer_tokens
+    tokens = min(answer_tokens(body) or most, most)
+    completion, trace = await until_disconnected(request, answer_task(service, prompt, tokens))
+    finish = "length" if completion.cut else "stop"
+    if not body.stream:
+        return _completion(body, completion.text, finish, trace)
+    head = _head(body.model, "chat.completion.chunk")
+
+    async def chunks() -> AsyncIterator[ServerSentEvent]:
+        for delta, reason in (({"role": "assistant", "content": completion.text}, None), ({}, finish)):
+            yield sse({**head, "choices": [{"index": 0, "delta": delta, "finish_reason": reason}]})
+        if body.includes_usage:
+            yield sse({**head, "choices": [], "usage": _usage(trace)})
+        yield ServerSentEvent("[DONE]", sep="\n")
+
+    return event_stream(service, chunks())
+
+
+def _request(service: Service, body: ChatRequest, chat: Chat) -> tuple[AskRequest, Trace]:
     """Return the question to ask, and a trace that notes which earlier turns are left out."""
-    chat = read_chat(body, service.settings)
     trace = service.new_trace()
     trace.notes += chat.notes
     tokens, most = answer_tokens(body), service.application.stages.answer_tokens
@@ -94,7 +119,7 @@ async def _chunks(
     """Yield the answer as it streams; as a whole if it may still be replaced, as sent text cannot be recalled."""
     head = _head(body.model, "chat.completion.chunk")
     guard, sent = service.application.stages.guard, False
-    held = guard is not None and guard.repairs
+    held = (guard is not None and guard.repairs) or not service.has_streamed_answer
 
     def chunk(delta: dict[str, Any], finish: str | None = None, **more: Any) -> ServerSentEvent:
         return sse({**head, "choices": [{"index": 0, "delta": delta, "finish_reason": finish}], **more})
@@ -112,11 +137,12 @@ async def _chunks(
                 yield sse(response_to(interrupted).body)
                 return
             case Answer():
+                service.has_streamed_answer |= not item.trace.counts["answer.cached"]
                 if held:
                     yield chunk({"content": item.text})
                 yield chunk({}, item.finish_reason, qttrag={**answer_as_dict(item), "request_id": request_id()})
                 if body.includes_usage:
-                    yield sse({**head, "choices": [], "usage": _usage(item)})
+                    yield sse({**head, "choices": [], "usage": _usage(item.trace)})
                 yield ServerSentEvent("[DONE]", sep="\n")
             case Exception():
                 yield sse(response_to(item).body)
@@ -126,9 +152,14 @@ def _head(name: str, kind: str) -> dict[str, Any]:
     return {"id": f"chatcmpl-{request_id()}", "object": kind, "created": int(time.time()), "model": name}
 
 
-def _usage(answer: Answer) -> dict[str, int]:
-    counts = answer.trace.counts
+def _usage(trace: Trace) -> dict[str, int] | None:
+    """Return the tokens of all stages, those of cached completions as when they were computed; None if a model server
+    did not report its own."""
+    counts = trace.counts
+    if not usage_is_known(counts):
+        return None
     used = [
-        sum(n for name, n in counts.items() if name.endswith(f".{kind}_tokens")) for kind in ("prompt", "completion")
+        sum(n for name, n in counts.items() if name.endswith((f".{kind}_tokens", f".cached_{kind}_tokens")))
+        for kind in ("prompt", "completion")
     ]
     return {"prompt_tokens": used[0], "completion_tokens": used[1], "total_tokens": sum(used)}

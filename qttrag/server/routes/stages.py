@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from typing import Any
 
 from fastapi import APIRouter, Request
 
-from qttrag.application.serialization import passages_as_dicts
+from qttrag.application.serialization import passages_as_dicts, verdict_as_dict
 from qttrag.pipeline.language_support import report_unsupported, score_supported
 from qttrag.server import schemas
 from qttrag.server.errors import STATUSES, RequestRejected, request_id
@@ -78,7 +77,7 @@ async def tag(request: Request, body: schemas.TagRequest) -> Any:
             with trace.stage("tag"):
                 sources = await _sources(service, originals, body.source)
                 verdicts = await score_supported(tagger, originals, translations, sources, target)
-        outputs = [{"scores": v.scores and asdict(v.scores), "unscored": v.cause} for v in verdicts]
+        outputs = [verdict_as_dict(verdict) for verdict in verdicts]
         return {"verdicts": outputs, "trace": trace.as_dict()}
 
     return await until_disconnected(request, score())

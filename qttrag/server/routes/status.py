@@ -22,9 +22,9 @@ async def livez() -> str:
 
 @router.get("/readyz", response_model=schemas.ReadyResponse, responses={503: {"model": schemas.ReadyResponse}})
 async def readyz(request: Request) -> Any:
-    """Report whether every stage is ready, and which is not."""
+    """Report whether every stage is ready, and which is not. During the shutdown the service is not ready."""
     service = service_of(request)
-    ready = all(state == "ready" for state in service.starting.values())
+    ready = not service.is_draining and all(state == "ready" for state in service.starting.values())
     return JSONResponse({"ready": ready, "stages": service.starting}, 200 if ready else 503)
 
 

@@ -87,7 +87,8 @@ class Column {
 
   card(passage) {
     const side = (label, lang, text) => make("p", { lang, dir: "auto" }, make("span", { className: "label", textContent: label, dir: "ltr", lang: "en" }), text);
-    const flags = passage.flags.map((flag) => make("span", { className: "flag", textContent: flag }));
+    const critical = passage.critical_errors.map(({ kind, original }) => original.length ? `${kind}: ${original.join(", ")}` : kind);
+    const flags = [...passage.flags, ...critical].map((flag) => make("span", { className: "flag", textContent: flag }));
     const moved = passage.retrieved_rank ? `found at rank ${passage.retrieved_rank}, reranked to ${passage.n}` : "";
     const title = passage.title ? ` ${passage.title}` : "";
     return make("li", { id: this.anchor(passage.n), tabIndex: -1 },

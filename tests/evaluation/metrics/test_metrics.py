@@ -12,7 +12,16 @@ import pytest
 
 from qttrag.evaluation.answers import AnswerRecord
 from qttrag.evaluation.datasets import Question, load, parse
-from qttrag.evaluation.metrics import AnswerCase, PassageMatch, QuestionSet, answer_recall, bergen, entities, retrieval
+from qttrag.evaluation.metrics import (
+    AnswerCase,
+    PassageMatch,
+    QuestionSet,
+    answer_recall,
+    bergen,
+    cost,
+    entities,
+    retrieval,
+)
 from qttrag.evaluation.metrics.chrf import chrf
 from qttrag.evaluation.metrics.language import in_language
 from qttrag.evaluation.metrics.language_neutral import score
@@ -207,6 +216,29 @@ def test_an_abstention_is_counted_and_its_language_says_nothing() -> None:
     answers = [evaluate(case(abstained=abstained)) for abstained in (True, False, None)]
     assert [values.get("abstained") for values in answers] == [(1.0, 1.0), (0.0, 1.0), None]
     assert ["correct_language" in values for values in answers] == [False, True, True]
+
+
+def test_tokens_that_a_server_did_not_report_are_unknown_and_not_zero() -> None:
+    unreported = evaluate(case(counts={"answer.calls": 1, "tag.calls": 2, "tag.prompt_tokens": 9}))
+    assert not unreported.keys() & {"prompt_tokens", "completion_tokens"}
+    assert evaluate(case(counts={"answer.cached": 1}))["prompt_tokens"] == (0, 1.0)
+
+
+def test_work_that_strategies_share_is_charged_to_each() -> None:
+    first = AnswerRecord("1", "x", seconds={"retrieve": 4.0, "answer": 1.0}, counts={"retrieve.computed": 1})
+    second = AnswerRecord("1", "x", seconds={"retrieve": 0.1, "answer": 2.0}, counts={"retrieve.cached": 1})
+    assert cost.charged_seconds([first, second]) == [
+        {"retrieve": 4.0, "answer": 1.0}, {"retrieve": 4.0, "answer": 2.0},
+    ]  # fmt: skip
+
+
+def test_the_time_of_results_of_earlier_runs_is_unknown() -> None:
+    earlier = AnswerRecord("1", "x", seconds={"translate": 0.1}, counts={"translate.cached": 5})
+    (charged,) = cost.charged_seconds([earlier])
+    assert charged == {"translate": None}
+    question = Question("1", "?", Lang("ko"), ("x",))
+    values = evaluate(AnswerCase(question, earlier, QuestionSet("jsonl", [question]), stage_seconds=charged))
+    assert "seconds" not in values
 
 
 @shared_data.needs(shared_data.XOR_TYDI)

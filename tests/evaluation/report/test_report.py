@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 
 from qttrag.errors import ConfigError
+from qttrag.evaluation import suites
 from qttrag.evaluation.answers import AnswerRecord, RankedPassage
 from qttrag.evaluation.datasets.questions import Question
 from qttrag.evaluation.metrics import AnswerCase, QuestionSet
@@ -21,7 +23,7 @@ from qttrag.evaluation.report.page import _passage, page
 from qttrag.evaluation.report.run_charts import _score_histograms
 from qttrag.evaluation.runs import figures, scoring
 from qttrag.evaluation.runs.answer_files import AnswerFile, Cell
-from qttrag.evaluation.runs.folder import Run, open_run, write_file, write_lines
+from qttrag.evaluation.runs.folder import References, Run, open_run, write_file, write_lines
 from qttrag.types import Lang, Passage, QualityScores, TaggedPassage
 
 HOSTILE = '</script><script>alert("x")</script>&<b>'
@@ -131,7 +133,10 @@ def test_failures_and_causes_are_in_the_scores(made: Run) -> None:
 def test_failed_questions_are_left_out_and_shown_as_zeros(made: Run) -> None:
     base, _ = figures.as_document(made, scoring.score(made)).cells
     shown = base.figures["char3_bergen"]
-    assert (shown.n, shown.value, shown.as_zero and shown.as_zero.value) == (39, pytest.approx(10 / 39), 0.25)
+    assert shown.n == 39
+    assert shown.value == pytest.approx(10 / 39)
+    assert shown.as_zero is not None
+    assert shown.as_zero.value == 0.25
     assert base.figures["seconds"].as_zero is None
 
 
@@ -245,7 +250,12 @@ def test_the_page_has_a_chart_of_each_kind(made: Run) -> None:
 def test_a_single_score_is_reported_alone() -> None:
     context = (TaggedPassage(ENGLISH, "수도는 서울특별시.", QualityScores(4.0)),)
     cell = scoring.ScoredCell(
-        Cell("d", "g", "qtt_rag"), "ko", "given", {"1": AnswerRecord("1", "서울", context)}, {"1": {}}, {}
+        Cell("d", "g", "qtt_rag"),
+        "ko",
+        References("given", "given"),
+        {"1": AnswerRecord("1", "서울", context)},
+        {"1": {}},
+        {},
     )
     assert [name for name, _ in _score_histograms(cell)] == ["semantic"]
     assert _passage(context[0])["tag"] == "semantic 4"
@@ -274,7 +284,46 @@ def test_reported_figures_are_shown_beside_ours(tmp_path: Path, made: Run) -> No
         source="arXiv:1", measure="char3_bergen", strategies=["base"], figures={"made ko": {"own": [20.0]}}
     )
     (row,) = tables.beside_reported(by_cell, published).rows
-    assert (row[:4], row[5:]) == (["made ko", "own", "base", "39"], ["20.0", "+5.6"])
+    assert (row[:5], row[6:]) == (["made ko", "own", "base", "39", "–"], ["20.0", "+5.6"])
+
+
+def test_other_questions_settings_and_models_than_those_of_published_figures_are_named(made: Run) -> None:
+    published = reported.ReportedFigures(
+        source="arXiv:1", measure="char3_bergen", strategies=["base"], figures={"made ko": {"own": [20.0]}},
+        n={"made ko": 371}, settings={"depth": 50, "reranker.model": "m"}, models={"own": "theirs"},
+    )  # fmt: skip
+    deployment = {"depth": 50, "reranker": {"kind": "none"}, "generator": {"model": "ours"}}
+    identity = {**made.identity, "deployments": {"own": deployment}}
+    assert published.differences(replace(made, identity=identity), scoring.score(made)) == [
+        "made ko: 39 questions here, 371 in arXiv:1",
+        "own: reranker.model None here, m in arXiv:1",
+        "own: generator.model ours here, theirs in arXiv:1",
+    ]
+
+
+def test_the_paper_names_its_questions_and_models() -> None:
+    paper = reported.load("paper")
+    suite = suites.load("paper")
+    assert (paper.n["xor ko"], paper.n["mkqa zh"]) == (371, 2827)
+    for generator in suite.generators:
+        own = suite.deployment_for(generator).model_dump(mode="json")
+        assert own["generator"]["model"] == paper.models[generator]
+        assert (own["depth"], own["top_k"], own["answer_tokens"]) == (50, 5, 128)
+        assert own["reranker"]["model"] == paper.settings["reranker.model"]
+        assert own["translator"]["model"] == paper.settings["translator.model"]
+
+
+def test_a_table_that_is_wider_than_the_terminal_is_turned(
+    run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = ("base", "cross_rag", "dkm_rag", "qtt_rag", "hard_filter", "query_translation")
+    six = write_run(tmp_path / "run", {name: ["서울특별시"] for name in names})
+    _, wide, _ = run("score", six.folder)
+    assert re.search(r"dataset +generator +n +base +cross_rag", wide)
+    monkeypatch.setenv("COLUMNS", "80")
+    _, narrow, _ = run("score", six.folder)
+    assert re.search(r"query_translation +100\.0 \[", narrow)
+    assert not re.search(r"dataset +generator +n +base", narrow)
 
 
 def test_the_papers_figures_are_those_of_the_paper() -> None:

@@ -16,11 +16,11 @@ from qttrag.errors import ConfigError, InputError, StageError
 from qttrag.evaluation import suites
 from qttrag.evaluation.answers import AnswerRecord, RankedPassage
 from qttrag.evaluation.runs import scoring
-from qttrag.evaluation.runs.answer_files import AnswerFile, Cell, latest
+from qttrag.evaluation.runs.answer_files import AnswerFile, Cell, dumps, latest, loads
 from qttrag.evaluation.runs.figures import as_document
 from qttrag.evaluation.runs.folder import open_run
 from qttrag.evaluation.runs.runner import Outcome, Selection, run
-from qttrag.types import Lang, Passage, QualityScores, TaggedPassage
+from qttrag.types import CriticalError, Lang, Passage, QualityScores, TaggedPassage
 from tests import deployment, suite
 from tests.openai_client.server import Reply, Server, failure, text_reply
 
@@ -208,6 +208,15 @@ async def test_two_processes_do_not_run_in_one_folder(ready: Path, tiny: Path) -
         await answer(ready, path)
 
 
+async def test_a_strategy_without_its_translator_is_refused_before_anything_is_loaded(
+    tmp_path: Path, tiny: Path
+) -> None:
+    path = suite.write_suite(tmp_path, tiny, n=1, set={"translator": None, "retriever": {"encoder": {"model": "./no"}}})
+    with pytest.raises(ConfigError, match="this strategy needs a translator"):
+        await answer(tmp_path, path)
+    assert not (tmp_path / "out").exists()
+
+
 async def test_an_index_that_is_not_built_is_named_before_anything_is_asked(tmp_path: Path, tiny: Path) -> None:
     from qttrag.errors import CollectionError
 
@@ -231,7 +240,11 @@ RECORD = AnswerRecord(
     "서울",
     context=(
         TaggedPassage(
-            Passage("p", "The bridge.", Lang("en"), "T"), "다리", QualityScores(1.0, 2.0, 3.5), flags=("loop",)
+            Passage("p", "The bridge.", Lang("en"), "T"),
+            "다리",
+            QualityScores(1.0, 2.0, 3.5),
+            flags=("loop",),
+            critical_errors=(CriticalError("numbers", ("3",)),),
         ),
         TaggedPassage(Passage("r", "The sea.", Lang("en")), "바다", QualityScores(2.5)),
         TaggedPassage(Passage("q", "다리", Lang("ko")), unscored="range", refined="r", score=0.25, retrieved_rank=2),
@@ -252,6 +265,14 @@ def test_a_record_is_read_as_it_was_written(tmp_path: Path) -> None:
     assert list(latest(tmp_path / "a.jsonl").values()) == [RECORD, AnswerRecord("2", None, error="StageError: no")]
     again = AnswerFile(tmp_path / "a.jsonl")
     assert (again.done, again.failed, again.repaired) == ({"1"}, {"2"}, False)
+
+
+def test_a_record_of_an_earlier_version_has_no_critical_errors(tmp_path: Path) -> None:
+    fields = json.loads(dumps(RECORD))
+    for context in fields["context"]:
+        del context["critical_errors"]
+    (first, *_) = loads(json.dumps(fields)).context
+    assert (first.critical_errors, first.scores) == ((), QualityScores(1.0, 2.0, 3.5))
 
 
 def test_an_incomplete_last_line_is_removed(tmp_path: Path) -> None:

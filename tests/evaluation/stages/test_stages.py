@@ -210,6 +210,30 @@ def test_a_file_without_the_named_column_is_refused(tmp_path: Path) -> None:
         tagging.read(judged_file(tmp_path / "j.tsv.gz", 1), "src", "mt", "z_mean")
 
 
+def test_flags_are_measured_on_good_and_damaged_translations(run: Any, tmp_path: Path) -> None:
+    rows = [("It has 10 seats.", "좌석이 10개이다.", "좌석이 12개이다."), ("It has 7 seats.", "좌석이 8개이다.", "")]
+    lines = ["src\tmt\tdamaged", *map("\t".join, rows)]
+    (tmp_path / "d.tsv").write_text("\n".join(lines))
+    words = ["flags", tmp_path / "d.tsv", "--from", "en", "--to", "ko", "--columns", "src,mt,damaged", "--json"]
+    code, (table,), _ = run(*words)
+    numbers = table["rows"][0]
+    assert code == 0
+    assert [numbers[name] for name in ("check", "good", "false alarms", "damaged", "found", "precision %")] == [
+        "numbers", "2", "1", "1", "1", "50.0",
+    ]  # fmt: skip
+
+
+def test_flags_are_measured_on_two_files_of_lines(run: Any, tmp_path: Path) -> None:
+    (tmp_path / "en.txt").write_text("It has 10 seats.\n")
+    (tmp_path / "ko.txt").write_text("좌석이 10개이다.\n")
+    code, (table,), _ = run("flags", tmp_path / "en.txt", tmp_path / "ko.txt", "--from", "en", "--to", "ko", "--json")
+    assert (code, table["rows"][-1]["false alarms"], table["rows"][-1]["found %"]) == (0, "0", "–")
+    (tmp_path / "ko.txt").write_text("좌석이 10개이다.\n좌석\n")
+    code, _, err = run("flags", tmp_path / "en.txt", tmp_path / "ko.txt", "--from", "en", "--to", "ko")
+    assert code == 2
+    assert "has 1 lines" in err
+
+
 def test_a_detector_is_measured_by_language(run: Any, tmp_path: Path) -> None:
     texts = [("서울은 언제 수도가 되었나요?", "ko"), ("Milloin silta avattiin?", "fi"), ("大桥何时通车？", "ko")]
     lines = [json.dumps({"question": text, "lang": lang}) for text, lang in texts]

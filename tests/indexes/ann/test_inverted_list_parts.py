@@ -15,12 +15,12 @@ from qttrag import resources
 from qttrag.indexes import collection as search
 from qttrag.indexes.ann import first_stage
 from qttrag.indexes.ann.inverted_list_parts import InvertedListParts, extend, part_files
-from qttrag.indexes.jobs.build import build
 from qttrag.indexes.jobs.index_job import Progress
 from qttrag.indexes.recipe import Recipe, load
 from qttrag.indexes.storage.workspace import BuildWorkspace
 from tests import deployment
 from tests.indexes import synthetic
+from tests.indexes.jobs.real_encoders import build
 
 VECTORS = synthetic.vectors(2000, 32, clusters=100)
 ENDS = range(0, 2001, 250)

@@ -19,11 +19,11 @@ from qttrag import resources
 from qttrag.encoders.sentence_transformers import SentenceTransformersEncoder
 from qttrag.errors import CollectionError, ConfigError, InputError
 from qttrag.indexes.collection import open_index, verify
-from qttrag.indexes.jobs.build import build
 from qttrag.indexes.jobs.index_job import Progress
 from qttrag.indexes.recipe import Recipe, load
 from qttrag.types import Lang
 from tests import deployment, tiny_models
+from tests.indexes.jobs.real_encoders import build
 
 
 def make_recipe(folder: Path, tiny: Path, n: int = 40, **changes: Any) -> Recipe:

@@ -17,8 +17,7 @@ from qttrag import resources
 from qttrag.encoders.sentence_transformers import SentenceTransformersEncoder
 from qttrag.errors import CollectionError, ConfigError, InputError
 from qttrag.indexes.collection import open_index, verify
-from qttrag.indexes.jobs.append import append, recipe_for_file
-from qttrag.indexes.jobs.build import build
+from qttrag.indexes.jobs.append import recipe_for_file
 from qttrag.indexes.jobs.compact import compact
 from qttrag.indexes.jobs.index_job import Progress
 from qttrag.indexes.jobs.remove import remove
@@ -27,6 +26,7 @@ from qttrag.indexes.storage.manifest import Manifest, read_manifest
 from qttrag.types import Lang
 from tests import deployment, tiny_models
 from tests.indexes import processes
+from tests.indexes.jobs.real_encoders import append, build
 
 ROWS, SHARD = 60, 25
 QUERIES = ["silta Turku", "다리", "library in Seoul", "博物馆", "fire in the year 1903"]

@@ -23,6 +23,7 @@ from qttrag.indexes.recipe import EncoderSettings, Fields, Recipe
 from qttrag.indexes.storage.manifest import Manifest
 from qttrag.retrievers.dense import DenseRetriever
 from qttrag.types import Lang, Query
+from tests.indexes.jobs import real_encoders
 from tests.texts import facts
 
 ROWS = 60
@@ -75,7 +76,7 @@ class Published:
         return recipe.model_copy(update={"shard_rows": 20})
 
     def import_index(self, passages: Path | None = None, **options: Any) -> Manifest:
-        return import_bergen.import_index(self.vectors, self.recipe(passages), **options)
+        return real_encoders.import_index(self.vectors, self.recipe(passages), **options)
 
 
 @pytest.fixture
@@ -227,7 +228,7 @@ def test_a_path_without_a_data_set_is_refused(published: Published, tmp_path: Pa
     with pytest.raises(ConfigError, match=r"neither a data set saved by `datasets`"):
         published.recipe(tmp_path / "nowhere")
     with pytest.raises(ConfigError, match=r"no file embedding_chunk_N\.pt"):
-        import_bergen.import_index(tmp_path, published.recipe())
+        real_encoders.import_index(tmp_path, published.recipe())
     state = published.passages / "state.json"
     state.write_text(json.dumps({**json.loads(state.read_text()), "_indices_files": [{"filename": "indices.arrow"}]}))
     with pytest.raises(ConfigError, match="a selection of rows"):
@@ -238,7 +239,7 @@ def test_a_missing_field_is_reported_by_name(published: Published) -> None:
     recipe = published.recipe().model_copy(deep=True)
     recipe.source.fields = Fields(id="docid", text="content")
     with pytest.raises(InputError, match=r"fields 'docid' and 'content'.*--id-field"):
-        import_bergen.import_index(published.vectors, recipe)
+        real_encoders.import_index(published.vectors, recipe)
 
 
 def test_the_command_names_the_index_after_its_folder(published: Published) -> None:

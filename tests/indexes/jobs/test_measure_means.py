@@ -12,11 +12,15 @@ from typer.testing import CliRunner
 from qttrag.cli import app
 from qttrag.encoders import language_means
 from qttrag.errors import CollectionError
-from qttrag.indexes.collection import open_index, verify
+from qttrag.indexes.collection import find, open_index, verify
+from qttrag.indexes.jobs.append import recipe_for_file
+from qttrag.indexes.jobs.compact import compact
 from qttrag.indexes.jobs.measure_means import measure_means
 from qttrag.indexes.jobs.remove import remove
 from qttrag.types import Lang
+from tests import deployment
 from tests.indexes import synthetic
+from tests.indexes.jobs.real_encoders import append
 
 VECTORS = synthetic.vectors(250)
 
@@ -75,6 +79,26 @@ def test_measuring_again_replaces_the_means(home: Path) -> None:
     assert len(first.files.keys() - second.files.keys()) == 1
     assert len(list(home.glob("means-*"))) == 1
     assert open_index("synthetic").manifest.files == second.files
+
+
+def test_appended_passages_leave_the_means_as_they_are(tmp_path: Path, tiny: Path) -> None:
+    deployment.build(tmp_path, tiny)
+    measured, means = measure_means("mixed")
+    more = deployment.write_source(tmp_path / "more.jsonl", n=48)
+    after = append("mixed", recipe_for_file("mixed", more), on_error="skip")
+    assert after.rows == measured.rows + 8
+    assert (language_means.read(find("mixed").folder).vectors == means.vectors).all()
+    assert verify("mixed") == []
+
+
+def test_a_compacted_index_is_measured_again() -> None:
+    synthetic.index(VECTORS, "Flat")
+    measure_means("synthetic")
+    remove("synthetic", ["p0000"])
+    compact("synthetic")
+    with pytest.raises(CollectionError, match="qttrag index measure-means synthetic"):
+        language_means.read(find("synthetic").folder)
+    assert measure_means("synthetic")[1].counts[0] == 62
 
 
 def test_damaged_means_are_refused_by_name(tmp_path: Path) -> None:

@@ -16,13 +16,13 @@ import yaml
 from qttrag import resources
 from qttrag.errors import CollectionError, InputError
 from qttrag.indexes.collection import open_index, verify
-from qttrag.indexes.jobs.build import build
 from qttrag.indexes.jobs.index_job import Progress
 from qttrag.indexes.recipe import Recipe, load
 from qttrag.indexes.storage.journal import Journal
 from qttrag.indexes.storage.workspace import BuildWorkspace
 from tests import deployment
 from tests.indexes import processes
+from tests.indexes.jobs.real_encoders import build
 
 SHARD = 30
 ROWS = 200

@@ -15,10 +15,10 @@ from qttrag.indexes.ann import exact
 from qttrag.indexes.ann.first_stage import AS_BUILT, Candidates, Effort
 from qttrag.indexes.collection import Plan, find, open_index, verify
 from qttrag.indexes.jobs import tune
-from qttrag.indexes.jobs.build import build
 from qttrag.indexes.recipe import load
 from tests import deployment
 from tests.indexes import synthetic
+from tests.indexes.jobs.real_encoders import build, sample_questions
 
 VECTORS = synthetic.vectors(2000, clusters=100)
 
@@ -137,12 +137,12 @@ def test_questions_of_a_file_are_encoded_like_queries(tmp_path: Path, tiny: Path
     build(load(deployment.write_recipe(tmp_path, tiny)))
     path = tmp_path / "questions.txt"
     path.write_text("Missä silta on?\n\n다리는 언제 개통되었나요?\n")
-    sample = tune.sample_questions(find("mixed").manifest, path)
+    sample = sample_questions(find("mixed").manifest, path)
     assert sample.vectors.shape == (2, 64)
     assert sample.own_rows is None
     path.write_text("\n")
     with pytest.raises(InputError, match=r"questions\.txt: no question in it"):
-        tune.sample_questions(find("mixed").manifest, path)
+        sample_questions(find("mixed").manifest, path)
 
 
 def test_the_command_saves_the_chosen_plan() -> None:

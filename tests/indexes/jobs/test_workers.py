@@ -10,15 +10,21 @@ import numpy as np
 import pytest
 import yaml
 from numpy.typing import NDArray
+from typer.testing import CliRunner
 
-from qttrag.errors import StageError, StageUnavailable
+from qttrag.application.factory import Builder, stage_settings
+from qttrag.cli import app
+from qttrag.config.deployment import Deployment
+from qttrag.errors import ConfigError, StageError, StageUnavailable
 from qttrag.indexes.collection import open_index, verify
-from qttrag.indexes.jobs.build import build
 from qttrag.indexes.jobs.index_job import Progress
 from qttrag.indexes.recipe import Recipe, load
 from qttrag.indexes.storage.manifest import Manifest
+from qttrag.prompts import Prompts
+from qttrag.types import Lang, Query
 from tests import deployment
 from tests.indexes.embedding_server import EmbeddingServer
+from tests.indexes.jobs.real_encoders import build
 
 ROWS = 60
 LONG = " ".join(["The oldest bridge of the city was opened in the year."] * 9)
@@ -110,3 +116,62 @@ def test_an_unusable_server_is_reported_before_reading(
         pytest.raises(StageError, match=words),
     ):
         built(path, servers=served(server) | change)
+
+
+@pytest.mark.parametrize("seconds", [0.01, 0.03, 0.12])
+def test_a_slow_server_encodes_hardly_a_text_twice(path: Path, tiny: Path, seconds: float) -> None:
+    with EmbeddingServer(tiny / "encoder", seconds=seconds) as server:
+        manifest, _ = built(path, servers=served(server, timeout=0.6))
+        encoded = sum(map(len, server.asked)) - 1  # the first request asks for the size of the vectors
+    assert manifest.rows == ROWS + 1
+    assert encoded / manifest.rows < 1.2
+
+
+def test_a_fast_server_gets_full_batches(path: Path, tiny: Path) -> None:
+    with EmbeddingServer(tiny / "encoder") as server:
+        built(path, servers=served(server, batch=8))
+        assert max(map(len, server.asked)) == 8
+
+
+def test_a_server_too_slow_for_one_text_is_named_with_the_reason(path: Path, tiny: Path) -> None:
+    with (
+        EmbeddingServer(tiny / "encoder", seconds=1.0) as server,
+        pytest.raises(StageUnavailable, match=r"127\.0\.0\.1.*sent no data for 0\.3 s; raise `servers: \{timeout"),
+    ):
+        built(path, servers=served(server, timeout=0.3))
+
+
+def test_a_missing_tokenizer_is_reported_with_what_to_give(path: Path, tmp_path: Path, tiny: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    with (
+        EmbeddingServer(tiny / "encoder") as server,
+        pytest.raises(ConfigError, match=r"encoder '.*empty': its tokenizer is not available: .*no config\.json"),
+    ):
+        built(path, model=str(tmp_path / "empty"), servers=served(server))
+
+
+def test_questions_are_encoded_by_the_servers_of_the_recipe(path: Path, tiny: Path) -> None:
+    with EmbeddingServer(tiny / "encoder") as server:
+        built(path, servers=served(server))
+        server.asked.clear()
+        found = CliRunner().invoke(app, ["index", "search", "mixed", "kirjasto", "--json"])
+        assert found.exit_code == 0, found.output
+        assert ["kirjasto"] in server.asked
+    here = CliRunner().invoke(app, ["index", "search", "mixed", "kirjasto", "--json", "--in-process"])
+    assert [hit["passage_id"] for hit in json.loads(here.stdout)] == [
+        hit["passage_id"] for hit in json.loads(found.stdout)
+    ]
+
+
+async def test_a_deployment_takes_the_encoder_of_a_recipe_with_its_servers(path: Path, tiny: Path) -> None:
+    with EmbeddingServer(tiny / "encoder") as server:
+        built(path, servers=served(server))
+        server.asked.clear()
+        encoder = {"model": str(tiny / "encoder"), "max_tokens": 64, "servers": served(server)}
+        settings = {"kind": "dense", "encoder": encoder, "collections": ["mixed"]}
+        deployed = Deployment(retriever=settings, generator={"kind": "openai"})
+        assert [one.spec["kind"] for one in stage_settings(deployed) if one.stage == "encoder"] == ["openai"]
+        retriever = Builder(deployed, Prompts(), None).build("retriever", settings)
+        hits = await retriever.retrieve(Query("kirjasto", Lang("fi")), 3)
+        assert len(hits) == 3
+        assert ["kirjasto"] in server.asked

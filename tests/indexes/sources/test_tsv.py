@@ -68,6 +68,13 @@ def test_a_record_that_reads_both_ways_is_refused_by_line_with_the_way_out(tmp_p
         records(tmp_path, '1\t"a\nb"\tT\n')
 
 
+def test_no_line_of_a_record_that_reads_both_ways_becomes_a_record(tmp_path: Path) -> None:
+    skipped: Counter[str] = Counter()
+    recipe = make_recipe(tmp_path, '1\t"a\nb"\tT\n2\tc\n', kind="tsv", lang="en")
+    assert [record.record_id for record in read(recipe, skipped)] == ["2"]
+    assert skipped == {"quotation mark": 1}
+
+
 def test_a_quoted_cell_that_never_ends_gives_no_false_record(tmp_path: Path) -> None:
     skipped: Counter[str] = Counter()
     recipe = make_recipe(tmp_path, 'id\ttext\ttitle\n1\t"cut off\nhere\n', kind="tsv", lang="en")

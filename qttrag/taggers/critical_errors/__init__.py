@@ -1,0 +1,1 @@
+"""Critical errors of translations, found by comparing numbers, names, negations and lengths; without a model."""
