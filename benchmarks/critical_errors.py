@@ -14,7 +14,7 @@ from pathlib import Path
 
 from qttrag.cli.eval.score import print_table
 from qttrag.evaluation.report.tables import Table
-from qttrag.evaluation.stages.critical_errors import CheckedPair, read_lines, table
+from qttrag.evaluation.stages.critical_errors import CheckedPair, measured, read_lines, table
 from qttrag.text.languages import LANGUAGES, language
 from qttrag.types import Lang
 
@@ -43,8 +43,8 @@ def demetr(path: Path, check: str) -> Table:
             for row in rows
             if row["lang_tag"] == name
         ]
-        figures = {row[0]: row for row in table("", pairs, Lang(lang), EN).rows}[check]
-        made.append([lang, *figures[1:3], *figures[4:6]])
+        (cell,) = (cell for cell in measured(pairs, Lang(lang), EN) if cell.check == check)
+        made.append([lang, *map(str, (cell.good, cell.flagged, cell.damaged, cell.found))])
     made.append(["all", *(str(sum(int(row[n]) for row in made)) for n in range(1, 5))])
     return Table(f"DEMETR, {check}: {PLANTED[check]}", ["from", "good", "false alarms", "damaged", "found"], made, [])
 
@@ -53,7 +53,7 @@ def flores(folder: Path, lang: Lang) -> list[Table]:
     """Return the false alarms between English and a language, in both directions."""
     files = [next(folder.glob(f"{LANGUAGES[each].nllb}.dev*")) for each in (EN, lang)]
     forth, back = read_lines(*files), read_lines(*reversed(files))
-    return [table(f"FLORES-200, en to {lang}", forth, EN, lang), table(f"FLORES-200, {lang} to en", back, lang, EN)]
+    return [table(measured(forth, EN, lang), EN, lang), table(measured(back, lang, EN), lang, EN)]
 
 
 def main() -> None:

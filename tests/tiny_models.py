@@ -251,6 +251,28 @@ def make_marian(out: Path, source: str, target: str, *, tags: Sequence[str] = ()
     return _save_seq2seq(model, out)
 
 
+def make_mt5(out: Path) -> Path:
+    """Build an mT5, the architecture of MetricX; its logits are spread around the middle of 0 to 25."""
+    from transformers import MT5Config, MT5ForConditionalGeneration, T5Tokenizer
+
+    pieces, _ = _byte_pairs(400)
+    vocab = [("<pad>", 0.0), ("</s>", 0.0), ("<unk>", 0.0)]
+    vocab += [(piece, -10 - n / 1000) for piece, n in pieces.items() if piece not in SPECIAL]
+    tokenizer: Any = T5Tokenizer(vocab=vocab, extra_ids=0)
+    torch.manual_seed(6)
+    configure: Any = MT5Config  # not all of its settings are typed
+    config = configure(
+        vocab_size=len(tokenizer), d_model=32, d_kv=8, d_ff=64, num_layers=2, num_heads=4, tie_word_embeddings=False,
+        decoder_start_token_id=0, pad_token_id=0, eos_token_id=1, initializer_factor=1.0,
+    )  # fmt: skip
+    model: Any = MT5ForConditionalGeneration(config).eval()
+    with torch.no_grad():
+        model.lm_head.weight.mul_(20)
+    model.save_pretrained(out)
+    tokenizer.save_pretrained(out)
+    return out
+
+
 def make_llama(out: Path, *, context: int = 8192) -> Path:
     from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 

@@ -82,7 +82,8 @@ class Builder:
         return constructor(**arguments, **check_settings(where, settings, parameters))
 
     def _nested(self, where: str, name: str, stage: str, settings: Spec) -> Spec:
-        spec = settings.get(name, getattr(self._deployment, name, None))
+        inherited = self._deployment.retriever.get("encoder") if stage == "encoder" else None
+        spec = settings.get(name, getattr(self._deployment, name, inherited))
         if not isinstance(spec, dict):
             raise ConfigError(f"{where}: `{name}:` must hold {_settings_of_a(stage)}, e.g. `{name}: {{kind: ...}}`")
         return spec

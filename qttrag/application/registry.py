@@ -59,6 +59,8 @@ KINDS: dict[str, dict[str, str]] = {
     },
     "tagger": {
         "llm": "qttrag.taggers.llm:LLMTagger",
+        "embedding": "qttrag.taggers.embedding:EmbeddingTagger",
+        "metricx": "qttrag.taggers.metricx:MetricXTagger",
     },
     "generator": {
         "openai": "qttrag.generators.openai:OpenAIGenerator",

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import io
 import zipfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -57,6 +58,27 @@ class LanguageMeans:
         temporary.write_bytes(content.getvalue())
         temporary.replace(path)
         return path
+
+
+def pooled(several: Sequence[LanguageMeans]) -> LanguageMeans:
+    """Return the means over all vectors of several, each vector counted once.
+
+    Raises:
+        CollectionError: they are of different encoders."""
+    import numpy as np
+
+    revisions = {means.revision for means in several}
+    if len(revisions) > 1:
+        raise CollectionError(f"means of different encoders ({', '.join(sorted(revisions))}); use those of one encoder")
+    sums: dict[Lang, NDArray[np.float64]] = {}
+    counts: dict[Lang, int] = {}
+    for means in several:
+        for lang, count, vector in zip(means.langs, means.counts, means.vectors, strict=True):
+            sums[lang] = sums.get(lang, 0) + count * vector.astype(np.float64)
+            counts[lang] = counts.get(lang, 0) + count
+    langs = tuple(sorted(sums))
+    vectors = np.stack([sums[lang] / counts[lang] for lang in langs]).astype(np.float32)
+    return LanguageMeans(revisions.pop(), langs, tuple(counts[lang] for lang in langs), vectors)
 
 
 def read(path: Path) -> LanguageMeans:

@@ -98,7 +98,9 @@ class OpenAIKind:
         return _ParallelRequests(encoder, ",".join(self._urls), batch=self.batch_texts, requests=requests)
 
     def load_for_passages(self) -> list[PassageEncoder]:
-        return [self._load(_RECIPE)] * (self._in_flight * len(self._urls))
+        encoder = self._load(_RECIPE)
+        encoder.begin_with_one_request()
+        return [encoder] * (self._in_flight * len(self._urls))
 
     def _load(self, remedies: Remedies) -> OpenAIEncoder:
         return OpenAIEncoder(
@@ -160,12 +162,16 @@ class OpenAIEncoder:
         self._size = RequestSize(batch, timeout)
         self._loop = BackgroundLoop("qttrag-embeddings")
         self._client = self._loop.run(_connect(endpoint))
-        for server in self._client.servers:
-            server.concurrency.limit = 1.0  # grows with each reply, so that a slow server is not flooded at first
         weakref.finalize(self, self._loop.close, self._client.close)
         self._server_dim = self._common_dim()
         self.dim = dimensions(self._server_dim, truncate_dim, model)
         self.info = EncoderInfo(model, self.revision, self.dim, max_tokens)
+
+    def begin_with_one_request(self) -> None:
+        """Send each server one small request at first, and more with each reply, so that a slow one is not flooded."""
+        self._size.texts = min(self._size.texts, _FIRST_TEXTS)
+        for server in self._client.servers:
+            server.concurrency.limit = 1.0
 
     def tokenise(self, texts: Sequence[str]) -> list[Tokens]:
         """Return the tokens of each text, cut to `max_tokens`."""
@@ -262,12 +268,12 @@ class _ParallelRequests:
 
 
 class RequestSize:
-    """How many texts a request has: few at first, more while replies take little of the time limit, at most `batch`.
+    """How many texts a request has: fewer while replies take much of the time limit, at most `batch`.
 
     Several threads may use it. `timeout`: seconds that a server may take."""
 
     def __init__(self, batch: int, timeout: float) -> None:
-        self.texts = min(batch, _FIRST_TEXTS)
+        self.texts = batch
         self._batch = batch
         self._timeout = timeout
         self._has_warned = False

@@ -51,9 +51,13 @@ class SentenceTransformersKind:
         self._dtype = dtype
         self._max_tokens = max_tokens
         self._truncate_dim = truncate_dim
+        self._loaded: QueryEncoder | None = None
 
     def load(self) -> QueryEncoder:
-        return self._load(self._device if isinstance(self._device, str) else self._device[0])
+        """Load the encoder of queries, once: stages with equal settings share it."""
+        if self._loaded is None:
+            self._loaded = self._load(self._device if isinstance(self._device, str) else self._device[0])
+        return self._loaded
 
     def load_for_passages(self) -> list[PassageEncoder]:
         return [self._load(device) for device in devices.every(self._device)]

@@ -42,8 +42,8 @@ class Judge:
         trace.reasoning(completion.reasoning)
         if completion.cut and completion.reasoning and not completion.text.strip():
             trace.note(
-                f"the reranker's model used its {self._max_tokens} tokens for reasoning; raise `max_tokens:` of the "
-                "reranker or set `thinking: false` of its generator"
+                f"the reranker's model used its {self._max_tokens} tokens for reasoning",
+                details="raise `max_tokens:` of the reranker or set `thinking: false` of its generator",
             )
         return completion
 

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
 from qttrag import trace
-from qttrag.encoders.language_means import LanguageMeans
+from qttrag.encoders.language_means import LanguageMeans, pooled
 from qttrag.errors import CollectionError, ConfigError
 from qttrag.protocols import VectorStore
 from qttrag.text.languages import language
@@ -42,20 +42,7 @@ def means_of(stores: Sequence[VectorStore]) -> LanguageMeans:
 
     Raises:
         ConfigError: a store has no means. CollectionError: they were not measured, or lack a language."""
-    import numpy as np
-
-    sums: dict[Lang, NDArray[np.float64]] = {}
-    counts: dict[Lang, int] = {}
-    revision = ""
-    for store in stores:
-        means = _measured(store)
-        revision = means.revision
-        for lang, count, vector in zip(means.langs, means.counts, means.vectors, strict=True):
-            sums[lang] = sums.get(lang, 0) + count * vector.astype(np.float64)
-            counts[lang] = counts.get(lang, 0) + count
-    langs = tuple(sorted(sums))
-    vectors = np.stack([sums[lang] / counts[lang] for lang in langs]).astype(np.float32)
-    return LanguageMeans(revision, langs, tuple(counts[lang] for lang in langs), vectors)
+    return pooled([_measured(store) for store in stores])
 
 
 def _measured(store: VectorStore) -> LanguageMeans:

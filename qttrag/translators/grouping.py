@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from qttrag.runtime.tasks import gather_or_cancel
 from qttrag.types import UNSUPPORTED, Lang, Translation
 
-K = TypeVar("K")  # of hashable values
+K = TypeVar("K")  # hashable; a Protocol does not say so
 Run = Callable[[K, list[str], list[Lang]], Coroutine[Any, Any, list[Translation]]]
 """Translates the texts of one group, which have these languages."""
 

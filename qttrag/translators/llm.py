@@ -146,8 +146,8 @@ class LLMTranslator:
         trace.count("cut", int(completion.cut))
         if completion.cut and completion.reasoning and not completion.text.strip():
             trace.note(
-                f"the translator's model used its {self._decoding.max_tokens} tokens for reasoning; raise "
-                "`max_tokens:` of the translator or set `thinking: false` of its generator"
+                f"the translator's model used its {self._decoding.max_tokens} tokens for reasoning",
+                details="raise `max_tokens:` of the translator or set `thinking: false` of its generator",
             )
 
 

@@ -353,6 +353,11 @@ def reply_to(body: Body) -> str:
     return SCORES if "semantic" in asked and "fluency" in asked else ANSWER
 
 
+class _HTTPServer(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 64  # connections at once; the default of 5 resets some of the suite's
+
+
 class OddServer:
     """A server on loopback with one habit. `requests`: the bodies that came; `errors`: the messages it sent."""
 
@@ -385,8 +390,7 @@ class OddServer:
             def log_message(self, *args: object) -> None:
                 """Keep the test's output free of requests."""
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
+        self._server = _HTTPServer(("127.0.0.1", 0), Handler)
 
     @property
     def base_url(self) -> str:

@@ -43,7 +43,7 @@ class TranslatorsByKind:
                 service = self.stack.enter_context(running.running(application))
                 return ServedTranslator(model="m", base_url=f"{service.url}/v1", retries=0)
             case "route":
-                return RouteTranslator(routes=[Route(FakeTranslator(unsupported=["xx"]), ["en", "ko"], ["fi"])])
+                return RouteTranslator(routes=[Route(self.make("llm"), ["en", "ko"], ["fi"])])
         return self._on_a_model(kind, family)
 
     def _on_a_model(self, kind: str, family: str) -> Translator:

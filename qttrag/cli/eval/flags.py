@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from qttrag.cli import output
-from qttrag.cli.eval.stages import print_tables
+from qttrag.cli.eval.score import print_table
 from qttrag.errors import InputError
 
 
@@ -40,4 +40,8 @@ def flags(
         raise InputError(f"--columns '{columns}': name two or three columns, original,translation[,damaged]")
     pairs = critical_errors.read_lines(file, translations) if translations else critical_errors.read(file, names)
     one, other = language(source).code, language(target).code
-    print_tables([critical_errors.table(f"critical errors, {one} to {other}", pairs, one, other)], as_json=as_json)
+    cells = critical_errors.measured(pairs, one, other)
+    if as_json:
+        output.say_json(critical_errors.as_document(cells).model_dump(mode="json"))
+    else:
+        print_table(critical_errors.table(cells, one, other))

@@ -13,9 +13,9 @@ from qttrag.cli.eval import options
 from qttrag.cli.eval.score import print_table
 from qttrag.errors import ConfigError, InputError
 from qttrag.resources import DEFAULT_DEPLOYMENT
+from qttrag.trace import Trace
 
 if TYPE_CHECKING:
-    from qttrag.evaluation.report.tables import Table
     from qttrag.evaluation.stages.tagging import JudgedTranslation
     from qttrag.types import Verdict
 
@@ -32,6 +32,8 @@ def tagger(
 ) -> None:
     """Measure the correlation of a tagger's scores with human scores: Pearson, Spearman, Kendall.
 
+    Exit code 4 if no translation is scored.
+
     Example: qttrag eval tagger en-zh.tsv.gz --from en --to zh --sample 500 -c paper
     """
     from qttrag.evaluation.stages import tagging
@@ -40,12 +42,24 @@ def tagger(
     if len(names) != 3:
         raise InputError(f"--columns '{columns}': name three columns, original,translation,score")
     judged = tagging.sample(tagging.read(file, *names), sample)
-    verdicts = output.run(_tagged(config, settings, judged, source, target))
-    print_tables([tagging.correlations(judged, verdicts), tagging.reliability(judged, verdicts)], as_json=as_json)
+    trace = Trace()
+    verdicts = output.run(_tagged(config, settings, trace, judged, source, target))
+    unscored = sum(verdict.scores is None for verdict in verdicts)
+    notes = [f"{unscored} of {len(verdicts)} translations are unscored"] * bool(unscored) + [*map(str, trace.notes)]
+    cells = tagging.correlations(judged, verdicts, f"lang:{source}-{target}")
+    if as_json:
+        output.say_json(tagging.as_document(cells, notes).model_dump(mode="json"))
+    else:
+        for note in notes:
+            output.say(output.printable(f"note: {note}"))
+        print_table(tagging.table(cells))
+        print_table(tagging.reliability(judged, verdicts))
+    if unscored == len(verdicts):
+        raise typer.Exit(4)
 
 
 async def _tagged(
-    config: str, settings: list[str] | None, judged: Sequence[JudgedTranslation], source: str, target: str
+    config: str, settings: list[str] | None, trace: Trace, judged: Sequence[JudgedTranslation], source: str, target: str
 ) -> list[Verdict]:
     from qttrag.text.languages import language
 
@@ -54,7 +68,9 @@ async def _tagged(
         if stage is None:
             raise ConfigError("the deployment has no tagger; add `tagger: {kind: llm}`")
         originals, translations = [each.original for each in judged], [each.translation for each in judged]
-        return await stage.score(originals, translations, [language(source).code] * len(judged), language(target).code)
+        langs = [language(source).code] * len(judged)
+        with trace.stage("tag"):
+            return await stage.score(originals, translations, langs, language(target).code)
 
 
 def detector(
@@ -84,14 +100,3 @@ def detector(
         output.say_json(identification.as_document(found).model_dump(mode="json"))
     else:
         print_table(identification.table(found))
-
-
-def print_tables(tables: list[Table], *, as_json: bool) -> None:
-    """Print tables, or one JSON list of them."""
-    if as_json:
-        output.say_json(
-            [{"title": t.title, "rows": [dict(zip(t.columns, row, strict=True)) for row in t.rows]} for t in tables]
-        )
-        return
-    for table in tables:
-        print_table(table)

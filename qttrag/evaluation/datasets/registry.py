@@ -16,6 +16,7 @@ from qttrag.evaluation.datasets.settings import DatasetSettings
 
 KINDS: Mapping[str, str] = {
     "jsonl": "qttrag.evaluation.datasets.jsonl:JsonlDataset",
+    "mintaka": "qttrag.evaluation.datasets.mintaka:MintakaDataset",
     "mkqa": "qttrag.evaluation.datasets.mkqa:MkqaDataset",
     "squad": "qttrag.evaluation.datasets.squad:SquadDataset",
     "xor_tydi": "qttrag.evaluation.datasets.xor_tydi:XorTydiDataset",

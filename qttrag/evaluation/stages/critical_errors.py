@@ -9,8 +9,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, NamedTuple
 
+import qttrag
 from qttrag.errors import ConfigError, InputError
-from qttrag.evaluation.report.tables import Table
+from qttrag.evaluation import document
+from qttrag.evaluation.document import Document, Figure
+from qttrag.evaluation.report.tables import Table, interval_text
+from qttrag.evaluation.statistics import wilson
 from qttrag.taggers.critical_errors.check import critical_errors
 from qttrag.types import Lang
 
@@ -54,24 +58,63 @@ def read_lines(originals: Path, translations: Path) -> list[CheckedPair]:
     return [CheckedPair(*pair) for pair in zip(*lines, strict=True)]
 
 
-def table(title: str, pairs: Sequence[CheckedPair], source: Lang, target: Lang) -> Table:
-    """Return, by check and for any of them, how many good and how many damaged translations have a flag.
+class CheckCell(NamedTuple):
+    """How often a check, or "any" of them, flags translations: `flagged` of the `good` ones, `found` of the `damaged`.
 
     The precision is that for as many damaged translations as there are here."""
+
+    check: str
+    good: int
+    flagged: int
+    damaged: int
+    found: int
+    figures: dict[str, Figure]
+
+
+def measured(pairs: Sequence[CheckedPair], source: Lang, target: Lang) -> list[CheckCell]:
+    """Return the figures `false_alarms`, `found` and `precision` of every check and of any."""
     good = [_flags(pair.original, pair.translation, source, target) for pair in pairs]
     damaged = [_flags(p.original, p.damaged, source, target) for p in pairs if p.damaged is not None]
-    rows = []
+    cells = []
     for kind in (*KINDS, "any"):
         wrong, right = ([bool(flags if kind == "any" else kind in flags) for flags in some] for some in (good, damaged))
-        precision = [True] * sum(right) + [False] * sum(wrong) if damaged else []
-        rows.append([kind, *_share(wrong), *_share(right), _share(precision)[2]])
-    columns = ["check", "good", "false alarms", "false %", "damaged", "found", "found %", "precision %"]
-    return Table(title, columns, rows, [])
+        flagged = [True] * sum(right) + [False] * sum(wrong) if damaged else []
+        shares = {"false_alarms": wrong, "found": right, "precision": flagged}
+        figures = {
+            name: _share(name, values, f"check:{kind}|lang:{source}-{target}") for name, values in shares.items()
+        }
+        cells.append(CheckCell(kind, len(good), sum(wrong), len(damaged), sum(right), figures))
+    return cells
 
 
-def _share(flagged: Sequence[bool]) -> list[str]:
-    share = f"{100 * sum(flagged) / len(flagged):.1f}" if flagged else "–"
-    return [str(len(flagged)), str(sum(flagged)), share]
+def _share(name: str, values: Sequence[bool], about: str) -> Figure:
+    import numpy as np
+
+    over = np.array(values, np.float64)
+    interval = wilson(over, np.ones_like(over))
+    signature = f"{name}|{about}|n:{len(values)}|ci:{interval.method}|v:{qttrag.__version__}"
+    return Figure(interval, len(values), signature)
+
+
+def table(cells: Sequence[CheckCell], source: Lang, target: Lang) -> Table:
+    rows = [
+        [
+            *(cell.check, str(cell.good), str(cell.flagged), str(cell.damaged), str(cell.found)),
+            *(interval_text(figure.interval) for figure in cell.figures.values()),
+        ]
+        for cell in cells
+    ]
+    columns = ["check", "good", "flagged", "damaged", "found", "false alarms %", "found %", "precision %"]
+    signatures = [figure.signature for cell in cells for figure in cell.figures.values()]
+    return Table(f"critical errors, {source} to {target}, 95 % intervals", columns, rows, signatures)
+
+
+def as_document(cells: Sequence[CheckCell]) -> Document:
+    """Return the figures as `--json` prints them."""
+    entries = [
+        document.cell(cell.figures, **{k: v for k, v in cell._asdict().items() if k != "figures"}) for cell in cells
+    ]
+    return Document(command="flags", cells=entries)
 
 
 def _flags(original: str, translation: str, source: Lang, target: Lang) -> set[str]:

@@ -11,7 +11,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import qttrag
 from qttrag.errors import ConfigError, InputError
+from qttrag.evaluation import document
+from qttrag.evaluation.document import Document, Figure
 from qttrag.evaluation.report.tables import Table, interval_text
 from qttrag.evaluation.statistics import SEED, Interval
 from qttrag.types import CRITERIA, QualityScores, Verdict
@@ -71,14 +74,54 @@ def _criteria(verdicts: Sequence[Verdict]) -> list[str]:
     return [*(name for name in CRITERIA if name in measured), *(["mean"] if len(measured) > 1 else [])]
 
 
-def correlations(judged: Sequence[JudgedTranslation], verdicts: Sequence[Verdict]) -> Table:
-    """Return the correlation of each criterion with the human scores, over the translations that have scores."""
-    rows = []
-    for criterion in _criteria(verdicts):
-        pairs = [(s, j.score) for s, j in zip(scores(verdicts, criterion), judged, strict=True) if s is not None]
-        cells = [interval_text(correlation(name, pairs), 1, sign=True, digits=3) for name in CORRELATIONS]
-        rows.append([criterion, str(len(pairs)), str(len(judged) - len(pairs)), *cells])
-    return Table("tagger against human scores, 95 % intervals", ["score", "n", "unscored", *CORRELATIONS], rows, [])
+class TaggerCell(NamedTuple):
+    """The correlations of one criterion with the human scores, over the `n` translations that have its score."""
+
+    criterion: str
+    n: int
+    unscored: int
+    figures: dict[str, Figure]
+
+
+def correlations(judged: Sequence[JudgedTranslation], verdicts: Sequence[Verdict], about: str) -> list[TaggerCell]:
+    """Return a cell for each criterion that the verdicts have, and for their mean. `about`: for the signatures.
+
+    Raises:
+        ConfigError: scipy is not installed."""
+    return [_cell(criterion, scores(verdicts, criterion), judged, about) for criterion in _criteria(verdicts)]
+
+
+def _cell(
+    criterion: str, values: Sequence[float | None], judged: Sequence[JudgedTranslation], about: str
+) -> TaggerCell:
+    pairs = [(value, each.score) for value, each in zip(values, judged, strict=True) if value is not None]
+    figures = {}
+    for name in CORRELATIONS:
+        interval, n = correlation(name, pairs), len(pairs)
+        signature = f"{name}|criterion:{criterion}|{about}|n:{n}|ci:{interval.method}|v:{qttrag.__version__}"
+        figures[name] = Figure(interval, n, signature)
+    return TaggerCell(criterion, len(pairs), len(judged) - len(pairs), figures)
+
+
+def table(cells: Sequence[TaggerCell]) -> Table:
+    rows = [
+        [
+            cell.criterion,
+            str(cell.n),
+            str(cell.unscored),
+            *(interval_text(figure.interval, 1, sign=True, digits=3) for figure in cell.figures.values()),
+        ]
+        for cell in cells
+    ]
+    signatures = [figure.signature for cell in cells for figure in cell.figures.values()]
+    columns = ["score", "n", "unscored", *CORRELATIONS]
+    return Table("tagger against human scores, 95 % intervals", columns, rows, signatures)
+
+
+def as_document(cells: Sequence[TaggerCell], notes: Sequence[str]) -> Document:
+    """Return the figures as `--json` prints them."""
+    entries = [document.cell(c.figures, criterion=c.criterion, n=c.n, unscored=c.unscored) for c in cells]
+    return Document(command="tagger", notes=list(notes), cells=entries)
 
 
 def reliability(judged: Sequence[JudgedTranslation], verdicts: Sequence[Verdict]) -> Table:

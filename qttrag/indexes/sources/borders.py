@@ -6,6 +6,7 @@ Lao, Khmer, Burmese, Chinese and Japanese in dictionaries, and the syllables of 
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterator
 from itertools import accumulate
 from typing import TYPE_CHECKING
@@ -42,10 +43,16 @@ def _end(text: str, start: int, size: int) -> int:
     from icu4py.breakers import CharacterBreaker
 
     window = text[start : start + size + _CONTEXT]
-    characters = {end for end in _ends(CharacterBreaker(window, "und")) if end <= size}
+    characters = {end for end in _ends(CharacterBreaker(window, "und")) if end <= size and _is_border(window, end)}
     if not characters:
-        return next(_ends(CharacterBreaker(text[start:], "und")))
+        rest = text[start:]
+        return next(end for end in _ends(CharacterBreaker(rest, "und")) if _is_border(rest, end))
     return next(_preferred(window, characters, size))
+
+
+def _is_border(text: str, end: int) -> bool:
+    """Return whether no mark follows: some vowel signs of Burmese are clusters of their own (UAX #29)."""
+    return end == len(text) or not unicodedata.category(text[end]).startswith("M")
 
 
 def _preferred(window: str, characters: set[int], size: int) -> Iterator[int]:

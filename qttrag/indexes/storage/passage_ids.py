@@ -60,8 +60,10 @@ def rows_of(passages: Passages, ids: Collection[str], *, chunked: bool, what: Wh
         mask = np.zeros(len(column), bool)
         for names, matched in _names(column, as_passage, as_record, chunked=chunked, what=what):
             matching = pc.is_in(names, value_set=values).to_numpy(False) & remaining
-            matched.update(names.filter(pa.array(matching)).unique().to_pylist())
             mask |= matching
+            if matched is as_record and what == "any":  # a passage without a number is called like its own record
+                matching &= pc.not_equal(names, column).to_numpy(False)
+            matched.update(names.filter(pa.array(matching)).unique().to_pylist())
         rows.append(np.flatnonzero(mask) + start)
         start += len(column)
     return Matches(np.concatenate(rows), set(ids) - as_passage - as_record, as_passage & as_record)

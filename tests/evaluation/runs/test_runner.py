@@ -308,7 +308,7 @@ def test_suites_inherit_and_rows_can_be_removed() -> None:
     assert mkqa.rows()["mkqa ko"].settings.expected["ko"] == 2827
 
 
-@pytest.mark.parametrize("name", ["xor-tydi", "mkqa", "paper", "demo", "template"])
+@pytest.mark.parametrize("name", ["xor-tydi", "mkqa", "mintaka", "xquad", "paper", "demo", "template"])
 def test_every_suite_that_comes_with_qttrag_can_be_read(name: str) -> None:
     loaded = suites.load(name)
     for generator in loaded.generators:

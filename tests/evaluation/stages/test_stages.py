@@ -171,12 +171,25 @@ def judged_file(path: Path, rows: int) -> Path:
 def test_a_tagger_is_compared_with_human_scores(run: Any, tmp_path: Path, tiny: Path) -> None:
     file, config = judged_file(tmp_path / "j.tsv.gz", 12), deployment.write_deployment(tmp_path, tiny)
     words = ["tagger", file, "--from", "en", "--to", "ko", "--sample", "8", "-c", config, "--json"]
-    code, (correlations, reliability), _ = run(*words)
+    code, document, _ = run(*words)
     assert code == 0
-    assert [row["score"] for row in correlations["rows"]] == ["semantic", "grammar", "fluency", "mean"]
-    scored = {int(row["n"]) + int(row["unscored"]) for row in correlations["rows"]}
-    assert scored == {8}
-    assert sum(int(row["n"]) for row in reliability["rows"]) == int(correlations["rows"][0]["n"])
+    assert [cell["criterion"] for cell in document["cells"]] == ["semantic", "grammar", "fluency", "mean"]
+    assert {cell["n"] + cell["unscored"] for cell in document["cells"]} == {8}
+    figure = document["cells"][0]["figures"]["spearmanr"]
+    assert figure["n"] == document["cells"][0]["n"]
+    assert figure["signature"].startswith("spearmanr|criterion:semantic|lang:en-ko|n:")
+
+
+def test_a_tagger_that_scores_nothing_says_why_and_fails(run: Any, tmp_path: Path, tiny: Path) -> None:
+    file = judged_file(tmp_path / "j.tsv.gz", 3)
+    down = {"kind": "openai", "model": "m", "base_url": "http://127.0.0.1:9/v1", "retries": 0}
+    config = deployment.write_deployment(tmp_path, tiny, generator=down)
+    code, out, _ = run("tagger", file, "--from", "en", "--to", "ko", "-c", config, "--json")
+    assert code == 4
+    document = json.loads(out)
+    assert document["notes"][0] == "3 of 3 translations are unscored"
+    assert any("cannot be reached" in note for note in document["notes"])
+    assert document["cells"][0]["figures"]["pearsonr"]["value"] is None
 
 
 def test_correlations_are_scipys_and_lie_in_their_intervals() -> None:
@@ -191,7 +204,7 @@ def test_correlations_are_scipys_and_lie_in_their_intervals() -> None:
 def test_a_translation_without_scores_is_left_out_and_counted() -> None:
     judged = [tagging.JudgedTranslation("a", "b", float(n)) for n in range(5)]
     verdicts = [Verdict(QualityScores(n, 5 - n, 2)) for n in range(4)] + [Verdict(None, "range")]
-    semantic, grammar, fluency, _ = tagging.correlations(judged, verdicts).rows
+    semantic, grammar, fluency, _ = tagging.table(tagging.correlations(judged, verdicts, "")).rows
     assert semantic[1:4] == ["4", "1", "+1.000 [+1.000, +1.000]"]
     assert grammar[3].startswith("-1.000")
     assert fluency[3] == "–"
@@ -200,7 +213,7 @@ def test_a_translation_without_scores_is_left_out_and_counted() -> None:
 def test_a_tagger_with_one_score_is_compared_by_that_score_alone() -> None:
     judged = [tagging.JudgedTranslation("a", "b", float(n)) for n in range(5)]
     verdicts = [Verdict(QualityScores(n)) for n in range(4)] + [Verdict(None, "range")]
-    (row,) = tagging.correlations(judged, verdicts).rows
+    (row,) = tagging.table(tagging.correlations(judged, verdicts, "")).rows
     assert row[:4] == ["semantic", "4", "1", "+1.000 [+1.000, +1.000]"]
     assert [row[:2] for row in tagging.reliability(judged, verdicts).rows] == [[f"{n}.0", "1"] for n in range(4)]
 
@@ -215,19 +228,20 @@ def test_flags_are_measured_on_good_and_damaged_translations(run: Any, tmp_path:
     lines = ["src\tmt\tdamaged", *map("\t".join, rows)]
     (tmp_path / "d.tsv").write_text("\n".join(lines))
     words = ["flags", tmp_path / "d.tsv", "--from", "en", "--to", "ko", "--columns", "src,mt,damaged", "--json"]
-    code, (table,), _ = run(*words)
-    numbers = table["rows"][0]
-    assert code == 0
-    assert [numbers[name] for name in ("check", "good", "false alarms", "damaged", "found", "precision %")] == [
-        "numbers", "2", "1", "1", "1", "50.0",
-    ]  # fmt: skip
+    code, document, _ = run(*words)
+    numbers = document["cells"][0]
+    assert (code, numbers["check"], numbers["good"], numbers["damaged"]) == (0, "numbers", 2, 1)
+    assert {name: figure["value"] for name, figure in numbers["figures"].items()} == {
+        "false_alarms": 0.5, "found": 1.0, "precision": 0.5,
+    }  # fmt: skip
 
 
 def test_flags_are_measured_on_two_files_of_lines(run: Any, tmp_path: Path) -> None:
     (tmp_path / "en.txt").write_text("It has 10 seats.\n")
     (tmp_path / "ko.txt").write_text("좌석이 10개이다.\n")
-    code, (table,), _ = run("flags", tmp_path / "en.txt", tmp_path / "ko.txt", "--from", "en", "--to", "ko", "--json")
-    assert (code, table["rows"][-1]["false alarms"], table["rows"][-1]["found %"]) == (0, "0", "–")
+    code, document, _ = run("flags", tmp_path / "en.txt", tmp_path / "ko.txt", "--from", "en", "--to", "ko", "--json")
+    figures = document["cells"][-1]["figures"]
+    assert (code, figures["false_alarms"]["value"], figures["found"]["value"]) == (0, 0.0, None)
     (tmp_path / "ko.txt").write_text("좌석이 10개이다.\n좌석\n")
     code, _, err = run("flags", tmp_path / "en.txt", tmp_path / "ko.txt", "--from", "en", "--to", "ko")
     assert code == 2
