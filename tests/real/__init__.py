@@ -1,0 +1,1 @@
+"""The product on pretrained weights; `make test-real` creates the environment."""
