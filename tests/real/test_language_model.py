@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ import yaml
 
 from qttrag.application.application import Application
 from qttrag.config import deployment as config
-from qttrag.types import Answer, AskRequest
+from qttrag.types import AskRequest
 from tests import shared_data
 from tests.real.command import qttrag
 
@@ -70,13 +69,9 @@ def deployment(tmp_path: Path, encoder: Path, generator: dict[str, Any]) -> Path
     return path
 
 
-async def ask(deployment: Path, *requests: AskRequest) -> list[Answer]:
+async def test_every_strategy_answers(deployment: Path) -> None:
     async with Application.open(config.load(deployment)) as application:
-        return await asyncio.gather(*(application.ask(request) for request in requests))
-
-
-async def test_every_strategy_answers_at_the_same_time(deployment: Path) -> None:
-    answers = await ask(deployment, *(AskRequest(QUESTION, lang="en", strategy=name) for name in STRATEGIES))
+        answers = [await application.ask(AskRequest(QUESTION, lang="en", strategy=name)) for name in STRATEGIES]
     for answer in answers:
         print(f"\n{answer.strategy}: {answer.text!r} {answer.trace.notes}")
         assert answer.text.strip()

@@ -85,8 +85,8 @@ def write_suite(folder: Path, questions: Sequence[Question], encoder: Mapping[st
     with (folder / "questions.jsonl").open("w", encoding="utf-8") as lines:
         for question in questions:
             record = {"id": question.question_id, "question": question.text, "lang": question.lang}
-            record |= {"answers": question.answers, "gold": [question.gold]}
-            lines.write(json.dumps(record, ensure_ascii=False) + "\n")
+            known = {"answers": question.answers, "gold": [question.gold]}
+            lines.write(json.dumps({**record, **known}, ensure_ascii=False) + "\n")
     deployment = {
         "retriever": {"kind": "dense", "encoder": {"max_tokens": 512, **encoder}, "collections": ["xquad"]},
         "reranker": {"kind": "none"},

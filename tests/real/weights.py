@@ -59,7 +59,7 @@ def write_language_model(file: Path, folder: Path) -> Path:
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(file.parent, gguf_file=file.name)
-    model = AutoModelForCausalLM.from_pretrained(file.parent, gguf_file=file.name, dtype=torch.float32)
+    model: Any = AutoModelForCausalLM.from_pretrained(file.parent, gguf_file=file.name, dtype=torch.float32)
     model.hf_quantizer = None  # else it refuses to save weights that are no longer quantised
     model.is_quantized = False
     if hasattr(model.config, "quantization_config"):
@@ -76,7 +76,9 @@ class PackedEncoder:
         self._data = data
         self._position = 8  # after the magic number
         sizes = self._read("7i")
-        self.hidden, self.layers, self.heads, self.feed_forward, self.vocabulary_size, self.positions, self.types = sizes
+        self.hidden, self.layers, self.heads, self.feed_forward, self.vocabulary_size, self.positions, self.types = (
+            sizes
+        )
         self._read("fi")  # epsilon, block size
         pieces, _, _, _, self._unknown = self._read("5i")
         (length,) = self._read("Q")
@@ -147,7 +149,9 @@ class PackedEncoder:
         if size == count * 4:
             return np.frombuffer(self._data, "<f4", count, offset).reshape(shape).copy()
         bytes_of_block = 2 + _BLOCK // 2  # a scale in float16, then two weights a byte
-        blocks = np.frombuffer(self._data, np.uint8, count // _BLOCK * bytes_of_block, offset).reshape(-1, bytes_of_block)
+        blocks = np.frombuffer(self._data, np.uint8, count // _BLOCK * bytes_of_block, offset).reshape(
+            -1, bytes_of_block
+        )
         scale = blocks[:, :2].copy().view("<f2").astype(np.float32)
         low, high = blocks[:, 2:] & 15, blocks[:, 2:] >> 4
         return ((np.concatenate([low, high], axis=1).astype(np.float32) - 8) * scale).reshape(shape)
