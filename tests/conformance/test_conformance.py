@@ -118,6 +118,34 @@ async def test_a_question(habit: str, strategy: str) -> None:
         assert {passage.refined for passage in answer.context} == {expected(habit).text or None}
 
 
+SIX = ["base", "cross_rag", "dkm_rag", "hard_filter", "qtt_rag", "query_translation"]
+
+
+@pytest.mark.parametrize("strategy", SIX)
+@pytest.mark.parametrize("habit", ["think_block", "think_closing_tag_only", "harmony_channels", "reasoning_content"])
+async def test_a_reasoning_model_answers_alike_streamed_and_not(habit: str, strategy: str) -> None:
+    pieces: list[str] = []
+
+    def collect(event: Event) -> None:
+        if event.kind == "restarted":
+            pieces.clear()
+        elif event.kind == "piece":
+            pieces.append(event.text)
+
+    with OddServer(ALL[habit]) as server:
+        async with generator_at(server) as generator:
+            application, request = application_of(generator), AskRequest("Mikä raha?", strategy=strategy)
+            answers = [await application.ask(request), await application.ask(request, on_event=collect)]
+    for answer in answers:
+        check(answer, habit)
+        assert (answer.reasoning or "").strip() == THOUGHT
+        assert answer.citations == answers[0].citations
+        translated = [passage for passage in answer.context if passage.translation is not None]
+        scored = TRUE_SCORES if strategy in ("hard_filter", "qtt_rag") else None
+        assert all(passage.scores == scored for passage in translated)
+    assert "".join(pieces).strip() == ANSWER
+
+
 def check(answer: Answer, habit: str) -> None:
     assert answer.text == expected(habit).text
     assert answer.finish_reason == ("length" if expected(habit).cut else "stop")
