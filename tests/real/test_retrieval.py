@@ -23,7 +23,7 @@ pytestmark = [pytest.mark.real, pytest.mark.timeout(1800), shared_data.needs(XQU
 LANGS = ("en", "de", "ru", "ar", "zh")
 QUESTIONS = 100  # of each language: the first of the file
 DEPTH = 10
-RR10 = {"en": 0.93, "de": 0.88, "ru": 0.85, "ar": 0.76, "zh": 0.75}  # measured once; a fault costs more than .05
+RR10 = {"en": 0.92, "de": 0.86, "ru": 0.81, "ar": 0.63, "zh": 0.65}  # floors, some .05 below what was measured
 PREFIXES = {"query_prefix": "query: ", "passage_prefix": "passage: "}
 
 Rankings = Mapping[str, Sequence[str]]
@@ -94,11 +94,10 @@ def write_suite(folder: Path, questions: Sequence[Question], encoder: Mapping[st
         "depth": DEPTH,
     }
     (folder / "deployment.yaml").write_text(yaml.safe_dump(deployment), encoding="utf-8")
+    langs = sorted({question.lang for question in questions})
     suite = {
         "deployment": str(folder / "deployment.yaml"),
-        "datasets": {"xquad": {"kind": "jsonl", "file": "./questions.jsonl", "langs": list(LANGS)}},
-        "strategies": {"base": {}},
-        "headline": {"of": "base", "over": "base"},
+        "datasets": {"xquad": {"kind": "jsonl", "file": "./questions.jsonl", "langs": langs}},
     }
     path = folder / "xquad-suite.yaml"
     path.write_text(yaml.safe_dump(suite), encoding="utf-8")
@@ -147,7 +146,7 @@ def test_retrieval_equals_brute_force(
         first, among = (sum(gold in ranking[:k] for ranking, gold in asked) / len(asked) for k in (1, 5))
         rr10 = sum(reciprocal_rank(ranking, gold) for ranking, gold in asked) / len(asked)
         print(f"{lang:6}{first:8.2f}{among:8.2f}{rr10:8.3f}")
-        assert rr10 >= RR10[lang] - 0.05
+        assert rr10 >= RR10[lang]
 
 
 def test_an_encoder_behind_a_server_builds_and_answers(
