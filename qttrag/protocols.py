@@ -233,7 +233,7 @@ class TranslationTokenizer(Protocol):
         ...
 
     def tokens(self, ids: Sequence[int]) -> list[str]:
-        """Return the token of each number."""
+        """Return the token of each number; numbers without a token are left out."""
         ...
 
 

@@ -107,8 +107,8 @@ class PretrainedTokenizer:
         return ids
 
     def tokens(self, ids: Sequence[int]) -> list[str]:
-        tokens: list[str] = self._tokenizer.convert_ids_to_tokens(list(ids))
-        return tokens
+        tokens: list[str | None] = self._tokenizer.convert_ids_to_tokens(list(ids))
+        return [token for token in tokens if token is not None]  # vocabularies are padded to round sizes
 
 
 def _spaced(match: re.Match[str]) -> str:

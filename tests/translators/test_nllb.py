@@ -314,3 +314,9 @@ async def test_a_damaged_conversion_is_a_stage_error_with_a_way_out(tiny: Path) 
 def test_sizes_that_are_too_small_are_refused(setting: dict[str, int]) -> None:
     with pytest.raises(ConfigError, match=f"`{next(iter(setting))}: "):
         exact(Path("any"), **setting)
+
+
+def test_a_number_without_a_token_is_left_out(tiny: Path) -> None:
+    opened = tokenizer(tiny / "nllb")
+    ids = opened.ids(opened.encode([HELD_OUT[0].say(EN)])[0])
+    assert opened.tokens([*ids[:2], 10**6, *ids[2:]]) == opened.tokens(ids)
