@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import csv
-import gzip
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import NamedTuple
 
 import qttrag
-from qttrag.errors import ConfigError, InputError
+from qttrag.errors import InputError
 from qttrag.evaluation import document
 from qttrag.evaluation.document import Document, Figure
 from qttrag.evaluation.report.tables import Table, interval_text
+from qttrag.evaluation.stages.text_files import opened, tsv_rows
 from qttrag.evaluation.statistics import wilson
 from qttrag.taggers.critical_errors.check import critical_errors
 from qttrag.types import Lang
@@ -37,11 +35,7 @@ def read(path: Path, columns: Sequence[str]) -> list[CheckedPair]:
     Raises:
         ConfigError: the file does not exist.
         InputError: a column is missing."""
-    with _opened(path) as stream:
-        rows = csv.DictReader(stream, delimiter="\t", quoting=csv.QUOTE_NONE)
-        for name in columns:
-            if name not in (rows.fieldnames or ()):
-                raise InputError(f"{path}: no column '{name}' (columns: {', '.join(rows.fieldnames or ())})")
+    with tsv_rows(path, columns) as rows:
         return [_pair(*(row[name] or "" for name in columns)) for row in rows]
 
 
@@ -51,7 +45,7 @@ def read_lines(originals: Path, translations: Path) -> list[CheckedPair]:
     Raises:
         ConfigError: a file does not exist.
         InputError: the files have different numbers of lines."""
-    with _opened(originals) as one, _opened(translations) as other:
+    with opened(originals) as one, opened(translations) as other:
         lines = [one.read().splitlines(), other.read().splitlines()]
     if len(lines[0]) != len(lines[1]):
         raise InputError(f"{originals} has {len(lines[0])} lines and {translations} {len(lines[1])}; align them")
@@ -123,11 +117,3 @@ def _flags(original: str, translation: str, source: Lang, target: Lang) -> set[s
 
 def _pair(original: str, translation: str, damaged: str = "") -> CheckedPair:
     return CheckedPair(original, translation, damaged if damaged not in ("", translation) else None)
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator[IO[str]]:
-    if not path.is_file():
-        raise ConfigError(f"no file '{path}'; check the path")
-    with gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8") as stream:
-        yield stream

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import gzip
 import math
 import random
 import statistics
@@ -16,6 +14,7 @@ from qttrag.errors import ConfigError, InputError
 from qttrag.evaluation import document
 from qttrag.evaluation.document import Document, Figure
 from qttrag.evaluation.report.tables import Table, interval_text
+from qttrag.evaluation.stages.text_files import tsv_rows
 from qttrag.evaluation.statistics import SEED, Interval
 from qttrag.types import CRITERIA, QualityScores, Verdict
 
@@ -37,13 +36,7 @@ def read(path: Path, original: str, translation: str, score: str) -> list[Judged
     Raises:
         ConfigError: the file does not exist.
         InputError: a column is missing, or a score is not a number."""
-    if not path.is_file():
-        raise ConfigError(f"no file '{path}'; check the path")
-    with gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8") as stream:
-        rows = csv.DictReader(stream, delimiter="\t", quoting=csv.QUOTE_NONE)
-        for name in (original, translation, score):
-            if name not in (rows.fieldnames or ()):
-                raise InputError(f"{path}: no column '{name}' (columns: {', '.join(rows.fieldnames or ())})")
+    with tsv_rows(path, (original, translation, score)) as rows:
         try:
             return [JudgedTranslation(row[original], row[translation], float(row[score])) for row in rows]
         except (TypeError, ValueError) as error:
