@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal
 
 from qttrag import trace
 from qttrag.errors import ConfigError, InputError
-from qttrag.openai_client.client import ModelClient
+from qttrag.openai_client.connection import Connection
 from qttrag.openai_client.endpoint import CallLimits, Endpoint, Remedies
 from qttrag.runtime.tasks import gather_or_cancel
 from qttrag.text.languages import language
@@ -25,14 +24,6 @@ METHOD = 1  # raised when the same settings give other translations than before,
 _STAGE = "translator"
 _REMEDIES = Remedies(not_found="correct `base_url:` (qttrag: ending in /v1; LibreTranslate: without a path) or `api:`")
 _OTHER_CODES = {"zt": Lang("zh-Hant"), "pb": Lang("pt")}  # LibreTranslate's of older versions, and Brazil's
-
-
-class _Connection(NamedTuple):
-    """The client, and the event loop that it belongs to. `codes`: LibreTranslate's code of each of its languages."""
-
-    loop: asyncio.AbstractEventLoop
-    client: ModelClient
-    codes: dict[Lang, str]
 
 
 class ServedTranslator:
@@ -75,16 +66,15 @@ class ServedTranslator:
         self._endpoint = Endpoint(_STAGE, model, base_urls, api_key_env, in_flight, limits, _REMEDIES)
         self._api = api
         self._batch = batch
-        self._connection: _Connection | None = None
+        self._connection = Connection(self._endpoint)
+        self._known_codes: dict[Lang, str] = {}  # LibreTranslate's code of each of its languages
 
     @property
     def identity(self) -> str:
         return f"served:{METHOD}|{self._api}|{self._endpoint.model}|{','.join(sorted(self._endpoint.base_urls))}"
 
     async def close(self) -> None:
-        connection, self._connection = self._connection, None
-        if connection is not None and connection.loop is asyncio.get_running_loop():
-            await connection.client.close()
+        await self._connection.close()
 
     async def translate(self, texts: Sequence[str], source: Sequence[Lang], target: Lang) -> list[Translation]:
         trace.count("same_language", source.count(target))
@@ -130,7 +120,7 @@ class ServedTranslator:
                 raise ValueError(f"{len(reply)} translations for {n} texts")
             return reply
 
-        async with self._client().client.call(request, send) as call:
+        async with self._connection.client().call(request, send) as call:
             translations: list[tuple[str, tuple[str, ...]]] = call.reply
             return translations
 
@@ -145,21 +135,14 @@ class ServedTranslator:
         return (known[source], known[target]) if source in known and target in known else None
 
     async def _libretranslate_codes(self) -> dict[Lang, str]:
-        connection = self._client()
-        if not connection.codes:
+        if not self._known_codes:
 
             async def send(client: openai.AsyncOpenAI, _: Mapping[str, Any], __: AsyncExitStack) -> dict[Lang, str]:
                 return _languages(await client.get("/languages", cast_to=object))
 
-            async with connection.client.call({}, send) as call:
-                connection.codes.update(call.reply)
-        return connection.codes
-
-    def _client(self) -> _Connection:
-        loop = asyncio.get_running_loop()
-        if self._connection is None or self._connection.loop is not loop:
-            self._connection = _Connection(loop, ModelClient(self._endpoint), {})
-        return self._connection
+            async with self._connection.client().call({}, send) as call:
+                self._known_codes = call.reply
+        return self._known_codes
 
 
 def _from_qttrag(reply: Any) -> list[tuple[str, tuple[str, ...]]]:
