@@ -132,6 +132,17 @@ def _draws(n: int, resamples: int, seed: int) -> Iterator[Floats]:
         yield weights
 
 
+def paired_difference(pairs: Sequence[tuple[float, float]]) -> tuple[Interval, float]:
+    """Return the mean difference of pairs, first minus second, with its interval and the p-value of
+    `randomisation_test`; at least one pair."""
+    import numpy as np
+
+    difference = np.array([[a - b] for a, b in pairs])
+    (interval,) = bootstrap(difference, np.ones_like(difference))
+    ones, others = zip(*pairs, strict=True)
+    return interval, randomisation_test(ones, others)
+
+
 def randomisation_test(
     one: Sequence[float], other: Sequence[float], *, resamples: int = RESAMPLES, seed: int = SEED
 ) -> float:

@@ -44,12 +44,12 @@ def check(text: str, passages: Mapping[int, str]) -> CheckedAnswer:
     cleaned = _MARKER.sub(sort, text).strip()
     bare = _MARKER.sub("", text).strip()
     citations = Citations(tuple(dict.fromkeys(valid)), "marked" if valid else None, tuple(dict.fromkeys(unknown)))
-    if not valid and (containing := _containing(bare, passages)):
-        citations = replace(citations, passages=containing, how="found")
+    if not valid and (found := containing(bare, passages)):
+        citations = replace(citations, passages=found, how="found")
     return CheckedAnswer(cleaned, citations, bare)
 
 
-def _containing(answer: str, passages: Mapping[int, str]) -> tuple[int, ...]:
+def containing(answer: str, passages: Mapping[int, str]) -> tuple[int, ...]:
     """Return the numbers of the passages that contain the words of the answer in a row."""
     words = plain(answer)
     if sum(c.isalnum() for c in words) < _MIN_CHARACTERS:

@@ -66,6 +66,12 @@ def similarity(one: str, other: str) -> float:
     return 2 * (pairs[0] & pairs[1]).total() / (pairs[0].total() + pairs[1].total())
 
 
+def words(text: str) -> list[str]:
+    """Return the words of a text as `normalise` writes them; in scripts without spaces, every character is a word."""
+    spaced = "".join(f" {c} " if c.isalpha() and _is_spaceless(c) else c for c in normalise(text))
+    return spaced.split()
+
+
 def _in_one_word(before: str, first: str) -> bool:
     """Return whether two neighbouring characters belong to one word; in scripts without spaces they never do."""
     if not before or not before.isalnum() or not first.isalnum():

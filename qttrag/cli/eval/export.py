@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from qttrag.evaluation.runs.answer_files import Cell
     from qttrag.evaluation.runs.folder import Run
 
-_SUFFIXES = {"xor_tydi": "json", "mkqa": "jsonl", "jsonl": "jsonl", "trec": "trec"}
+_SUFFIXES = {"xor_tydi": "json", "mkqa": "jsonl", "jsonl": "jsonl", "parquet": "parquet", "trec": "trec"}
 
 
 def export(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,6 +14,9 @@ if TYPE_CHECKING:
 RunFolder = Annotated[str, typer.Argument(help="The folder of a run, or the name of its suite.")]
 Measure = Annotated[
     str | None, typer.Option("--measure", "-m", help="The measure; by default that of the suite's headline.")
+]
+RetrievalMeasures = Annotated[
+    str | None, typer.Option("--measures", help='Names of ir-measures, e.g. "nDCG@20 AP R@100 Success@5".')
 ]
 Sample = Annotated[int | None, typer.Option(min=1, help="Only this many, at random, the same each time.")]
 TrecRun = Annotated[Path | None, typer.Option(help="A TREC run.")]
@@ -31,3 +35,10 @@ def open_run(value: str) -> Run:
 
     path = Path(value)
     return folder.open_run(path if path.is_dir() else results_folder() / value)
+
+
+def retrieval_measures(value: str | None) -> Sequence[str]:
+    """Return the names in the value of --measures, separated by spaces or commas; without a value, the usual ones."""
+    from qttrag.evaluation.metrics import retrieval
+
+    return retrieval.parse(value.replace(",", " ").split()) if value else retrieval.NAMES

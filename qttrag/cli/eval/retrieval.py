@@ -30,9 +30,7 @@ def retrieval(
     run_ids: options.IdTable = None,
     qrels: Annotated[Path | None, typer.Option(help="The TREC qrels of the run.")] = None,
     lang: Annotated[str | None, typer.Option("--lang", "-l", help="The language of the questions of the run.")] = None,
-    measures: Annotated[
-        str | None, typer.Option(help='Names of ir-measures, e.g. "nDCG@20 AP R@100 Success@5".')
-    ] = None,
+    measures: options.RetrievalMeasures = None,
     pivot: Annotated[str | None, typer.Option(help="Also measure with queries in this language.")] = None,
     write: Annotated[Path | None, typer.Option(help="Write the rankings to this folder as TREC runs.")] = None,
     passages: Annotated[
@@ -57,12 +55,11 @@ def retrieval(
 
       qttrag eval retrieval demo --measures "nDCG@20 AP" --per-query values.jsonl
     """
-    from qttrag.evaluation.metrics import retrieval as ir
     from qttrag.evaluation.stages import retrieval as measuring
 
     if (suite is None) == (run is None):
         raise InputError("give either a suite or a TREC run (--run FILE)")
-    names = ir.parse(measures.replace(",", " ").split()) if measures else ir.NAMES
+    names = options.retrieval_measures(measures)
     if suite is not None:
         session = _Session(suite, output.pairs(settings, "--set"), names, pivot, write, passages=passages)
         notes, cells = output.run(session.measure(sample))
@@ -89,8 +86,8 @@ def _of_run(
 
     trec_run = trec.read_run(run, trec.IdTable.read(run_ids) if run_ids else None)
     judged = trec.read_qrels(qrels) if qrels else {}
-    if judged and not judged.keys() & trec_run.rankings.keys():
-        raise InputError(f"{qrels} judges none of the queries of {run}, e.g. '{min(trec_run.rankings, default='')}'")
+    if qrels:
+        trec.check_judges(qrels, judged, run, trec_run)
     langs = dict.fromkeys(dict.fromkeys([*trec_run.rankings, *judged]), language(lang).code)
     notes = [f"run {run}: {note}" for note in trec_run.skipped]
     if missing := len(judged.keys() - trec_run.rankings.keys()):

@@ -1,4 +1,4 @@
-"""`qttrag eval score|compare`."""
+"""`qttrag eval score`."""
 
 from __future__ import annotations
 
@@ -80,35 +80,6 @@ def _imported(file: Path, dataset: str | None, lang: str | None, out: Path | Non
     name = file.name.removesuffix(".gz").rsplit(".", 1)[0]
     folder = out or options.results_folder() / name
     return import_predictions(folder, name, predictions.read(str(file)), parsed, lang, check(measure or "char3_fair"))
-
-
-def compare(
-    a: options.RunFolder, b: options.RunFolder, measure: options.Measure = None, as_json: output.Json = False
-) -> None:
-    """Compare two runs cell by cell: B minus A on the questions that both answered.
-
-    Example: qttrag eval compare eval/results/before eval/results/after -m char3_fair
-    """
-    from qttrag.evaluation.document import Document
-    from qttrag.evaluation.metrics.registry import check
-    from qttrag.evaluation.report.tables import comparison_table
-    from qttrag.evaluation.runs import figures, scoring
-    from qttrag.evaluation.runs.provenance import differences
-
-    first, second = options.open_run(a), options.open_run(b)
-    name = check(measure or second.headline.measure)
-    first_cells, second_cells = ({cell.cell: cell for cell in scoring.score(run)} for run in (first, second))
-    pairs = [(second_cells[cell], first_cells[cell]) for cell in second_cells if cell in first_cells]
-    comparisons = figures.compare(pairs, name)
-    provenance = differences(first.identity, second.identity)
-    if as_json:
-        entries = [figures.as_entry(comparison) for comparison in comparisons]
-        notes = [f"differs in {difference}" for difference in provenance]
-        output.say_json(Document(command="compare", notes=notes, comparisons=entries).model_dump(mode="json"))
-        return
-    print_table(comparison_table(comparisons))
-    for difference in provenance:
-        output.say(f"differs in {output.printable(difference)}")
 
 
 def write_report(run: Run, *, against: str | None, measure: str | None, as_json: bool) -> list[ScoredCell]:

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from qttrag.errors import ConfigError, InputError, describe, not_installed
 from qttrag.text.languages import language
-from qttrag.types import Lang
+from qttrag.types import UNDETERMINED, Lang, Passage
 
 _Model = TypeVar("_Model", bound=BaseModel)
 
@@ -171,3 +171,24 @@ def language_of(where: str, value: str) -> Lang:
         return language(value).code
     except InputError as error:
         raise InputError(f"{where}: {error}") from error
+
+
+def passages_of(where: str, record: dict[str, Any], lang: Lang = UNDETERMINED) -> tuple[Passage, ...]:
+    """Return the field `passages`, texts or objects {"id", "title", "text", "lang"}; empty if it is absent.
+
+    `lang`: the language of passages that do not state theirs.
+
+    Raises:
+        InputError: a passage has another form, or an unknown language."""
+    values = record.get("passages") or []
+    if not isinstance(values, list):
+        raise InputError(f"{where}: `passages` must be a list, is {values!r}")
+    return tuple(_passage(where, number, value, lang) for number, value in enumerate(values))
+
+
+def _passage(where: str, number: int, value: Any, lang: Lang) -> Passage:
+    fields = {"text": value} if isinstance(value, str) else value
+    if not isinstance(fields, dict) or not all(each is None or isinstance(each, str) for each in fields.values()):
+        raise InputError(f"{where}: a passage must be a text or an object of texts, is {value!r}")
+    own = language_of(where, fields["lang"]) if fields.get("lang") else lang
+    return Passage(fields.get("id") or str(number), fields.get("text") or "", own, fields.get("title") or "")

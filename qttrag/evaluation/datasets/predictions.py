@@ -2,9 +2,12 @@
 
 xor_tydi   one JSON object: answer by id (XOR-TyDi's scorer)
 mkqa       JSONL: {"example_id", "prediction", "binary_answer"} (MKQA's scorer; a binary answer takes precedence)
-jsonl      JSONL: {"id", "answer", "passages": [{"id", "title", "text", "lang", "translation", "refined"}]}
+jsonl      JSONL: {"id", "answer", "passages": [{"id", "title", "text", "lang", "translation", "refined"}],
+           "abstained"}
+parquet    the records of `jsonl` as a table
 
-A file of BERGEN's ("q_id", "response"), as JSONL or as one list, is read as `jsonl`."""
+Records of BERGEN ("q_id", "response"), as JSONL or as one list, and samples of lm-eval ("doc", "filtered_resps") are
+read as `jsonl`."""
 
 from __future__ import annotations
 
@@ -13,12 +16,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from qttrag.errors import InputError
+from qttrag.errors import InputError, describe
 from qttrag.evaluation.answers import AnswerRecord
-from qttrag.evaluation.datasets.files import language_of, local_path, parsed, records, text_lines, text_of
+from qttrag.evaluation.datasets.files import local_path, parsed, passages_of, records, text_lines, text_of
 from qttrag.types import UNDETERMINED, Passage, TaggedPassage
 
-Format = Literal["xor_tydi", "mkqa", "jsonl"]
+Format = Literal["xor_tydi", "mkqa", "jsonl", "parquet"]
 _IDS = ("id", "example_id", "q_id", "question_id")
 _ANSWERS = ("binary_answer", "answer", "prediction", "response")
 
@@ -44,6 +47,9 @@ def _answers(path: Path) -> Iterator[tuple[str, AnswerRecord]]:
     if path.name.removesuffix(".gz").endswith((".jsonl", ".ndjson")):
         yield from ((where, _answer(where, record)) for where, record in records(path))
         return
+    if path.suffix == ".parquet":
+        yield from ((where, _answer(where, record)) for where, record in _rows(path))
+        return
     document = parsed(str(path), "".join(text_lines(path)))
     if isinstance(document, list):
         for number, record in enumerate(document):
@@ -58,17 +64,43 @@ def _answers(path: Path) -> Iterator[tuple[str, AnswerRecord]]:
         yield f"{path}: '{question_id}'", AnswerRecord(question_id, _text(f"{path}: '{question_id}'", text))
 
 
+def _rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield (place, object) for every row of a Parquet file."""
+    from pyarrow import ArrowException, parquet
+
+    try:
+        rows = parquet.read_table(path).to_pylist()
+    except ArrowException as error:
+        raise InputError(f"{path}: not a Parquet file ({describe(error)}); write it again") from error
+    yield from ((f"{path}: row {number}", row) for number, row in enumerate(rows))
+
+
+def _of_lm_eval(where: str, record: dict[str, Any]) -> dict[str, Any]:
+    """Return a sample of lm-eval as {"id", "answer"}: its first filtered response, and the id of its document."""
+    responses, doc = record["filtered_resps"], record.get("doc")
+    if not isinstance(responses, list) or not responses:
+        raise InputError(f"{where}: `filtered_resps` must be a list with the response, is {responses!r}")
+    ids = doc if isinstance(doc, dict) else {}
+    question_id = next((ids[name] for name in _IDS if name in ids), record.get("doc_id"))
+    return {"id": question_id, "answer": responses[0]}
+
+
 def _answer(where: str, record: dict[str, Any]) -> AnswerRecord:
+    if "filtered_resps" in record:
+        record = _of_lm_eval(where, record)
     id_name = next((name for name in _IDS if name in record), _IDS[0])
     given = [name for name in _ANSWERS if name in record]
     if not given:
         raise InputError(f"{where}: no answer; give one of {', '.join(_ANSWERS)} (fields: {', '.join(record)})")
     name = next((name for name in given if record[name] is not None), given[0])
-    passages = record.get("passages") or []
-    if not isinstance(passages, list):
-        raise InputError(f"{where}: `passages` must be a list, is {passages!r}")
-    context = tuple(_passage(where, number, passage) for number, passage in enumerate(passages))
-    return AnswerRecord(text_of(where, record, id_name), _text(where, record[name]), context)
+    context = tuple(
+        _as_read(passage, value)
+        for passage, value in zip(passages_of(where, record), record.get("passages") or [], strict=True)
+    )
+    abstained = record.get("abstained")
+    if abstained is not None and not isinstance(abstained, bool):
+        raise InputError(f"{where}: `abstained` must be true, false or null, is {abstained!r}")
+    return AnswerRecord(text_of(where, record, id_name), _text(where, record[name]), context, abstained=abstained)
 
 
 def _text(where: str, value: Any) -> str:
@@ -77,25 +109,34 @@ def _text(where: str, value: Any) -> str:
     return value or ""
 
 
-def _passage(where: str, number: int, value: Any) -> TaggedPassage:
-    fields = {"text": value} if isinstance(value, str) else value
-    if not isinstance(fields, dict) or not all(v is None or isinstance(v, str) for v in fields.values()):
-        raise InputError(f"{where}: a passage must be a text or an object of texts, is {value!r}")
-    lang = language_of(where, fields["lang"]) if fields.get("lang") else UNDETERMINED
-    passage = Passage(fields.get("id") or str(number), fields.get("text") or "", lang, fields.get("title") or "")
+def _as_read(passage: Passage, value: str | dict[str, str]) -> TaggedPassage:
+    fields = {} if isinstance(value, str) else value
     return TaggedPassage(passage, fields.get("translation"), refined=fields.get("refined"))
 
 
 def write(path: Path, answers: Iterable[AnswerRecord], form: Format) -> None:
     """Write the answers that did not fail, in the order of the questions."""
     given = [answer for answer in answers if not answer.failed]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if form == "parquet":
+        _write_table(path, map(_as_jsonl, given))
+        return
     if form == "xor_tydi":
         text = json.dumps({answer.question_id: answer.text for answer in given}, ensure_ascii=False, indent=1) + "\n"
     else:
         record = _as_mkqa if form == "mkqa" else _as_jsonl
         text = "".join(json.dumps(record(answer), ensure_ascii=False) + "\n" for answer in given)
-    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text, encoding="utf-8")
+
+
+def _write_table(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
+    import pyarrow
+    from pyarrow import parquet
+
+    text = pyarrow.string()
+    passage = pyarrow.struct([(name, text) for name in ("id", "title", "text", "lang", "translation", "refined")])
+    columns = {"id": text, "answer": text, "abstained": pyarrow.bool_(), "passages": pyarrow.list_(passage)}
+    parquet.write_table(pyarrow.Table.from_pylist(list(rows), schema=pyarrow.schema(columns)), path)
 
 
 def _as_mkqa(answer: AnswerRecord) -> Mapping[str, Any]:
@@ -103,7 +144,9 @@ def _as_mkqa(answer: AnswerRecord) -> Mapping[str, Any]:
 
 
 def _as_jsonl(answer: AnswerRecord) -> Mapping[str, Any]:
-    return {"id": answer.question_id, "answer": answer.text, "passages": [_as_object(each) for each in answer.context]}
+    passages = [_as_object(each) for each in answer.context]
+    abstained = {} if answer.abstained is None else {"abstained": answer.abstained}
+    return {"id": answer.question_id, "answer": answer.text, **abstained, "passages": passages}
 
 
 def _as_object(tagged: TaggedPassage) -> dict[str, str]:

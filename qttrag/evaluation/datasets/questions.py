@@ -10,10 +10,12 @@ from qttrag.types import Lang, Passage
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """`answers`: the references, at least one. `official_answers`: those that the dataset's own scorer compares with;
-    None if it has no scorer. `elsewhere`: the references in other languages, if known.
+    """`answers`: the references; empty if none is known. `official_answers`: those that the dataset's own scorer
+    compares with; None if it has no scorer. `elsewhere`: the references in other languages, if known.
     `gold`: ids of relevant passages, if known. `relevance`: the grades of judged passages, if they are not 1 for the
-    relevant ones alone. `passages`: the passages to read instead of searching."""
+    relevant ones alone. `passages`: the passages to read instead of searching.
+    `answerable`: whether those passages have the answer; None if that is not known.
+    `choices`: the answers to choose from, which `text` lists; empty for a free answer."""
 
     question_id: str
     text: str
@@ -24,6 +26,8 @@ class Question:
     passages: tuple[Passage, ...] = ()
     official_answers: tuple[str, ...] | None = None
     relevance: Mapping[str, int] = field(default_factory=dict)
+    answerable: bool | None = None
+    choices: tuple[str, ...] = ()
 
     @property
     def judgements(self) -> Mapping[str, int]:

@@ -15,10 +15,12 @@ from qttrag.evaluation import extensions
 from qttrag.evaluation.datasets.settings import DatasetSettings
 
 KINDS: Mapping[str, str] = {
+    "belebele": "qttrag.evaluation.datasets.belebele:BelebeleDataset",
     "jsonl": "qttrag.evaluation.datasets.jsonl:JsonlDataset",
     "mintaka": "qttrag.evaluation.datasets.mintaka:MintakaDataset",
     "mkqa": "qttrag.evaluation.datasets.mkqa:MkqaDataset",
     "squad": "qttrag.evaluation.datasets.squad:SquadDataset",
+    "topics": "qttrag.evaluation.datasets.topics:TopicsDataset",
     "xor_tydi": "qttrag.evaluation.datasets.xor_tydi:XorTydiDataset",
 }
 

@@ -135,23 +135,31 @@ def write_run(path: Path, rankings: Mapping[str, Sequence[RunEntry]], *, tag: st
 
 
 def read_qrels(path: str | Path) -> dict[str, dict[str, int]]:
-    """Return the relevance of judged passages by query.
+    """Return the relevance of judged passages by query: of TREC's four columns, or of BEIR's three with a header.
 
     Raises:
         ConfigError: the file does not exist.
-        InputError: a line does not have four columns, its relevance is no whole number, or it contradicts another."""
+        InputError: a line has other columns, its relevance is no whole number, or it contradicts another."""
     judged: dict[str, dict[str, int]] = {}
-    for where, line in lines(_existing(path, "qrels")):
-        columns = line.split()
-        if len(columns) != 4:
-            raise InputError(f"{where}: {len(columns)} columns; qrels have query, 0, passage, relevance")
-        query, _, passage_id, text = columns
+    rows = [(where, line.split()) for where, line in lines(_existing(path, "qrels"))]
+    of_beir = bool(rows) and rows[0][1][:2] == ["query-id", "corpus-id"]
+    for where, columns in rows[1:] if of_beir else rows:
+        if len(columns) != (3 if of_beir else 4):
+            form = "query, passage, relevance" if of_beir else "query, 0, passage, relevance"
+            raise InputError(f"{where}: {len(columns)} columns; these qrels have {form}")
+        query, passage_id, text = columns[0], columns[-2], columns[-1]
         relevance = _finite(where, text)
         if not relevance.is_integer():
             raise InputError(f"{where}: the relevance '{text}' is not a whole number")
         if judged.setdefault(query, {}).setdefault(passage_id, int(relevance)) != relevance:
             raise InputError(f"{where}: '{passage_id}' has another relevance for query '{query}' before; remove one")
     return judged
+
+
+def check_judges(qrels: Path, judged: Mapping[str, Mapping[str, int]], path: Path, run: TrecRun) -> None:
+    """Raise InputError if the qrels judge no query of a run."""
+    if not judged.keys() & run.rankings.keys():
+        raise InputError(f"{qrels} judges none of the queries of {path}, e.g. '{min(run.rankings, default='')}'")
 
 
 def _finite(where: str, text: str) -> float:

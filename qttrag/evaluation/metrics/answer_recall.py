@@ -11,27 +11,27 @@ from qttrag.text.matching import contains
 from qttrag.types import TaggedPassage
 
 
-@measure("answer_recall@1", signature="answer-recall@1|read|match:nfkc")
+@measure("answer_recall@1", signature="answer-recall@1|read|match:nfkc", references=True)
 def at_1(case: AnswerCase) -> float:
     return recall(_context_matches(case), 1)
 
 
-@measure("answer_recall@5", signature="answer-recall@5|read|match:nfkc")
+@measure("answer_recall@5", signature="answer-recall@5|read|match:nfkc", references=True)
 def at_5(case: AnswerCase) -> float:
     return recall(_context_matches(case), 5)
 
 
-@measure("answer_recall_native@5", signature="answer-recall@5|read|match:nfkc|passages:native")
+@measure("answer_recall_native@5", signature="answer-recall@5|read|match:nfkc|passages:native", references=True)
 def native_at_5(case: AnswerCase) -> float:
     return recall(_context_matches(case), 5, native=True)
 
 
-@measure("answer_recall_foreign@5", signature="answer-recall@5|read|match:nfkc|passages:foreign")
+@measure("answer_recall_foreign@5", signature="answer-recall@5|read|match:nfkc|passages:foreign", references=True)
 def foreign_at_5(case: AnswerCase) -> float:
     return recall(_context_matches(case), 5, native=False)
 
 
-@measure("answer_recall_found@50", signature="answer-recall@50|found|match:nfkc")
+@measure("answer_recall_found@50", signature="answer-recall@50|found|match:nfkc", references=True)
 def ranked_at_50(case: AnswerCase) -> float | None:
     return None if case.ranked is None else recall(case.ranked, 50)
 
@@ -51,9 +51,14 @@ def recall(matches: Sequence[PassageMatch], k: int, *, native: bool | None = Non
 
 @functools.lru_cache(maxsize=1)  # four measures of one answer are asked for in turn
 def _context_matches(case: AnswerCase) -> list[PassageMatch]:
-    return [_as_read(passage, case.question) for passage in case.answer.context]
+    return [as_read(passage, case.question) for passage in case.answer.context]
 
 
-def _as_read(passage: TaggedPassage, question: Question) -> PassageMatch:
-    text = "\n".join(filter(None, (passage.reading_text, passage.refined)))
-    return match(text, passage.passage.lang, question)
+def as_read(passage: TaggedPassage, question: Question) -> PassageMatch:
+    """Return what `match` returns, for a passage as the generator read it."""
+    return match(text_as_read(passage), passage.passage.lang, question)
+
+
+def text_as_read(passage: TaggedPassage) -> str:
+    """Return the text that the generator read: of a rewritten passage both texts."""
+    return "\n".join(filter(None, (passage.reading_text, passage.refined)))

@@ -58,7 +58,8 @@ class Measure:
     """A measure. `signature`: its exact definition. `unit` "%": values are shares, shown times 100.
     `less`: a lower figure is better.
 
-    `official`: it compares with the question's `official_answers`.
+    `official`: it compares with the question's `official_answers`. `references`: it compares with references, and
+    cannot tell anything about a question that has none.
     `functions`: by the kind of dataset that a function is for; None for all kinds."""
 
     name: str
@@ -67,8 +68,11 @@ class Measure:
     less: bool
     functions: Mapping[str | None, Function]
     official: bool = False
+    references: bool = False
 
     def __call__(self, case: AnswerCase) -> Value:
+        if self.references and not case.question.answers:
+            return None
         function = self.functions.get(case.question_set.kind) or self.functions.get(None)
         return None if function is None else function(case)
 
@@ -90,10 +94,12 @@ def measure(
     less: bool = False,
     dataset: str | None = None,
     official: bool = False,
+    references: bool = False,
 ) -> Callable[[Function], Measure]:
     """Declare a function as a measure; `dataset`: the one kind of dataset that it is for. `official`: it equals the
-    figures of that dataset's own scorer, and compares with the question's `official_answers`.
+    figures of that dataset's own scorer, and compares with the question's `official_answers`. `references`: it needs
+    the question's `answers`.
 
     It is computed for every answer that did not fail if its module is in this package, or if another package names
     the module or the function as an entry point in the group "qttrag.measure"."""
-    return lambda function: Measure(name, signature, unit, less, {dataset: function}, official)
+    return lambda function: Measure(name, signature, unit, less, {dataset: function}, official, references)

@@ -19,22 +19,22 @@ _ARTICLES = re.compile(r"\b(a|an|the)\b")
 _GRAM = 3
 
 
-@measure("char3_bergen", signature="char3|norm:bergen")
+@measure("char3_bergen", signature="char3|norm:bergen", references=True)
 def char3(case: AnswerCase) -> float:
     return _scores(case).char3
 
 
-@measure("f1_bergen", signature="f1|norm:bergen")
+@measure("f1_bergen", signature="f1|norm:bergen", references=True)
 def f1(case: AnswerCase) -> float:
     return _scores(case).f1
 
 
-@measure("em_bergen", signature="em|norm:bergen")
+@measure("em_bergen", signature="em|norm:bergen", references=True)
 def em(case: AnswerCase) -> float:
     return _scores(case).em
 
 
-@measure("match_bergen", signature="match|norm:bergen")
+@measure("match_bergen", signature="match|norm:bergen", references=True)
 def match(case: AnswerCase) -> float:
     return _scores(case).match
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from sacrebleu.metrics.chrf import CHRF
 
 
-@measure("chrf", signature="chrF2|best-reference|sacrebleu")
+@measure("chrf", signature="chrF2|best-reference|sacrebleu", references=True)
 def chrf_of_answer(case: AnswerCase) -> float:
     return chrf(case.prediction, case.question.answers)
 

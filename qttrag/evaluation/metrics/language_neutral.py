@@ -17,17 +17,17 @@ from qttrag.text.matching import contains_normalised, normalise
 _GRAM = 3
 
 
-@measure("char3_fair", signature="char3|norm:nfkc|grams:string")
+@measure("char3_fair", signature="char3|norm:nfkc|grams:string", references=True)
 def char3(case: AnswerCase) -> float:
     return _scores(case).char3
 
 
-@measure("em_fair", signature="em|norm:nfkc")
+@measure("em_fair", signature="em|norm:nfkc", references=True)
 def em(case: AnswerCase) -> float:
     return _scores(case).em
 
 
-@measure("match_fair", signature="match|norm:nfkc|at:word-start")
+@measure("match_fair", signature="match|norm:nfkc|at:word-start", references=True)
 def match(case: AnswerCase) -> float:
     return _scores(case).match
 

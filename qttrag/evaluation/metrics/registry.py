@@ -14,7 +14,9 @@ from qttrag.evaluation.metrics.base import AnswerCase, Measure
 
 ORDER = (
     "char3_bergen", "char3_fair", "f1_bergen", "em_bergen", "match_bergen", "em_fair", "match_fair",
-    "f1_official", "em_official", "bleu_official", "chrf", "abstained", "correct_language", "wrong_language",
+    "f1_official", "em_official", "bleu_official", "chrf", "rouge_l", "choice", "abstained",
+    "answered_without_evidence", "abstained_with_evidence", "in_passages", "citation_precision", "citation_recall",
+    "correct_language", "wrong_language",
     "answer_recall@1", "answer_recall@5", "answer_recall_native@5", "answer_recall_foreign@5",
     "answer_recall_found@50", "nDCG@10", "RR@10", "R@1", "R@5", "R@50", "r_lang", "unscored", "entities_added",
     "prompt_tokens", "completion_tokens", "calls", "translated", "cache_hits", "seconds",

@@ -8,7 +8,7 @@ from qttrag.evaluation.metrics.base import AnswerCase, measure
 from qttrag.text.matching import contains
 
 
-@measure("wrong_language", signature="right-in-wrong-language|match:nfkc|of:right", less=True)
+@measure("wrong_language", signature="right-in-wrong-language|match:nfkc|of:right", less=True, references=True)
 def wrong_language(case: AnswerCase) -> float | None:
     wrong = is_wrong_language(case.prediction, case.question.answers, case.question.elsewhere)
     return None if wrong is None or not case.question.elsewhere else float(wrong)

@@ -14,7 +14,7 @@ from qttrag.evaluation.metrics.registry import Values, check, measures
 from qttrag.evaluation.runs.answer_files import Cell
 from qttrag.evaluation.runs.folder import Run
 from qttrag.evaluation.runs.scoring import ScoredCell
-from qttrag.evaluation.statistics import Interval, IntervalMethod, bootstrap, holm, intervals, randomisation_test
+from qttrag.evaluation.statistics import Interval, IntervalMethod, holm, intervals, paired_difference
 
 if TYPE_CHECKING:
     from qttrag.evaluation.statistics import Floats
@@ -123,16 +123,12 @@ def compare(pairs: Sequence[tuple[ScoredCell, ScoredCell]], name: str) -> list[C
 
 
 def _compare(one: ScoredCell, other: ScoredCell, name: str) -> Comparison | None:
-    import numpy as np
-
     ids = sorted(one.values.keys() & other.values.keys())
     columns = ([value(cell.values[question_id], name) for question_id in ids] for cell in (one, other))
     pairs = [(a, b) for a, b in zip(*columns, strict=True) if not (math.isnan(a) or math.isnan(b))]
     if not pairs:
         return None
-    difference = np.array([[a - b] for a, b in pairs])
-    (interval,) = bootstrap(difference, np.ones_like(difference))
-    p = randomisation_test(*zip(*pairs, strict=True))
+    interval, p = paired_difference(pairs)
     cell = one.cell
     degraded = (sum(each.answers[question_id].degraded for question_id in ids) for each in (one, other))
     return Comparison(

@@ -163,4 +163,6 @@ def _question(fields: dict[str, Any]) -> Question:
         tuple(Passage(**{**passage, "lang": Lang(passage["lang"])}) for passage in fields["passages"]),
         official_answers=tuple(official) if (official := fields.get("official_answers")) is not None else None,
         relevance=fields.get("relevance", {}),
+        answerable=fields.get("answerable"),
+        choices=tuple(fields.get("choices", ())),
     )

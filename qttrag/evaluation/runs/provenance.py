@@ -152,6 +152,8 @@ def _fields(question: Question) -> list[Any]:
         list(question.gold),
         passages,
         *([dict(question.relevance)] if question.relevance else []),
+        *([question.answerable] if question.answerable is not None else []),
+        *([list(question.choices)] if question.choices else []),
     ]
 
 

@@ -278,3 +278,19 @@ def test_a_file_of_the_hub_is_downloaded_at_its_commit_once(tmp_path: Path) -> N
         assert not [path for path in hub.asked if "questions" in path]
         assert "could not be downloaded" in download("0" * 40).stderr
         assert "should match pattern" in download("main").stderr
+
+
+def test_own_questions_can_have_passages_and_no_answer(tmp_path: Path) -> None:
+    asked = {"id": "1", "question": "?", "lang": "fi", "answerable": False}
+    passages = ["Suomeksi.", {"id": "p", "text": "In English.", "lang": "en", "title": "T"}]
+    file = write(tmp_path / "m.jsonl", {**asked, "passages": passages})
+    (question,) = read("jsonl", file, "fi").questions
+    assert (question.answers, question.answerable) == ((), False)
+    assert [(p.passage_id, p.lang, p.title) for p in question.passages] == [("0", "fi", ""), ("p", "en", "T")]
+
+
+@pytest.mark.parametrize("change", [{"answers": []}, {"answerable": "no"}, {"answers": ["x"], "passages": [1]}])
+def test_questions_that_cannot_be_scored_are_refused(tmp_path: Path, change: dict[str, Any]) -> None:
+    file = write(tmp_path / "m.jsonl", {"id": "1", "question": "?", "lang": "fi", **change})
+    with pytest.raises(InputError, match=r"m\.jsonl:1: "):
+        read("jsonl", file, "fi")

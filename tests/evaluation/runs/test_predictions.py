@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 
 from qttrag.errors import InputError
+from qttrag.evaluation.answers import AnswerRecord
 from qttrag.evaluation.datasets import predictions
 from qttrag.evaluation.datasets.trec import read_run
-from qttrag.types import Lang
+from qttrag.types import Lang, Passage, TaggedPassage
 from tests import shared_data
 from tests.evaluation.report.test_report import write_run
 
@@ -36,6 +37,10 @@ def texts(path: Path) -> dict[str, str | None]:
         ("mkqa.jsonl", [{"example_id": 1, "prediction": "서울"}, {"example_id": 2, "prediction": None}]),
         ("bergen.json", [{"q_id": "1", "response": "서울"}, {"q_id": "2", "response": ""}]),
         ("rag.jsonl", [{"id": "1", "answer": "서울", "passages": ["x"]}, {"id": "2", "answer": ""}]),
+        ("lm_eval.jsonl", [
+            {"doc_id": 7, "doc": {"id": "1"}, "resps": [["Seoul 서울"]], "filtered_resps": ["서울"]},
+            {"doc_id": 2, "doc": {"question": "?"}, "resps": [[""]], "filtered_resps": [""]},
+        ]),
     ],
 )  # fmt: skip
 def test_the_answers_of_other_systems_are_read(tmp_path: Path, name: str, content: Any) -> None:
@@ -43,6 +48,20 @@ def test_the_answers_of_other_systems_are_read(tmp_path: Path, name: str, conten
     text = "\n".join(map(json.dumps, content)) if lines else json.dumps(content)
     (tmp_path / name).write_text(text)
     assert texts(tmp_path / name) == {"1": "서울", "2": ""}
+
+
+def test_answers_in_parquet_are_those_that_were_written(tmp_path: Path) -> None:
+    passage = TaggedPassage(Passage("p", "The bridge.", Lang("en"), "Bridges"), "다리", refined="그 다리")
+    answers = [AnswerRecord("1", "서울", (passage,), abstained=False), AnswerRecord("2", "")]
+    predictions.write(tmp_path / "p.parquet", [*answers, AnswerRecord("3", None, error="x")], "parquet")
+    assert predictions.read(str(tmp_path / "p.parquet")) == answers
+
+
+def test_whether_an_answer_abstains_is_read_and_written(tmp_path: Path) -> None:
+    (tmp_path / "p.jsonl").write_text('{"id": "1", "answer": "no", "abstained": true}')
+    answers = predictions.read(str(tmp_path / "p.jsonl"))
+    predictions.write(tmp_path / "again.jsonl", answers, "jsonl")
+    assert [a.abstained for a in predictions.read(str(tmp_path / "again.jsonl"))] == [True]
 
 
 def test_a_binary_answer_of_mkqa_takes_precedence(tmp_path: Path) -> None:
@@ -64,6 +83,9 @@ def test_passages_keep_their_languages(tmp_path: Path) -> None:
         ("p.jsonl", '{"id": "1", "answer": 7}', "p.jsonl:1: the answer must be a text"),
         ("p.jsonl", '{"answer": "x"}', "p.jsonl:1: `id` must be a text"),
         ("p.jsonl", '{"id": "1", "answer": "x"}\n{"id": 1, "answer": "y"}', "p.jsonl:2: the id '1' has an answer"),
+        ("p.jsonl", '{"id": "1", "answer": "x", "abstained": 1}', "`abstained` must be true, false or null"),
+        ("p.jsonl", '{"doc_id": 1, "filtered_resps": []}', "`filtered_resps` must be a list with the response"),
+        ("p.parquet", "x", "not a Parquet file"),
         ("p.json", '"x"', "must be an object"),
         ("p.json", "{}", "has no answers"),
     ],
