@@ -101,6 +101,14 @@ async def test_qtt_rag_scores_translations_and_not_originals(stages: Stages) -> 
     assert prompt(stages).index("4.5/5") < prompt(stages).index("capital of Korea")
 
 
+async def test_qtt_rag_with_inverted_tags_shows_the_contrary_and_says_so(stages: Stages) -> None:
+    await run(stages, "qtt_rag", tags=True)
+    measured = prompt(stages)
+    await run(stages, "qtt_rag", tags="inverted")
+    assert ("4.5" in measured, "4.0" in prompt(stages), "0.5" in prompt(stages)) == (True, True, True)
+    assert any("not the measured ones but inverted" in note for note in stages.trace.notes)
+
+
 async def test_qtt_rag_without_tags_uses_the_same_prompt_and_scores_nothing(stages: Stages) -> None:
     await run(stages, "qtt_rag", tags=False)
     without = stages.generator.seen[-1][0]  # type: ignore[attr-defined]

@@ -1,0 +1,47 @@
+"""Scores that say nothing of the translations, or the contrary: controls for whether a generator uses scores at all."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Literal
+
+from qttrag.types import MAX_SCORE, QualityScores, TaggedPassage
+
+Control = Literal["shuffled", "inverted", "constant", "random"]
+_HALF_POINTS = 2  # random scores are whole or half points
+
+
+def apply(control: Control, passages: Sequence[TaggedPassage], seed: str) -> list[TaggedPassage]:
+    """Return the passages with other scores on the translations that have scores; passages without are unchanged.
+
+    "shuffled": each has the scores and critical errors of the next scored one, the last those of the first;
+    "inverted": 5 minus each score; "constant": 5 for all; "random": drawn by `seed` and passage, the same each time.
+    All but "shuffled" leave out critical errors, which would tell good translations from bad ones."""
+    scored = [n for n, passage in enumerate(passages) if passage.scores is not None]
+    changed = list(passages)
+    for n, following in zip(scored, [*scored[1:], *scored[:1]], strict=True):
+        if control == "shuffled":
+            other = passages[following]
+            changed[n] = replace(passages[n], scores=other.scores, critical_errors=other.critical_errors)
+        else:
+            score = _score(control, f"{seed}|{passages[n].passage.passage_id}")
+            changed[n] = replace(passages[n], scores=_with(passages[n].scores, score), critical_errors=())
+    return changed
+
+
+def _score(control: Control, seed: str) -> Callable[[float], float]:
+    if control == "inverted":
+        return lambda score: MAX_SCORE - score
+    if control == "constant":
+        return lambda score: float(MAX_SCORE)
+    draw = random.Random(seed)  # noqa: S311  a control, not a secret
+    return lambda score: draw.randint(0, int(MAX_SCORE) * _HALF_POINTS) / _HALF_POINTS
+
+
+def _with(scores: QualityScores | None, change: Callable[[float], float]) -> QualityScores | None:
+    """Return each measured score changed; those that the tagger does not measure stay so."""
+    return (
+        None if scores is None else QualityScores(**{name: change(score) for name, score in scores.measured().items()})
+    )
