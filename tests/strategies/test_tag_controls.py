@@ -22,7 +22,7 @@ PASSAGES = [translated("a", 4.5, 4.0, 3.5, errors=NUMBERS), translated("b"), tra
 
 
 def scores(control: tag_controls.Control, seed: str = "q") -> list[tuple[float, ...] | None]:
-    return [each.scores and each.scores.values() for each in tag_controls.apply(control, PASSAGES, seed)]
+    return [each.scores.values() if each.scores else None for each in tag_controls.apply(control, PASSAGES, seed)]
 
 
 def test_shuffled_scores_are_those_of_another_translation_with_its_critical_errors() -> None:
