@@ -342,6 +342,20 @@ class RankPrompt(_File):
         return [{"role": "system", "content": system}, {"role": "user", "content": f"{user}\n{reply}"}]
 
 
+class JudgePrompt(_File):
+    """The prompt that judges an answer by references."""
+
+    placeholders = {"system": (), "user": ("question", "references", "answer")}
+    system: str
+    user: str
+
+    def messages(self, question: str, references: Sequence[str], answer: str) -> list[Message]:
+        """Return the chat that asks whether an answer is right."""
+        listed = "\n".join(f"- {sanitise(reference)}" for reference in references)
+        user = self._fill("user", question=sanitise(question), references=listed, answer=sanitise(answer))
+        return [{"role": "system", "content": self._fill("system")}, {"role": "user", "content": user}]
+
+
 class TranslatePrompt(_File):
     """The prompt that translates a text, and what models write around a translation or in place of one.
 
@@ -373,6 +387,7 @@ _KINDS: dict[type[_File], str] = {
     CondensePrompt: "condense",
     RankPrompt: "rerank",
     TranslatePrompt: "translate",
+    JudgePrompt: "judge",
 }
 
 
@@ -400,6 +415,9 @@ class Prompts:
 
     def translate(self, lang: Lang) -> TranslatePrompt:
         return self._get(TranslatePrompt, lang)
+
+    def judge(self, lang: Lang) -> JudgePrompt:
+        return self._get(JudgePrompt, lang)
 
     def languages(self, kind: Literal["answer", "tag", "refine", "condense", "rerank", "translate"]) -> list[Lang]:
         """Return the languages that have a prompt file of this kind."""

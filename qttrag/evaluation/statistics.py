@@ -175,3 +175,12 @@ def holm(p_values: Sequence[float]) -> list[float]:
         highest = max(highest, min(1.0, (len(p_values) - rank) * p_values[index]))
         corrected[index] = highest
     return corrected
+
+
+def cohens_kappa(pairs: Sequence[tuple[bool, bool]]) -> float:
+    """Return the agreement of two judges beyond chance, in [-1, 1]; NaN if both always say the same one thing."""
+    n = len(pairs)
+    shares = [sum(column) / n for column in zip(*pairs, strict=True)]
+    by_chance = math.prod(shares) + math.prod(1 - share for share in shares)
+    agreed = sum(one == other for one, other in pairs) / n
+    return (agreed - by_chance) / (1 - by_chance) if by_chance < 1 else math.nan

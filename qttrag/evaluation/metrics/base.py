@@ -36,6 +36,7 @@ class AnswerCase:
 
     `ranked`: the passages of the ranking, best first; None if their texts are unavailable.
     `retrieval`: figures of the ranking by name; None without gold passages.
+    `judged`: a judge's verdict, None without one.
     `stage_seconds`: the seconds charged to each stage, None for unknown ones; None: those of the answer itself."""
 
     question: Question
@@ -44,6 +45,7 @@ class AnswerCase:
     ranked: Sequence[PassageMatch] | None = None
     retrieval: Mapping[str, float] | None = None
     stage_seconds: Mapping[str, float | None] | None = None
+    judged: bool | None = None
 
     @property
     def prediction(self) -> str:

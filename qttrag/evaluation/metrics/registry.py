@@ -14,7 +14,7 @@ from qttrag.evaluation.metrics.base import AnswerCase, Measure
 
 ORDER = (
     "char3_bergen", "char3_fair", "f1_bergen", "em_bergen", "match_bergen", "em_fair", "match_fair",
-    "f1_official", "em_official", "bleu_official", "chrf", "rouge_l", "choice", "abstained",
+    "f1_official", "em_official", "bleu_official", "judged_right", "chrf", "rouge_l", "choice", "abstained",
     "answered_without_evidence", "abstained_with_evidence", "in_passages", "citation_precision", "citation_recall",
     "correct_language", "wrong_language",
     "answer_recall@1", "answer_recall@5", "answer_recall_native@5", "answer_recall_foreign@5",

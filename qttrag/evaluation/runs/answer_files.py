@@ -71,7 +71,7 @@ class AnswerFile:
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        self.repaired = _remove_incomplete_line(path)
+        self.repaired = remove_incomplete_line(path)
         last = {a.question_id: (a.failed, a.degraded) for a in read(path)} if path.exists() else {}
         self.done = {question_id for question_id, (failed, _) in last.items() if not failed}
         self.failed = last.keys() - self.done
@@ -111,7 +111,7 @@ def latest(path: Path) -> dict[str, AnswerRecord]:
     return {answer.question_id: answer for answer in read(path)} if path.exists() else {}
 
 
-def _remove_incomplete_line(path: Path) -> bool:
+def remove_incomplete_line(path: Path) -> bool:
     """Truncate a file after its last newline; return whether anything was removed."""
     if not path.exists():
         return False

@@ -14,7 +14,7 @@ from qttrag.evaluation.metrics import AnswerCase, PassageMatch, QuestionSet, ans
 from qttrag.evaluation.metrics.cost import charged_seconds
 from qttrag.evaluation.metrics.registry import Values, evaluate
 from qttrag.evaluation.metrics.unscored import causes
-from qttrag.evaluation.runs import search_cache
+from qttrag.evaluation.runs import judging, search_cache
 from qttrag.evaluation.runs.answer_files import Cell, latest
 from qttrag.evaluation.runs.folder import References, Run
 from qttrag.runtime.cache import Cache
@@ -62,7 +62,11 @@ def score(run: Run) -> list[ScoredCell]:
         matches = _RankingMatches(cache)
         records = {cell: latest(cell.file(run.folder)) for cell in cells}
         seconds = _charged(records)
-        return [_score(run, cell, question_sets[cell.dataset], matches, records[cell], seconds[cell]) for cell in cells]
+        _, verdicts = judging.read(run)
+        return [
+            _score(run, cell, question_sets[cell.dataset], matches, records[cell], seconds[cell], verdicts)
+            for cell in cells
+        ]
     finally:
         cache.close()
 
@@ -87,6 +91,7 @@ def _score(
     matches: _RankingMatches,
     records: Mapping[str, AnswerRecord],
     seconds: Mapping[str, StageSeconds],
+    verdicts: judging.Verdicts,
 ) -> ScoredCell:
     questions = {question.question_id: question for question in question_set.questions}
     if strange := records.keys() - questions.keys():
@@ -106,6 +111,7 @@ def _score(
             ranked=matches.of(question, record),
             retrieval=retrieval_figures.get(question.question_id),
             stage_seconds=seconds[question.question_id],
+            judged=verdicts.get((cell, question.question_id, record.text or "")),
         )
         values[question.question_id] = evaluate(case)
     failed = {question_id: str(record.error) for question_id, record in records.items() if record.failed}
