@@ -27,7 +27,7 @@ demo: $(VENV)/.ready
 	$(BIN)/python -m demo.tour
 
 test: $(VENV)/.ready
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses auto --dist loadfile
 
 check: $(VENV)/.ready
 	$(BIN)/ruff check .

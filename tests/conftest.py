@@ -7,8 +7,14 @@ from pathlib import Path
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"
+if "PYTEST_XDIST_WORKER" in os.environ:  # one process per core, each with one thread
+    os.environ["OMP_NUM_THREADS"] = "1"
 
+import hypothesis
 import pytest
+
+hypothesis.settings.register_profile("suite", deadline=None)  # how long an example takes is not what tests are about
+hypothesis.settings.load_profile("suite")
 
 
 @pytest.fixture(scope="session")

@@ -120,7 +120,6 @@ wires = st.builds(
 
 @settings(
     max_examples=int(os.environ.get("CONFORMANCE_CASES", "300")),
-    deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
 @given(wire=wires)

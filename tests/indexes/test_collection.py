@@ -63,7 +63,7 @@ def test_rescored_candidates_are_nearly_those_of_an_exact_scan(indexes: dict[str
 
 
 @pytest.mark.parametrize("faiss", FACTORIES)
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     rows=st.lists(st.integers(0, len(QUERIES) - 1), min_size=1, max_size=30),
     langs=st.sampled_from([synthetic.LANGS, (Lang("ko"),), (Lang("en"), Lang("fi"))]),

@@ -154,7 +154,7 @@ hostile = st.one_of(
 )
 
 
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=1000)
 @given(hostile, st.booleans())
 def test_hostile_verdicts_raise_no_error_become_no_zero_and_are_counted(reply: str, cut: bool) -> None:
     class Hostile(FakeGenerator):
