@@ -9,13 +9,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
 
 from qttrag.application.deadline import deadline
 from qttrag.application.factory import Builder, strategy_options
-from qttrag.application.rehearsal import rehearse
+from qttrag.application.rehearsal import Rehearsals
 from qttrag.config import deployment as config
 from qttrag.config.deployment import Spec
 from qttrag.errors import InputError, unknown
@@ -55,6 +55,7 @@ class Application:
     cache: Cache | None
     parts: Sequence[tuple[str, object]]
     """Every model and server with the name of its stage."""
+    rehearsals: Rehearsals = field(default_factory=Rehearsals, init=False, repr=False, compare=False)
 
     @classmethod
     def open(cls, deployment: config.Deployment | str | Path) -> Application:
@@ -110,7 +111,7 @@ class Application:
         request = AskRequest(request) if isinstance(request, str) else request
         name = request.strategy or self.deployment.strategy
         run, options = strategy_options(name, {**self.deployment.strategies.get(name, {}), **request.options})
-        await rehearse(run, options, self.stages)
+        await self.rehearsals.check(run, options, self.stages)
         trace = Trace() if trace is None else trace
         text, collections = self.check_question(request.question), self.check_collections(request.collections)
         partial = PartialAnswer(trace, passages=(), text="")
@@ -228,7 +229,7 @@ class Application:
         Raises:
             ConfigError: the strategy or an option is unknown, or the deployment lacks a stage."""
         run, checked = strategy_options(name, {**self.deployment.strategies.get(name, {}), **options})
-        await rehearse(run, checked, self.stages)
+        await self.rehearsals.check(run, checked, self.stages)
 
     async def start(self) -> None:
         """Load every model now.

@@ -4,11 +4,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from qttrag.types import Answer, CriticalError, PartialAnswer, TaggedPassage, Verdict
+from qttrag.trace import Note, Trace
+from qttrag.types import (
+    Answer,
+    Citations,
+    CriticalError,
+    PartialAnswer,
+    Passage,
+    QualityScores,
+    Query,
+    TaggedPassage,
+    Verdict,
+)
 
 
 def answer_as_dict(answer: Answer, *, details: bool = False) -> dict[str, Any]:
@@ -28,6 +40,45 @@ def answer_as_dict(answer: Answer, *, details: bool = False) -> dict[str, Any]:
         "passages": passages_as_dicts(answer.context),
         "trace": trace,
     }
+
+
+def answer_from_dict(fields: Mapping[str, Any]) -> Answer:
+    """Return the answer that `answer_as_dict` returned as JSON, with its notes as far as they were in it."""
+    return Answer(
+        Query(fields["question"], fields["lang"], collections=_tuple(fields["collections"])),
+        fields["answer"],
+        fields["lang"],
+        tuple(map(_passage_from_dict, fields["passages"])),
+        _trace_from_dict(fields["trace"]),
+        fields["abstained"],
+        Citations(**{name: _tuple(value) for name, value in fields["citations"].items()}),
+        fields["language_check"],
+        fields["strategy"],
+        fields["finish_reason"],
+        fields["reasoning"],
+    )
+
+
+def _tuple(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _passage_from_dict(fields: Mapping[str, Any]) -> TaggedPassage:
+    own = {name: fields[name] for name in ("translation", "refined", "unscored", "score", "retrieved_rank")}
+    return TaggedPassage(
+        Passage(*(fields[name] for name in ("passage_id", "text", "lang", "title"))),
+        scores=fields["scores"] and QualityScores(**fields["scores"]),
+        flags=tuple(fields["flags"]),
+        critical_errors=tuple(
+            CriticalError(error["kind"], tuple(error["original"])) for error in fields["critical_errors"]
+        ),
+        **own,
+    )
+
+
+def _trace_from_dict(fields: Mapping[str, Any]) -> Trace:
+    notes, degraded = ([Note(text) for text in fields[name]] for name in ("notes", "degraded"))
+    return Trace(dict(fields["seconds"]), Counter(fields["counts"]), notes, degraded, dict(fields["reasoning"]))
 
 
 def partial_as_dict(partial: PartialAnswer, *, details: bool = False) -> dict[str, Any]:

@@ -24,15 +24,13 @@ from qttrag.cli import (
     vllm,
 )
 from qttrag.cli.eval import app as eval_app
+from qttrag.cli.groups import group
 from qttrag.errors import InputError, QttragError
 
-app = typer.Typer(
+app = group(
+    "Answer questions in one language from evidence in another.",
     name="qttrag",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
     add_completion=False,
-    rich_markup_mode="rich",
-    help="Answer questions in one language from evidence in another.",
     epilog="Exit codes: 0 success · 1 unexpected error · 2 invalid usage, input or configuration · "
     "3 an index is missing or damaged · 4 a model or server failed · 130 interrupted",
 )

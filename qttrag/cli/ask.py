@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from qttrag.application.serialization import answer_as_dict
 from qttrag.cli import output
-from qttrag.errors import DeadlineExceeded
+from qttrag.errors import DeadlineExceeded, InputError
 from qttrag.resources import DEFAULT_DEPLOYMENT
-from qttrag.types import CRITERIA, AnswerStyle, AskRequest
+from qttrag.types import CRITERIA, AnswerStyle, AskLimits, AskRequest, ignore
 
 if TYPE_CHECKING:
     from rich.status import Status
     from rich.table import Table
 
-    from qttrag.application.application import Application
+    from qttrag.config.deployment import Deployment
     from qttrag.trace import Trace
     from qttrag.types import Answer, Event, PartialAnswer, TaggedPassage
 
@@ -45,6 +46,12 @@ def ask(
     ] = None,
     depth: Annotated[int | None, typer.Option(help="Passages to retrieve and rerank.")] = None,
     top_k: Annotated[int | None, typer.Option(help="Passages to read.")] = None,
+    server: Annotated[
+        str,
+        typer.Option(
+            help="auto: your running `qttrag serve` of the same settings, else this process; off: this process; a URL."
+        ),
+    ] = "auto",
     settings: output.Set = None,
     as_json: output.Json = False,
 ) -> None:
@@ -61,14 +68,22 @@ def ask(
       qttrag ask "대운하는 어떻게 만들어졌나요?" --style sentences
 
       qttrag ask "大运河有多长？" --config server/paper.yaml --json
+
+      qttrag ask "Mikä on sauna?" --server http://127.0.0.1:8080
     """
-    application = output.open_application(config, settings, depth=depth, top_k=top_k)
     options = output.pairs(option, "--option")
     request = AskRequest(
-        question, lang=lang, strategy=strategy, options=options, collections=collection, answer_style=style
+        output.utf8(question), lang=lang, strategy=strategy, options=options, collections=collection, answer_style=style
     )
     try:
-        answer = output.run(_ask(application, request, quiet=as_json))
+        if server not in ("auto", "off"):
+            if settings:
+                raise InputError("--set does not change the settings of the server of --server; leave one of them out")
+            answer = _ask_url(server, replace(request, limits=AskLimits(depth, top_k)), quiet=as_json)
+        else:
+            deployment = output.load_deployment(config, settings, depth=depth, top_k=top_k)
+            local = _ask_local(deployment, request, quiet=as_json) if server == "auto" else None
+            answer = local or _ask_here(deployment, request, quiet=as_json)
     except DeadlineExceeded as error:
         if not as_json:
             _show_partial(error.partial)
@@ -79,15 +94,47 @@ def ask(
         _show(answer)
 
 
-async def _ask(application: Application, request: AskRequest, *, quiet: bool) -> Answer:
-    status = output.console(stderr=True).status("retrieving")
-    async with application:
-        if quiet:
-            return await application.ask(request)
-        with status:
-            answer = await application.ask(request, on_event=_Progress(status))
-        output.say("")
-        return answer
+def _ask_url(url: str, request: AskRequest, *, quiet: bool) -> Answer:
+    from qttrag.cli import served_ask
+
+    connection, path = served_ask.over_url(url)
+    return _shown(lambda on_event: served_ask.ask(connection, request, on_event, path=path), quiet=quiet)
+
+
+def _ask_local(deployment: Deployment, request: AskRequest, *, quiet: bool) -> Answer | None:
+    """Return the answer of a running server of this user and deployment; None if there is none, or if it is busy."""
+    from qttrag.cli import local_socket, served_ask
+
+    connected = local_socket.connect(deployment)
+    if connected is None:
+        return None
+    output.tell("answered by the running `qttrag serve` (--server off: by this process)")
+    connection = served_ask.over_socket(connected)
+    try:
+        return _shown(lambda on_event: served_ask.ask(connection, request, on_event), quiet=quiet)
+    except served_ask.ServerBusy as busy:
+        output.tell(f"{busy}; answered by this process")
+        return None
+
+
+def _ask_here(deployment: Deployment, request: AskRequest, *, quiet: bool) -> Answer:
+    from qttrag.application.application import Application
+
+    async def asked(on_event: Callable[[Event], None]) -> Answer:
+        async with Application.open(deployment) as application:
+            return await application.ask(request, on_event=on_event)
+
+    return _shown(lambda on_event: output.run(asked(on_event)), quiet=quiet)
+
+
+def _shown(answered: Callable[[Callable[[Event], None]], Answer], *, quiet: bool) -> Answer:
+    """Return the answer; unless `quiet`, show the progress and the text as it is written."""
+    if quiet:
+        return answered(ignore)
+    with output.console(stderr=True).status("retrieving") as status:
+        answer = answered(_Progress(status))
+    output.say("")
+    return answer
 
 
 class _Progress:

@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from qttrag.cli import output
+from qttrag.cli.groups import group
 from qttrag.resources import DEFAULT_DEPLOYMENT
 
 if TYPE_CHECKING:
     from qttrag.runtime.cache import Cache
 
-app = typer.Typer(
-    no_args_is_help=True, help="Show or clear the cache of translations and completions (scores are completions)."
-)
+app = group("Show or clear the cache of translations and completions (scores are completions).")
 
 
 @app.command()

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import typer
-
 from qttrag.cli import output
+from qttrag.cli.groups import group
 from qttrag.resources import DEFAULT_DEPLOYMENT
 
-app = typer.Typer(no_args_is_help=True, help="Show deployments.")
+app = group("Show deployments.")
 
 
 @app.command("show")

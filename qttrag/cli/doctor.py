@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
@@ -14,6 +13,8 @@ from qttrag.errors import QttragError
 from qttrag.resources import DEFAULT_DEPLOYMENT
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from qttrag.generators.openai import OpenAIGenerator
     from qttrag.generators.probe import Probe
     from qttrag.models.inventory import NamedModel
@@ -66,6 +67,8 @@ def doctor(
 
 
 def _packages() -> Iterator[Finding]:
+    from importlib.metadata import PackageNotFoundError, version
+
     yield Finding("python", sys.version_info >= (3, 11), sys.version.split()[0])
     for name in _PACKAGES:
         try:
@@ -143,7 +146,22 @@ def _model(named: NamedModel, config: str) -> Finding:
         located = named.locate()
     except QttragError as error:
         return Finding(what, False, str(error))
-    return Finding(what, True, f"{named.model} ({located.revision})")
+    return Finding(what, True, f"{named.model} ({located.revision}){_package(named.kind, located.path)}")
+
+
+def _package(kind: str, path: Path) -> str:
+    """Return a clause about the package that loads an encoder or cross-encoder; empty for other kinds."""
+    from qttrag.encoders.pooled_transformer import Unsupported, pooling_of
+    from qttrag.rerankers import pair_classifier
+
+    if kind == "sentence_transformers" and (path / "modules.json").is_file():
+        pooling = pooling_of(path)
+        reason = pooling.reason if isinstance(pooling, Unsupported) else None
+    elif kind == "cross_encoder":
+        reason = pair_classifier.unsupported(path)
+    else:
+        return ""
+    return f"; needs sentence-transformers: {reason}" if reason else "; loads without sentence-transformers"
 
 
 def _collection(name: str) -> Iterator[Finding]:

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from qttrag.cli import output
+from qttrag.cli.groups import group
 from qttrag.models import hub
 from qttrag.resources import DEFAULT_DEPLOYMENT
 
 if TYPE_CHECKING:
     from qttrag.models.inventory import NamedModel, PulledModel
 
-app = typer.Typer(no_args_is_help=True, help="List or download the models of a deployment.")
+app = group("List or download the models of a deployment.")
 Deployment = Annotated[str, typer.Argument(envvar="QTTRAG_CONFIG", help="A deployment file, or its name in server/.")]
 Config = Annotated[str | None, typer.Option("--config", "-c", help="The same as the argument.")]
 _COMMIT_DIGITS = 12  # of a commit in a table

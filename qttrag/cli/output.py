@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from qttrag.application.application import Application
+    from qttrag.config.deployment import Deployment
     from qttrag.trace import Trace
 
 T = TypeVar("T")
@@ -46,6 +47,11 @@ def printable(text: str) -> str:
 
 def say(text: str) -> None:
     sys.stdout.write(text + "\n")
+
+
+def tell(text: str) -> None:
+    """Write a line about the run, not its result, to standard error."""
+    sys.stderr.write(printable(text) + "\n")
 
 
 def say_notes(trace: Trace) -> None:
@@ -121,10 +127,16 @@ def run(coroutine: Coroutine[Any, Any, T]) -> T:
     return asyncio.run(coroutine)
 
 
+def load_deployment(config: str, settings: list[str] | None, **flags: Any) -> Deployment:
+    """Return a deployment with the settings and flags of the command line; flags that are None are not given."""
+    from qttrag.config import deployment
+
+    chosen = {name: value for name, value in flags.items() if value is not None}
+    return deployment.load(config, {**pairs(settings, "--set"), **chosen})
+
+
 def open_application(config: str, settings: list[str] | None, **flags: Any) -> Application:
     """Open a deployment with the settings and flags of the command line."""
     from qttrag.application.application import Application
-    from qttrag.config import deployment as configuration
 
-    chosen = {name: value for name, value in flags.items() if value is not None}
-    return Application.open(configuration.load(config, {**pairs(settings, "--set"), **chosen}))
+    return Application.open(load_deployment(config, settings, **flags))

@@ -5,16 +5,19 @@ from __future__ import annotations
 import ipaddress
 import os
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from qttrag.cli import output
+from qttrag.cli import local_socket, output
 from qttrag.errors import ConfigError
 from qttrag.resources import DEFAULT_DEPLOYMENT
 from qttrag.server import tracing
 
 if TYPE_CHECKING:
+    from qttrag.config.deployment import Deployment
     from qttrag.config.server_settings import ServerSettings
 
 _CLOSING_S = 5  # for connections to close after the drain
@@ -35,7 +38,7 @@ def serve(
     """Serve the HTTP API and the page.
 
     Clients need one of the keys in QTTRAG_API_KEYS (separated by commas); without keys only loopback addresses are
-    served.
+    served. Without keys, `qttrag ask` of the same user and settings is answered here, too.
     Traces go to OTEL_EXPORTER_OTLP_ENDPOINT, if it is set.
 
     Examples:
@@ -86,9 +89,24 @@ def serve(
         ),
         app.state.service,
     )
-    server.run(sockets=[listening])
+    with _local_socket(application.deployment) as local:
+        server.run(sockets=[listening, *local])
     if not server.started:
         raise typer.Exit(3)
+
+
+@contextmanager
+def _local_socket(deployment: Deployment) -> Iterator[list[socket.socket]]:
+    """Listen for `qttrag ask` of the same user, unless clients need keys."""
+    if _keys(deployment.server):
+        yield []
+        return
+    with local_socket.listening(deployment) as listener:
+        yield [] if listener is None else [listener]
+
+
+def _keys(limits: ServerSettings) -> str:
+    return os.environ.get(limits.api_keys_env, "").strip(" ,")
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -111,7 +129,7 @@ def _listen(host: str, port: int) -> socket.socket:
 
 
 def _check_address(host: str, limits: ServerSettings, *, without_keys: bool) -> None:
-    if without_keys or os.environ.get(limits.api_keys_env, "").strip(" ,") or _is_loopback(host):
+    if without_keys or _keys(limits) or _is_loopback(host):
         return
     raise ConfigError(
         f"address {host} can be reached by others and no API keys are set; set {limits.api_keys_env}, or use "

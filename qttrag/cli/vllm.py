@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from qttrag.cli import output
+from qttrag.cli.groups import group
 
 if TYPE_CHECKING:
     from qttrag.vllm.plan import PlannedServer
 
-app = typer.Typer(no_args_is_help=True, help="Start and stop vLLM for the models of a deployment.")
+app = group("Start and stop vLLM for the models of a deployment.")
 Settings = Annotated[str, typer.Option("--settings", help="A file like server/vllm.yaml, or its name in server/.")]
 
 

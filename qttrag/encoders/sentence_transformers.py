@@ -1,13 +1,15 @@
-"""Encoders of sentence-transformers, in this process, e.g. BAAI/bge-m3."""
+"""Encoders in the format of sentence-transformers, in this process, e.g. BAAI/bge-m3."""
 
 from __future__ import annotations
 
 import copy
 import json
+import logging
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
+from qttrag.encoders.pooled_transformer import PooledTransformer, Unsupported, pooling_of
 from qttrag.errors import ConfigError, StageError
 from qttrag.models import devices
 from qttrag.models.loading import failed, locate, quiet
@@ -16,8 +18,10 @@ from qttrag.types import EncoderInfo, Prepared, Tokens
 
 if TYPE_CHECKING:
     import numpy as np
+    import torch
     from numpy.typing import NDArray
 
+_LOG = logging.getLogger(__name__)
 _STAGE = "retriever"
 Dtype = Literal["auto", "float32", "float16", "bfloat16"]
 
@@ -95,29 +99,18 @@ class SentenceTransformersEncoder:
                 dimensions."""
         located = locate(_STAGE, model, revision=revision, model_types=())
         _check(located.path)
-        from sentence_transformers import SentenceTransformer
-
         quiet()
         self.revision = located.revision
         self.device = devices.pick(device)
         self.max_tokens = max_tokens
         try:
-            loaded: Any = SentenceTransformer(
-                str(located.path),
-                device=self.device,
-                local_files_only=True,
-                model_kwargs={"use_safetensors": True, "dtype": _dtype(dtype, self.device)},
-            )
+            self._model = _open(located.path, self.device, _dtype(dtype, self.device), max_tokens)
         except Exception as error:
             raise ConfigError(f"{_STAGE}: {located.path} cannot be loaded as an encoder: {error}") from error
-        loaded.max_seq_length = max_tokens
-        loaded.eval()
-        self.dim = dimensions(int(loaded.get_embedding_dimension()), truncate_dim, model)
-        loaded.truncate_dim = self.dim
+        self.dim = dimensions(self._model.dim, truncate_dim, model)
         self.info = EncoderInfo(model, self.revision, self.dim, max_tokens)
-        self._model = loaded
         # `lengths` and `encode` run in different threads, and a tokenizer keeps the truncation of its last call
-        self._counter = copy.deepcopy(loaded.tokenizer)
+        self._counter = copy.deepcopy(self._model.tokenizer)
         self._is_plain = self._counter.is_fast and self._pads_alike()
 
     def lengths(self, texts: Sequence[str]) -> list[int]:
@@ -137,16 +130,17 @@ class SentenceTransformersEncoder:
 
     def _padded(self, tokens: Sequence[Tokens]) -> Prepared:
         padded = self._counter.pad({"input_ids": [text.ids for text in tokens]}, return_tensors="pt", verbose=False)
-        return Prepared({**padded, "modality": "text"})
+        return Prepared(dict(padded))
 
     def _preprocessed(self, texts: Sequence[str]) -> Prepared:
-        return Prepared(self._model.preprocess(texts, prompt=self._model.prompts.get(self._model.default_prompt_name)))
+        return Prepared(self._model.preprocess(texts))
 
     def _pads_alike(self) -> bool:
         """Return whether padding is all that tokens need: the model has no prompt or template of its own."""
         texts = ["One.", "Two, and more."]
         own, padded = self._preprocessed(texts).features, self._padded(self.tokenise(texts)).features
-        return own.keys() == padded.keys() and all(str(own[key]) == str(padded[key]) for key in own)
+        text = own.pop("modality", "text")  # of the package only
+        return text == "text" and own.keys() == padded.keys() and all(str(own[key]) == str(padded[key]) for key in own)
 
     def encode_prepared(self, prepared: Prepared) -> NDArray[np.float32]:
         """Return unit vectors, float32, shape (number of texts, dim), in the order of the batch.
@@ -154,12 +148,10 @@ class SentenceTransformersEncoder:
         Raises:
             StageError: the model failed."""
         import torch
-        from sentence_transformers.util import batch_to_device
 
         try:
             with torch.inference_mode():
-                features = batch_to_device(dict(prepared.features), torch.device(self.device))
-                embeddings = self._model(features)["sentence_embedding"][:, : self.dim]
+                embeddings = self._model.embed(prepared.features)[:, : self.dim]
                 vectors: NDArray[np.float32] = torch.nn.functional.normalize(embeddings.float(), dim=1).cpu().numpy()
         except torch.OutOfMemoryError as error:
             raise StageError(_STAGE, f"{self.device} has no memory for a batch; lower `batch_tokens:`") from error
@@ -172,17 +164,64 @@ class SentenceTransformersEncoder:
 
         Raises:
             StageError: the model failed."""
-        try:
-            vectors: NDArray[np.float32] = self._model.encode(
-                list(texts),
-                batch_size=len(texts),
-                normalize_embeddings=True,
-                convert_to_numpy=True,
-                show_progress_bar=False,
-            )
-        except Exception as error:
-            raise failed(_STAGE, error) from error
-        return vectors.astype("float32")
+        import numpy as np
+
+        if not texts:
+            return np.empty((0, self.dim), "float32")
+        return self.encode_prepared(self._preprocessed(texts))
+
+
+class _Model(Protocol):
+    """What `SentenceTransformersEncoder` needs of a loaded model: `PooledTransformer` or `PackagedEncoder`."""
+
+    tokenizer: Any
+    dim: int
+
+    def preprocess(self, texts: Sequence[str]) -> dict[str, Any]: ...
+
+    def embed(self, features: dict[str, Any]) -> torch.Tensor: ...
+
+
+class PackagedEncoder:
+    """An encoder that the package sentence-transformers loads and runs, with any modules.
+
+    `dim`: of its vectors. `tokenizer`: the model's own."""
+
+    def __init__(self, path: Path, *, device: str, dtype: str, max_tokens: int) -> None:
+        from sentence_transformers import SentenceTransformer
+
+        loaded: Any = SentenceTransformer(
+            str(path),
+            device=device,
+            local_files_only=True,
+            model_kwargs={"use_safetensors": True, "dtype": dtype},
+        )
+        loaded.max_seq_length = max_tokens
+        self.tokenizer: Any = loaded.tokenizer
+        self.dim = int(loaded.get_embedding_dimension())
+        self._model = loaded.eval()
+        self._device = device
+
+    def preprocess(self, texts: Sequence[str]) -> dict[str, Any]:
+        """Return the input of `embed`, with the model's own prompt."""
+        own = self._model.prompts.get(self._model.default_prompt_name)
+        return dict(self._model.preprocess(list(texts), prompt=own))
+
+    def embed(self, features: dict[str, Any]) -> torch.Tensor:
+        """Return the vectors of a batch, shape (number of texts, dim)."""
+        from sentence_transformers.util import batch_to_device
+
+        vectors: torch.Tensor = self._model(batch_to_device(dict(features), self._device))["sentence_embedding"]
+        return vectors
+
+
+def _open(path: Path, device: str, dtype: str, max_tokens: int) -> _Model:
+    """Load an encoder, with the package sentence-transformers only if it needs it."""
+    pooling = pooling_of(path)
+    if isinstance(pooling, Unsupported):
+        _LOG.info("%s needs sentence-transformers: %s", path, pooling.reason)
+        return PackagedEncoder(path, device=device, dtype=dtype, max_tokens=max_tokens)
+    return PooledTransformer(path, pooling, device=device, dtype=dtype, max_tokens=max_tokens)
 
 
 def dimensions(own: int, truncate_dim: int | None, model: str) -> int:

@@ -1,10 +1,11 @@
-"""Cross-encoders of sentence-transformers, in this process, e.g. BAAI/bge-reranker-v2-m3."""
+"""Cross-encoders in this process, e.g. BAAI/bge-reranker-v2-m3."""
 
 from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Sequence
+import logging
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,11 +13,14 @@ from qttrag import trace
 from qttrag.errors import ConfigError
 from qttrag.models import devices
 from qttrag.models.loading import Lazy, failed, locate, quiet
+from qttrag.rerankers import pair_classifier
 from qttrag.rerankers.by_score import by_score
 from qttrag.runtime.batching import Batcher
 from qttrag.types import Hit, Query
 
+_LOG = logging.getLogger(__name__)
 _STAGE = "reranker"
+_Score = Callable[[Sequence[tuple[str, str]]], Sequence[float]]
 
 
 class _Pair(NamedTuple):
@@ -71,28 +75,16 @@ class CrossEncoderReranker:
     def _load(self) -> _Loaded:
         located = locate(_STAGE, self._model, revision=self._revision, model_types=())
         _check(located.path)
-        import torch
-        from sentence_transformers import CrossEncoder
-
         quiet()
         device = devices.pick(self._device)
         try:
-            model = CrossEncoder(
-                str(located.path),
-                device=device,
-                local_files_only=True,
-                activation_fn=torch.nn.Identity(),
-                model_kwargs={"use_safetensors": True},
-            )
+            tokenizer, score = _open(located.path, device, self._max_tokens)
         except Exception as error:
             raise ConfigError(f"{_STAGE}: {located.path} cannot be loaded as a cross-encoder: {error}") from error
-        model.max_seq_length = self._max_tokens
 
         def run(pairs: list[_Pair]) -> list[float]:
             try:
-                scores = model.predict(
-                    [(pair.query, pair.passage) for pair in pairs], batch_size=len(pairs), show_progress_bar=False
-                )
+                scores = score([(pair.query, pair.passage) for pair in pairs])
             except Exception as error:
                 raise failed(_STAGE, error) from error
             return [float(score) for score in scores]
@@ -104,7 +96,37 @@ class CrossEncoderReranker:
             max_length=self._batch_tokens,
             max_items=256,
         )
-        return _Loaded(copy.deepcopy(model.tokenizer), batcher)
+        return _Loaded(copy.deepcopy(tokenizer), batcher)
+
+
+def _open(path: Path, device: str, max_tokens: int) -> tuple[Any, _Score]:
+    """Load a cross-encoder, with the package sentence-transformers only if it needs it."""
+    reason = pair_classifier.unsupported(path)
+    if reason is None:
+        model = pair_classifier.PairClassifier(path, device=device, max_tokens=max_tokens)
+        return model.tokenizer, model.scores
+    _LOG.info("%s needs sentence-transformers: %s", path, reason)
+    return _packaged(path, device, max_tokens)
+
+
+def _packaged(path: Path, device: str, max_tokens: int) -> tuple[Any, _Score]:
+    import torch
+    from sentence_transformers import CrossEncoder
+
+    model = CrossEncoder(
+        str(path),
+        device=device,
+        local_files_only=True,
+        activation_fn=torch.nn.Identity(),
+        model_kwargs={"use_safetensors": True},
+    )
+    model.max_seq_length = max_tokens
+
+    def score(pairs: Sequence[tuple[str, str]]) -> Sequence[float]:
+        scores: Sequence[float] = model.predict(list(pairs), batch_size=len(pairs), show_progress_bar=False)
+        return scores
+
+    return model.tokenizer, score
 
 
 def _check(path: Path) -> None:

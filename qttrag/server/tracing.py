@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from qttrag import __version__
+import qttrag
 from qttrag.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ class Tracing:
 
         self._provider = TracerProvider(resource=_resource(), shutdown_on_exit=False)
         self._provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
-        self._tracer = self._provider.get_tracer("qttrag", __version__)
+        self._tracer = self._provider.get_tracer("qttrag", qttrag.__version__)
 
     def close(self) -> None:
         """Send the remaining spans and stop; may take as long as the exporter's timeout."""
@@ -157,6 +157,6 @@ def _resource() -> Any:
     """Return who sends: as the environment names it, else qttrag."""
     from opentelemetry.sdk.resources import SERVICE_NAME, SERVICE_VERSION, Resource
 
-    given = Resource.create({SERVICE_VERSION: __version__})
+    given = Resource.create({SERVICE_VERSION: qttrag.__version__})
     unnamed = str(given.attributes[SERVICE_NAME]).startswith("unknown_service")
     return given.merge(Resource({SERVICE_NAME: "qttrag"})) if unnamed else given

@@ -10,7 +10,8 @@ from qttrag.application.application import Application
 from qttrag.cli import main
 from qttrag.config import deployment as config
 from qttrag.errors import ConfigError
-from qttrag.types import AskRequest
+from qttrag.pipeline.stages import Stages
+from qttrag.types import AskRequest, Query
 
 
 def unloaded(**settings: Any) -> Application:
@@ -49,6 +50,25 @@ async def test_the_tagger_is_needed_only_for_scores() -> None:
 async def test_base_needs_neither() -> None:
     async with unloaded() as application:
         await application.check_strategy("base", {})
+
+
+async def test_a_strategy_is_rehearsed_once_for_each_of_its_options() -> None:
+    runs: list[bool] = []
+
+    async def counting(query: Query, stages: Stages, *, tags: bool = True) -> None:
+        runs.append(tags)
+
+    async with unloaded() as application:
+        for tags in (True, False, True, True, False):
+            await application.rehearsals.check(counting, {"tags": tags}, application.stages)
+    assert runs == [True, False]
+
+
+async def test_a_strategy_that_lacks_a_stage_is_refused_every_time() -> None:
+    async with unloaded() as application:
+        for _ in range(2):
+            with pytest.raises(ConfigError, match="this strategy needs a translator"):
+                await application.check_strategy("qtt_rag", {})
 
 
 async def test_models_are_not_loaded_for_a_strategy_that_lacks_a_stage() -> None:

@@ -211,6 +211,9 @@ def test_doctor_reports_packages_models_and_indexes(run: Any, config: Path) -> N
     assert shown.code == 0
     checks = {finding["what"]: finding["ok"] for finding in shown.json}
     assert checks["generator model"] is checks["index mixed"] is checks["torch"] is True
+    details = {finding["what"]: finding["detail"] for finding in shown.json}
+    assert "loads without sentence-transformers" in details["reranker model"]
+    assert "sentence-transformers" not in details["generator model"]
 
 
 def test_doctor_names_missing_parts_with_exit_code_4(run: Any, tmp_path: Path, tiny: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
@@ -123,18 +124,21 @@ class Running(NamedTuple):
 
 
 @contextmanager
-def running(served: Application, http: type[TimedProtocol] = TimedProtocol) -> Iterator[Running]:
-    """Serve until the block ends."""
+def running(
+    served: Application, http: type[TimedProtocol] = TimedProtocol, *, local: socket.socket | None = None
+) -> Iterator[Running]:
+    """Serve until the block ends. `local`: a socket to serve at, too."""
     app = create_app(application=served)
     config = uvicorn.Config(app, port=0, http=http, log_level="warning", timeout_graceful_shutdown=3)
     server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run, daemon=True)
+    listening = socket.create_server(("127.0.0.1", 0))
+    sockets = [listening] if local is None else [listening, local]
+    thread = threading.Thread(target=server.run, kwargs={"sockets": sockets}, daemon=True)
     thread.start()
     while not server.started:
         assert thread.is_alive()
         time.sleep(0.01)
-    port = server.servers[0].sockets[0].getsockname()[1]
-    url = f"http://127.0.0.1:{port}"
+    url = f"http://127.0.0.1:{listening.getsockname()[1]}"
     with httpx2.Client(base_url=url, timeout=20) as client:
         yield Running(url, client, server)
     server.should_exit = True

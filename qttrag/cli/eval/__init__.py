@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import typer
-
 from qttrag.cli.eval import compare, export, flags, judge, retrieval, run, schema, score, show, stages
+from qttrag.cli.groups import group
 
-app = typer.Typer(no_args_is_help=True, help="Answer the questions of a suite, and score the answers.")
+app = group("Answer the questions of a suite, and score the answers.")
 for command in (
     run.run, score.score, compare.compare, show.show, retrieval.retrieval, stages.tagger, stages.detector,
     export.export, judge.judge, flags.flags, schema.schema,

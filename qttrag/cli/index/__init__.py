@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import typer
-
+from qttrag.cli.groups import group
 from qttrag.cli.index.bergen import import_bergen
 from qttrag.cli.index.build import build
 from qttrag.cli.index.changes import append, compact, remove
@@ -11,7 +10,7 @@ from qttrag.cli.index.inspect import info, search, verify
 from qttrag.cli.index.language_bias import measure_means, measure_shifts
 from qttrag.cli.index.tune import tune
 
-app = typer.Typer(no_args_is_help=True, help="Build, change, check and search collections.")
+app = group("Build, change, check and search collections.")
 for command in (
     build,
     info,
