@@ -18,7 +18,7 @@ from qttrag.trace import Trace
 from qttrag.types import CriticalError, Lang, QualityScores, Verdict
 from tests.test_prompts import OWN
 
-EN, KO, FI, ZH, JA = map(Lang, ("en", "ko", "fi", "zh", "ja"))
+EN, KO, FI, ZH, JA, RU, CS, DE = map(Lang, ("en", "ko", "fi", "zh", "ja", "ru", "cs", "de"))
 TEN_THOUSAND = ("over 10,000 people", "1,000명이 넘는 사람들")
 
 
@@ -51,10 +51,46 @@ def test_a_latin_name_has_to_be_in_a_latin_translation() -> None:
     assert missing_names("그는 Twitter에 글을 올렸다.", "Hän julkaisi sen Twitterissä.", KO, FI) == ()
 
 
-def test_names_of_other_pairs_of_scripts_are_not_compared() -> None:
+def test_a_name_may_be_transliterated() -> None:
+    assert missing_names("Об этом рассказал Михаил Корб.", "Mikhail Korb spoke of it.", RU, EN) == ()
+    assert missing_names("Об этом рассказал Михаил Корб.", "The secretary spoke of it.", RU, EN) == ("Михаил Корб",)
+    assert missing_names("He met Mikhail Gorbachev.", "그는 미하일 고르바초프를 만났다.", EN, KO) == ()
+    assert missing_names("He met Mikhail Gorbachev.", "그는 대통령을 만났다.", EN, KO) == ("Mikhail Gorbachev",)
+    assert missing_names("A fire broke out near Fort Greely.", "フォートグリーリーで火災が発生した。", EN, JA) == ()
+
+
+def test_a_name_may_be_spelt_and_inflected_otherwise() -> None:
+    assert missing_names("Tapasin Kalle Virtasen.", "I met Kalle Virtanen.", FI, EN) == ()
+    assert missing_names("Byl to Filip Novák.", "It was the defender.", CS, EN) == ("Filip Novák",)
+
+
+def test_a_name_may_be_translated_if_the_translation_has_a_name_instead() -> None:
+    assert missing_names("Hän asuu nyt Saksassa.", "Now he lives in Germany.", FI, EN) == ()
+    assert missing_names("Hän asuu nyt Saksassa.", "Now he lives there.", FI, EN) == ("Saksassa",)
+
+
+def test_names_that_are_made_of_words_are_not_compared() -> None:
     assert missing_names("the Black Sea", "Musta meri", EN, FI) == ()
+    assert missing_names("In the United Kingdom", "영국에서", EN, KO) == ()
+
+
+def test_the_first_word_of_a_sentence_is_no_name_by_its_capital() -> None:
+    assert missing_names("Huomenna sataa. Silta on kiinni.", "It will rain, the bridge is closed.", FI, EN) == ()
+
+
+def test_single_names_are_compared_only_in_english() -> None:
     assert missing_names("He met Putin.", "그는 바이든을 만났다.", EN, KO) == ()
-    assert missing_names("XVIII век", "the 18th century", Lang("ru"), EN) == ()
+    assert missing_names("Он встретил Путина.", "He met the president.", RU, EN) == ("Путина",)
+
+
+def test_names_are_not_compared_where_they_cannot_be_told() -> None:
+    assert missing_names("Der Bau der Brücke", "the construction", DE, EN) == ()  # German nouns have capitals
+    assert missing_names("He met Mikhail Gorbachev.", "他见了总统。", EN, ZH) == ()
+    assert missing_names("He met Mikhail Gorbachev.", "?", Lang("und"), KO) == ()
+
+
+def test_roman_numerals_are_no_names() -> None:
+    assert missing_names("во время XVIII века", "during the 18th century", RU, EN) == ()
 
 
 # negation
