@@ -125,7 +125,13 @@ class Running(NamedTuple):
 @contextmanager
 def running(served: Application, http: type[TimedProtocol] = TimedProtocol) -> Iterator[Running]:
     """Serve until the block ends."""
-    app = create_app(application=served)
+    with running_app(create_app(application=served), http) as up:
+        yield up
+
+
+@contextmanager
+def running_app(app: Any, http: type[TimedProtocol] = TimedProtocol) -> Iterator[Running]:
+    """Serve an ASGI application until the block ends."""
     config = uvicorn.Config(app, port=0, http=http, log_level="warning", timeout_graceful_shutdown=3)
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, daemon=True)
