@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
 
 from qttrag import resources
 from qttrag.config.server_settings import ServerSettings
@@ -26,7 +26,8 @@ from qttrag.config.yaml_files import (
     resolve_relative_paths,
     set_nested,
 )
-from qttrag.errors import ConfigError
+from qttrag.errors import ConfigError, InputError
+from qttrag.text.languages import language
 from qttrag.types import ANSWER_TOKENS, AnswerStyle
 
 Spec = dict[str, Any]
@@ -75,8 +76,21 @@ class Deployment(BaseModel):
     degrade: bool = True  # translator or tagger unavailable: answer without it and report that
     citations: bool = False  # ask the generator for the numbers of the passages it used
     language_guard: LanguageGuardMode = "report"
+    examples: dict[str, list[str]] = {}  # questions by language that the page offers
     cache: CacheSettings = CacheSettings()
     server: ServerSettings = ServerSettings()
+
+    @field_validator("examples")
+    @classmethod
+    def _are_questions(cls, examples: dict[str, list[str]]) -> dict[str, list[str]]:
+        try:
+            checked = {str(language(lang).code): questions for lang, questions in examples.items()}
+        except InputError as error:
+            raise ValueError(str(error)) from error
+        for lang, questions in checked.items():
+            if blank := [number for number, question in enumerate(questions, 1) if not question.strip()]:
+                raise ValueError(f"question {blank[0]} in '{lang}' is empty")
+        return checked
 
     def max_answer_tokens(self, style: AnswerStyle) -> int:
         """Return the most tokens of an answer: `answer_tokens`, or else what the style needs."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 
@@ -13,7 +15,8 @@ class ServerSettings(BaseModel):
     limit. `allowed_hosts`: names, beside localhost and IP addresses, under which a service without keys may be asked.
     `in_flight`: questions answered at the same time; `queue`: questions that may wait. `max_connections`: at once;
     further ones get 503. `deadline`: the most seconds for a request. `origins`: sites whose pages may call the service
-    (CORS)."""
+    (CORS). `feedback`: the file that gets what people say about answers, one JSON object per line; null: nothing is
+    stored. `max_feedback_bytes`: of this file; further feedback gets 503."""
 
     model_config = ConfigDict(extra="forbid")
     host: str = "127.0.0.1"
@@ -34,6 +37,8 @@ class ServerSettings(BaseModel):
     max_turns: int = Field(default=50, ge=1)
     origins: list[str] = []
     allowed_hosts: list[str] = []
+    feedback: Path | None = None
+    max_feedback_bytes: int = Field(default=10_000_000, ge=1)
 
     @field_validator("rate")
     @classmethod

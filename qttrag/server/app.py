@@ -23,7 +23,7 @@ from qttrag.server.middleware import RequestMiddleware, with_request_ids
 from qttrag.server.openapi import describe
 from qttrag.server.origins import HostCheck
 from qttrag.server.overload import OverloadMiddleware
-from qttrag.server.routes import ask, chat, page, stages, status
+from qttrag.server.routes import ask, chat, feedback, page, stages, status
 from qttrag.server.service import Service
 from qttrag.server.starting import start_stage
 from qttrag.server.tracing import Tracing
@@ -56,7 +56,7 @@ def create_app(deployment: Deployment | str | Path, *, application: Application 
         telemetry=_TELEMETRY,
     )
     app.state.service = service
-    for group in (ask, stages, chat, status, page):
+    for group in (ask, stages, chat, feedback, status, page):
         app.include_router(group.router)
     install_handlers(app)
     describe(app.openapi(), application)

@@ -89,7 +89,7 @@ def read_chat(body: ChatRequest, settings: ServerSettings) -> Chat:
     check_parameters(body.model_extra or {})
     answer_tokens(body)
     position, question = _find_question(body.messages)
-    earlier, notes = _select(body.messages[:position], settings)
+    earlier, notes = select_turns(body.messages[:position], settings)
     return Chat(question, earlier, notes)
 
 
@@ -121,8 +121,8 @@ def _find_question(turns: Sequence[Turn]) -> tuple[int, str]:
     raise RequestRejected(422, "no_question", "a user message with a question is required", param="messages")
 
 
-def _select(turns: Sequence[Turn], settings: ServerSettings) -> tuple[list[Message], list[Note]]:
-    """Return the turns that can be used, and notes on those that cannot."""
+def select_turns(turns: Sequence[Turn], settings: ServerSettings) -> tuple[list[Message], list[Note]]:
+    """Return the newest turns within the limits that can be used, and notes on those that cannot."""
     usable: list[Message] = []
     left_out, incomplete = Counter[str](), Counter[str]()
     for turn in turns:

@@ -27,7 +27,7 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 _LOG = logging.getLogger("qttrag.server")
 _PROBES = frozenset({"/livez", "/readyz"})  # without keys
-_PAGE = frozenset({"/", "/page.js", "/page.css"})
+_PAGE_FILES = "/page/"  # without keys, as the page itself
 _ID = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _HEADERS = [
     (b"x-content-type-options", b"nosniff"),
@@ -126,7 +126,7 @@ class RequestMiddleware:
         if path in _PROBES:
             return
         self._hosts.check(scope["method"], headers)
-        if path in _PAGE:
+        if path == "/" or path.startswith(_PAGE_FILES):
             return
         client = scope.get("client")
         address = client[0] if client else "unknown"

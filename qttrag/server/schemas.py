@@ -62,12 +62,20 @@ class _Body(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
 
+class EarlierTurn(_Body):
+    """A message before the question."""
+
+    role: Literal["user", "assistant"]
+    content: str
+
+
 class AskBody(_Body):
     """`lang`: the language to answer in; null: detected from the question. `options`: of the strategy.
 
     `collections`: names of the deployment's collections to search; null: all. `answer_style`: a name, a number or a few
     words; one to three sentences; several paragraphs; null: as the deployment is set.
-    `deadline`: seconds until the question is given up."""
+    `deadline`: seconds until the question is given up. `earlier`: the turns before the question, oldest first; the
+    question is understood in their light. The newest that fit are read, as in chats."""
 
     question: _TEXT = Field(examples=["핀란드의 통화는 무엇입니까?"])
     lang: LANG | None = None
@@ -78,6 +86,7 @@ class AskBody(_Body):
     top_k: Positive | None = None
     deadline: float | None = Field(default=None, ge=0.1)
     answer_style: AnswerStyle | None = None
+    earlier: list[EarlierTurn] = []
     stream: bool = False
 
 
@@ -244,6 +253,18 @@ class RerankResponse(BaseModel):
     id: str
     model: str
     results: list[Ranked]
+
+
+class FeedbackBody(_Body):
+    """What somebody thinks of an answer. `request_id`: of the answer. `comment`: in their own words."""
+
+    vote: Literal["up", "down"]
+    comment: str = Field(default="", max_length=2000)
+    question: _TEXT = Field(max_length=20_000)
+    answer: str = Field(max_length=20_000)
+    strategy: _STRATEGY
+    lang: LANG | None = None
+    request_id: str = Field(default="", max_length=64)
 
 
 class ReadyResponse(BaseModel):

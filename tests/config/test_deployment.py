@@ -204,3 +204,18 @@ def test_a_name_is_searched_in_the_home_then_in_the_package(tmp_path: Path, monk
     assert resources.find("server", "paper", what="deployment").parent != tmp_path / "server"
     with pytest.raises(ConfigError, match=rf"laptop, mine, paper\).*searched: {tmp_path}/server, .*_resources"):
         resources.find("server", "nothing", what="deployment")
+
+
+def test_examples_are_by_language(file: Path) -> None:
+    examples = {"ko-KR": ["핀란드의 통화는 무엇입니까?"]}
+    assert config.load(file, {"examples": examples}).examples == {"ko": ["핀란드의 통화는 무엇입니까?"]}
+
+
+@pytest.mark.parametrize(
+    ("examples", "complaint"), [({"klingon": ["x"]}, "klingon"), ({"ko": ["a", " "]}, "question 2 in 'ko' is empty")]
+)
+def test_examples_in_an_unknown_language_or_without_words_are_refused(
+    file: Path, examples: dict[str, list[str]], complaint: str
+) -> None:
+    with pytest.raises(ConfigError, match=complaint):
+        config.load(file, {"examples": examples})

@@ -128,7 +128,15 @@ def running(
     served: Application, http: type[TimedProtocol] = TimedProtocol, *, local: socket.socket | None = None
 ) -> Iterator[Running]:
     """Serve until the block ends. `local`: a socket to serve at, too."""
-    app = create_app(application=served)
+    with running_app(create_app(application=served), http, local=local) as up:
+        yield up
+
+
+@contextmanager
+def running_app(
+    app: Any, http: type[TimedProtocol] = TimedProtocol, *, local: socket.socket | None = None
+) -> Iterator[Running]:
+    """Serve an ASGI application until the block ends."""
     config = uvicorn.Config(app, port=0, http=http, log_level="warning", timeout_graceful_shutdown=3)
     server = uvicorn.Server(config)
     listening = socket.create_server(("127.0.0.1", 0))

@@ -254,3 +254,12 @@ def test_a_connection_outlives_an_unexpected_error() -> None:
         answers = [up.ask() for _ in range(3)]
     assert [(answer.status_code, answer.json()["error"]["code"]) for answer in answers] == [(500, "internal")] * 3
     assert "content-security-policy" in answers[0].headers
+
+
+def test_earlier_turns_are_read_before_a_question_and_those_that_do_not_fit_are_noted() -> None:
+    generator = FakeGenerator(lambda messages: "42")
+    earlier = [{"role": "user", "content": "Mikä on Suomen pääkaupunki?"}, {"role": "assistant", "content": "Helsinki"}]
+    with running(application(generator, max_turns=3)) as up:
+        answer = up.ask("Entä Ruotsin?", earlier=[*earlier, *earlier])
+    assert any("Helsinki" in str(messages) for messages, _ in generator.seen)
+    assert "2 earlier turns were left out" in answer.json()["trace"]["notes"][0]

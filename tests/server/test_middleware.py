@@ -36,7 +36,7 @@ def test_each_key_opens(keyed: Running) -> None:
 
 
 def test_probes_and_the_page_need_no_key_but_figures_do(keyed: Running) -> None:
-    assert [keyed.client.get(path).status_code for path in ("/livez", "/readyz", "/", "/page.js")] == [200] * 4
+    assert [keyed.client.get(path).status_code for path in ("/livez", "/readyz", "/", "/page/js/main.js")] == [200] * 4
     assert keyed.client.get("/metrics").status_code == 401
 
 

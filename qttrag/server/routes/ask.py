@@ -12,8 +12,10 @@ from sse_starlette import ServerSentEvent
 
 from qttrag.application.serialization import answer_as_dict, passages_as_dicts
 from qttrag.server import schemas
+from qttrag.server.chat_request import Turn, select_turns
 from qttrag.server.errors import STATUSES, request_id, response_to
 from qttrag.server.service import Service, event_stream, limits_of, service_of, stream_events, until_disconnected
+from qttrag.trace import Trace
 from qttrag.types import Answer, AskRequest, Event
 
 STREAMED: dict[int | str, dict[str, Any]] = {200: {"content": {"text/event-stream": {}}}}
@@ -26,10 +28,10 @@ async def ask(request: Request, body: schemas.AskBody) -> Any:
     far), `piece` (text of the answer), `restarted` (discard the pieces: the answer begins again), then `end` (the whole
     answer) or `error`."""
     service = service_of(request)
-    asked = _request(service, body)
+    asked, trace = _request(service, body)
     if not body.stream:
-        return _answer_body(await until_disconnected(request, service.ask(asked)))
-    return event_stream(service, _events(await stream_events(request, service, asked)))
+        return _answer_body(await until_disconnected(request, service.ask(asked, trace=trace)))
+    return event_stream(service, _events(await stream_events(request, service, asked, trace)))
 
 
 async def _events(stream: AsyncIterator[Event | Answer | Exception]) -> AsyncIterator[ServerSentEvent]:
@@ -56,8 +58,12 @@ def _answer_body(answer: Answer) -> dict[str, Any]:
     return {**answer_as_dict(answer), "request_id": request_id()}
 
 
-def _request(service: Service, body: schemas.AskBody) -> AskRequest:
-    longest = service.settings.deadline
+def _request(service: Service, body: schemas.AskBody) -> tuple[AskRequest, Trace]:
+    """Return the question to ask, and a trace that notes which earlier turns are left out."""
+    longest, trace = service.settings.deadline, service.new_trace()
+    turns = [Turn(role=turn.role, content=turn.content) for turn in body.earlier]
+    earlier, notes = select_turns(turns, service.settings)
+    trace.notes += notes
     return AskRequest(
         body.question,
         lang=body.lang,
@@ -69,4 +75,5 @@ def _request(service: Service, body: schemas.AskBody) -> AskRequest:
             limits_of(service, body.depth, body.top_k),
             deadline=longest if body.deadline is None else min(body.deadline, longest),
         ),
-    )
+        earlier=earlier,
+    ), trace
