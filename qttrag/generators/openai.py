@@ -9,9 +9,10 @@ from typing import Any
 
 from qttrag import trace
 from qttrag.errors import BrokenOff, ConfigError, unknown
-from qttrag.generators.completion_stream import CompletionStream, separated
+from qttrag.generators.completion_stream import CompletionStream, joined, separated
 from qttrag.models.loading import Lazy, locate
-from qttrag.openai_client.capabilities import Capabilities
+from qttrag.openai_client.balancing import Server
+from qttrag.openai_client.capabilities import Capabilities, Request
 from qttrag.openai_client.client import ModelClient
 from qttrag.openai_client.connection import Connection
 from qttrag.openai_client.endpoint import CallLimits, Endpoint
@@ -121,6 +122,14 @@ class OpenAIGenerator:
         async with aclosing(stream_completion(self.client(), self.request(messages, decoding))) as pieces:
             async for piece in separated(pieces, separator, self._note_restart):
                 yield piece
+
+    async def complete_at(self, server: Server, request: Request) -> Completion:
+        """Return the completion of a request, from one of the client's servers and without retries: for probes.
+
+        Raises:
+            StageError: the server did not complete it."""
+        async with aclosing(stream_completion(self.client(), request, only=server)) as pieces:
+            return joined([piece async for piece in separated(pieces, ReasoningSeparator())])
 
     def _note_restart(self) -> None:
         self._opens_reasoning = False

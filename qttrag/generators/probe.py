@@ -1,18 +1,15 @@
-"""What the servers of a generator accept: one small request to each, with everything that qttrag may ask for."""
+"""What the servers of a generator accept: small requests to each, one with everything that qttrag may ask for."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import aclosing
 from dataclasses import dataclass
 
 from qttrag.errors import StageError
-from qttrag.generators.completion_stream import joined, separated
 from qttrag.generators.openai import OpenAIGenerator
+from qttrag.generators.system_turn import system_turn_arrives
 from qttrag.openai_client.balancing import Server
 from qttrag.openai_client.capabilities import RULES, Capabilities
-from qttrag.openai_client.stream import stream_completion
-from qttrag.text.reasoning import ReasoningSeparator
 from qttrag.trace import Trace
 from qttrag.types import Completion, Decoding, Message
 
@@ -27,16 +24,25 @@ _MESSAGES: list[Message] = [
     {"role": "system", "content": "You reply in JSON."},
     {"role": "user", "content": 'Reply with this JSON and nothing else: {"ok": true}'},
 ]
+_SYSTEM_TURN = {
+    True: "system messages reach the model",
+    False: "system messages are accepted and dropped: instructions do not reach the model; set "
+    "`accepts: {system_role: false}`, which puts them at the beginning of the user's",
+    None: "system messages accepted; whether they reach the model is undetermined",
+}
 
 
 @dataclass(frozen=True)
 class Probe:
-    """What one server accepts and sends. `error`: why it could not be asked, None if it replied."""
+    """What one server accepts and sends. `error`: why it could not be asked, None if it replied.
+
+    `system_arrives`: whether a system message reaches its model; None: undetermined."""
 
     base_url: str
     capabilities: Capabilities
     completion: Completion | None = None
     counts_tokens: bool = False
+    system_arrives: bool | None = None
     error: str | None = None
 
     def sentences(self) -> Iterator[str]:
@@ -55,7 +61,7 @@ class Probe:
             yield "probabilities of tokens reported" if reported else "probabilities of tokens not reported"
         yield "tokens reported in streams" if self.counts_tokens else "tokens not reported in streams"
         if self.capabilities.system_role:
-            yield "system messages accepted"
+            yield _SYSTEM_TURN[self.system_arrives]
         if completion.reasoning.strip():
             yield "its model reasons, which is kept apart; reasoning counts towards `answer_tokens:`"
         if completion.cut:
@@ -69,13 +75,13 @@ async def probe(generator: OpenAIGenerator) -> list[Probe]:
 
 
 async def _probe(generator: OpenAIGenerator, server: Server) -> Probe:
-    trace = Trace()
+    trace, arrives = Trace(), None
     try:
         with trace.stage("probe"):
-            request = generator.request(_MESSAGES, _DECODING)
-            async with aclosing(stream_completion(generator.client(), request, only=server)) as pieces:
-                completion = joined([piece async for piece in separated(pieces, ReasoningSeparator())])
+            completion = await generator.complete_at(server, generator.request(_MESSAGES, _DECODING))
+            counts_tokens = trace.counts["probe.completion_tokens"] > 0
+            if server.capabilities.system_role:
+                arrives = await system_turn_arrives(generator, server)
     except StageError as error:
         return Probe(server.base_url, server.capabilities, error=str(error))
-    counts_tokens = trace.counts["probe.completion_tokens"] > 0
-    return Probe(server.base_url, server.capabilities, completion, counts_tokens)
+    return Probe(server.base_url, server.capabilities, completion, counts_tokens, arrives)

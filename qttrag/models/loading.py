@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import os
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator
@@ -54,8 +55,13 @@ class Lazy(Generic[M]):
 def needing_packages() -> Iterator[None]:
     """Turn a failed import in the block into an error that says how to install the package.
 
+    Threads of libraries that the block imports first sleep while they wait for each other, unless OMP_WAIT_POLICY is
+    set. By default they spin; then a model on a CPU takes many times as long as soon as another process needs a core
+    (`python -m benchmarks.waiting`).
+
     Raises:
         ConfigError: a package is not installed."""
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         yield
     except ModuleNotFoundError as error:

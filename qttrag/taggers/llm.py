@@ -42,7 +42,7 @@ class LLMTagger:
         cap: float | None = None,
     ) -> None:
         self._check = Check(flags=flags, cap=cap)
-        self._generator = generator
+        self.generator = generator
         self._prompts = prompts
         self._expected = expected
         self._decoding = Decoding(max_tokens=max_tokens, schema=SCHEMA, alternatives=_ALTERNATIVES if expected else 0)
@@ -64,12 +64,12 @@ class LLMTagger:
             return Verdict(None, "empty")
         messages = prompt.messages(original, translation, source)
         try:
-            completion = await self._generator.complete(messages, self._decoding)
+            completion = await self.generator.complete(messages, self._decoding)
             verdict = self._read(completion, prompt)
             if verdict.scores is None:
                 trace.count("retried")
                 retry = prompt.retry_messages(messages, completion.text)
-                verdict = self._read(await self._generator.complete(retry, self._decoding), prompt)
+                verdict = self._read(await self.generator.complete(retry, self._decoding), prompt)
             return verdict
         except StageError as error:
             trace.note_error("translations are unscored", error)

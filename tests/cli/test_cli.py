@@ -268,6 +268,16 @@ def test_doctor_asks_each_server_what_it_accepts(run: Any, config: Path) -> None
     assert "system messages" in " ".join(as_table.out.split())
 
 
+def test_doctor_times_how_the_taggers_server_gives_scores(run: Any, config: Path) -> None:
+    with OddServer(REFUSALS["only_json_object"]) as server:
+        setting = f"generator={{kind: openai, model: m, base_url: '{server.base_url}'}}"
+        shown = run("doctor", "-c", config, "--set", setting, "--set", "tagger={kind: llm}", "--ask", "--json")
+    found = {finding["what"]: finding for finding in shown.json}
+    detail = found[f"scores by generator at {server.base_url}"]["detail"]
+    assert "JSON object" in detail
+    assert "(4 of 4 readable)" in detail
+
+
 @pytest.mark.parametrize(
     ("words", "code", "message"),
     [

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 
 import pytest
 
 from qttrag.errors import ConfigError
-from qttrag.models.loading import Lazy
+from qttrag.models.loading import Lazy, needing_packages
 from qttrag.trace import Trace
 
 
@@ -25,6 +26,18 @@ async def test_a_missing_package_is_named_with_the_way_to_install_it() -> None:
 
     with pytest.raises(ConfigError, match=r"'qttrag_has_no_such_package'.*pip install 'qttrag\[models\]'"):
         await Lazy(load).get()
+
+
+def test_threads_of_models_sleep_while_they_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
+    with needing_packages():
+        assert os.environ["OMP_WAIT_POLICY"] == "PASSIVE"
+
+
+def test_a_wait_policy_of_the_user_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMP_WAIT_POLICY", "ACTIVE")
+    with needing_packages():
+        assert os.environ["OMP_WAIT_POLICY"] == "ACTIVE"
 
 
 async def test_a_load_is_counted_once_for_many_waiting_callers() -> None:
