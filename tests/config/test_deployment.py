@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import importlib.util
 from pathlib import Path
 
 import pytest
@@ -204,3 +205,16 @@ def test_a_name_is_searched_in_the_home_then_in_the_package(tmp_path: Path, monk
     assert resources.find("server", "paper", what="deployment").parent != tmp_path / "server"
     with pytest.raises(ConfigError, match=rf"laptop, mine, paper\).*searched: {tmp_path}/server, .*_resources"):
         resources.find("server", "nothing", what="deployment")
+
+
+@pytest.mark.parametrize(("folder", "name"), [("server", "demo"), ("indexes", "demo-ko"), ("eval", "demo")])
+def test_without_a_checkout_the_error_about_the_demo_says_where_it_is(tmp_path: Path, folder: str, name: str) -> None:
+    (tmp_path / "qttrag").mkdir()
+    (tmp_path / "qttrag" / "resources.py").symlink_to(str(resources.__file__))  # as in an installed package
+    spec = importlib.util.spec_from_file_location("installed", tmp_path / "qttrag" / "resources.py")
+    assert spec is not None
+    assert spec.loader is not None
+    installed = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(installed)
+    with pytest.raises(ConfigError, match=f"in the source checkout.*QTTRAG_HOME.*{folder}/{name}.yaml"):
+        installed.find(folder, name, what="file")
