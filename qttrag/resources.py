@@ -10,6 +10,7 @@ from qttrag.errors import ConfigError, InputError, unknown
 
 _NO_DEPLOYMENTS = {"compose", "prometheus", "vllm"}  # other YAML files in server/
 FOLDERS = ("prompts", "indexes", "server", "eval")
+_DEMO = "demo"  # files whose names begin so are in the checkout only, like the models that they name
 DEFAULT_DEPLOYMENT = "laptop"
 _PACKAGE = Path(__file__).parent
 _BUILT = "built"
@@ -65,6 +66,11 @@ def find(name: str, value: str, *, what: str) -> Path:
         known |= {file.stem: file for file in place.glob("*.yaml")}
     if value in known:
         return known[value]
+    if value.startswith(_DEMO) and not any(name.startswith(_DEMO) for name in known):
+        raise ConfigError(
+            f"no {what} '{value}': the demo and its models are in the source checkout, not in the installed package; "
+            f"run qttrag there after `make demo`, or set QTTRAG_HOME to that checkout, which has {name}/{value}.yaml"
+        )
     searched = ", ".join(map(str, places))
     names = known.keys() - _NO_DEPLOYMENTS
     raise ConfigError(unknown(what, value, names, way_out=f"or give the path of a YAML file; searched: {searched}"))

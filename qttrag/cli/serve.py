@@ -7,18 +7,20 @@ import os
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
 from qttrag.cli import local_socket, output
-from qttrag.errors import ConfigError
+from qttrag.errors import CollectionError, ConfigError
 from qttrag.resources import DEFAULT_DEPLOYMENT
 from qttrag.server import tracing
 
 if TYPE_CHECKING:
+    from qttrag.application.application import Application
     from qttrag.config.deployment import Deployment
     from qttrag.config.server_settings import ServerSettings
+    from qttrag.protocols import VectorStore
 
 _CLOSING_S = 5  # for connections to close after the drain
 _LARGEST_PORT = 65_535
@@ -32,7 +34,9 @@ def serve(
     without_keys: Annotated[
         bool, typer.Option("--without-keys", help="Serve without API keys, also at an address that others can reach.")
     ] = False,
-    check: Annotated[bool, typer.Option("--check", help="Check the deployment and exit; nothing is loaded.")] = False,
+    check: Annotated[
+        bool, typer.Option("--check", help="Check the deployment, open its collections and exit; no model is loaded.")
+    ] = False,
     settings: output.Set = None,
 ) -> None:
     """Serve the HTTP API and the page.
@@ -64,6 +68,7 @@ def serve(
             f"{config}: valid; serves http://{address}:{number}/ with strategy {application.deployment.strategy}"
             + (" and sends traces" if traced else "")
         )
+        _open_collections(application)
         return
     try:
         import uvicorn
@@ -107,6 +112,29 @@ def _local_socket(deployment: Deployment) -> Iterator[list[socket.socket]]:
 
 def _keys(limits: ServerSettings) -> str:
     return os.environ.get(limits.api_keys_env, "").strip(" ,")
+
+
+def _open_collections(application: Application) -> None:
+    """Open every collection of the deployment and say what it has.
+
+    Raises:
+        CollectionError: some are missing or damaged; the others have been opened."""
+    from qttrag.application.named_models import collection_names
+    from qttrag.stores.faiss_folder import FaissFolder
+
+    built = map(FaissFolder, collection_names(application.deployment))
+    others = [part for stage, part in application.parts if stage == "store" and not isinstance(part, FaissFolder)]
+    problems = []
+    for store in [*built, *cast("list[VectorStore]", others)]:
+        try:
+            languages, encoder = store.languages, store.encoder
+        except CollectionError as error:
+            problems.append(str(error))
+            continue
+        size = f"{len(store.collection.passages):,} passages, " if isinstance(store, FaissFolder) else ""
+        output.say(f"opened {store.name}: {size}{', '.join(languages)}; encoded by {encoder.model}")
+    if problems:
+        raise CollectionError("; ".join(problems))
 
 
 def _listen(host: str, port: int) -> socket.socket:

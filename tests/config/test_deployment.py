@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import importlib.util
 from pathlib import Path
 
 import pytest
@@ -219,3 +220,16 @@ def test_examples_in_an_unknown_language_or_without_words_are_refused(
 ) -> None:
     with pytest.raises(ConfigError, match=complaint):
         config.load(file, {"examples": examples})
+
+
+@pytest.mark.parametrize(("folder", "name"), [("server", "demo"), ("indexes", "demo-ko"), ("eval", "demo")])
+def test_without_a_checkout_the_error_about_the_demo_says_where_it_is(tmp_path: Path, folder: str, name: str) -> None:
+    (tmp_path / "qttrag").mkdir()
+    (tmp_path / "qttrag" / "resources.py").symlink_to(str(resources.__file__))  # as in an installed package
+    spec = importlib.util.spec_from_file_location("installed", tmp_path / "qttrag" / "resources.py")
+    assert spec is not None
+    assert spec.loader is not None
+    installed = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(installed)
+    with pytest.raises(ConfigError, match=f"in the source checkout.*QTTRAG_HOME.*{folder}/{name}.yaml"):
+        installed.find(folder, name, what="file")
