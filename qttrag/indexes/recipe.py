@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from qttrag import resources
 from qttrag.config import yaml_files
+from qttrag.documents.limits import DocumentLimits
 from qttrag.encoders import prefixes
 from qttrag.errors import ConfigError, InputError
 from qttrag.text.languages import language
@@ -39,14 +40,19 @@ class Source(_Settings):
 
     Kind `kilt` is the KILT knowledge source, JSON lines with lists of paragraphs. Kind `hub` is a data set of Parquet
     files on the Hugging Face hub: `dataset` owner/name, `path` in it, `revision` its commit; files are downloaded one
-    at a time and deleted after reading. `clean`: drop those parts of Wikipedia's text that contain no sentence."""
+    at a time and deleted after reading. Kind `folder`: the documents in a folder (PDF, Word, slides, tables, web pages,
+    books, Markdown, text, e-mail) and in the folders below it. `clean`: drop those parts of Wikipedia's text that
+    contain no sentence. `limits`: of reading one document."""
 
-    kind: Literal["jsonl", "parquet", "tsv", "arrow", "kilt", "hub"]
+    kind: Literal["jsonl", "parquet", "tsv", "arrow", "kilt", "hub", "folder"]
     path: str | list[str]
     dataset: str | None = Field(default=None, pattern=r"^[^/\s]+/[^/\s]+$")
     revision: str | None = None
     clean: bool = False
     fields: Fields = Fields()
+    limits: DocumentLimits = Field(
+        default=DocumentLimits(), exclude_if=lambda limits: limits == DocumentLimits()
+    )  # keeps older digests valid
 
     @model_validator(mode="after")
     def _check_kind(self) -> Self:
@@ -54,6 +60,8 @@ class Source(_Settings):
             raise ValueError("kind hub needs `dataset: owner/name`; add it")
         if self.kind != "hub" and (self.dataset or self.revision):
             raise ValueError(f"`dataset:` and `revision:` are settings of kind hub; remove them from kind {self.kind}")
+        if self.kind == "folder" and not isinstance(self.path, str) and len(self.path) != 1:
+            raise ValueError("kind folder has one `path`; make a recipe for each folder")
         return self
 
     @property
@@ -166,7 +174,7 @@ def load(value: str | Path) -> Recipe:
     except ValidationError as error:
         fields = yaml_files.fields_at(Recipe, yaml_files.complaint(error)["loc"])
         raise ConfigError(yaml_files.explain(error, str(path), fields)) from error
-    paths = recipe.source.paths if recipe.source.kind == "hub" else _absolute(recipe.source.paths, path.parent)
+    paths = _paths(recipe.source, path.parent)
     model = yaml_files.resolve_relative_paths(recipe.encoder.model, path.parent)
     return recipe.model_copy(
         update={
@@ -189,6 +197,15 @@ def _read_extended(path: Path, extended_by: tuple[Path, ...] = ()) -> dict[str, 
     if not base.is_file():
         base = resources.find("indexes", str(name), what="recipe")
     return yaml_files.merge_settings(_read_extended(base, (*extended_by, path)), settings, across_kinds=True)
+
+
+def _paths(source: Source, folder: Path) -> list[str]:
+    """Return the paths of a source, relative to `folder`, as absolute ones: patterns, or the name of a folder."""
+    if source.kind == "hub":
+        return source.paths
+    if source.kind == "folder":
+        return [str((folder / Path(path).expanduser()).resolve()) for path in source.paths]
+    return _absolute(source.paths, folder)
 
 
 def _absolute(paths: list[str], folder: Path) -> list[str]:

@@ -108,7 +108,9 @@ class CriticalErrorOut(BaseModel):
 
 
 class PassageOut(BaseModel):
-    """A passage as it was read. `n`: its number in the answer. `scores` null: an original, or see `unscored`."""
+    """A passage as it was read. `n`: its number in the answer. `scores` null: an original, or see `unscored`.
+
+    `file`, `page`, `headings`: the place in the document that it was cut from; null and empty for other passages."""
 
     n: int
     passage_id: str
@@ -123,6 +125,9 @@ class PassageOut(BaseModel):
     flags: list[str]
     score: float
     retrieved_rank: int
+    file: str | None
+    page: int | None
+    headings: list[str]
 
 
 class TraceOut(BaseModel):
@@ -272,3 +277,63 @@ class ReadyResponse(BaseModel):
 
     ready: bool
     stages: dict[str, str]
+
+
+class CollectionOut(BaseModel):
+    """A collection of the deployment. `documents`: clients can change its documents."""
+
+    name: str
+    documents: bool
+
+
+class CollectionsResponse(BaseModel):
+    collections: list[CollectionOut]
+
+
+class DocumentOut(BaseModel):
+    """A document of a collection. `pages`: of a PDF file, or slides; null for types without pages."""
+
+    id: str
+    name: str
+    type: str
+    bytes: int
+    pages: int | None
+    passages: int
+    languages: list[str]
+    added: str
+
+
+class DocumentsResponse(BaseModel):
+    documents: list[DocumentOut]
+
+
+class UploadResponse(BaseModel):
+    job: str
+
+
+class FileErrorOut(BaseModel):
+    code: str
+    message: str
+
+
+class UploadedFileOut(BaseModel):
+    """A file of an upload. "indexed": its passages can be found. `error`: why it failed."""
+
+    name: str
+    state: Literal["waiting", "indexed", "unchanged", "failed"]
+    passages: int
+    error: FileErrorOut | None
+
+
+class JobResponse(BaseModel):
+    """The progress of an upload. `done`, `total`: files while they are read, then passages while they are encoded."""
+
+    job: str
+    state: Literal["waiting", "reading", "encoding", "done", "failed"]
+    done: int
+    total: int
+    files: list[UploadedFileOut]
+
+
+class DeletedResponse(BaseModel):
+    deleted: str

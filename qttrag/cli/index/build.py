@@ -2,36 +2,52 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from qttrag.cli import output
 from qttrag.cli.index.options import OnError, OnInvalid, Overwrite, Restart
 from qttrag.cli.index.progress import show_progress
-from qttrag.cli.index.summary import show_manifest
+from qttrag.cli.index.summary import show_manifest, show_outcomes
+from qttrag.errors import InputError
+from qttrag.resources import DEFAULT_DEPLOYMENT
+
+if TYPE_CHECKING:
+    from qttrag.indexes.recipe import Recipe
 
 
 def build(
-    recipe: Annotated[str, typer.Argument(help="A recipe file, or its name in indexes/.")],
+    recipe: Annotated[str, typer.Argument(help="A recipe file, its name in indexes/, or a folder of documents.")],
     overwrite: Overwrite = False,
     restart: Restart = False,
     on_error: OnError = OnInvalid.stop,
+    config: output.Config = DEFAULT_DEPLOYMENT,
     as_json: output.Json = False,
 ) -> None:
     """Build the index that a recipe describes. After an interruption, the same command resumes.
+
+    A folder of documents (PDF, Word, slides, tables, web pages, books, Markdown, text, e-mail) needs no recipe: its
+    index has the folder's name and the encoder of the deployment (--config). The same command brings it up to date:
+    it reads new and changed files and removes deleted ones; --overwrite reads all files again.
 
     Examples:
 
       qttrag index build example
 
       qttrag index build ./my.yaml --overwrite --on-error skip
+
+      qttrag index build ./handbook
     """
     from qttrag.application.factory import open_encoder
     from qttrag.indexes.jobs.build import build
     from qttrag.indexes.recipe import load
 
-    loaded = load(recipe)
+    loaded = _folder_recipe(recipe, config) if Path(recipe).expanduser().is_dir() else load(recipe)
+    if loaded.source.kind == "folder":
+        _build_folder(loaded, again=overwrite, as_json=as_json)
+        return
     with show_progress(loaded.name) as progress:
         manifest = build(
             loaded,
@@ -42,3 +58,28 @@ def build(
             open_encoder=open_encoder,
         )
     show_manifest(manifest, as_json=as_json)
+
+
+def _folder_recipe(folder: str, config: str) -> Recipe:
+    from qttrag.application.document_recipes import folder_recipe
+    from qttrag.config import deployment
+
+    return folder_recipe(Path(folder).expanduser().resolve(), deployment.load(config))
+
+
+def _build_folder(recipe: Recipe, *, again: bool, as_json: bool) -> None:
+    from qttrag.application.factory import open_encoder
+    from qttrag.indexes.jobs.build_folder import build_folder
+    from qttrag.indexes.jobs.change_documents import ChangeProgress
+
+    with show_progress(recipe.name) as progress:
+        built = build_folder(recipe, open_encoder=open_encoder, again=again, progress=ChangeProgress(passages=progress))
+    if as_json:
+        manifest = built.manifest and built.manifest.model_dump(mode="json")
+        output.say_json({"index": manifest, "documents": [outcome._asdict() for outcome in built.outcomes]})
+    else:
+        show_outcomes(built.outcomes)
+    if built.manifest is None:
+        raise InputError(f"no document in {recipe.source.paths[0]} could be read; no index was made")
+    if not as_json:
+        show_manifest(built.manifest, as_json=False)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from qttrag.application.serialization import passage_fields
 from qttrag.cli import output
 from qttrag.cli.index.options import InProcess, Name
 from qttrag.cli.index.summary import format_langs, show_manifest
@@ -85,7 +85,7 @@ def search(
     settings = question_settings(Recipe(**collection.find(name).manifest.recipe).encoder, in_process=in_process)
     hits = output.run(_search(name, output.utf8(text), k, lang, settings))
     if as_json:
-        output.say_json([{"score": hit.score, **asdict(hit.passage)} for hit in hits])
+        output.say_json([{"score": hit.score, **passage_fields(hit.passage)} for hit in hits])
         return
     rows = [
         [f"{hit.score:.3f}", passage.passage_id, passage.lang, passage.title, passage.text[:_SHOWN_CHARACTERS]]

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from qttrag.cli import output
 from qttrag.encoders.language_means import PREFIX
 
 if TYPE_CHECKING:
+    from qttrag.indexes.jobs.document_reading import DocumentOutcome
     from qttrag.indexes.storage.manifest import Manifest
 
 
@@ -71,3 +74,25 @@ def _search_plan(manifest: Manifest) -> str:
         f"{effort}{tuned.depth:,} candidates: recall@{tuned.k} {format_recall(tuned.recall, tuned.error)} over "
         f"{tuned.queries} queries ({tuned.sample}), {tuned.ms:.1f} ms"
     )
+
+
+def show_outcomes(outcomes: Sequence[DocumentOutcome]) -> None:
+    """Print what became of each document that is not unchanged, and their numbers by outcome."""
+    rows = [
+        [outcome.name, outcome.state, f"{outcome.passages:,}" if outcome.passages else "", _remark(outcome)]
+        for outcome in outcomes
+        if outcome.state != "unchanged" or outcome.pages_without_text
+    ]
+    if rows:
+        output.console().print(output.table("document", "", "passages", "", rows=rows))
+    counts = Counter(outcome.state for outcome in outcomes)
+    states = ("indexed", "unchanged", "removed", "failed")
+    output.say(f"{len(outcomes):,} documents: {', '.join(f'{counts[state]:,} {state}' for state in states)}")
+
+
+def _remark(outcome: DocumentOutcome) -> str:
+    if outcome.code is not None:
+        earlier = "; its earlier version stays" if outcome.passages else ""
+        return f"{outcome.message} ({outcome.code}){earlier}"
+    images = outcome.pages_without_text
+    return f"{images:,} of its pages are images and were not read" if images else ""

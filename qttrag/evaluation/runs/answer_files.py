@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from qttrag.errors import InputError
 from qttrag.evaluation.answers import AnswerRecord, RankedPassage
-from qttrag.types import CriticalError, Lang, Passage, QualityScores, TaggedPassage
+from qttrag.types import CriticalError, Lang, Passage, Place, QualityScores, TaggedPassage
 
 T = TypeVar("T")
 
@@ -48,13 +48,18 @@ def loads(line: str) -> AnswerRecord:
 
 
 def _passage(fields: dict[str, Any]) -> TaggedPassage:
-    passage = _interned(Passage(**{**fields["passage"], "lang": Lang(fields["passage"]["lang"])}))
+    own = fields["passage"]
+    passage = _interned(Passage(**{**own, "lang": Lang(own["lang"]), "place": _place(own.get("place"))}))
     scores = QualityScores(**fields["scores"]) if fields["scores"] else None
     typed = {"passage": passage, "translation": _interned(fields["translation"]), "scores": scores}
     errors = tuple(
         CriticalError(error["kind"], tuple(error["original"])) for error in fields.get("critical_errors", ())
     )
     return TaggedPassage(**{**fields, **typed, "flags": tuple(fields["flags"]), "critical_errors": errors})
+
+
+def _place(fields: dict[str, Any] | None) -> Place | None:
+    return None if fields is None else Place(**{**fields, "headings": tuple(fields["headings"])})
 
 
 @functools.lru_cache(maxsize=1 << 17)

@@ -103,13 +103,13 @@ def append(
         if restart:
             workspace.remove()
         base = BaseIndex(folder, manifest, Passages(folder, read_removed(folder, manifest.files, manifest.rows)))
-        _check_settings(manifest, recipe)
+        check_settings(manifest, recipe)
         owner = f"the encoder of '{folder.name}'"
         with (
             keep_finished_shards(workspace),
             load_passage_encoders(recipe.encoder, owner=owner, open_encoder=open_encoder) as encoders,
         ):
-            _check_revision(manifest, recipe, encoders.info.revision)
+            check_revision(manifest, recipe, encoders.info.revision)
             files = listing.files(recipe)
             settings = {**fingerprint(recipe, encoders.info.revision, files), "replace": replace}
             if published is not None and _same_addition(published, settings):
@@ -119,8 +119,11 @@ def append(
             return _append(job, base, encoders, files, replace=replace, on_error=on_error)
 
 
-def _check_settings(manifest: Manifest, recipe: Recipe) -> None:
-    """Refuse a recipe that cuts or encodes passages differently from the index."""
+def check_settings(manifest: Manifest, recipe: Recipe) -> None:
+    """Check that a recipe cuts and encodes passages as those of the index.
+
+    Raises:
+        CollectionError: it does not."""
 
     def settings(recipe: Recipe) -> dict[str, Any]:
         encoder = recipe.encoder.model_dump(exclude=PLACEMENT_SETTINGS)
@@ -133,7 +136,8 @@ def _check_settings(manifest: Manifest, recipe: Recipe) -> None:
         )
 
 
-def _check_revision(manifest: Manifest, recipe: Recipe, revision: str) -> None:
+def check_revision(manifest: Manifest, recipe: Recipe, revision: str) -> None:
+    """Raise CollectionError if the encoder of the index had another revision."""
     if revision != manifest.encoder_revision:
         raise CollectionError(
             f"index '{manifest.name}' was built with {recipe.encoder.model} ({manifest.encoder_revision}), the encoder "
@@ -174,6 +178,20 @@ def _combine(job: IndexJob, base: BaseIndex, skipped: Counter[str], *, replaceab
     import numpy as np
 
     folder = job.workspace.index
+    manifest = extended_manifest(job, base, skipped)
+    if replaceable is not None:
+        passages = Passages(folder, base.passages.removed)
+        appended = record_digests(passages, chunked=job.recipe.chunking.enabled)[base.manifest.rows :]
+        replaced = np.setdiff1d(np.flatnonzero(np.isin(replaceable, appended)), base.passages.removed)
+        manifest.appended[-1].replaced = len(replaced)
+        if len(replaced):
+            manifest = mark_removed(manifest, passages, replaced, folder)
+    manifest.write(folder)
+
+
+def extended_manifest(job: IndexJob, base: BaseIndex, skipped: Counter[str]) -> Manifest:
+    """Link the base's files and write the FAISS index with the new shards; return the manifest, not yet written."""
+    folder = job.workspace.index
     for name in base.manifest.files.keys() - {FAISS_FILE}:
         _link_or_copy(base.folder / name, folder / name)
     rows = base.manifest.rows + job.journal.rows
@@ -183,15 +201,7 @@ def _combine(job: IndexJob, base: BaseIndex, skipped: Counter[str], *, replaceab
         range(base.shards, base.shards + len(job.journal.shards)),
         lambda done: job.progress(Progress("add", done, done / rows)),
     )
-    manifest = _combined_manifest(job, base.manifest, skipped)
-    if replaceable is not None:
-        passages = Passages(folder, base.passages.removed)
-        appended = record_digests(passages, chunked=job.recipe.chunking.enabled)[base.manifest.rows :]
-        replaced = np.setdiff1d(np.flatnonzero(np.isin(replaceable, appended)), base.passages.removed)
-        manifest.appended[-1].replaced = len(replaced)
-        if len(replaced):
-            manifest = mark_removed(manifest, passages, replaced, folder)
-    manifest.write(folder)
+    return _combined_manifest(job, base.manifest, skipped)
 
 
 def _combined_manifest(job: IndexJob, base: Manifest, skipped: Counter[str]) -> Manifest:

@@ -11,8 +11,9 @@ from qttrag.indexes.jobs.index_job import IndexJob, Progress, ignore_progress, w
 from qttrag.indexes.jobs.resuming import keep_finished_shards
 from qttrag.indexes.recipe import Recipe
 from qttrag.indexes.sources.records import SourcePosition
+from qttrag.indexes.storage.document_registry import read_registry
 from qttrag.indexes.storage.locking import exclusive_lock
-from qttrag.indexes.storage.manifest import MANIFEST_FILE, Manifest, checksum, read_manifest
+from qttrag.indexes.storage.manifest import MANIFEST_FILE, Manifest, checksum, has_registry, read_manifest
 from qttrag.indexes.storage.shards import ShardWriter
 from qttrag.indexes.storage.workspace import BuildWorkspace
 from qttrag.types import EncoderInfo
@@ -61,8 +62,16 @@ def _compact(collection: Collection, workspace: BuildWorkspace, progress: Callab
         _copy(collection, job)
         after = write_index(job, _encoder_info(before, job.recipe), Counter(before.skipped))
         appended = [addition.model_copy(update={"folded": True}) for addition in before.appended]
+        files = after.files
+        if has_registry(before.files):
+            files = read_registry(workspace.target, before).write(workspace.index, files)
         after.model_copy(
-            update={"truncated": before.truncated, "repaired": before.repaired, "appended": appended}
+            update={
+                "truncated": before.truncated,
+                "repaired": before.repaired,
+                "appended": appended,
+                "files": files,
+            }
         ).write(workspace.index)
     workspace.publish(journal)
     return read_manifest(workspace.target)
@@ -75,7 +84,7 @@ def _encoder_info(manifest: Manifest, recipe: Recipe) -> EncoderInfo:
 def _copy(collection: Collection, job: IndexJob) -> None:
     """Copy the remaining rows that are not copied yet, in order."""
     rows, in_shard = collection.passages.remaining_rows(), 0
-    shards = ShardWriter(job.workspace, job.journal, collection.manifest.dim)
+    shards = ShardWriter(job.workspace, job.journal, collection.manifest.dim, has_places=collection.passages.has_places)
     for start in range(job.journal.rows, len(rows), _BATCH_ROWS):
         batch = rows[start : start + _BATCH_ROWS]
         shards.append(collection.passages.take(batch), collection.vectors.stored(batch))

@@ -92,7 +92,9 @@ class _EncodingPipeline:
 
     def __init__(self, job: IndexJob, encoders: EncoderPool, writer: BackgroundWriter) -> None:
         self._encoders = encoders
-        self._shards = ShardWriter(job.workspace, job.journal, encoders.info.dim)
+        self._shards = ShardWriter(
+            job.workspace, job.journal, encoders.info.dim, has_places=job.recipe.source.kind == "folder"
+        )
         self._writer = writer
         self._done = job.journal.rows
         self._progress = job.progress
@@ -160,6 +162,8 @@ def _batches(recipe: Recipe, encoders: EncoderPool, tokens: Sequence[Tokens]) ->
 
 
 def _passages(recipe: Recipe, record: SourceRecord) -> list[Passage]:
+    if record.passages is not None:
+        return list(record.passages)
     texts = chunk(record.text, record.lang, recipe.chunking)
     if not recipe.chunking.enabled:
         return [Passage(record.record_id, text, record.lang, record.title) for text in texts]

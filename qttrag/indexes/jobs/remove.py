@@ -10,7 +10,7 @@ from qttrag.errors import InputError
 from qttrag.indexes.collection import Collection, find, open_index
 from qttrag.indexes.recipe import Recipe
 from qttrag.indexes.storage.locking import exclusive_lock
-from qttrag.indexes.storage.manifest import Manifest
+from qttrag.indexes.storage.manifest import Manifest, has_registry
 from qttrag.indexes.storage.passage_ids import What, rows_of
 from qttrag.indexes.storage.passages import Passages
 from qttrag.indexes.storage.tombstones import write_removed
@@ -36,6 +36,11 @@ def remove(name: str, ids: abc.Collection[str], *, what: What = "any", missing_o
     folder = find(name).folder.resolve()
     with exclusive_lock(folder):
         index = open_index(str(folder), threads=1)
+        if has_registry(index.manifest.files):
+            raise InputError(
+                f"index '{folder.name}' is made of documents: delete the file of one and run qttrag index build again, "
+                "or delete an uploaded one over HTTP"
+            )
         chunked = Recipe(**index.manifest.recipe).chunking.enabled
         rows, missing, ambiguous = rows_of(index.passages, ids, chunked=chunked, what=what)
         if missing and not missing_ok:

@@ -28,7 +28,7 @@ def build_in_workspace(
     Raises:
         CollectionError: the index exists and `overwrite` is off, or another process is building it."""
     target = resources.built_folder() / recipe.name
-    _create_folder(target.parent)
+    create_folder(target.parent)
     with exclusive_lock(target):
         workspace = BuildWorkspace(target)
         published = workspace.recover()
@@ -66,7 +66,11 @@ def keep_finished_shards(workspace: BuildWorkspace) -> Iterator[None]:
         raise
 
 
-def _create_folder(path: Path) -> None:
+def create_folder(path: Path) -> None:
+    """Create the folder of built indexes.
+
+    Raises:
+        ConfigError: it cannot be created."""
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:

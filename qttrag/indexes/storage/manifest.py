@@ -17,6 +17,7 @@ from qttrag.indexes.storage import atomic_files
 
 LAYOUT = 1
 MANIFEST_FILE = "manifest.json"
+REGISTRY_PREFIX = "documents-"  # of the file with the documents of an index
 _OWN_DIGEST = "sha256"  # key of the digest of all other keys
 
 
@@ -131,6 +132,11 @@ def read_manifest(folder: Path) -> Manifest:
         raise CollectionError(f"{path}: damaged ({first_line(error)}); {rebuild_hint(folder)}") from error
 
 
+def has_registry(files: Mapping[str, FileSum]) -> bool:
+    """Return whether an index with these files is made of documents."""
+    return any(name.startswith(REGISTRY_PREFIX) for name in files)
+
+
 def rebuild_hint(folder: Path) -> str:
     """Return the way out of a damaged index, for error messages."""
     return f"build it again: qttrag index build {folder.name} --overwrite"
@@ -148,7 +154,7 @@ def problems(folder: Path, manifest: Manifest, *, full: bool) -> list[str]:
 
     Contents are read if a file's time has changed, and always if `full`."""
     problems = file_problems(folder, manifest.files, full=full)
-    if manifest.rows == 0:
+    if manifest.rows == 0 and not has_registry(manifest.files):  # documents may come later
         problems.append(f"{folder} contains no passages")
     return problems
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from qttrag.errors import CollectionError
-from qttrag.types import Lang, Passage
+from qttrag.types import Lang, Passage, Place
 
 if TYPE_CHECKING:
     import numpy as np
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 _FIRST_FILE = "passages.arrow"  # without number, as in indexes of one shard before there were several
 _COLUMNS = ("passage_id", "title", "text", "lang")
+_PLACE_COLUMNS = ("file", "page", "headings")  # only in files of passages that are cut from documents
 
 
 def passages_file(shard: int) -> str:
@@ -23,21 +24,30 @@ def passages_file(shard: int) -> str:
 
 
 class PassageWriter:
-    """Appends passages to an open file, which is complete after `close`."""
+    """Appends passages to an open file, which is complete after `close`.
 
-    def __init__(self, stream: BinaryIO) -> None:
+    `has_places`: the file has columns for the places of passages in documents."""
+
+    def __init__(self, stream: BinaryIO, *, has_places: bool = False) -> None:
         import pyarrow as pa
 
-        self._schema = pa.schema([(name, pa.large_string()) for name in _COLUMNS])
+        fields = [(name, pa.large_string()) for name in _COLUMNS]
+        if has_places:
+            types = (pa.large_string(), pa.int32(), pa.list_(pa.large_string()))
+            fields += zip(_PLACE_COLUMNS, types, strict=True)
+        self._has_places = has_places
+        self._schema = pa.schema(fields)
         self._writer = pa.ipc.new_file(stream, self._schema)
 
     def append(self, passages: Sequence[Passage]) -> None:
         import pyarrow as pa
 
-        columns = [[getattr(passage, name) for passage in passages] for name in _COLUMNS]
-        self._writer.write_batch(
-            pa.record_batch([pa.array(c, pa.large_string()) for c in columns], schema=self._schema)
-        )
+        columns: list[list[Any]] = [[getattr(passage, name) for passage in passages] for name in _COLUMNS]
+        if self._has_places:
+            places = [passage.place for passage in passages]
+            columns += [[place and getattr(place, name) for place in places] for name in _PLACE_COLUMNS]
+        arrays = [pa.array(c, field.type) for c, field in zip(columns, self._schema, strict=True)]
+        self._writer.write_batch(pa.record_batch(arrays, schema=self._schema))
 
     def close(self) -> None:
         self._writer.close()
@@ -46,7 +56,7 @@ class PassageWriter:
 class Passages:
     """The passages of a built index. Raises OSError or pyarrow's errors if a file is damaged or missing.
 
-    `removed`: the removed rows, ascending."""
+    `removed`: the removed rows, ascending. `has_places`: some passages may be cut from documents."""
 
     def __init__(self, folder: Path, removed: NDArray[np.int64] | None = None) -> None:
         import numpy as np
@@ -55,7 +65,9 @@ class Passages:
         self.removed = np.empty(0, np.int64) if removed is None else removed
         self._folder = folder
         paths = [folder / _FIRST_FILE, *sorted(folder.glob("passages-*.arrow"))]
-        self._table: Any = pa.concat_tables([pa.ipc.open_file(pa.memory_map(str(path))).read_all() for path in paths])
+        tables = [pa.ipc.open_file(pa.memory_map(str(path))).read_all() for path in paths]
+        self._table: Any = pa.concat_tables(tables, promote_options="default")  # not every file has places
+        self.has_places = _PLACE_COLUMNS[0] in self._table.column_names
 
     def __len__(self) -> int:
         return int(self._table.num_rows)
@@ -72,7 +84,12 @@ class Passages:
                 f"the passage of row {row} in {self._folder} is damaged ({error}); qttrag index verify "
                 f"{self._folder.name} names the file"
             ) from error
-        return Passage(cells["passage_id"], cells["text"], Lang(cells["lang"]), cells["title"])
+        place = self._place(row) if self.has_places else None
+        return Passage(cells["passage_id"], cells["text"], Lang(cells["lang"]), cells["title"], place)
+
+    def _place(self, row: int) -> Place | None:
+        file, page, headings = (self._table.column(name)[row].as_py() for name in _PLACE_COLUMNS)
+        return None if file is None else Place(file, page, tuple(headings or ()))
 
     def take(self, rows: NDArray[np.int64]) -> list[Passage]:
         """Return the passages of `rows`, in the order of `rows`."""

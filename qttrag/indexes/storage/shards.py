@@ -21,12 +21,13 @@ if TYPE_CHECKING:
 
 
 class ShardWriter:
-    """Writes one shard after another. `dim`: dimensions of the vectors."""
+    """Writes one shard after another. `dim`: dimensions of the vectors. `has_places`: of passages, in documents."""
 
-    def __init__(self, workspace: BuildWorkspace, journal: Journal, dim: int) -> None:
+    def __init__(self, workspace: BuildWorkspace, journal: Journal, dim: int, *, has_places: bool = False) -> None:
         self._workspace = workspace
         self._journal = journal
         self._dim = dim
+        self._has_places = has_places
         self._open: _OpenShard | None = None
 
     def append(
@@ -41,7 +42,7 @@ class ShardWriter:
 
         `summary`: of reading their records; `truncated`: number of passages longer than the encoder reads."""
         if self._open is None:
-            self._open = _OpenShard(self._workspace, len(self._journal.shards), self._dim)
+            self._open = _OpenShard(self._workspace, len(self._journal.shards), self._dim, has_places=self._has_places)
         self._open.append(passages, vectors, summary or ReadSummary([], Counter(), Counter()), truncated)
 
     def close(self, position: SourcePosition) -> None:
@@ -55,12 +56,12 @@ class ShardWriter:
 class _OpenShard:
     """A shard that is being written to temporary files."""
 
-    def __init__(self, workspace: BuildWorkspace, number: int, dim: int) -> None:
+    def __init__(self, workspace: BuildWorkspace, number: int, dim: int, *, has_places: bool) -> None:
         self._passages_file = workspace.index / passages_file(workspace.first_shard + number)
         self._vectors_file = workspace.index / vectors_file(workspace.first_shard + number)
         self._ids_file = workspace.ids_file(number)
         self._streams = [temporary_path(path).open("wb") for path in (self._passages_file, self._vectors_file)]
-        self._passages = PassageWriter(self._streams[0])
+        self._passages = PassageWriter(self._streams[0], has_places=has_places)
         self._vectors = VectorWriter(self._streams[1], dim)
         self._langs: Counter[str] = Counter()
         self._skipped: Counter[str] = Counter()

@@ -1,0 +1,1 @@
+"""Reads files that people write: PDF, Word, slides, tables, web pages, books, Markdown, text, e-mail."""
