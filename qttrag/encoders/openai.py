@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any
 
-from qttrag.encoders.sentence_transformers import dimensions, tokenised
+from qttrag.encoders.tokens import dimensions, tokenised
 from qttrag.errors import ConfigError, StageUnavailable, not_installed
 from qttrag.models.loading import LocatedModel, locate
 from qttrag.openai_client.balancing import Server

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from qttrag.encoders.pooled_transformer import PooledTransformer, Unsupported, pooling_of
+from qttrag.encoders.tokens import dimensions, tokenised
 from qttrag.errors import ConfigError, StageError
 from qttrag.models import devices
 from qttrag.models.loading import failed, locate, quiet
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     import torch
     from numpy.typing import NDArray
 
+    from qttrag.encoders.ctranslate2 import CTranslate2Encoder
+
 _LOG = logging.getLogger(__name__)
 _STAGE = "retriever"
 Dtype = Literal["auto", "float32", "float16", "bfloat16"]
@@ -30,8 +33,10 @@ class SentenceTransformersKind:
     """Encoder kind `sentence_transformers`: a model in this process.
 
     `device`: one, or `auto` for a GPU if there is one; of several, queries use the first and builds use all.
-    `dtype` auto: float16 on a GPU, float32 on the CPU. `batch_tokens`: tokens in a batch, padding included.
-    `truncate_dim`: as in the recipe of the indexes: the first dimensions of each vector are kept; null: all."""
+    `dtype` auto: float16 on a GPU, float32 on the CPU. int8: on CTranslate2, on the CPU only, for BERT, RoBERTa and
+    XLM-R with CLS or mean pooling; the first load converts the checkpoint into the cache folder. `batch_tokens`:
+    tokens in a batch, padding included. `truncate_dim`: as in the recipe of the indexes: the first dimensions of each
+    vector are kept; null: all."""
 
     batch_texts: int | None = None
 
@@ -41,7 +46,7 @@ class SentenceTransformersKind:
         *,
         revision: str | None = None,
         device: str | list[str] = "auto",
-        dtype: Dtype = "auto",
+        dtype: Dtype | Literal["int8"] = "auto",
         max_tokens: int = 256,
         batch_tokens: int = 16_384,
         truncate_dim: int | None = None,
@@ -66,7 +71,9 @@ class SentenceTransformersKind:
     def load_for_passages(self) -> list[PassageEncoder]:
         return [self._load(device) for device in devices.every(self._device)]
 
-    def _load(self, device: str) -> SentenceTransformersEncoder:
+    def _load(self, device: str) -> SentenceTransformersEncoder | CTranslate2Encoder:
+        if self._dtype == "int8":
+            return self._load_int8(device)
         return SentenceTransformersEncoder(
             self._model,
             revision=self._revision,
@@ -75,6 +82,15 @@ class SentenceTransformersKind:
             dtype=self._dtype,
             truncate_dim=self._truncate_dim,
         )
+
+    def _load_int8(self, device: str) -> CTranslate2Encoder:
+        from qttrag.encoders.ctranslate2 import CTranslate2Encoder
+
+        if devices.pick(device) != "cpu":
+            raise ConfigError(f"{_STAGE}: `dtype: int8` needs `device: cpu`, not '{device}'; on a GPU use float16")
+        located = locate(_STAGE, self._model, revision=self._revision, model_types=())
+        _check(located.path)
+        return CTranslate2Encoder(self._model, located, max_tokens=self._max_tokens, truncate_dim=self._truncate_dim)
 
 
 class SentenceTransformersEncoder:
@@ -222,39 +238,6 @@ def _open(path: Path, device: str, dtype: str, max_tokens: int) -> _Model:
         _LOG.info("%s needs sentence-transformers: %s", path, pooling.reason)
         return PackagedEncoder(path, device=device, dtype=dtype, max_tokens=max_tokens)
     return PooledTransformer(path, pooling, device=device, dtype=dtype, max_tokens=max_tokens)
-
-
-def dimensions(own: int, truncate_dim: int | None, model: str) -> int:
-    """Return the dimensions of the vectors of an encoder that has `own`.
-
-    Raises:
-        ConfigError: `truncate_dim` is not among them."""
-    if truncate_dim is not None and not 1 <= truncate_dim <= own:
-        raise ConfigError(f"encoder {model}: `truncate_dim: {truncate_dim}`: its vectors have {own} dimensions")
-    return truncate_dim or own
-
-
-def tokenised(tokenizer: Any, texts: Sequence[str], max_tokens: int) -> list[Tokens]:
-    """Return the tokens of each text, cut to `max_tokens`.
-
-    Raises:
-        ConfigError: the tokenizer is written in Python and does not report what it cuts."""
-    if not tokenizer.is_fast:
-        raise ConfigError(f"{_STAGE}: the encoder's tokenizer has no tokenizer.json; save it again with transformers 5")
-    encodings = tokenizer(list(texts), truncation=True, max_length=max_tokens, verbose=False).encodings
-    return [
-        Tokens(
-            _text_read(text, encoding.offsets) if encoding.overflowing else text,
-            encoding.ids,
-            bool(encoding.overflowing),
-        )
-        for text, encoding in zip(texts, encodings, strict=True)
-    ]
-
-
-def _text_read(text: str, offsets: Sequence[tuple[int, int]]) -> str:
-    """Return the beginning of a text that its tokens cover; special tokens have the offsets (0, 0)."""
-    return text[: max(end for _, end in offsets)]
 
 
 def _dtype(dtype: Dtype, device: str) -> str:

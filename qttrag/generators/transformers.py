@@ -2,38 +2,28 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from qttrag import trace
-from qttrag.errors import BrokenOff, ConfigError, StageError, StageUnavailable, first_line
+from qttrag.errors import BrokenOff, ConfigError, StageError, first_line
+from qttrag.generators import shared_prefix
 from qttrag.generators.completion_stream import CompletionStream, separated
+from qttrag.generators.in_process import Call, Request
 from qttrag.generators.schema import SchemaMasks
-from qttrag.generators.streaming import Alternatives, RowStream, Streamer
+from qttrag.generators.streaming import Alternatives, Streamer
 from qttrag.models import devices
 from qttrag.models.loading import Lazy, LocatedModel, failed, locate, quiet
 from qttrag.openai_client.capabilities import merge_system
 from qttrag.runtime.batching import Batcher
 from qttrag.text.reasoning import ReasoningSeparator, opened_by
-from qttrag.types import Completion, Decoding, Message, Piece, Usage
+from qttrag.types import Completion, Decoding, Message, Piece
 
 _STAGE = "generator"
 _END_OF_PROMPT = 16  # tokens; more than a marker of reasoning has
-
-
-@dataclass(eq=False, slots=True)
-class _Request:
-    """A prompt in a batch; its text goes to `stream`."""
-
-    ids: list[int]
-    decoding: Decoding
-    stream: RowStream
 
 
 class _Chat(NamedTuple):
@@ -141,50 +131,12 @@ class TransformersGenerator:
     async def _pieces(self, messages: Sequence[Message], decoding: Decoding) -> AsyncGenerator[Piece]:
         batcher = await self._lazy.get()
         ids = self._chat.prompt(messages)
-        async with aclosing(self._generated(batcher, ids, decoding)) as pieces:
+        call = Call(self._model, self.context, self._call_timeout)
+        async with aclosing(call.pieces(batcher, self._chat.tokenizer, ids, decoding)) as pieces:
             async for piece in separated(pieces, self._chat.separator(ids)):
                 yield piece
 
-    async def _generated(
-        self, batcher: Batcher[_Request, int], ids: list[int], decoding: Decoding
-    ) -> AsyncGenerator[Piece]:
-        """Yield the pieces as they are generated; the last one has no text."""
-        if len(ids) + decoding.max_tokens > self.context:
-            raise StageError(
-                _STAGE,
-                f"a prompt of {len(ids)} tokens and {decoding.max_tokens} to generate exceed the model's context of "
-                f"{self.context}; shorten the text or use a model with more `context:`",
-            )
-        trace.count("calls")
-        trace.count("prompt_tokens", len(ids))
-        pieces: asyncio.Queue[str | None] = asyncio.Queue()
-        loop = asyncio.get_running_loop()
-        stream = RowStream(
-            self._chat.tokenizer, lambda piece: loop.call_soon_threadsafe(pieces.put_nowait, piece), decoding.max_tokens
-        )
-        work = asyncio.ensure_future(batcher.map([_Request(ids, decoding, stream)]))
-        work.add_done_callback(lambda _: pieces.put_nowait(None))
-        deadline = loop.time() + self._call_timeout
-        try:
-            while (piece := await self._next(pieces, deadline)) is not None:
-                yield Piece(piece)
-            (tokens,) = await work
-            trace.count("completion_tokens", tokens)
-            trace.count("cut_at_max_tokens", int(not stream.ended))
-            yield Piece("", stream.with_alternatives, cut=not stream.ended, usage=Usage(len(ids), tokens))
-        finally:
-            stream.abandoned = True
-            work.cancel()
-
-    async def _next(self, pieces: asyncio.Queue[str | None], deadline: float) -> str | None:
-        try:
-            async with asyncio.timeout_at(deadline):
-                return await pieces.get()
-        except TimeoutError as error:
-            message = f"{self._model} was not done after {self._call_timeout:g} s; raise `call_timeout:`"
-            raise StageUnavailable(_STAGE, message) from error
-
-    def _load(self) -> Batcher[_Request, int]:
+    def _load(self) -> Batcher[Request, int]:
         import torch
         from transformers import AutoModelForCausalLM, GenerationConfig
 
@@ -207,7 +159,7 @@ class TransformersGenerator:
         model.generation_config = GenerationConfig(eos_token_id=end_tokens, pad_token_id=pad)
         masks = SchemaMasks(tokenizer, vocab_size=model.config.vocab_size)
 
-        def run(requests: list[_Request]) -> list[int]:
+        def run(requests: list[Request]) -> list[int]:
             try:
                 return _generate(model, tokenizer, masks, requests, end_tokens=end_tokens, pad=pad)
             except StageError:
@@ -231,7 +183,7 @@ class TransformersGenerator:
 
 
 def _generate(
-    model: Any, tokenizer: Any, masks: SchemaMasks, requests: list[_Request], *, end_tokens: list[int], pad: int
+    model: Any, tokenizer: Any, masks: SchemaMasks, requests: list[Request], *, end_tokens: list[int], pad: int
 ) -> list[int]:
     """Complete the prompts in one batch, each into its stream; return the number of tokens of each completion."""
     import torch
@@ -240,8 +192,6 @@ def _generate(
     if any(request.stream.tokens for request in requests):
         raise BrokenOff(_STAGE, "the model failed in the middle of a completion; ask again")
     longest = max(len(request.ids) for request in requests)
-    rows = [[pad] * (longest - len(request.ids)) + request.ids for request in requests]
-    attention = [[0] * (longest - len(request.ids)) + [1] * len(request.ids) for request in requests]
     decoding = requests[0].decoding
     sampling = (
         {"do_sample": True, "temperature": decoding.temperature, "top_p": decoding.top_p, "top_k": 0}
@@ -255,9 +205,12 @@ def _generate(
         processors.append(Alternatives([request.stream for request in requests], numbers, tokenizer))
     streamer = Streamer([request.stream for request in requests], end_tokens)
     with torch.inference_mode():
+        prefix = shared_prefix.of_batch(model, [request.ids for request in requests])
+        rows, attention = zip(*(prefix.padded(request.ids, longest, pad) for request in requests), strict=True)
         model.generate(
             input_ids=torch.tensor(rows, device=model.device),
             attention_mask=torch.tensor(attention, device=model.device),
+            past_key_values=prefix.cache,
             max_new_tokens=decoding.max_tokens,
             repetition_penalty=decoding.repetition_penalty,
             streamer=streamer,

@@ -102,7 +102,7 @@ class EncoderSettings(_Settings):
     """The encoder of the passages. Questions are encoded by the same model.
 
     `kind`: an encoder kind of `qttrag kinds`; None: `openai` where there are `servers`, else `sentence_transformers`.
-    `device`: one, several, or auto: all GPUs, else the CPU. `dtype` auto: float16 on a GPU.
+    `device`: one, several, or auto: all GPUs, else the CPU. `dtype` auto: float16 on a GPU; int8: on the CPU only.
     `query_prefix`, `passage_prefix`: precede every question and passage; if absent, those of the model where its name
     is known (`query: ` and `passage: ` for E5), else none.
     `truncate_dim`: the first dimensions of each vector are kept, at unit length, for models trained to allow that
@@ -112,7 +112,7 @@ class EncoderSettings(_Settings):
     model: str
     revision: str | None = None
     device: str | Annotated[list[str], Field(min_length=1)] = "auto"
-    dtype: Literal["auto", "float32", "float16", "bfloat16"] = "auto"
+    dtype: Literal["auto", "float32", "float16", "bfloat16", "int8"] = "auto"
     max_tokens: int = Field(default=256, ge=8)
     batch_tokens: int = Field(default=16_384, ge=8)
     query_prefix: str = ""

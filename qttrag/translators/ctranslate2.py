@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import re
-import shutil
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
-from qttrag import resources
 from qttrag.errors import ConfigError, StageError
-from qttrag.models import devices, loading
+from qttrag.models import conversion, devices, loading
 from qttrag.protocols import TranslationTokenizer
 from qttrag.translators import families, segments, tokenization
 from qttrag.translators.segments import LoadedModel, ModelInput, ModelOutput, Segmentation, Unit
@@ -144,33 +141,12 @@ def converted(located: loading.LocatedModel, compute_type: str) -> Path:
     """Return the folder with a checkpoint in CTranslate2's format, converted by this or an earlier call.
 
     Its weights are float16, which CTranslate2 quantises to int8 on loading; they are float32, twice as large, only
-    for `compute_type` "float32". Several processes may call this, and a killed one leaves no half model: one process
-    converts, to a temporary folder that it renames.
+    for `compute_type` "float32".
 
     Raises:
         ConfigError: the checkpoint cannot be converted, or the cache folder cannot be written."""
-    import filelock
-
     stored = "float32" if compute_type == "float32" else "float16"
-    name = re.sub(r"[^\w.-]+", "-", f"{_name(located.path)}-{located.revision}-{stored}")
-    folder = resources.cache_folder() / "ctranslate2" / name
-    if folder.is_dir():
-        return folder
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with filelock.FileLock(folder.with_name(f"{name}.lock")):  # released when its holder dies
-            if not folder.is_dir():
-                _convert(located.path, folder, stored)
-    except OSError as error:
-        raise ConfigError(
-            f"translator: cannot write {folder}: {error}; set QTTRAG_HOME to a folder with room"
-        ) from error
-    return folder
-
-
-def _name(path: Path) -> str:
-    repository = next((part for part in path.parts if part.startswith("models--")), "")
-    return repository.removeprefix("models--") or path.name
+    return conversion.converted("translator", located, stored, lambda folder: _convert(located.path, folder, stored))
 
 
 def _convert(checkpoint: Path, folder: Path, stored: str) -> None:
@@ -180,10 +156,8 @@ def _convert(checkpoint: Path, folder: Path, stored: str) -> None:
         def load_tokenizer(self, tokenizer_class: Any, model_name_or_path: str, **kwargs: Any) -> Any:
             return tokenization.load(Path(model_name_or_path))
 
-    partial = folder.with_name(f"{folder.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)  # from a killed process
     try:
-        Converter(str(checkpoint)).convert(str(partial), quantization=stored)
+        Converter(str(checkpoint)).convert(str(folder), quantization=stored)
     except OSError:
         raise
     except Exception as error:
@@ -191,4 +165,3 @@ def _convert(checkpoint: Path, folder: Path, stored: str) -> None:
             f"translator: CTranslate2 cannot convert {checkpoint}: {error}; "
             "use the kind that runs on transformers, e.g. `nllb_transformers` in place of `nllb`"
         ) from error
-    partial.rename(folder)
