@@ -23,7 +23,9 @@ _WITH = "match_fair"
 
 def judge(
     run: options.RunFolder,
-    config: output.Config = None,
+    config: Annotated[
+        str | None, typer.Option("--config", "-c", help="The deployment whose generator judges; by default the run's.")
+    ] = None,
     settings: output.Set = None,
     again: Annotated[bool, typer.Option("--again", help="Forget the verdicts of an earlier judge.")] = False,
 ) -> None:

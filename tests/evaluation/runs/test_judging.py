@@ -18,7 +18,7 @@ from qttrag.testing import FakeGenerator
 from qttrag.types import Message
 from tests.evaluation.report.test_report import write_run
 
-TEXTS = {"base": ["서울", "부산", None], "qtt_rag": ["서울특별시", "", "모름"]}
+TEXTS: dict[str, list[str | None]] = {"base": ["서울", "부산", None], "qtt_rag": ["서울특별시", "", "모름"]}
 
 
 def by_hand(messages: Sequence[Message]) -> str:
