@@ -226,8 +226,9 @@ class PackagedEncoder:
     def embed(self, features: dict[str, Any]) -> torch.Tensor:
         """Return the vectors of a batch, shape (number of texts, dim)."""
         from sentence_transformers.util import batch_to_device
+        from torch import device
 
-        vectors: torch.Tensor = self._model(batch_to_device(dict(features), self._device))["sentence_embedding"]
+        vectors: torch.Tensor = self._model(batch_to_device(dict(features), device(self._device)))["sentence_embedding"]
         return vectors
 
 
