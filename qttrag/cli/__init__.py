@@ -20,6 +20,7 @@ from qttrag.cli import (
     output,
     serve,
     strategies,
+    tagger,
     text,
     vllm,
 )
@@ -41,6 +42,7 @@ app.command("translate", rich_help_panel=_ANSWER)(text.translate)
 app.command("tag", rich_help_panel=_ANSWER)(text.tag)
 app.add_typer(index.app, name="index", rich_help_panel=_DATA)
 app.add_typer(eval_app, name="eval", rich_help_panel=_DATA)
+app.add_typer(tagger.app, name="tagger", rich_help_panel=_DATA)
 app.add_typer(models.app, name="models", rich_help_panel=_DEPLOYMENT)
 app.add_typer(vllm.app, name="vllm", rich_help_panel=_DEPLOYMENT)
 app.command("doctor", rich_help_panel=_DEPLOYMENT)(doctor.doctor)

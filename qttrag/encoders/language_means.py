@@ -60,6 +60,16 @@ class LanguageMeans:
         return path
 
 
+def centred(vectors: NDArray[np.float32], mean: NDArray[np.float32] | None) -> NDArray[np.float32]:
+    """Return vectors, shape (..., dim), without a mean, of length 1; zero where a vector is the mean."""
+    import numpy as np
+
+    difference = vectors if mean is None else vectors - mean
+    norms = np.linalg.norm(difference, axis=-1, keepdims=True)
+    unit: NDArray[np.float32] = np.divide(difference, norms, out=np.zeros_like(difference), where=norms > 0)
+    return unit
+
+
 def pooled(several: Sequence[LanguageMeans]) -> LanguageMeans:
     """Return the means over all vectors of several, each vector counted once.
 

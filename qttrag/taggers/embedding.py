@@ -14,7 +14,9 @@ from qttrag.models import devices
 from qttrag.models.loading import Lazy
 from qttrag.protocols import Encoder, QueryEncoder
 from qttrag.runtime.batching import Batcher
+from qttrag.taggers import quality_head
 from qttrag.taggers.critical_errors.check import Check
+from qttrag.taggers.quality_head import QualityHead
 from qttrag.types import MAX_SCORE, Criterion, Lang, QualityScores, Verdict
 
 if TYPE_CHECKING:
@@ -29,9 +31,18 @@ class _Text(NamedTuple):
     tokens: int
 
 
+class Encoded(NamedTuple):
+    """`vectors`: unit vectors, float32, shape (number of texts, dim); `revision`: of the encoder."""
+
+    vectors: NDArray[np.float32]
+    revision: str
+    prefix: str
+
+
 class _Loaded(NamedTuple):
     encoder: QueryEncoder
     means: LanguageMeans | None
+    head: QualityHead | None
     batcher: Batcher[_Text, NDArray[np.float32]]
 
 
@@ -42,6 +53,7 @@ class EmbeddingTagger:
     "query: " for E5. `means`: names of built indexes with the means of their languages (`qttrag index measure-means`),
     or paths; the mean vector of each text's language is subtracted. Null: vectors as they are.
     `low`, `high`: the cosines of the scores 0 and 5; between them the score is linear, outside it is 0 or 5.
+    `head`: a file of `qttrag tagger train`, which weighs the dimensions and gives the scores; without `means`.
     Counts: scored, truncated (texts longer than the encoder reads), unscored.<cause> with the causes empty and
     unavailable (the encoder failed, or no mean of the language)."""
 
@@ -55,6 +67,7 @@ class EmbeddingTagger:
         means: list[str] | None = None,
         low: float = 0.0,
         high: float = 1.0,
+        head: str | None = None,
         flags: bool = True,
         cap: float | None = None,
     ) -> None:
@@ -62,7 +75,10 @@ class EmbeddingTagger:
             raise ConfigError("tagger kind 'embedding': `means: []` names no index; name one, or remove the setting")
         if not -1 <= low < high <= 1:
             raise ConfigError(f"tagger kind 'embedding': `low: {low:g}` and `high: {high:g}` are not cosines in order")
+        if head is not None and (means is not None or (low, high) != (0, 1)):
+            raise ConfigError("tagger kind 'embedding': `head:` gives the scores; remove `means:`, `low:` and `high:`")
         self._encoder = encoder
+        self._head = head
         self._prefix = prefix
         self._means = means
         self._low = low
@@ -97,32 +113,49 @@ class EmbeddingTagger:
         if not originals:
             return []
         loaded = await self._lazy.get()
-        texts = [self._prefix + text for text in (*originals, *translations)]
+        vectors = await self._vectors(loaded, [*originals, *translations])
+        pairs = zip(vectors[: len(originals)], vectors[len(originals) :], source, strict=True)
+        return [self._verdict(loaded, *pair, target) for pair in pairs]
+
+    async def encoded(self, texts: Sequence[str]) -> Encoded:
+        """Return the vectors of texts as they are before means or a head, and what they depend on.
+
+        Raises:
+            StageError: the encoder failed."""
+        import numpy as np
+
+        loaded = await self._lazy.get()
+        vectors = np.stack(await self._vectors(loaded, texts)) if texts else np.empty((0, 0), np.float32)
+        return Encoded(vectors, loaded.encoder.info.revision, self._prefix)
+
+    async def _vectors(self, loaded: _Loaded, texts: Sequence[str]) -> list[NDArray[np.float32]]:
+        texts = [self._prefix + text for text in texts]
         longest, lengths = loaded.encoder.info.max_tokens, loaded.encoder.lengths(texts)
         trace.count("truncated", sum(length > longest for length in lengths))
         items = [_Text(text, min(length, longest)) for text, length in zip(texts, lengths, strict=True)]
-        vectors = await loaded.batcher.map(items)
-        pairs = zip(vectors[: len(originals)], vectors[len(originals) :], source, strict=True)
-        return [self._verdict(loaded.means, *pair, target) for pair in pairs]
+        return await loaded.batcher.map(items)
 
     def _verdict(
         self,
-        means: LanguageMeans | None,
+        loaded: _Loaded,
         one: NDArray[np.float32],
         other: NDArray[np.float32],
         source: Lang,
         target: Lang,
     ) -> Verdict:
-        if means is not None:
+        if loaded.head is not None:
+            return Verdict(QualityScores(_clipped(float(loaded.head.scores(one, other)))))
+        if (means := loaded.means) is not None:
             if missing := sorted({source, target} - set(means.langs)):
                 what = f"translations are unscored: no mean was measured of {', '.join(missing)}"
                 trace.note(what, details=f"add an index with passages in it to `means: {self._means}`")
                 return Verdict(None, "unavailable")
-            one, other = _centred(one, means.of(source)), _centred(other, means.of(target))
+            one = language_means.centred(one, means.of(source))
+            other = language_means.centred(other, means.of(target))
         return Verdict(QualityScores(self._scaled(float(one @ other))))
 
     def _scaled(self, cosine: float) -> float:
-        return min(MAX_SCORE, max(0.0, MAX_SCORE * (cosine - self._low) / (self._high - self._low)))
+        return _clipped(MAX_SCORE * (cosine - self._low) / (self._high - self._low))
 
     def _load(self) -> _Loaded:
         means = None if self._means is None else language_means.pooled([_read(name) for name in self._means])
@@ -132,26 +165,32 @@ class EmbeddingTagger:
                 f"{_STAGE}: `means: {self._means}` are of another encoder ({means.revision}) than {encoder.info.model} "
                 f"({encoder.info.revision}); name indexes of this encoder"
             )
+        head = None if self._head is None else self._read_head(Path(self._head).expanduser(), encoder)
         batcher: Batcher[_Text, NDArray[np.float32]] = Batcher(
             lambda texts: list(encoder.encode([text.text for text in texts])),
             executor=devices.executor(encoder.device),
             length=lambda text: text.tokens,
             max_length=self._encoder.batch_tokens,
         )
-        return _Loaded(encoder, means, batcher)
+        return _Loaded(encoder, means, head, batcher)
+
+    def _read_head(self, path: Path, encoder: QueryEncoder) -> QualityHead:
+        head = quality_head.read(path)
+        if head.revision != encoder.info.revision or len(head.weights) != encoder.info.dim:
+            raise ConfigError(
+                f"{_STAGE}: `head: {path}` was trained with another encoder ({head.revision}) than "
+                f"{encoder.info.model} ({encoder.info.revision}); train it again: qttrag tagger train"
+            )
+        if head.prefix != self._prefix:
+            raise ConfigError(f'{_STAGE}: `head: {path}` was trained with `prefix: "{head.prefix}"`; set that')
+        return head
+
+
+def _clipped(score: float) -> float:
+    return min(MAX_SCORE, max(0.0, score))
 
 
 def _read(name: str) -> LanguageMeans:
     """Return the means of the built index `name`, or those in a file or folder of that path."""
     built = resources.built_folder() / name
     return language_means.read(built if built.is_dir() else Path(name).expanduser())
-
-
-def _centred(vector: NDArray[np.float32], mean: NDArray[np.float32] | None) -> NDArray[np.float32]:
-    """Return a vector without the mean of its language, of length 1; zero if it is the mean."""
-    import numpy as np
-
-    difference = vector if mean is None else vector - mean
-    norm = np.linalg.norm(difference)
-    unit: NDArray[np.float32] = difference / norm if norm > 0 else difference
-    return unit

@@ -7,6 +7,7 @@ import math
 import random
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -274,14 +275,28 @@ async def test_a_generator_that_is_down_is_an_error() -> None:
             await kind(generator=Down(), prompts=Prompts()).rerank(QUERY, hits(3))
 
 
-async def test_prompts_can_be_in_the_language_of_the_question() -> None:
+@pytest.mark.parametrize(("prompt_lang", "label"), [("query", "질문:"), ("en", "Question:")])
+async def test_prompts_can_be_in_the_language_of_the_question(prompt_lang: str, label: str) -> None:
+    asked: list[str] = []
+
+    def reply(messages: Sequence[Message]) -> str:
+        asked.append(messages[-1]["content"])
+        return orders(messages)
+
+    ranked = await listwise(reply, prompt_lang=prompt_lang)[0].rerank(QUERY, hits(5))
+    assert values(ranked) == list(range(5))
+    assert all(text.startswith(label) for text in asked)
+
+
+async def test_a_language_without_prompts_is_noted_if_they_were_asked_for() -> None:
     trace = Trace()
     with trace.stage("rerank"):
-        await listwise(orders, prompt_lang="query")[0].rerank(QUERY, hits(3))
-        assert any("no prompts in Korean" in note for note in trace.notes)
+        await listwise(orders, prompt_lang="query")[0].rerank(replace(QUERY, lang=Lang("nl")), hits(3))
+        assert any("no prompts in Dutch" in note for note in trace.notes)
     quiet = Trace()
     with quiet.stage("rerank"):
-        await listwise(orders)[0].rerank(QUERY, hits(3))
+        await listwise(orders)[0].rerank(replace(QUERY, lang=Lang("nl")), hits(3))
+        await listwise(orders, prompt_lang="query")[0].rerank(QUERY, hits(3))
     assert quiet.notes == []
 
 

@@ -59,7 +59,7 @@ def _names(text: str, source: Lang, target: Lang) -> list[str]:
     if _script(target) not in _CASED | _READ or source in _habits().capitalise_nouns:
         return []
     needed = 1 if target == _ENGLISH else 2
-    names = {}
+    names: dict[str, None] = {}
     for run in _capitalised(text):
         words = [word for word in run if _may_be_name(word.text) and (needed > 1 or not word.initial)]
         if len(words) >= needed and not _is_translated([word.text for word in run], source):
