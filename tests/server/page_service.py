@@ -48,7 +48,7 @@ class PageGenerator(FakeGenerator):
             return HOSTILE
         if "عاصمة" in asked:
             return "عاصمة فنلندا هي Helsinki [1]."
-        return "Turku" if "which other" in asked and "en<" in asked else "It is Helsinki [1]."
+        return "Turku" if "which other" in asked and "1812" in asked else "It is Helsinki [1]."
 
 
 def judge(translation: str) -> Verdict:

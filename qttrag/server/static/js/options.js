@@ -44,8 +44,8 @@ export function explanation(name) {
 function setComparing(isComparing) {
   const [first] = checked("strategies");
   for (const input of inputs("strategies")) {
+    input.checked = input.checked && (isComparing || input.value === first);  // before its type: a radio button unchecks others
     input.type = isComparing ? "checkbox" : "radio";
-    if (!isComparing) input.checked = input.value === first;
   }
   byId("compare").checked = isComparing;
 }
