@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 from qttrag import resources, trace
 from qttrag.encoders import language_means
+from qttrag.encoders.concurrent import ConcurrentEncoder
 from qttrag.encoders.language_means import LanguageMeans
 from qttrag.errors import ConfigError, StageError
-from qttrag.models import devices
 from qttrag.models.loading import Lazy
-from qttrag.protocols import Encoder, QueryEncoder
-from qttrag.runtime.batching import Batcher
+from qttrag.protocols import Encoder
 from qttrag.taggers.critical_errors.check import Check
 from qttrag.types import MAX_SCORE, Criterion, Lang, QualityScores, Verdict
 
@@ -24,15 +23,9 @@ if TYPE_CHECKING:
 _STAGE = "tagger"
 
 
-class _Text(NamedTuple):
-    text: str
-    tokens: int
-
-
 class _Loaded(NamedTuple):
-    encoder: QueryEncoder
+    encoder: ConcurrentEncoder
     means: LanguageMeans | None
-    batcher: Batcher[_Text, NDArray[np.float32]]
 
 
 class EmbeddingTagger:
@@ -98,10 +91,9 @@ class EmbeddingTagger:
             return []
         loaded = await self._lazy.get()
         texts = [self._prefix + text for text in (*originals, *translations)]
-        longest, lengths = loaded.encoder.info.max_tokens, loaded.encoder.lengths(texts)
-        trace.count("truncated", sum(length > longest for length in lengths))
-        items = [_Text(text, min(length, longest)) for text, length in zip(texts, lengths, strict=True)]
-        vectors = await loaded.batcher.map(items)
+        embedded = await loaded.encoder.encode(texts)
+        trace.count("truncated", sum(text.tokens > loaded.encoder.info.max_tokens for text in embedded))
+        vectors = [text.vector for text in embedded]
         pairs = zip(vectors[: len(originals)], vectors[len(originals) :], source, strict=True)
         return [self._verdict(loaded.means, *pair, target) for pair in pairs]
 
@@ -132,13 +124,7 @@ class EmbeddingTagger:
                 f"{_STAGE}: `means: {self._means}` are of another encoder ({means.revision}) than {encoder.info.model} "
                 f"({encoder.info.revision}); name indexes of this encoder"
             )
-        batcher: Batcher[_Text, NDArray[np.float32]] = Batcher(
-            lambda texts: list(encoder.encode([text.text for text in texts])),
-            executor=devices.executor(encoder.device),
-            length=lambda text: text.tokens,
-            max_length=self._encoder.batch_tokens,
-        )
-        return _Loaded(encoder, means, batcher)
+        return _Loaded(ConcurrentEncoder(encoder, batch_tokens=self._encoder.batch_tokens), means)
 
 
 def _read(name: str) -> LanguageMeans:

@@ -26,7 +26,7 @@ async def ask(request: Request, body: schemas.AskBody) -> Any:
     far), `piece` (text of the answer), `restarted` (discard the pieces: the answer begins again), then `end` (the whole
     answer) or `error`."""
     service = service_of(request)
-    asked = _request(service, body)
+    asked = ask_request(service, body)
     if not body.stream:
         return _answer_body(await until_disconnected(request, service.ask(asked)))
     return event_stream(service, _events(await stream_events(request, service, asked)))
@@ -56,7 +56,11 @@ def _answer_body(answer: Answer) -> dict[str, Any]:
     return {**answer_as_dict(answer), "request_id": request_id()}
 
 
-def _request(service: Service, body: schemas.AskBody) -> AskRequest:
+def ask_request(service: Service, body: schemas.AskBody) -> AskRequest:
+    """Return the question of a body, within the limits of the service.
+
+    Raises:
+        RequestRejected, InputError: a value is not allowed."""
     longest = service.settings.deadline
     return AskRequest(
         body.question,
