@@ -229,7 +229,7 @@ async def test_batches_for_a_server_run_at_the_same_time() -> None:
 
     with ThreadPoolExecutor(max_workers=3) as threads:
         calling = Batcher(run, executor=threads, length=abs, max_items=1, at_once=3)
-        assert await asyncio.gather(calling.map([1, 2]), calling.map([3])) == [[1, 2], [3]]
+        assert list(await asyncio.gather(calling.map([1, 2]), calling.map([3]))) == [[1, 2], [3]]
 
 
 async def test_what_comes_while_a_server_is_busy_does_not_wait_for_it() -> None:
