@@ -14,12 +14,14 @@ from qttrag.types import (
     Completion,
     Criterion,
     Decoding,
+    Embeddings,
     EncoderInfo,
     Hit,
     Lang,
     Message,
     Prepared,
     Query,
+    TextRole,
     Tokens,
     Translation,
     Verdict,
@@ -46,6 +48,18 @@ class Selectable(Protocol):
         ...
 
 
+@runtime_checkable
+class Embedder(Protocol):
+    """A retriever that gives the vectors of texts as it has them in its own searches."""
+
+    async def embed(self, texts: Sequence[str], role: TextRole | None) -> Embeddings:
+        """Return unit vectors of texts. `role`: the prefix to put before each; None: none.
+
+        Raises:
+            StageError: the model or server failed. CollectionError: a collection is missing or damaged."""
+        ...
+
+
 class QueryEncoder(Protocol):
     """A loaded encoder of queries: synchronous, in batches. One thread at a time encodes; another may count lengths."""
 
@@ -66,6 +80,16 @@ class QueryEncoder(Protocol):
 
         Raises:
             StageError: the model or server failed."""
+        ...
+
+
+@runtime_checkable
+class Parallel(Protocol):
+    """A `QueryEncoder` whose `encode` may be called by several threads at the same time: one behind servers."""
+
+    @property
+    def parallel_batches(self) -> int:
+        """Return how many batches it encodes at the same time."""
         ...
 
 

@@ -8,6 +8,9 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, NewType, TypedDict
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from qttrag.trace import Trace
 
 Lang = NewType("Lang", str)
@@ -96,6 +99,24 @@ class EncoderInfo:
     max_tokens: int
     query_prefix: str = ""
     passage_prefix: str = ""
+
+
+TextRole = Literal["query", "passage"]
+"""What a text is for an encoder that puts different prefixes before the two."""
+
+
+class Embedded(NamedTuple):
+    """The unit vector of a text, float32, shape (dim,), and the text's length in tokens before it was cut."""
+
+    vector: NDArray[np.float32]
+    tokens: int
+
+
+class Embeddings(NamedTuple):
+    """One item per text, and the encoder."""
+
+    texts: list[Embedded]
+    encoder: EncoderInfo
 
 
 class Tokens(NamedTuple):

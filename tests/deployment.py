@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import yaml
@@ -22,11 +23,14 @@ def write_source(path: Path, *, n: int = 40) -> Path:
     return path
 
 
-def write_recipe(folder: Path, tiny: Path, *, n: int = 40, name: str = RECIPE) -> Path:
+def write_recipe(
+    folder: Path, tiny: Path, *, n: int = 40, name: str = RECIPE, encoder: Mapping[str, object] | None = None
+) -> Path:
+    """Write a recipe and its source. `encoder`: further settings of its encoder."""
     write_source(folder / f"{name}.jsonl", n=n)
     recipe = {
         "source": {"kind": "jsonl", "path": f"./{name}.jsonl"},
-        "encoder": {"model": str(tiny / "encoder"), "device": "cpu"},
+        "encoder": {"model": str(tiny / "encoder"), "device": "cpu", **(encoder or {})},
     }
     path = folder / f"{name}.yaml"
     path.write_text(yaml.safe_dump(recipe), encoding="utf-8")
@@ -54,9 +58,11 @@ def write_deployment(folder: Path, tiny: Path, **changes: object) -> Path:
     return path
 
 
-def build(folder: Path, tiny: Path, *, n: int = 40, name: str = RECIPE) -> None:
+def build(
+    folder: Path, tiny: Path, *, n: int = 40, name: str = RECIPE, encoder: Mapping[str, object] | None = None
+) -> None:
     """Build a collection under $QTTRAG_HOME."""
     from qttrag.indexes import recipe
     from tests.indexes.jobs.real_encoders import build as build_index
 
-    build_index(recipe.load(write_recipe(folder, tiny, n=n, name=name)))
+    build_index(recipe.load(write_recipe(folder, tiny, n=n, name=name, encoder=encoder)))

@@ -12,7 +12,7 @@ ORDER = (
     "trace", "types", "errors", "protocols", "resources", "text", "config", "prompts", "testing",
     "runtime", "models", "openai_client", "encoders", "rerankers", "detectors", "translators", "taggers", "generators",
     "documents", "indexes", "stores", "retrievers", "pipeline", "strategies", "application", "evaluation",
-    "distributed", "vllm", "server", "cli", "__main__",
+    "distributed", "vllm", "server", "mcp", "cli", "__main__",
 )  # fmt: skip
 """The packages and top-level modules of qttrag, from the top down. Imports for type checking count, too."""
 

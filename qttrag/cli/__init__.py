@@ -16,6 +16,7 @@ from qttrag.cli import (
     init,
     kinds,
     languages,
+    mcp,
     models,
     output,
     serve,
@@ -38,6 +39,7 @@ app = group(
 _ANSWER, _DATA, _DEPLOYMENT = "Answers", "Indexes and evaluation", "Deployments and models"
 app.command("ask", rich_help_panel=_ANSWER)(ask.ask)
 app.command("serve", rich_help_panel=_ANSWER)(serve.serve)
+app.command("mcp", rich_help_panel=_ANSWER)(mcp.mcp)
 app.command("translate", rich_help_panel=_ANSWER)(text.translate)
 app.command("tag", rich_help_panel=_ANSWER)(text.tag)
 app.add_typer(index.app, name="index", rich_help_panel=_DATA)

@@ -7,7 +7,7 @@ import os
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from qttrag.config.server_settings import ServerSettings
     from qttrag.protocols import VectorStore
 
-_CLOSING_S = 5  # for connections to close after the drain
 _LARGEST_PORT = 65_535
 _BACKLOG = 2048  # connections that wait to be accepted
 
@@ -61,7 +60,7 @@ def serve(
     output.run(application.check_strategy(application.deployment.strategy, {}))
     limits = application.deployment.server
     address, number = host or limits.host, limits.port if port is None else port
-    _check_address(address, limits, without_keys=without_keys)
+    check_address(address, limits, without_keys=without_keys)
     traced = tracing.configured()
     if check:
         output.say(
@@ -71,32 +70,15 @@ def serve(
         _open_collections(application)
         return
     try:
-        import uvicorn
-
         from qttrag.server import create_app
-        from qttrag.server.draining import DrainingServer
-        from qttrag.server.http_protocol import TimedProtocol
+        from qttrag.server.running import run
     except ModuleNotFoundError as error:
         raise ConfigError(f"qttrag serve needs the package '{error.name}'; pip install 'qttrag[server]'") from error
-    app, listening = create_app(application=application), _listen(address, number)
-    number = listening.getsockname()[1]
-    shown = f"[{address}]" if ":" in address else address
-    output.say(f"qttrag at http://{shown}:{number}/ (models are loading; /readyz reports when they are ready)")
-    server = DrainingServer(
-        uvicorn.Config(
-            app,
-            http=TimedProtocol,
-            log_config=_LOGGING,
-            access_log=False,
-            server_header=False,
-            timeout_graceful_shutdown=_CLOSING_S,
-            limit_concurrency=limits.max_connections,
-        ),
-        app.state.service,
-    )
+    app, listening = create_app(application=application), listen(address, number)
+    output.say(f"qttrag at {url_of(listening)} (models are loading; /readyz reports when they are ready)")
     with _local_socket(application.deployment) as local:
-        server.run(sockets=[listening, *local])
-    if not server.started:
+        started = run(app, [listening, *local])
+    if not started:
         raise typer.Exit(3)
 
 
@@ -112,6 +94,12 @@ def _local_socket(deployment: Deployment) -> Iterator[list[socket.socket]]:
 
 def _keys(limits: ServerSettings) -> str:
     return os.environ.get(limits.api_keys_env, "").strip(" ,")
+
+
+def url_of(listening: socket.socket) -> str:
+    """Return the address of a socket that listens, as http://HOST:PORT/."""
+    address, number = listening.getsockname()[:2]
+    return f"http://{f'[{address}]' if ':' in address else address}:{number}/"
 
 
 def _open_collections(application: Application) -> None:
@@ -137,7 +125,7 @@ def _open_collections(application: Application) -> None:
         raise CollectionError("; ".join(problems))
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def listen(host: str, port: int) -> socket.socket:
     """Return a socket that listens at the address; port 0 stands for any.
 
     Raises:
@@ -156,7 +144,11 @@ def _listen(host: str, port: int) -> socket.socket:
     return listening
 
 
-def _check_address(host: str, limits: ServerSettings, *, without_keys: bool) -> None:
+def check_address(host: str, limits: ServerSettings, *, without_keys: bool) -> None:
+    """Check that an address that others can reach is served with keys, or on purpose without.
+
+    Raises:
+        ConfigError: it is not."""
     if without_keys or _keys(limits) or _is_loopback(host):
         return
     raise ConfigError(
@@ -170,17 +162,3 @@ def _is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
-
-
-_LOGGING: dict[str, Any] = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "formatters": {"json": {"()": "qttrag.server.middleware.LogFormatter"}},
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "json"}},
-    "loggers": {
-        "uvicorn": {"handlers": ["stderr"], "level": "INFO", "propagate": False},
-        "qttrag": {"handlers": ["stderr"], "level": "INFO", "propagate": False},
-        "opentelemetry": {"handlers": ["stderr"], "level": "WARNING", "propagate": False},
-        "asgi_correlation_id": {"handlers": ["stderr"], "level": "ERROR", "propagate": False},  # else plain text
-    },
-}

@@ -33,6 +33,7 @@ class ServerSettings(BaseModel):
     max_depth: int = Field(default=200, ge=1)
     max_top_k: int = Field(default=20, ge=1)
     max_texts: int = Field(default=64, ge=1)
+    max_embedded_texts: int = Field(default=256, ge=1)
     max_text_chars: int = Field(default=20_000, ge=1)
     max_turns: int = Field(default=50, ge=1)
     origins: list[str] = []

@@ -242,6 +242,7 @@ class _ParallelRequests:
 
     def __init__(self, encoder: OpenAIEncoder, device: str, *, batch: int, requests: int) -> None:
         self.device = device
+        self.parallel_batches = requests
         self._encoder = encoder
         self._batch = batch
         self._executor = ThreadPoolExecutor(requests, thread_name_prefix="qttrag-encode")

@@ -3,40 +3,57 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
+from qttrag.encoders.concurrent import ConcurrentEncoder
 from qttrag.encoders.language_means import LanguageMeans
-from qttrag.errors import CollectionError, ConfigError
+from qttrag.errors import CollectionError, ConfigError, InputError
 from qttrag.models import devices
 from qttrag.models.loading import Lazy
-from qttrag.protocols import Encoder, Prefetchable, QueryEncoder, VectorStore
+from qttrag.protocols import Encoder, Prefetchable, VectorStore
 from qttrag.retrievers import centring, merging, search_scope
 from qttrag.retrievers.centring import CentredQueries
 from qttrag.retrievers.merging import Merged
 from qttrag.runtime.batching import Batcher
 from qttrag.stores.faiss_folder import FaissFolder
-from qttrag.types import EncoderInfo, Hit, Lang, Query
+from qttrag.types import Embeddings, EncoderInfo, Hit, Lang, Query, TextRole
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+_EMBEDDED_AT_ONCE = 32  # texts, so that questions are encoded between them
+
 
 class _Request(NamedTuple):
-    text: str
-    tokens: int
+    vector: NDArray[np.float32]
     k: int
     languages: tuple[Lang, ...] | Literal["all"]
     lang: Lang
     chosen: tuple[str, ...] | None
 
 
+class _Prefixes(NamedTuple):
+    """Of all collections; `passage` None: they have different ones."""
+
+    query: str
+    passage: str | None
+
+    def of(self, role: TextRole | None) -> str:
+        prefix = "" if role is None else self.query if role == "query" else self.passage
+        if prefix is None:
+            what = "the collections have different prefixes of passages; leave out the kind of text"
+            raise InputError(what, public=what)
+        return prefix
+
+
 class _Loaded(NamedTuple):
-    encoder: QueryEncoder
+    encoder: ConcurrentEncoder
+    prefixes: _Prefixes
     means: LanguageMeans | None
-    batcher: Batcher[_Request, Merged]
+    searches: Batcher[_Request, Merged]
 
 
 class DenseRetriever:
@@ -97,38 +114,35 @@ class DenseRetriever:
                     store.read_ahead()
 
     async def retrieve(self, query: Query, k: int) -> list[Hit]:
-        encoder, means, batcher = await self._lazy.get()
-        tokens = min(encoder.lengths([query.text])[0], encoder.info.max_tokens)
+        loaded = await self._lazy.get()
         languages = search_scope.passage_languages(self._languages, query)
-        request = _Request(query.text, tokens, k, languages, query.lang, query.collections)
-        (merged,) = await batcher.map([request])
+        (text,) = await loaded.encoder.encode([loaded.prefixes.query + query.text])
+        (merged,) = await loaded.searches.map([_Request(text.vector, k, languages, query.lang, query.collections)])
         merging.report(merged, query.lang)
-        if means is not None:
-            centring.report(len(merged.hits), query.lang, means)
+        if loaded.means is not None:
+            centring.report(len(merged.hits), query.lang, loaded.means)
         return merged.hits
+
+    async def embed(self, texts: Sequence[str], role: TextRole | None) -> Embeddings:
+        """Return vectors as the collections have them; `transform: centre` does not change them."""
+        loaded = await self._lazy.get()
+        encoder, prefix = loaded.encoder, loaded.prefixes.of(role)
+        embedded = []
+        for start in range(0, len(texts), _EMBEDDED_AT_ONCE):
+            embedded += await encoder.encode([prefix + text for text in texts[start : start + _EMBEDDED_AT_ONCE]])
+        return Embeddings(embedded, encoder.info)
 
     def _load(self) -> _Loaded:
         infos = {store.name: store.encoder for store in self._stores}  # opens them: faster to fail than a model to load
-        prefixes = {info.query_prefix for info in infos.values()}
         encoder = self._encoder.load()
         for name, info in infos.items():
             _check(name, info, encoder.info)
-        if len(prefixes) > 1:
-            raise CollectionError(
-                f"collections {', '.join(infos)} have different query prefixes ({sorted(prefixes)}); "
-                "search them in separate deployments"
-            )
-        (prefix,) = prefixes
+        prefixes = _prefixes(infos)
         means = centring.means_of(self._stores) if self._centres else None
-
-        def search(requests: list[_Request]) -> list[Merged]:
-            return self._search(encoder.encode([prefix + request.text for request in requests]), means, requests)
-
-        batcher = Batcher(
-            search,
-            executor=devices.executor(encoder.device),
-            length=lambda request: request.tokens,
-            max_length=self._encoder.batch_tokens,
+        searches = Batcher(
+            lambda requests: self._search(means, requests),
+            executor=devices.executor(encoder.device),  # searches and an encoder on the same processor take turns
+            length=lambda request: 1,
             key=lambda request: (
                 request.k,
                 request.languages,
@@ -136,13 +150,14 @@ class DenseRetriever:
                 request.chosen,
             ),
         )
-        return _Loaded(encoder, means, batcher)
+        return _Loaded(ConcurrentEncoder(encoder, batch_tokens=self._encoder.batch_tokens), prefixes, means, searches)
 
-    def _search(
-        self, vectors: NDArray[np.float32], means: LanguageMeans | None, requests: list[_Request]
-    ) -> list[Merged]:
-        """Return the hits of requests that differ only in their texts. `vectors`: of the texts."""
-        _, _, k, languages, lang, chosen = requests[0]
+    def _search(self, means: LanguageMeans | None, requests: list[_Request]) -> list[Merged]:
+        """Return the hits of requests that differ only in their vectors."""
+        import numpy as np
+
+        vectors = np.stack([request.vector for request in requests])
+        _, k, languages, lang, chosen = requests[0]
         queries = None if means is None else CentredQueries(vectors, lang, means)
         hits_by_search = [
             store.search(vectors, k, group) if queries is None else queries.search(store, k, group)
@@ -156,6 +171,21 @@ class DenseRetriever:
 
     def _searched_separately(self, store: VectorStore, lang: Lang) -> set[Lang]:
         return set(store.languages) if self._centres else self._merging.searched_separately(lang)
+
+
+def _prefixes(infos: Mapping[str, EncoderInfo]) -> _Prefixes:
+    """Return the prefixes of queries and passages in these collections.
+
+    Raises:
+        CollectionError: those of queries differ."""
+    queries = {info.query_prefix for info in infos.values()}
+    passages = {info.passage_prefix for info in infos.values()}
+    if len(queries) > 1:
+        raise CollectionError(
+            f"collections {', '.join(infos)} have different query prefixes ({sorted(queries)}); "
+            "search them in separate deployments"
+        )
+    return _Prefixes(queries.pop(), passages.pop() if len(passages) == 1 else None)
 
 
 def _check(name: str, built_with: EncoderInfo, encoder: EncoderInfo) -> None:

@@ -1,4 +1,4 @@
-"""Batches from concurrent calls, for one device."""
+"""Batches from concurrent calls, for one device or server."""
 
 from __future__ import annotations
 
@@ -33,6 +33,8 @@ class Batcher(Generic[T, R]):
     cannot starve: batches are taken from a round, which is everything that waited when the round began.
     A batch that fails is retried item by item, so that one bad item fails alone; where the stage is unavailable, all
     fail at once. Items of cancelled callers are skipped. One event loop at a time.
+
+    `at_once`: batches that run at the same time, for a server; `executor` has as many threads.
     """
 
     def __init__(
@@ -44,6 +46,7 @@ class Batcher(Generic[T, R]):
         max_items: int = 64,
         max_length: int = 16_384,
         key: Callable[[T], Hashable] = lambda item: None,
+        at_once: int = 1,
     ) -> None:
         self._run = run
         self._executor = executor
@@ -51,8 +54,10 @@ class Batcher(Generic[T, R]):
         self._max_items = max_items
         self._max_length = max_length
         self._key = key
+        self._at_once = at_once
         self._waiting: list[_Job[T, R]] = []
-        self._worker: asyncio.Task[None] | None = None
+        self._round: list[_Job[T, R]] = []
+        self._workers: list[asyncio.Task[None]] = []
 
     async def map(self, items: Sequence[T]) -> list[R]:
         """Return one result per item, in the items' order.
@@ -71,18 +76,28 @@ class Batcher(Generic[T, R]):
         return [job.future.result() for job in jobs]
 
     def _ensure_worker(self, loop: asyncio.AbstractEventLoop) -> None:
-        if self._worker is not None and not self._worker.done() and self._worker.get_loop() is loop:
-            return
-        self._waiting = [job for job in self._waiting if job.future.get_loop() is loop]
-        # an empty context: a batch serves many callers, so its counts must not go to the question of the first
-        self._worker = loop.create_task(self._drain(), context=contextvars.Context())
+        self._workers = [task for task in self._workers if not task.done() and task.get_loop() is loop]
+        if not self._workers:
+            self._waiting = [job for job in self._waiting if job.future.get_loop() is loop]
+            self._round = []
+        if len(self._workers) < self._at_once:
+            # an empty context: a batch serves many callers, so its counts must not go to the question of the first
+            self._workers.append(loop.create_task(self._drain(loop), context=contextvars.Context()))
 
-    async def _drain(self) -> None:
-        while self._waiting:
-            round_, self._waiting = self._waiting, []
-            round_.sort(key=lambda job: job.length, reverse=True)
-            while batch := self._take(round_):
-                await self._serve(batch)
+    async def _drain(self, loop: asyncio.AbstractEventLoop) -> None:
+        while batch := self._next_batch():
+            if self._round or self._waiting:
+                self._ensure_worker(loop)
+            await self._serve(batch)
+
+    def _next_batch(self) -> list[_Job[T, R]]:
+        while self._round or self._waiting:
+            if not self._round:
+                self._round, self._waiting = self._waiting, []
+                self._round.sort(key=lambda job: job.length, reverse=True)
+            if batch := self._take(self._round):
+                return batch
+        return []
 
     def _take(self, round_: list[_Job[T, R]]) -> list[_Job[T, R]]:
         round_[:] = [job for job in round_ if not job.future.done()]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -15,23 +14,19 @@ from qttrag import __version__
 from qttrag.application.application import Application
 from qttrag.config import deployment as config
 from qttrag.config.deployment import Deployment
-from qttrag.protocols import Startable
-from qttrag.server.admission import Admission, Clients
+from qttrag.server.admission import Clients
 from qttrag.server.errors import install_handlers
-from qttrag.server.metrics import Metrics
 from qttrag.server.middleware import RequestMiddleware, with_request_ids
 from qttrag.server.openapi import describe
 from qttrag.server.origins import HostCheck
 from qttrag.server.overload import OverloadMiddleware
-from qttrag.server.routes import ask, chat, feedback, page, stages, status
+from qttrag.server.routes import ask, chat, embeddings, feedback, page, stages, status
 from qttrag.server.service import Service
-from qttrag.server.starting import start_stage
-from qttrag.server.tracing import Tracing
 
 if TYPE_CHECKING:
     from fastapi.telemetry import TelemetryConfig
 
-_TELEMETRY: TelemetryConfig = {
+TELEMETRY: TelemetryConfig = {
     "tracing": False,
     "metrics": False,
     "logs": False,
@@ -43,9 +38,7 @@ def create_app(deployment: Deployment | str | Path, *, application: Application 
     if application is None:
         loaded = deployment if isinstance(deployment, Deployment) else config.load(deployment)
         application = Application.open(loaded)
-    settings = application.deployment.server
-    admission = Admission(settings.in_flight, settings.queue)
-    service = Service(application, admission, Metrics(admission), Tracing())
+    service = Service.of(application)
     app = FastAPI(
         title="qttrag",
         version=__version__,
@@ -53,13 +46,20 @@ def create_app(deployment: Deployment | str | Path, *, application: Application 
         lifespan=_lifespan,
         docs_url=None,
         redoc_url=None,
-        telemetry=_TELEMETRY,
+        telemetry=TELEMETRY,
     )
     app.state.service = service
-    for group in (ask, stages, chat, feedback, status, page):
+    for group in (ask, stages, chat, embeddings, feedback, status, page):
         app.include_router(group.router)
     install_handlers(app)
     describe(app.openapi(), application)
+    protect(app, service)
+    return app
+
+
+def protect(app: FastAPI, service: Service) -> None:
+    """Put the checks and limits of a service before `app`."""
+    settings = service.settings
     clients = Clients(settings)
     app.add_middleware(
         RequestMiddleware,
@@ -73,30 +73,10 @@ def create_app(deployment: Deployment | str | Path, *, application: Application 
     if settings.origins:  # outside the check of keys: preflight requests have none, and errors must be readable, too
         app.add_middleware(CORSMiddleware, allow_origins=settings.origins, allow_methods=["*"], allow_headers=["*"])
     app.add_middleware(with_request_ids)
-    app.add_middleware(OverloadMiddleware, admission=admission, metrics=service.metrics)  # the last is the outermost
-    return app
+    app.add_middleware(OverloadMiddleware, admission=service.admission, metrics=service.metrics)  # the outermost
 
 
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
-    service: Service = app.state.service
-    service.tracing.start()
-    try:
-        async with _loading(service):
-            yield
-    finally:
-        await asyncio.to_thread(service.tracing.close)
-
-
-@asynccontextmanager
-async def _loading(service: Service) -> AsyncIterator[None]:
-    async with service.application, asyncio.TaskGroup() as loading:
-        startable: dict[str, list[Startable]] = {}
-        for name, part in service.application.parts:
-            if isinstance(part, Startable):
-                startable.setdefault(name, []).append(part)
-        service.starting = dict.fromkeys(startable, "loading")
-        tasks = [loading.create_task(start_stage(name, parts, service.starting)) for name, parts in startable.items()]
+    async with app.state.service.running():
         yield
-        for task in tasks:
-            task.cancel()

@@ -25,6 +25,10 @@ def describe(document: dict[str, Any], application: Application) -> None:
     _limit(schemas["TagRequest"], "pairs", maxItems=server.max_texts)
     for name in ("original", "translation"):
         _limit(schemas["TagPair"], name, **text)
+    one, several = schemas["EmbeddingsRequest"]["properties"]["input"]["oneOf"]
+    one |= text
+    several["maxItems"] = server.max_embedded_texts
+    several["items"] |= text
     _limit(schemas["RerankRequest"], "query", **text)
     _limit(schemas["RerankRequest"], "documents", maxItems=server.max_depth)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, field_validator
 
 from qttrag.application import registry
 from qttrag.errors import InputError, unknown
@@ -270,6 +270,63 @@ class FeedbackBody(_Body):
     strategy: _STRATEGY
     lang: LANG | None = None
     request_id: str = Field(default="", max_length=64)
+
+
+class EmbeddingsRequest(BaseModel):
+    """OpenAI's request; `user` and unknown fields are ignored.
+
+    `model`: the name of the service's encoder, or "encoder". `input_type`, or `prompt_name` as other servers call it:
+    what the texts are, so that the prefix of the collections' questions or passages precedes each; null: no prefix.
+    `dimensions`: null, or as many as the vectors have."""
+
+    model_config = ConfigDict(extra="ignore", strict=True)
+    model: str = Field(examples=["encoder"])
+    input: Annotated[
+        Annotated[_TEXT, Tag("text")] | Annotated[list[_TEXT], Field(min_length=1), Tag("texts")],
+        Discriminator(lambda value: "text" if isinstance(value, str) else "texts"),
+    ] = Field(examples=["Mikä on sauna?"])
+    encoding_format: Literal["float", "base64"] | None = None
+    input_type: Literal["query", "passage"] | None = None
+    prompt_name: Literal["query", "passage"] | None = None
+    dimensions: Positive | None = None
+
+    @field_validator("input", mode="before")
+    @classmethod
+    def _is_text(cls, value: object) -> object:
+        first = value[0] if isinstance(value, list) and value else None
+        if isinstance(first, int | list):
+            raise ValueError("tokens cannot be read, as each encoder numbers its own; send text")
+        return value
+
+
+class Embedding(BaseModel):
+    """`embedding`: numbers, or with `encoding_format: base64` float32 in little-endian order."""
+
+    object: Literal["embedding"] = "embedding"
+    index: int
+    embedding: list[float] | str
+
+
+class EmbeddingsUsage(BaseModel):
+    prompt_tokens: int
+    total_tokens: int
+
+
+class EmbeddingsNotes(BaseModel):
+    """`truncated`: indexes of texts that are longer than the `max_tokens` that the encoder reads."""
+
+    max_tokens: int
+    truncated: list[int]
+
+
+class EmbeddingsResponse(BaseModel):
+    """`usage`: tokens that the encoder read."""
+
+    object: Literal["list"] = "list"
+    data: list[Embedding]
+    model: str
+    usage: EmbeddingsUsage
+    qttrag: EmbeddingsNotes
 
 
 class ReadyResponse(BaseModel):

@@ -12,16 +12,18 @@ from sse_starlette import EventSourceResponse, ServerSentEvent
 from starlette.requests import Request
 
 from qttrag.application.deadline import deadline
+from qttrag.protocols import Startable
+from qttrag.server.admission import Admission
 from qttrag.server.errors import RequestRejected, request_id
+from qttrag.server.metrics import Metrics
+from qttrag.server.starting import start_stage
+from qttrag.server.tracing import Tracing
 from qttrag.trace import Trace
 from qttrag.types import Answer, AskLimits, AskRequest, Event, PartialAnswer, ignore
 
 if TYPE_CHECKING:
     from qttrag.application.application import Application
     from qttrag.config.server_settings import ServerSettings
-    from qttrag.server.admission import Admission
-    from qttrag.server.metrics import Metrics
-    from qttrag.server.tracing import Tracing
 
 T = TypeVar("T")
 _LOG = logging.getLogger("qttrag.server")
@@ -40,6 +42,31 @@ class Service:
         self.is_draining = False
         self.cut = asyncio.Event()  # set at the end of the drain: requests in progress end with an error
         self.starting: dict[str, str] = {}  # by stage: "loading", "ready" or "failed"
+
+    @classmethod
+    def of(cls, application: Application) -> Service:
+        """Return a service of an application, with the limits of its deployment."""
+        settings = application.deployment.server
+        admission = Admission(settings.in_flight, settings.queue)
+        return cls(application, admission, Metrics(admission), Tracing())
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Send traces and load the models while the block runs; close the application at its end."""
+        self.tracing.start()
+        try:
+            async with self.application, asyncio.TaskGroup() as loading:
+                startable: dict[str, list[Startable]] = {}
+                for name, part in self.application.parts:
+                    if isinstance(part, Startable):
+                        startable.setdefault(name, []).append(part)
+                self.starting = dict.fromkeys(startable, "loading")
+                tasks = [loading.create_task(start_stage(name, p, self.starting)) for name, p in startable.items()]
+                yield
+                for task in tasks:
+                    task.cancel()
+        finally:
+            await asyncio.to_thread(self.tracing.close)
 
     @property
     def settings(self) -> ServerSettings:

@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 from qttrag import resources, trace
 from qttrag.encoders import language_means
+from qttrag.encoders.concurrent import ConcurrentEncoder
 from qttrag.encoders.language_means import LanguageMeans
 from qttrag.errors import ConfigError, StageError
-from qttrag.models import devices
 from qttrag.models.loading import Lazy
 from qttrag.protocols import Encoder, QueryEncoder
-from qttrag.runtime.batching import Batcher
 from qttrag.taggers import quality_head
 from qttrag.taggers.critical_errors.check import Check
 from qttrag.taggers.quality_head import QualityHead
@@ -26,11 +25,6 @@ if TYPE_CHECKING:
 _STAGE = "tagger"
 
 
-class _Text(NamedTuple):
-    text: str
-    tokens: int
-
-
 class Encoded(NamedTuple):
     """`vectors`: unit vectors, float32, shape (number of texts, dim); `revision`: of the encoder."""
 
@@ -40,10 +34,9 @@ class Encoded(NamedTuple):
 
 
 class _Loaded(NamedTuple):
-    encoder: QueryEncoder
+    encoder: ConcurrentEncoder
     means: LanguageMeans | None
     head: QualityHead | None
-    batcher: Batcher[_Text, NDArray[np.float32]]
 
 
 class EmbeddingTagger:
@@ -129,11 +122,9 @@ class EmbeddingTagger:
         return Encoded(vectors, loaded.encoder.info.revision, self._prefix)
 
     async def _vectors(self, loaded: _Loaded, texts: Sequence[str]) -> list[NDArray[np.float32]]:
-        texts = [self._prefix + text for text in texts]
-        longest, lengths = loaded.encoder.info.max_tokens, loaded.encoder.lengths(texts)
-        trace.count("truncated", sum(length > longest for length in lengths))
-        items = [_Text(text, min(length, longest)) for text, length in zip(texts, lengths, strict=True)]
-        return await loaded.batcher.map(items)
+        embedded = await loaded.encoder.encode([self._prefix + text for text in texts])
+        trace.count("truncated", sum(text.tokens > loaded.encoder.info.max_tokens for text in embedded))
+        return [text.vector for text in embedded]
 
     def _verdict(
         self,
@@ -166,13 +157,7 @@ class EmbeddingTagger:
                 f"({encoder.info.revision}); name indexes of this encoder"
             )
         head = None if self._head is None else self._read_head(Path(self._head).expanduser(), encoder)
-        batcher: Batcher[_Text, NDArray[np.float32]] = Batcher(
-            lambda texts: list(encoder.encode([text.text for text in texts])),
-            executor=devices.executor(encoder.device),
-            length=lambda text: text.tokens,
-            max_length=self._encoder.batch_tokens,
-        )
-        return _Loaded(encoder, means, head, batcher)
+        return _Loaded(ConcurrentEncoder(encoder, batch_tokens=self._encoder.batch_tokens), means, head)
 
     def _read_head(self, path: Path, encoder: QueryEncoder) -> QualityHead:
         head = quality_head.read(path)

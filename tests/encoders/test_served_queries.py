@@ -12,6 +12,7 @@ import pytest
 
 from qttrag.application.application import Application
 from qttrag.config import deployment as config
+from qttrag.encoders.concurrent import ConcurrentEncoder
 from qttrag.encoders.openai import OpenAIKind
 from qttrag.encoders.sentence_transformers import SentenceTransformersKind
 from qttrag.errors import ConfigError, StageError, StageUnavailable
@@ -49,6 +50,15 @@ def test_a_batch_is_split_into_requests_of_the_size_that_a_server_takes(tiny: Pa
     local = SentenceTransformersKind(str(tiny / "encoder"), device="cpu").load()
     assert np.allclose(vectors, local.encode(texts), atol=1e-5)
     assert encoder.info.revision == local.info.revision
+
+
+async def test_concurrent_questions_are_encoded_side_by_side_as_far_as_the_limit_allows(tiny: Path) -> None:
+    with EmbeddingServer(tiny / "encoder", at_once=2) as server:
+        encoder = ConcurrentEncoder(served(tiny, server, in_flight=2).load(), batch_tokens=1 << 20)
+        first = asyncio.create_task(encoder.encode(["one"]))
+        await asyncio.sleep(0.05)
+        await asyncio.wait_for(asyncio.gather(encoder.encode(["two"]), first), 10)
+        assert server.asked[1:] == [["one"], ["two"]]  # neither was answered before both had arrived
 
 
 def test_lengths_are_counted_while_texts_are_cut(tiny: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import threading
 import time
@@ -18,7 +19,8 @@ from qttrag.encoders.sentence_transformers import SentenceTransformersEncoder
 class EmbeddingServer:
     """`asked`: the texts of each request that succeeded. `largest`: texts that it accepts in one. `as_numbers`: it does
     not support base64. `falls`: requests after which every one fails with HTTP 503; `refused` counts these. `seconds`:
-    for each text, one after another, also for requests whose client has left."""
+    for each text, one after another, also for requests whose client has left. `at_once`: after the first request, which
+    probes it, requests are answered when so many have arrived."""
 
     def __init__(
         self,
@@ -28,6 +30,7 @@ class EmbeddingServer:
         as_numbers: bool = False,
         falls: int = 10**9,
         seconds: float = 0.0,
+        at_once: int = 1,
     ) -> None:
         self.asked: list[list[str]] = []
         self.refused = 0
@@ -36,6 +39,7 @@ class EmbeddingServer:
         self._as_numbers = as_numbers
         self._falls = falls
         self._seconds = seconds
+        self._at_once = at_once
         self._lock = threading.Lock()
         app = FastAPI()
         app.post("/v1/embeddings")(self._answer)
@@ -54,6 +58,9 @@ class EmbeddingServer:
                 return JSONResponse({"error": {"message": "going down"}}, 503)
             self.asked.append(body["input"])
             time.sleep(self._seconds * len(body["input"]))
+        while self._at_once > 1 and 1 < len(self.asked) <= self._at_once:
+            await asyncio.sleep(0.01)
+        with self._lock:
             vectors = 3 * self._encoder.encode(body["input"])  # not every server normalises
         data = [{"object": "embedding", "index": n, "embedding": self._encoded(row)} for n, row in enumerate(vectors)]
         return JSONResponse({"object": "list", "data": data[::-1], "model": body["model"], "usage": {}})

@@ -218,3 +218,30 @@ async def test_stop_iteration_reaches_its_caller_as_another_error(device: Thread
     doubling = Batcher(run, executor=device, length=abs)
     with pytest.raises(RuntimeError, match="raised StopIteration"):
         await asyncio.wait_for(doubling.map(items), 5)
+
+
+async def test_batches_for_a_server_run_at_the_same_time() -> None:
+    meeting = threading.Barrier(3, timeout=5)
+
+    def run(items: list[int]) -> list[int]:
+        meeting.wait()
+        return items
+
+    with ThreadPoolExecutor(max_workers=3) as threads:
+        calling = Batcher(run, executor=threads, length=abs, max_items=1, at_once=3)
+        assert list(await asyncio.gather(calling.map([1, 2]), calling.map([3]))) == [[1, 2], [3]]
+
+
+async def test_what_comes_while_a_server_is_busy_does_not_wait_for_it() -> None:
+    meeting = threading.Barrier(2, timeout=5)
+
+    def run(items: list[int]) -> list[int]:
+        meeting.wait()
+        return items
+
+    with ThreadPoolExecutor(max_workers=2) as threads:
+        calling = Batcher(run, executor=threads, length=abs, at_once=2)
+        first = asyncio.create_task(calling.map([1]))
+        await asyncio.sleep(0.05)
+        assert await calling.map([2]) == [2]
+        assert await first == [1]

@@ -12,7 +12,9 @@ from contextlib import contextmanager
 from typing import Any, ClassVar, NamedTuple
 
 import httpx2
+import numpy as np
 import uvicorn
+from fastapi import FastAPI
 
 from qttrag.application.application import Application
 from qttrag.config.deployment import Deployment
@@ -22,7 +24,19 @@ from qttrag.prompts import Prompts
 from qttrag.server import create_app
 from qttrag.server.http_protocol import TimedProtocol
 from qttrag.testing import FakeDetector, FakeGenerator, FakeReranker, FakeRetriever, FakeTagger, FakeTranslator
-from qttrag.types import Decoding, Hit, Lang, Message, Passage, Query, Translation
+from qttrag.types import (
+    Decoding,
+    Embedded,
+    Embeddings,
+    EncoderInfo,
+    Hit,
+    Lang,
+    Message,
+    Passage,
+    Query,
+    TextRole,
+    Translation,
+)
 
 PASSAGES = [
     Passage("fi-1", "Helsinki on Suomen pääkaupunki.", Lang("fi"), "Helsinki"),
@@ -39,6 +53,15 @@ class DividedRetriever(FakeRetriever):
     async def retrieve(self, query: Query, k: int) -> list[Hit]:
         hits = await super().retrieve(query, k)
         return [hit for hit in hits if query.collections is None or f"wiki-{hit.passage.lang}" in query.collections]
+
+
+class EmbeddingRetriever(FakeRetriever):
+    """Its vectors are [length of the text with its prefix, 1], its tokens are words, of which it reads four."""
+
+    async def embed(self, texts: Sequence[str], role: TextRole | None) -> Embeddings:
+        vectors = [np.array([len(text) + len(f"{role}: " if role else ""), 1], "float32") for text in texts]
+        embedded = [Embedded(vector, len(text.split())) for vector, text in zip(vectors, texts, strict=True)]
+        return Embeddings(embedded, EncoderInfo("/srv/models/small-encoder", "1", 2, max_tokens=4))
 
 
 class SlowGenerator(FakeGenerator):
@@ -111,7 +134,7 @@ def application(
         generator=generator or FakeGenerator(lambda messages: "It is Helsinki [1]."),
         prompts=Prompts(),
     )
-    return Application(deployment, stages, FakeDetector("fi"), None, [])
+    return Application(deployment, stages, FakeDetector("fi"), None, [("retriever", stages.retriever)])
 
 
 class Running(NamedTuple):
@@ -125,10 +148,14 @@ class Running(NamedTuple):
 
 @contextmanager
 def running(
-    served: Application, http: type[TimedProtocol] = TimedProtocol, *, local: socket.socket | None = None
+    served: Application,
+    http: type[TimedProtocol] = TimedProtocol,
+    make: Callable[[Application], FastAPI] = lambda served: create_app(application=served),
+    *,
+    local: socket.socket | None = None,
 ) -> Iterator[Running]:
     """Serve until the block ends. `local`: a socket to serve at, too."""
-    with running_app(create_app(application=served), http, local=local) as up:
+    with running_app(make(served), http, local=local) as up:
         yield up
 
 

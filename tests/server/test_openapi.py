@@ -33,5 +33,7 @@ def test_the_document_tells_the_limits_of_the_deployment() -> None:
     assert asked["question"]["maxLength"] == 2000
     assert told["TranslateRequest"]["properties"]["texts"]["maxItems"] == 3
     assert told["TranslateRequest"]["properties"]["texts"]["items"]["maxLength"] == 50
+    several = told["EmbeddingsRequest"]["properties"]["input"]["oneOf"][1]
+    assert (several["maxItems"], several["items"]["maxLength"]) == (256, 50)
     assert told["TagRequest"]["properties"]["pairs"]["maxItems"] == 3
     assert told["RerankRequest"]["properties"]["documents"]["maxItems"] == 70

@@ -122,7 +122,7 @@ async def test_the_retrievers_encoder_is_the_default_and_is_loaded_once(tiny: Pa
     tagger = builder.build("tagger", {"kind": "embedding"})
     shared = builder.build("encoder", spec)
     await tagger.start()
-    assert (await tagger._lazy.get()).encoder is shared.load()
+    assert (await tagger._lazy.get()).encoder.encoder is shared.load()
 
 
 async def test_the_means_of_built_indexes_are_used_by_their_names(

@@ -28,7 +28,7 @@ async def ask(request: Request, body: schemas.AskBody) -> Any:
     far), `piece` (text of the answer), `restarted` (discard the pieces: the answer begins again), then `end` (the whole
     answer) or `error`."""
     service = service_of(request)
-    asked, trace = _request(service, body)
+    asked, trace = ask_request(service, body)
     if not body.stream:
         return _answer_body(await until_disconnected(request, service.ask(asked, trace=trace)))
     return event_stream(service, _events(await stream_events(request, service, asked, trace)))
@@ -58,8 +58,12 @@ def _answer_body(answer: Answer) -> dict[str, Any]:
     return {**answer_as_dict(answer), "request_id": request_id()}
 
 
-def _request(service: Service, body: schemas.AskBody) -> tuple[AskRequest, Trace]:
-    """Return the question to ask, and a trace that notes which earlier turns are left out."""
+def ask_request(service: Service, body: schemas.AskBody) -> tuple[AskRequest, Trace]:
+    """Return the question of a body, within the limits of the service, and a trace that notes which earlier turns are
+    left out.
+
+    Raises:
+        RequestRejected, InputError: a value is not allowed."""
     longest, trace = service.settings.deadline, service.new_trace()
     turns = [Turn(role=turn.role, content=turn.content) for turn in body.earlier]
     earlier, notes = select_turns(turns, service.settings)
