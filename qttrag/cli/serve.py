@@ -34,8 +34,8 @@ def serve(
 ) -> None:
     """Serve the HTTP API and the page.
 
-    Clients need one of the keys in QTTRAG_API_KEYS (separated by commas); without keys only loopback addresses are
-    served.
+    Clients need one of the keys in QTTRAG_API_KEYS (separated by commas), or in QTTRAG_WRITE_API_KEYS, with which they
+    may also change documents; without keys only loopback addresses are served.
     Traces go to OTEL_EXPORTER_OTLP_ENDPOINT, if it is set.
 
     Examples:
@@ -111,7 +111,8 @@ def _listen(host: str, port: int) -> socket.socket:
 
 
 def _check_address(host: str, limits: ServerSettings, *, without_keys: bool) -> None:
-    if without_keys or os.environ.get(limits.api_keys_env, "").strip(" ,") or _is_loopback(host):
+    has_keys = any(os.environ.get(name, "").strip(" ,") for name in (limits.api_keys_env, limits.write_keys_env))
+    if without_keys or has_keys or _is_loopback(host):
         return
     raise ConfigError(
         f"address {host} can be reached by others and no API keys are set; set {limits.api_keys_env}, or use "

@@ -17,13 +17,14 @@ from qttrag.config import deployment as config
 from qttrag.config.deployment import Deployment
 from qttrag.protocols import Startable
 from qttrag.server.admission import Admission, Clients
+from qttrag.server.documents import Documents, PreparedParts
 from qttrag.server.errors import install_handlers
 from qttrag.server.metrics import Metrics
-from qttrag.server.middleware import RequestMiddleware, with_request_ids
+from qttrag.server.middleware import BodyLimits, RequestMiddleware, with_request_ids
 from qttrag.server.openapi import describe
 from qttrag.server.origins import HostCheck
 from qttrag.server.overload import OverloadMiddleware
-from qttrag.server.routes import ask, chat, page, stages, status
+from qttrag.server.routes import ask, chat, documents, page, stages, status
 from qttrag.server.service import Service
 from qttrag.server.starting import start_stage
 from qttrag.server.tracing import Tracing
@@ -56,17 +57,18 @@ def create_app(deployment: Deployment | str | Path, *, application: Application 
         telemetry=_TELEMETRY,
     )
     app.state.service = service
-    for group in (ask, stages, chat, status, page):
+    app.state.documents = Documents(application)
+    for group in (ask, stages, chat, documents, status, page):
         app.include_router(group.router)
     install_handlers(app)
     describe(app.openapi(), application)
-    clients = Clients(settings)
+    app.state.clients = clients = Clients(settings)
     app.add_middleware(
         RequestMiddleware,
         clients=clients,
         hosts=HostCheck(settings, keyed=bool(clients.keys)),
-        max_body_bytes=settings.max_body_bytes,
-        body_timeout=settings.body_timeout,
+        bodies=BodyLimits(settings.max_body_bytes, settings.body_timeout),
+        uploads=BodyLimits(settings.uploads.max_bytes, settings.uploads.timeout),
         metrics=service.metrics,
         tracing=service.tracing,
     )
@@ -82,21 +84,24 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     service: Service = app.state.service
     service.tracing.start()
     try:
-        async with _loading(service):
+        async with _loading(service, app.state.documents):
             yield
     finally:
         await asyncio.to_thread(service.tracing.close)
 
 
 @asynccontextmanager
-async def _loading(service: Service) -> AsyncIterator[None]:
+async def _loading(service: Service, documents: Documents) -> AsyncIterator[None]:
     async with service.application, asyncio.TaskGroup() as loading:
         startable: dict[str, list[Startable]] = {}
         for name, part in service.application.parts:
             if isinstance(part, Startable):
                 startable.setdefault(name, []).append(part)
+        if documents.collections:
+            startable["retriever"] = [PreparedParts(documents, startable.get("retriever", []))]
         service.starting = dict.fromkeys(startable, "loading")
         tasks = [loading.create_task(start_stage(name, parts, service.starting)) for name, parts in startable.items()]
         yield
         for task in tasks:
             task.cancel()
+        await documents.close()
