@@ -74,7 +74,7 @@ class Documents:
             if target.exists():
                 _clean_up(name)
             else:
-                self._change(name, lambda registry: DocumentChanges(), ChangeProgress(), keeps_empty=True)
+                self._change(name, lambda registry: DocumentChanges(), ChangeProgress())
 
     async def close(self) -> None:
         """Stop the changes in progress: their collections stay as they are."""
@@ -163,7 +163,7 @@ class Documents:
 
         return recorded
 
-    def _change(self, name: str, plan: Plan, progress: ChangeProgress, *, keeps_empty: bool = False) -> Changed:
+    def _change(self, name: str, plan: Plan, progress: ChangeProgress) -> Changed:
         """Change a collection; wait a while for a change of another process."""
         end = time.monotonic() + _LOCKED_S
         while True:
@@ -175,7 +175,7 @@ class Documents:
                     plan,
                     open_encoder=self._open_encoder,
                     progress=progress,
-                    keeps_empty=keeps_empty,
+                    uploads=True,
                 )
             except IndexLocked:
                 if time.monotonic() >= end:

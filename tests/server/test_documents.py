@@ -17,6 +17,8 @@ import pytest
 from qttrag import resources
 from qttrag.application import registry
 from qttrag.errors import ConfigError
+from qttrag.indexes import collection as indexes
+from qttrag.indexes.storage.document_registry import read_registry
 from qttrag.server import create_app
 from tests.documents import sample_files
 from tests.indexes.hashing_encoder import PAUSE, install
@@ -100,6 +102,15 @@ def test_a_file_that_cannot_be_read_is_named_and_the_others_are_indexed(client: 
     outcomes = {file["name"]: file["error"] and file["error"]["code"] for file in state["files"]}
     assert outcomes == {"bad.pdf": "broken", "a.txt": None, "program.exe": "unsupported_type"}
     assert names(client) == ["a.txt"]
+
+
+def test_an_upload_of_which_nothing_can_be_read_changes_nothing(client: httpx2.Client) -> None:
+    add(client, {"a.txt": BRIDGE})
+    before = indexes.find(NAME)
+    assert add(client, {"a.txt": bytes(range(32)), "bad.pdf": b"no pdf"})["state"] == "done"
+    assert indexes.find(NAME) == before
+    assert read_registry(*before).failed == {}
+    assert [passage["text"] for passage in passages(client, "bridge")] == [BRIDGE.decode()]
 
 
 def test_the_progress_of_an_upload_is_streamed(client: httpx2.Client) -> None:
