@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -30,7 +31,7 @@ def run(*words: str) -> Result:
 
 
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A folder of documents beside a deployment whose encoder needs no model."""
     monkeypatch.setattr(sys, "path", [str(install(tmp_path / "packages")), *sys.path])
     registry.kinds.cache_clear()
@@ -40,7 +41,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder.mkdir()
     (folder / "a.txt").write_text("The bridge of Turku was opened in 1903.")
     (folder / "b.pdf").write_text("no pdf")
-    return folder
+    yield folder
+    registry.kinds.cache_clear()
 
 
 def test_a_folder_becomes_an_index_of_its_name_with_a_table_of_its_files(folder: Path) -> None:
@@ -59,7 +61,7 @@ def test_a_folder_without_readable_files_is_an_error_after_the_table(folder: Pat
     (folder / "a.txt").unlink()
     result = run("build", str(folder), "-c", str(folder.parent / "my.yaml"))
     assert result.exit_code != 0
-    assert "1 documents: 0 indexed" in result.output
+    assert "1 document: 0 indexed" in result.output
 
 
 @pytest.mark.parametrize(
