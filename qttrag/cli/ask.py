@@ -159,8 +159,8 @@ def _show(answer: Answer) -> None:
     console = output.console()
     console.print()
     console.print(passage_table(answer.context))
-    if evidence := _evidence(answer):
-        console.print(evidence, markup=False)
+    if text := evidence(answer):
+        console.print(text, markup=False)
     _show_trace(answer.trace)
 
 
@@ -189,7 +189,8 @@ def passage_table(context: Sequence[TaggedPassage]) -> Table:
     return output.table("#", "lang", "rank", "sem", "gram", "flu", "title", "passage", rows=rows)
 
 
-def _evidence(answer: Answer) -> str:
+def evidence(answer: Answer) -> str:
+    """Return the passages that support an answer, with their places in documents; "" if there are none."""
     if answer.abstained:
         return "the passages do not contain the answer"
     if not answer.citations.how:

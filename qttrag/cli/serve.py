@@ -40,8 +40,9 @@ def serve(
 ) -> None:
     """Serve the HTTP API and the page.
 
-    Clients need one of the keys in QTTRAG_API_KEYS (separated by commas); without keys only loopback addresses are
-    served. Without keys, `qttrag ask` of the same user and settings is answered here, too.
+    Clients need one of the keys in QTTRAG_API_KEYS (separated by commas), or in QTTRAG_WRITE_API_KEYS, with which they
+    may also change documents. Without keys only loopback addresses are served, and `qttrag ask` of the same user and
+    settings is answered here, too.
     Traces go to OTEL_EXPORTER_OTLP_ENDPOINT, if it is set.
 
     Examples:
@@ -93,7 +94,8 @@ def _local_socket(deployment: Deployment) -> Iterator[list[socket.socket]]:
 
 
 def _keys(limits: ServerSettings) -> str:
-    return os.environ.get(limits.api_keys_env, "").strip(" ,")
+    """Return the keys of clients, those with the right to write included."""
+    return "".join(os.environ.get(name, "").strip(" ,") for name in (limits.api_keys_env, limits.write_keys_env))
 
 
 def url_of(listening: socket.socket) -> str:

@@ -50,8 +50,8 @@ class DocumentReader:
         request = {"path": str(path.resolve()), "type": kind.name, "limits": self._limits.model_dump()}
         with self._lock:
             answer = json.loads(self._ask(json.dumps(request).encode() + b"\n"))
-        if error := answer.get("error"):
-            raise DocumentError(error["code"], str(error["message"]))
+        if failure := answer.get("error"):
+            raise DocumentError(failure["code"], str(failure["message"]))
         return Document.from_json(answer["document"])
 
     def _ask(self, request: bytes) -> bytes:

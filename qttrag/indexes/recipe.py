@@ -62,6 +62,8 @@ class Source(_Settings):
             raise ValueError(f"`dataset:` and `revision:` are settings of kind hub; remove them from kind {self.kind}")
         if self.kind == "folder" and not isinstance(self.path, str) and len(self.path) != 1:
             raise ValueError("kind folder has one `path`; make a recipe for each folder")
+        if self.kind == "folder" and (self.clean or self.fields != Fields()):
+            raise ValueError("`clean:` and `fields:` are settings of records; remove them from kind folder")
         return self
 
     @property

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hmac
+import ipaddress
 import math
 import os
 import time
@@ -65,11 +66,14 @@ class Admission:
 
 
 class Keys:
-    """The API keys of clients, from the environment; compared in constant time."""
+    """The API keys of clients, from the environment; compared in constant time.
 
-    def __init__(self, variable: str) -> None:
-        self.variable = variable
-        self._keys = [key.strip().encode() for key in os.environ.get(variable, "").split(",") if key.strip()]
+    `write_variable`: of the keys with the right to change documents."""
+
+    def __init__(self, variable: str, write_variable: str) -> None:
+        readers = _keys_in(variable)
+        self._first_writer = len(readers)
+        self._keys = [*readers, *_keys_in(write_variable)]
 
     def __bool__(self) -> bool:
         return bool(self._keys)
@@ -79,7 +83,16 @@ class Keys:
         scheme, _, key = authorization.partition(" ")
         given = key.strip().encode("utf-8", "replace")
         matches = [hmac.compare_digest(given, each) for each in self._keys]
-        return matches.index(True) if scheme.lower() == "bearer" and any(matches) else None
+        return len(matches) - 1 - matches[::-1].index(True) if scheme.lower() == "bearer" and any(matches) else None
+
+    def may_write(self, authorization: str) -> bool:
+        """Return whether the key in the header has the right to change documents."""
+        key = self.matching(authorization)
+        return key is not None and key >= self._first_writer
+
+
+def _keys_in(variable: str) -> list[bytes]:
+    return [key.strip().encode() for key in os.environ.get(variable, "").split(",") if key.strip()]
 
 
 class Rate:
@@ -105,7 +118,7 @@ class Clients:
     """Who may ask, and how often: by key, and without keys by address."""
 
     def __init__(self, settings: ServerSettings) -> None:
-        self.keys = Keys(settings.api_keys_env)
+        self.keys = Keys(settings.api_keys_env, settings.write_keys_env)
         self._rate = Rate(settings.rate)
         self._failures = Rate(_FAILURES)
 
@@ -122,3 +135,21 @@ class Clients:
             self._failures.check(address)
             raise RequestRejected(401, "invalid_api_key", "a valid API key is required: Authorization: Bearer ...")
         self._rate.check(f"key {key}")
+
+    def check_write(self, authorization: str, address: str) -> None:
+        """Check the right to change documents.
+
+        Raises:
+            RequestRejected: 403, the key has no such right; without keys, the client is on another machine."""
+        if self.keys and not self.keys.may_write(authorization):
+            raise RequestRejected(403, "no_write_right", "this API key has no right to change documents")
+        if not self.keys and not _is_loopback(address):
+            message = "without keys, documents can only be changed from the machine of the service"
+            raise RequestRejected(403, "no_write_right", message)
+
+
+def _is_loopback(address: str) -> bool:
+    try:
+        return ipaddress.ip_address(address).is_loopback
+    except ValueError:
+        return False

@@ -15,12 +15,13 @@ from qttrag.application.application import Application
 from qttrag.config import deployment as config
 from qttrag.config.deployment import Deployment
 from qttrag.server.admission import Clients
+from qttrag.server.documents import Documents
 from qttrag.server.errors import install_handlers
-from qttrag.server.middleware import RequestMiddleware, with_request_ids
+from qttrag.server.middleware import BodyLimits, RequestMiddleware, with_request_ids
 from qttrag.server.openapi import describe
 from qttrag.server.origins import HostCheck
 from qttrag.server.overload import OverloadMiddleware
-from qttrag.server.routes import ask, chat, embeddings, feedback, page, stages, status
+from qttrag.server.routes import ask, chat, documents, embeddings, feedback, page, stages, status
 from qttrag.server.service import Service
 
 if TYPE_CHECKING:
@@ -49,7 +50,8 @@ def create_app(deployment: Deployment | str | Path, *, application: Application 
         telemetry=TELEMETRY,
     )
     app.state.service = service
-    for group in (ask, stages, chat, embeddings, feedback, status, page):
+    app.state.documents = Documents(application)
+    for group in (ask, stages, chat, documents, embeddings, feedback, status, page):
         app.include_router(group.router)
     install_handlers(app)
     describe(app.openapi(), application)
@@ -60,13 +62,13 @@ def create_app(deployment: Deployment | str | Path, *, application: Application 
 def protect(app: FastAPI, service: Service) -> None:
     """Put the checks and limits of a service before `app`."""
     settings = service.settings
-    clients = Clients(settings)
+    app.state.clients = clients = Clients(settings)
     app.add_middleware(
         RequestMiddleware,
         clients=clients,
         hosts=HostCheck(settings, keyed=bool(clients.keys)),
-        max_body_bytes=settings.max_body_bytes,
-        body_timeout=settings.body_timeout,
+        bodies=BodyLimits(settings.max_body_bytes, settings.body_timeout),
+        uploads=BodyLimits(settings.uploads.max_bytes, settings.uploads.timeout),
         metrics=service.metrics,
         tracing=service.tracing,
     )
@@ -78,5 +80,7 @@ def protect(app: FastAPI, service: Service) -> None:
 
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
-    async with app.state.service.running():
+    documents: Documents = app.state.documents
+    async with app.state.service.running(retriever=documents.before if documents.collections else None):
         yield
+        await documents.close()

@@ -53,7 +53,7 @@ STATUSES: dict[int | str, dict[str, Any]] = {
         400: "The body is not JSON",
         408: "The body did not come in time",
         401: "No valid API key",
-        403: "A page of another site asks a service without keys",
+        403: "The key has no right to change documents; or a page of another site asks a service without keys",
         413: "The body is too large",
         421: "A service without keys is asked under an unknown name",
         422: "An invalid value",

@@ -8,7 +8,7 @@ import logging
 import re
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from asgi_correlation_id import CorrelationIdMiddleware
 from pythonjsonlogger.core import RESERVED_ATTRS, LogData
@@ -28,6 +28,7 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 _LOG = logging.getLogger("qttrag.server")
 _PROBES = frozenset({"/livez", "/readyz"})  # without keys
 _PAGE_FILES = "/page/"  # without keys, as the page itself
+_UPLOAD = re.compile(r"/v1/collections/[^/]+/documents")
 _ID = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _HEADERS = [
     (b"x-content-type-options", b"nosniff"),
@@ -41,6 +42,13 @@ _HEADERS = [
 ]
 
 
+class BodyLimits(NamedTuple):
+    """Of the body of a request: its bytes, and the seconds until it is complete."""
+
+    most: int
+    timeout: float
+
+
 class RequestMiddleware:
     """ASGI middleware: names and origins, keys, rate, size of the body, metrics, one log line and one span per request.
 
@@ -52,16 +60,16 @@ class RequestMiddleware:
         *,
         clients: Clients,
         hosts: HostCheck,
-        max_body_bytes: int,
-        body_timeout: float,
+        bodies: BodyLimits,
+        uploads: BodyLimits,
         metrics: Metrics,
         tracing: Tracing,
     ) -> None:
         self._app = app
         self._clients = clients
         self._hosts = hosts
-        self._max_body_bytes = max_body_bytes
-        self._body_timeout = body_timeout
+        self._bodies = bodies
+        self._uploads = uploads
         self._metrics = metrics
         self._tracing = tracing
 
@@ -96,7 +104,7 @@ class RequestMiddleware:
 
         try:
             self._check(scope, headers)
-            await self._app(scope, self._limited(receive), respond)
+            await self._app(scope, _limited(receive, self._limits(scope)), respond)
         except Exception as error:  # any that leaves here would close the connection, which the client may reuse
             if responding:
                 raise
@@ -132,29 +140,35 @@ class RequestMiddleware:
         address = client[0] if client else "unknown"
         self._clients.check(headers.get(b"authorization", b"").decode("latin-1"), address)
         length = headers.get(b"content-length", b"0")
-        if length.isdigit() and int(length) > self._max_body_bytes:
-            raise _too_large(self._max_body_bytes)
+        most = self._limits(scope).most
+        if length.isdigit() and int(length) > most:
+            raise _too_large(most)
 
-    def _limited(self, receive: Receive) -> Receive:
-        """Return `receive`, with an error for a body that is too large or too slow."""
-        read, is_complete = 0, False
-        end = asyncio.get_running_loop().time() + self._body_timeout
+    def _limits(self, scope: Scope) -> BodyLimits:
+        is_upload = scope["method"] == "POST" and _UPLOAD.fullmatch(scope["path"]) is not None
+        return self._uploads if is_upload else self._bodies
 
-        async def limited() -> MutableMapping[str, Any]:
-            nonlocal read, is_complete
-            try:
-                async with asyncio.timeout_at(None if is_complete else end):
-                    message = await receive()
-            except TimeoutError as error:
-                problem = f"the body was not complete after {self._body_timeout:g} s; send it faster"
-                raise RequestRejected(408, "slow_body", problem, closes=True) from error
-            is_complete = is_complete or not message.get("more_body", False)
-            read += len(message.get("body", b""))
-            if read > self._max_body_bytes:
-                raise _too_large(self._max_body_bytes)
-            return message
 
-        return limited
+def _limited(receive: Receive, limits: BodyLimits) -> Receive:
+    """Return `receive`, with an error for a body that is too large or too slow."""
+    read, is_complete = 0, False
+    end = asyncio.get_running_loop().time() + limits.timeout
+
+    async def limited() -> MutableMapping[str, Any]:
+        nonlocal read, is_complete
+        try:
+            async with asyncio.timeout_at(None if is_complete else end):
+                message = await receive()
+        except TimeoutError as error:
+            problem = f"the body was not complete after {limits.timeout:g} s; send it faster"
+            raise RequestRejected(408, "slow_body", problem, closes=True) from error
+        is_complete = is_complete or not message.get("more_body", False)
+        read += len(message.get("body", b""))
+        if read > limits.most:
+            raise _too_large(limits.most)
+        return message
+
+    return limited
 
 
 def with_request_ids(app: Any) -> CorrelationIdMiddleware:

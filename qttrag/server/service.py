@@ -51,8 +51,10 @@ class Service:
         return cls(application, admission, Metrics(admission), Tracing())
 
     @asynccontextmanager
-    async def running(self) -> AsyncIterator[None]:
-        """Send traces and load the models while the block runs; close the application at its end."""
+    async def running(self, *, retriever: Callable[[list[Startable]], Startable] | None = None) -> AsyncIterator[None]:
+        """Send traces and load the models while the block runs; close the application at its end.
+
+        `retriever`: given the parts of the retriever, returns what is started in their place."""
         self.tracing.start()
         try:
             async with self.application, asyncio.TaskGroup() as loading:
@@ -60,6 +62,8 @@ class Service:
                 for name, part in self.application.parts:
                     if isinstance(part, Startable):
                         startable.setdefault(name, []).append(part)
+                if retriever is not None:
+                    startable["retriever"] = [retriever(startable.get("retriever", []))]
                 self.starting = dict.fromkeys(startable, "loading")
                 tasks = [loading.create_task(start_stage(name, p, self.starting)) for name, p in startable.items()]
                 yield

@@ -52,6 +52,11 @@ def test_running_titles_and_page_numbers_of_a_pdf_are_left_out(reader: DocumentR
     assert [block.text for block in document.blocks] == [f"Text number {n} {n * 'x'}." for n in range(1, 6)]
 
 
+def test_dots_between_a_title_and_its_page_are_left_out(reader: DocumentReader, tmp_path: Path) -> None:
+    document = read(reader, tmp_path, "a.pdf", sample_files.pdf([[(12, "Utilities . . . . . . . . . 5")]]))
+    assert document.blocks == [Block("Utilities  5", 0, 1)]
+
+
 def test_pages_of_a_pdf_that_are_images_are_counted(reader: DocumentReader, tmp_path: Path) -> None:
     document = read(reader, tmp_path, "a.pdf", sample_files.pdf([[(12, "Text.")], [], []]))
     assert document.pages_without_text == 2

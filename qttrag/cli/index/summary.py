@@ -87,7 +87,8 @@ def show_outcomes(outcomes: Sequence[DocumentOutcome]) -> None:
         output.console().print(output.table("document", "", "passages", "", rows=rows))
     counts = Counter(outcome.state for outcome in outcomes)
     states = ("indexed", "unchanged", "removed", "failed")
-    output.say(f"{len(outcomes):,} documents: {', '.join(f'{counts[state]:,} {state}' for state in states)}")
+    what = "document" if len(outcomes) == 1 else "documents"
+    output.say(f"{len(outcomes):,} {what}: {', '.join(f'{counts[state]:,} {state}' for state in states)}")
 
 
 def _remark(outcome: DocumentOutcome) -> str:

@@ -13,6 +13,7 @@ from qttrag.documents.document import Block, Document, DocumentError
 from qttrag.documents.limits import DocumentLimits
 
 _HYPHEN = re.compile("[\ufffe\x02](?:\r?\n)?")  # PDFium's mark for a hyphen at the end of a line
+_LEADERS = re.compile(r"(?:[ \t]*[.·…_]){5,}")  # between a title and its page in a table of contents
 _HEADING_SIZE = 1.15  # times the usual size of the document
 _HEADING_CHARACTERS = 150
 _PARAGRAPH_GAP = 1.4  # times the usual distance of lines
@@ -130,7 +131,7 @@ def _blocks(pages: Sequence[Sequence[_Line]]) -> Iterator[Block]:
         for of_level, group in groupby(lines, key=level):
             run = list(group)
             for part in [run] if of_level else _paragraphs(run):
-                text = _HYPHEN.sub("", "\n".join(line.text for line in part))
+                text = _LEADERS.sub(" ", _HYPHEN.sub("", "\n".join(line.text for line in part)))
                 if text.strip():
                     yield Block(" ".join(text.split()) if of_level else text, of_level, number)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -53,18 +53,21 @@ def build_folder(
                 add.append(document)
             else:
                 outcomes[document.name] = known
-        gone = (registry.indexed.keys() | registry.failed.keys()) - remaining
+        gone = (registry.indexed.keys() | registry.failed.keys()) - remaining - outcomes.keys()
         outcomes.update({name: DocumentOutcome(name, "removed") for name in gone if name in registry.indexed})
         return DocumentChanges(add, gone)
 
     def record(outcome: DocumentOutcome) -> None:
-        if outcome.state == "failed" and (earlier := indexed.get(outcome.name)) is not None:
-            outcome = outcome._replace(passages=earlier)
         outcomes[outcome.name] = outcome
         progress.document(outcome)
 
     changed = change_documents(recipe, plan, open_encoder=open_encoder, progress=progress._replace(document=record))
-    return FolderBuild(changed.manifest, [outcomes[name] for name in sorted(outcomes)])
+    return FolderBuild(changed.manifest, [_with_earlier(outcomes[name], indexed) for name in sorted(outcomes)])
+
+
+def _with_earlier(outcome: DocumentOutcome, indexed: Mapping[str, int]) -> DocumentOutcome:
+    """Return an outcome with the passages of the earlier version of a file that failed: they stay."""
+    return outcome._replace(passages=indexed.get(outcome.name, 0)) if outcome.state == "failed" else outcome
 
 
 def _documents(folder: Path, outcomes: dict[str, DocumentOutcome]) -> Iterator[NewDocument]:
@@ -78,6 +81,9 @@ def _documents(folder: Path, outcomes: dict[str, DocumentOutcome]) -> Iterator[N
             shown = name.encode("utf-8", "replace").decode()
             message = "its name has control characters or is not UTF-8; rename it"
             outcomes[shown] = DocumentOutcome(shown, "failed", 0, "invalid_name", message)
+            continue
+        if not path.is_file():  # reading a pipe would never end
+            outcomes[name] = DocumentOutcome(name, "failed", 0, "unreadable", "it is no file, or a link to none")
             continue
         try:
             with path.open("rb") as stream:
@@ -93,7 +99,7 @@ def _known(recipe: Recipe, document: NewDocument, registry: DocumentRegistry) ->
     """Return what became of the same contents earlier; None: they are new."""
     indexed, failed = registry.indexed.get(document.name), registry.failed.get(document.name)
     if failed is not None and failed.sha256 == document.sha256 and failed.reading == reading_of(recipe):
-        return DocumentOutcome(document.name, "failed", indexed.passages if indexed else 0, failed.code, failed.message)
+        return DocumentOutcome(document.name, "failed", 0, failed.code, failed.message)
     if indexed is not None and indexed.sha256 == document.sha256:
         return DocumentOutcome(
             document.name, "unchanged", indexed.passages, pages_without_text=indexed.pages_without_text

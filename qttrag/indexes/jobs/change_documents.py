@@ -77,12 +77,13 @@ def change_documents(
     *,
     open_encoder: OpenEncoder,
     progress: ChangeProgress = ChangeProgress(),  # noqa: B008  immutable
-    keeps_empty: bool = False,
+    uploads: bool = False,
 ) -> Changed:
     """Change the documents of the index of a recipe, and make the index if there is none.
 
-    A document that cannot be read is recorded with its error; an earlier version of it stays. `keeps_empty`: an index
-    without documents is made, too, so that it can be searched before the first one comes.
+    A document that cannot be read is recorded with its error; an earlier version of it stays. `uploads`: the documents
+    are not the files of a folder that is read again: errors are not recorded, and an index without documents is made,
+    too, so that it can be searched before the first one comes.
 
     Raises:
         CollectionError: the index is damaged or locked, was built with other settings, or the disk is full.
@@ -95,7 +96,7 @@ def change_documents(
         registry = DocumentRegistry() if base is None else read_registry(base.folder, base.manifest)
         changes = plan(registry)
         progress.planned(changes)
-        if not (changes.add or changes.remove) and (base is not None or not keeps_empty):
+        if not (changes.add or changes.remove) and (base is not None or not uploads):
             return Changed(base and base.manifest, registry)
         first_shard = 0 if base is None else base.shards
         workspace = BuildWorkspace(target, "building" if base is None else "appending", first_shard=first_shard)
@@ -105,7 +106,7 @@ def change_documents(
             read = read_documents(
                 recipe, changes.add, workspace.folder / "documents" / "passages.jsonl", progress.document
             )
-            change = _Change(recipe, base, registry, changes, read, keeps_empty)
+            change = _Change(recipe, base, registry, changes, read, uploads)
             return change.publish(workspace, open_encoder, progress.passages)
 
 
@@ -123,15 +124,16 @@ class _Change(NamedTuple):
     registry: DocumentRegistry
     changes: DocumentChanges
     read: ReadDocuments
-    keeps_empty: bool
+    uploads: bool
 
     def publish(
         self, workspace: BuildWorkspace, open_encoder: OpenEncoder, progress: Callable[[Progress], None]
     ) -> Changed:
         """Encode the new passages and publish the new version of the index."""
-        if self.base is None and not self.read.indexed and not self.keeps_empty:
+        has_changes = self.read.indexed or self.changes.remove or (self.read.failed and not self.uploads)
+        if (self.base is None and not self.read.indexed and not self.uploads) or (self.base and not has_changes):
             workspace.remove()
-            return Changed(None, self._registry_after())
+            return Changed(self.base and self.base.manifest, self._registry_after())
         owner = f"the encoder of '{self.recipe.name}'"
         if self.base is not None and not self.read.indexed:
             self._write(workspace, None, progress)
@@ -197,7 +199,7 @@ class _Change(NamedTuple):
 
     def _registry_after(self) -> DocumentRegistry:
         added = {document.name: document for document in self.read.indexed}
-        failed = {document.name: document for document in self.read.failed}
+        failed = {} if self.uploads else {document.name: document for document in self.read.failed}
         gone = {*self.changes.remove}
         return DocumentRegistry(
             indexed={

@@ -7,9 +7,9 @@ import json
 import os
 import queue
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -56,6 +56,10 @@ class ReadDocuments(NamedTuple):
     failed: list[FailedDocument]
 
 
+_Result = tuple[IndexedDocument, str] | DocumentError
+"""A document's entry in the registry and its line of passages, or why it cannot be read."""
+
+
 def reading_of(recipe: Recipe) -> str:
     """Return the version and the limits of reading: a file that failed is read again when they change."""
     return f"{READING_VERSION} {recipe.source.limits.model_dump_json()}"
@@ -75,8 +79,8 @@ def read_documents(
     file.parent.mkdir(parents=True, exist_ok=True)
     indexed: list[IndexedDocument] = []
     failed: list[FailedDocument] = []
-    with file.open("w", encoding="utf-8") as lines:
-        for document, result in zip(documents, _results(recipe, documents), strict=True):
+    with file.open("w", encoding="utf-8") as lines, closing(_results(recipe, documents)) as results:
+        for document, result in zip(documents, results, strict=True):
             if isinstance(result, DocumentError):
                 failed.append(_failed(recipe, document, result))
                 progress(DocumentOutcome(document.name, "failed", 0, result.code, str(result)))
@@ -98,7 +102,7 @@ def _type_name(name: str) -> str | None:
         return None
 
 
-def _results(recipe: Recipe, documents: Sequence[NewDocument]) -> Iterator[tuple[IndexedDocument, str] | DocumentError]:
+def _results(recipe: Recipe, documents: Sequence[NewDocument]) -> Generator[_Result]:
     """Yield the entry and the line of each document, or its error, in order."""
     free: queue.SimpleQueue[DocumentReader] = queue.SimpleQueue()
     count = max(1, min(_READERS, os.cpu_count() or 1, len(documents) // _DOCUMENTS_PER_READER))
@@ -110,9 +114,7 @@ def _results(recipe: Recipe, documents: Sequence[NewDocument]) -> Iterator[tuple
         yield from executor.map(lambda document: _result(recipe, document, free), documents)
 
 
-def _result(
-    recipe: Recipe, document: NewDocument, free: queue.SimpleQueue[DocumentReader]
-) -> tuple[IndexedDocument, str] | DocumentError:
+def _result(recipe: Recipe, document: NewDocument, free: queue.SimpleQueue[DocumentReader]) -> _Result:
     reader = free.get()
     try:
         read = reader.read(document.path, name=document.name)

@@ -11,6 +11,7 @@ from qttrag.indexes.jobs.index_job import IndexJob, Progress
 from qttrag.indexes.jobs.prefetching import BackgroundWriter, Prefetcher
 from qttrag.indexes.jobs.workers import EncoderPool
 from qttrag.indexes.recipe import Recipe
+from qttrag.indexes.sources import documents
 from qttrag.indexes.sources.chunking import chunk
 from qttrag.indexes.sources.id_sets import IdSet
 from qttrag.indexes.sources.listing import SourceFile
@@ -162,8 +163,8 @@ def _batches(recipe: Recipe, encoders: EncoderPool, tokens: Sequence[Tokens]) ->
 
 
 def _passages(recipe: Recipe, record: SourceRecord) -> list[Passage]:
-    if record.passages is not None:
-        return list(record.passages)
+    if recipe.source.kind == "folder":
+        return documents.passages_of(record.record_id, record.text)
     texts = chunk(record.text, record.lang, recipe.chunking)
     if not recipe.chunking.enabled:
         return [Passage(record.record_id, text, record.lang, record.title) for text in texts]

@@ -6,20 +6,21 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import groupby
 from pathlib import PurePosixPath
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from qttrag.documents.document import Document
 from qttrag.indexes.recipe import Recipe
 from qttrag.indexes.sources.characters import repair, trim
 from qttrag.indexes.sources.chunking import chunk
 from qttrag.indexes.sources.document_languages import languages_of, main_script
-from qttrag.types import Lang, Passage, Place
+from qttrag.types import UNDETERMINED, Lang, Passage, Place
 
 _LONGEST_TITLE = 160  # characters
-_TITLE_LEVEL = 2  # a first heading up to this level is the title
+_FIRST_BLOCKS = 10  # of a document; the highest heading among them is its title
+_TITLE_LEVEL = 2  # lower ones are not
 _HEADINGS_IN_TITLE = 2  # the innermost ones
 _NO_TITLE = re.compile(r"untitled\b|microsoft (word|powerpoint) - |(document|presentation|slide|folie)\s*\d*$", re.I)
 
@@ -110,13 +111,11 @@ def _squeezed(text: str) -> str:
 
 
 def _title(document: Document, name: str) -> str:
-    """Return the document's own title, or else its first heading, or the name of its file."""
+    """Return the document's own title, or else its first high heading, or the name of its file."""
     own = " ".join(repair(document.title).text.split())
     if not own or _NO_TITLE.match(own):
-        first = document.blocks[0] if document.blocks else None
-        own = (
-            " ".join(repair(first.text).text.split()) if first is not None and 1 <= first.level <= _TITLE_LEVEL else ""
-        )
+        headings = [block for block in document.blocks[:_FIRST_BLOCKS] if 1 <= block.level <= _TITLE_LEVEL]
+        own = " ".join(repair(min(headings, key=lambda block: block.level).text).text.split()) if headings else ""
     return (own or PurePosixPath(name).stem)[:_LONGEST_TITLE]
 
 
@@ -125,18 +124,15 @@ def _full_title(title: str, headings: Sequence[str]) -> str:
 
 
 def to_line(passages: Sequence[Passage]) -> str:
-    """Return the passages of one document as a line of JSON."""
-    rows = [
-        [p.text, p.lang, p.title, p.place and p.place.page, list(p.place.headings) if p.place else []] for p in passages
+    """Return the passages of one document as a line of JSON: a record whose text is the JSON of its passages."""
+    rows = [(p.text, p.lang, p.title, p.place and p.place.page, p.place.headings if p.place else ()) for p in passages]
+    name = passages[0].place and passages[0].place.file
+    return json.dumps({"id": name, "text": json.dumps(rows), "lang": UNDETERMINED})
+
+
+def passages_of(name: str, text: str) -> list[Passage]:
+    """Return the passages of a document from its record. `name`: the record's id."""
+    return [
+        Passage(f"{name}#{n}", passage, Lang(lang), title, Place(name, page, tuple(headings)))
+        for n, (passage, lang, title, page, headings) in enumerate(json.loads(text))
     ]
-    return json.dumps({"name": passages[0].place and passages[0].place.file, "passages": rows}, ensure_ascii=False)
-
-
-def from_cells(cells: Mapping[str, Any]) -> tuple[str, tuple[Passage, ...]]:
-    """Return the name and the passages of a document in a line of `to_line`."""
-    name = str(cells["name"])
-    rows = enumerate(cells["passages"])
-    return name, tuple(
-        Passage(f"{name}#{n}", text, Lang(lang), title, Place(name, page, tuple(headings)))
-        for n, (text, lang, title, page, headings) in rows
-    )

@@ -10,13 +10,13 @@ from typing import Literal, NamedTuple
 
 from qttrag.errors import InputError
 from qttrag.indexes.recipe import Recipe
-from qttrag.indexes.sources import cleaning, documents, formats, listing
+from qttrag.indexes.sources import cleaning, formats, listing
 from qttrag.indexes.sources.characters import is_valid_id, repair, trim
 from qttrag.indexes.sources.id_sets import IdSet, digest
 from qttrag.indexes.sources.listing import SourceFile
 from qttrag.indexes.sources.rows import BadRecord, SourceRow
 from qttrag.text.languages import language_or_undetermined
-from qttrag.types import Lang, Passage
+from qttrag.types import Lang
 
 OnError = Literal["stop", "skip"]
 READER_VERSION = 2  # to be raised whenever the same source comes to give other passages: builds must not mix them
@@ -25,13 +25,12 @@ EMPTY_FILE = "empty file"  # counted, and no error: programs that write a data s
 
 
 class SourceRecord(NamedTuple):
-    """One text of a source, not yet cut into passages. `passages`: of a document, which is cut when it is read."""
+    """One text of a source, not yet cut into passages."""
 
     record_id: str
     title: str
     text: str
     lang: Lang
-    passages: tuple[Passage, ...] | None = None
 
 
 class SourcePosition(NamedTuple):
@@ -144,9 +143,6 @@ def _parse(recipe: Recipe, row: SourceRow) -> tuple[SourceRecord, set[str]]:
     cells, location = row.cells, row.location
     if isinstance(cells, BadRecord):
         raise cells
-    if recipe.source.kind == "folder":
-        name, passages = documents.from_cells(cells)
-        return SourceRecord(name, passages[0].title, passages[0].text, passages[0].lang, passages), set()
     fields = recipe.source.fields
     repaired = repair(_string(location, fields.text, cells.get(fields.text)))
     text = trim(repaired.text)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -71,6 +72,20 @@ def test_every_file_is_indexed_or_named(folder: Path) -> None:
     assert best.passage.place is not None
     assert (best.passage.place.file, best.passage.place.headings) == ("deep/c.html", ("Museum",))
     assert verify("files") == []
+
+
+def test_a_pipe_and_a_link_to_nothing_are_named(folder: Path) -> None:
+    os.mkfifo(folder / "pipe.txt")
+    (folder / "link.txt").symlink_to(folder / "nowhere.txt")
+    assert build(folder) == {**ALL, "link.txt": "unreadable", "pipe.txt": "unreadable"}
+
+
+def test_a_file_that_cannot_be_opened_for_a_while_keeps_its_passages(folder: Path) -> None:
+    build(folder)
+    (folder / "a.md").rename(folder / ".a.md")
+    (folder / "a.md").symlink_to(folder / "nowhere.md")
+    assert build(folder)["a.md"] == "unreadable"
+    assert "a.md#0" in found("bridge")
 
 
 def test_an_unchanged_folder_costs_no_reading_and_no_encoding(folder: Path) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
+
 from qttrag.documents.document import Block, Document
 from qttrag.indexes.recipe import Chunking, EncoderSettings, Recipe, Source
-from qttrag.indexes.sources.documents import cut, from_cells, to_line
+from qttrag.indexes.sources.documents import cut, passages_of, to_line
 from qttrag.types import Passage, Place
 
 ENGLISH = "The library of the town was opened in the year 1903 and burnt down in the same year."
@@ -78,7 +80,10 @@ def test_a_title_that_a_program_made_is_not_used() -> None:
 
 
 def test_a_line_holds_all_of_a_document() -> None:
-    import json
-
     found = passages(Block("Report", 1, 1), Block(f"{ENGLISH}\n{KOREAN}", 0, 1))
-    assert from_cells(json.loads(to_line(found))) == ("a/b.pdf", tuple(found))
+    record = json.loads(to_line(found))
+    assert passages_of(record["id"], record["text"]) == found
+
+
+def test_the_title_is_the_highest_of_the_first_headings() -> None:
+    assert passages(Block("By A. Author", 2), Block("Report", 1), Block("Text."))[0].title == "Report"
