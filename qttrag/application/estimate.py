@@ -106,7 +106,8 @@ def question(deployment: Deployment, weights: Mapping[str, float], rates: Rates)
     if deployment.tagger and tagger and deployment.tagger.get("kind") == "llm":
         spec = deployment.tagger.get("generator") or deployment.generator
         reading = _reading("tag", tagger, _INSTRUCTIONS + FOREIGN * (verdict_prompt - _INSTRUCTIONS), rates, 1.0)
-        stages.append(_and_writing(reading, tagger, VERDICT_TOKENS, rates, spec))
+        replies = FOREIGN if _is_gguf(spec) else 1  # llama.cpp writes one after another, transformers all together
+        stages.append(_and_writing(reading, tagger, replies * VERDICT_TOKENS, rates, spec))
     if generator:
         reading = _reading("answer", generator, answer_prompt, rates, 1.0)
         stages.append(_and_writing(reading, generator, ANSWER_TOKENS, rates, deployment.generator))
@@ -115,6 +116,10 @@ def question(deployment: Deployment, weights: Mapping[str, float], rates: Rates)
 
 def _is_int8(spec: Mapping[str, Any] | None) -> bool:
     return spec is not None and spec.get("kind") == "cross_encoder" and spec.get("dtype", "auto") != "float32"
+
+
+def _is_gguf(spec: Mapping[str, Any] | None) -> bool:
+    return spec is not None and spec.get("kind") == "llama_cpp"
 
 
 def _reading(stage: str, weights: float, tokens: float, rates: Rates, faster: float) -> StageSeconds:
@@ -128,7 +133,7 @@ def _and_writing(
     reading: StageSeconds, weights: float, tokens: int, rates: Rates, spec: Mapping[str, Any] | None
 ) -> StageSeconds:
     """Add the time for writing: for each token, all weights come from memory."""
-    size = weights * (_GGUF_BITS / 8 if spec and spec.get("kind") == "llama_cpp" else 4)
+    size = weights * (_GGUF_BITS / 8 if _is_gguf(spec) else 4)
     arithmetic = f"{tokens} tokens x {size / 1e9:.1f} GB / {rates.bytes / 1e9:.0f} GB/s"
     seconds = reading.seconds + tokens * size / rates.bytes
     return StageSeconds(reading.stage, seconds, f"{reading.arithmetic} + {arithmetic}")
