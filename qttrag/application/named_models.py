@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from qttrag import resources
@@ -63,7 +64,8 @@ def _of_stage(file: Path, stage: StageSettings) -> Iterator[NamedModel]:
         is_served = "base_url" in stage.takes or "revision" not in stage.takes
         served = ", ".join([urls] if isinstance(urls, str) else map(str, urls)) if is_served else None
         listing = "languages" if spec.get("api") == "libretranslate" else "models"
-        yield NamedModel(place, kind, str(spec["model"]), revision, file, stage.keys, served=served, listing=listing)
+        named = NamedModel(place, kind, str(spec["model"]), revision, file, stage.keys, served=served, listing=listing)
+        yield replace(named, gguf=True, gguf_file=spec.get("file")) if kind == "llama_cpp" else named
         if is_served and "revision" in stage.takes:  # texts are truncated here, by the tokenizer of that revision
             yield NamedModel(place, "tokenizer", str(spec["model"]), revision, file, stage.keys, weights=False)
     models = spec.get("models")

@@ -64,6 +64,7 @@ KINDS: dict[str, dict[str, str]] = {
     },
     "generator": {
         "openai": "qttrag.generators.openai:OpenAIGenerator",
+        "llama_cpp": "qttrag.generators.llama_cpp:LlamaCppGenerator",
         "transformers": "qttrag.generators.transformers:TransformersGenerator",
     },
     "strategy": {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
@@ -15,6 +16,7 @@ from qttrag.resources import DEFAULT_DEPLOYMENT
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from qttrag.config.deployment import Deployment
     from qttrag.generators.openai import OpenAIGenerator
     from qttrag.generators.probe import Probe
     from qttrag.models.inventory import NamedModel
@@ -44,7 +46,9 @@ def doctor(
     ] = False,
     as_json: output.Json = False,
 ) -> None:
-    """Check the packages, models, indexes and servers of a deployment. Nothing is downloaded.
+    """Check the packages, models, indexes and servers of a deployment, and estimate the time of a question.
+
+    Nothing is downloaded.
 
     Exit code 4 if anything is missing.
 
@@ -69,7 +73,6 @@ def doctor(
 
 
 def _packages() -> Iterator[Finding]:
-    from importlib.metadata import PackageNotFoundError, version
 
     yield Finding("python", sys.version_info >= (3, 11), sys.version.split()[0])
     for name in _PACKAGES:
@@ -107,6 +110,60 @@ def _deployment(config: str, settings: list[str] | None) -> Iterator[Finding]:
         yield from _collection(name)
     for name in centred_collections(loaded):
         yield _means(name)
+    yield from _seconds(loaded, models)
+    yield from _ollama()
+
+
+def _seconds(loaded: Deployment, models: list[NamedModel]) -> Iterator[Finding]:
+    """Yield the estimated time of a question, by stage, for models that run on this machine's processor."""
+    from qttrag.application import estimate
+    from qttrag.models import devices
+
+    here = {model.place: model for model in models if not model.served and model.weights}
+    weights = {place: size for place, model in here.items() if (size := estimate.weights_of(model)) is not None}
+    if not weights or any(_device(loaded, place) != "cpu" for place in here):
+        return
+    rates = estimate.measure_rates()
+    stages = estimate.question(loaded, weights, rates)
+    if not stages:
+        return
+    missing = [place for place in here if place not in weights]
+    without = f", without {', '.join(missing)}" if missing else ""
+    machine = f"{devices.cores()} cores, {rates.operations / 1e9:,.0f} G operations/s, {rates.bytes / 1e9:.0f} GB/s"
+    total = sum(stage.seconds for stage in stages)
+    yield Finding("seconds a question", None, f"about {total:,.0f}{without} ({machine}; docs/sizing.md)")
+    for stage in stages:
+        yield Finding(f"seconds of {stage.stage}", None, f"{stage.seconds:,.1f} s = {stage.arithmetic}")
+
+
+def _device(loaded: Deployment, place: str) -> str:
+    from qttrag.models import devices
+
+    spec: Any = loaded.model_dump()
+    for key in place.split("."):
+        spec = spec.get(key, {}) if isinstance(spec, dict) else {}
+    device = spec.get("device", "auto") if isinstance(spec, dict) else "auto"
+    try:
+        return devices.pick(device) if isinstance(device, str) else "several"
+    except QttragError:  # without torch there is no GPU to choose
+        return "cpu"
+
+
+def _ollama() -> Iterator[Finding]:
+    """Yield a hint if Ollama runs on this machine: its models can be generators."""
+    import json
+    import os
+    import urllib.request
+
+    host = os.environ.get("OLLAMA_HOST") or "127.0.0.1:11434"  # Ollama's own variable and its default
+    url = host if host.startswith(("http://", "https://")) else f"http://{host}"
+    try:
+        with urllib.request.urlopen(f"{url}/api/tags", timeout=1.0) as reply:  # noqa: S310
+            names = [str(model["name"]) for model in json.load(reply)["models"]]
+    except (OSError, ValueError, KeyError, TypeError):
+        return
+    use = f"--set generator.kind=openai --set generator.base_url={url}/v1 --set generator.model=MODEL"
+    yield Finding("Ollama", None, f"running, with {', '.join(names) or 'no models'}; to use one: {use}")
 
 
 def _probed(config: str, settings: list[str] | None) -> Iterator[Finding]:

@@ -3,26 +3,77 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal, NamedTuple
 
 import typer
 
 from qttrag.cli import output
 
+Machine = Literal["laptop", "gpu", "server"]
+
+
+class Choice(NamedTuple):
+    """The deployment for a kind of machine, and why."""
+
+    deployment: str
+    reasons: tuple[str, ...]
+
+
+_LICENCES = (
+    "Licences: MIT, Apache-2.0; NLLB's weights are for non-commercial use (MIT instead: `translator: {kind: m2m100}`)."
+)
+CHOICES: dict[str, Choice] = {
+    "laptop": Choice(
+        "laptop",
+        (
+            "All models run in this process, without a GPU: encoder, reranker in int8, NLLB in int8, a model of 1.5 B.",
+            "Memory: some 9 GB, of which the language model in float32 takes 6. `laptop-gguf` has it in 4 bits: some "
+            "4 GB in all; it needs qttrag[llama-cpp].",
+            _LICENCES,
+            "Time: minutes a question on two cores, most of it in the language model; `qttrag doctor` estimates it.",
+        ),
+    ),
+    "gpu": Choice(
+        "gpu",
+        (
+            "All models run in this process on one GPU, the language model (7 B) in bfloat16.",
+            "Memory: a card of 24 GB; the language model takes 15, the others some 4.",
+            _LICENCES,
+            "Time: not measured; `python -m benchmarks.llm` measures the language model on your card.",
+        ),
+    ),
+    "server": Choice(
+        "paper",
+        (
+            "Encoder, reranker and translator in this process, two language models on vLLM servers (`qttrag vllm up`).",
+            "Memory: `qttrag vllm models` lists it by model; 15 to 16 GB of weights for each of the two.",
+            "Licences: MIT, Apache-2.0, Llama 3.1 Community; NLLB's weights are for non-commercial use.",
+            "Time: many questions share the servers; `python -m benchmarks.service` measures yours.",
+        ),
+    ),
+}
+
 
 def init(
     folder: Annotated[Path, typer.Argument(help="Where to create the folders.")],
+    machine: Annotated[
+        Machine, typer.Option("--for", help="The machine: chooses a deployment and says why.")
+    ] = "laptop",
     as_json: output.Json = False,
 ) -> None:
-    """Copy prompts, index recipes, deployments and suites to a folder for editing.
+    """Copy prompts, index recipes, deployments and suites to a folder for editing, and choose a deployment.
 
-    Example: qttrag init my-qttrag && export QTTRAG_HOME=$PWD/my-qttrag
+    Example: qttrag init my-qttrag --for gpu && export QTTRAG_HOME=$PWD/my-qttrag
     """
     from qttrag import resources
 
     copied = [str(path) for path in resources.copy_out(folder)]
+    choice = CHOICES[machine]
     if as_json:
-        output.say_json({"copied": copied})
+        output.say_json({"copied": copied, "deployment": choice.deployment, "reasons": choice.reasons})
         return
     output.say("\n".join(copied))
-    output.say(f"Next: export QTTRAG_HOME={folder.resolve()}")
+    output.say(f"Deployment for a {machine}: {choice.deployment}")
+    output.say("\n".join(f"- {reason}" for reason in choice.reasons))
+    output.say(f"Next: export QTTRAG_HOME={folder.resolve()} QTTRAG_CONFIG={choice.deployment}")
+    output.say("      qttrag models pull $QTTRAG_CONFIG && qttrag doctor --config $QTTRAG_CONFIG")

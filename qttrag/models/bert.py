@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from qttrag.errors import ConfigError, StageError
-from qttrag.models import conversion
+from qttrag.models import conversion, devices
 from qttrag.models.loading import LocatedModel
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ class Bert:
         folder = conversion.converted(
             stage, located, f"encoder-{compute_type}", lambda folder: _convert(located.path, folder, compute_type)
         )
-        threads = 0 if "OMP_NUM_THREADS" in os.environ else _cores()  # 0: CTranslate2 reads that variable
+        threads = 0 if "OMP_NUM_THREADS" in os.environ else devices.cores()  # 0: CTranslate2 reads that variable
         try:
             self._encoder = ctranslate2.Encoder(
                 str(folder), device="cpu", compute_type=compute_type, intra_threads=threads
@@ -102,10 +102,6 @@ class Bert:
         kinds = [list(row) for row in types] if types else [[0] * len(row) for row in rows]
         output = self._encoder.forward_batch([list(row) for row in rows], token_type_ids=kinds)
         return np.array(output.last_hidden_state, dtype=np.float32)
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _config(folder: Path) -> dict[str, Any]:

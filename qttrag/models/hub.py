@@ -67,6 +67,50 @@ def fetch(stage: str, model: str, revision: str | None, *, weights: bool = True)
     return Fetched(Path(path), new=before is None)
 
 
+def file(stage: str, model: str, name: str, revision: str | None, *, local_only: bool) -> Path:
+    """Return a file of `model` at `revision` (None: main), from the local cache or downloaded.
+
+    Raises:
+        ConfigError: it is not in the cache and `local_only`, it does not exist, or the hub cannot be reached."""
+    _require()
+    from huggingface_hub import errors, hf_hub_download
+
+    if path := _cached_file(model, name, revision):
+        return path
+    if local_only:
+        at = f" at revision '{revision}'" if revision else ""
+        raise ConfigError(
+            f"{stage}: '{name}' of model '{model}'{at} is not in the local cache; "
+            "fetch it: qttrag models pull DEPLOYMENT"
+        )
+    try:
+        return Path(hf_hub_download(model, name, revision=revision))
+    except errors.EntryNotFoundError as error:
+        raise ConfigError(f"{stage}: model '{model}' has no file '{name}'; correct `file:`") from error
+    except Exception as error:
+        raise ConfigError(f"{stage}: {_explain(model, revision, error, weights=True)}") from error
+
+
+def has_file(model: str, name: str | None, revision: str | None) -> bool:
+    """Return whether a file of `model` is in the local cache."""
+    _require()
+    return name is not None and _cached_file(model, name, revision) is not None
+
+
+def snapshot(path: Path, name: str) -> Path:
+    """Return the folder, named by its commit, of a file in the local cache. `name`: the file's in its repository."""
+    return path.parents[len(Path(name).parts) - 1]
+
+
+def _cached_file(model: str, name: str, revision: str | None) -> Path | None:
+    from huggingface_hub import hf_hub_download
+
+    try:
+        return Path(hf_hub_download(model, name, revision=revision, local_files_only=True))
+    except (OSError, ValueError):
+        return None
+
+
 def _require() -> None:
     try:
         import huggingface_hub  # noqa: F401

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from qttrag.errors import ConfigError
-from qttrag.models import hub, loading, revisions
+from qttrag.models import gguf, hub, loading, revisions
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +18,8 @@ class NamedModel:
 
     `served`: base URLs of its servers, separated by ", "; None for a model in this process. `takes_revision`:
     its kind has a setting `revision:`. `weights`: False if only its tokenizer is used.
-    `listing`: the path at which a server lists what it has."""
+    `listing`: the path at which a server lists what it has. `gguf`: it is a GGUF file; `gguf_file`: its name in a
+    folder or repository."""
 
     place: str
     kind: str
@@ -30,11 +31,15 @@ class NamedModel:
     takes_revision: bool = True
     weights: bool = True
     listing: str = "models"
+    gguf: bool = False
+    gguf_file: str | None = None
 
     @property
     def missing(self) -> bool:
         """Whether it is a model of the hub and is not completely in the local cache."""
         on_hub = not self.served and loading.is_hub_name(self.model)
+        if on_hub and self.gguf:
+            return not hub.has_file(self.model, self.gguf_file, self.revision)
         return on_hub and hub.cached(self.model, self.revision, weights=self.weights) is None
 
     def locate(self) -> loading.LocatedModel:
@@ -42,6 +47,8 @@ class NamedModel:
 
         Raises:
             ConfigError: it is not on this machine, or the folder is not a model."""
+        if self.gguf:
+            return gguf.locate(self.place, self.model, file=self.gguf_file, revision=self.revision, local_only=True)
         return loading.locate(
             self.place, self.model, revision=self.revision, model_types=(), local_only=True, weights=self.weights
         )
@@ -94,6 +101,10 @@ def pull(
 
 
 def _fetch(model: NamedModel, revision: str | None) -> hub.Fetched:
+    if model.gguf:
+        new = replace(model, revision=revision).missing
+        located = gguf.locate(model.place, model.model, file=model.gguf_file, revision=revision)
+        return hub.Fetched(hub.snapshot(located.path, str(model.gguf_file)), new)
     if revision and hub.COMMIT.fullmatch(revision):  # a commit never changes: no need to ask the hub
         with suppress(ConfigError):
             return hub.Fetched(replace(model, revision=revision).locate().path, new=False)

@@ -8,6 +8,7 @@ import socketserver
 import subprocess
 import sys
 import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -194,6 +195,17 @@ def test_init_copies_the_folders_and_says_how_to_use_them(run: Any, tmp_path: Pa
     assert run("init", tmp_path / "mine").code == 2
 
 
+@pytest.mark.parametrize(("machine", "name"), [("laptop", "laptop"), ("gpu", "gpu"), ("server", "paper")])
+def test_init_chooses_a_deployment_for_a_machine_and_says_why(
+    run: Any, tmp_path: Path, machine: str, name: str
+) -> None:
+    shown = run("init", tmp_path / "mine", "--for", machine)
+    assert f"QTTRAG_CONFIG={name}" in shown.out
+    assert (tmp_path / "mine" / "server" / f"{name}.yaml").is_file()
+    for subject in ("Memory:", "Licences:", "Time:"):
+        assert subject in shown.out
+
+
 def test_cache_is_shown_and_cleared(run: Any, config: Path) -> None:
     run("ask", QUESTION, "-c", config)
     kinds = run("cache", "info", "-c", config, "--json").json["kinds"]
@@ -214,6 +226,32 @@ def test_doctor_reports_packages_models_and_indexes(run: Any, config: Path) -> N
     details = {finding["what"]: finding["detail"] for finding in shown.json}
     assert "loads without sentence-transformers" in details["reranker model"]
     assert "sentence-transformers" not in details["generator model"]
+
+
+def test_doctor_estimates_the_seconds_of_a_question(run: Any, config: Path) -> None:
+    findings = {each["what"]: each for each in run("doctor", "-c", config, "--json").json}
+    assert "docs/sizing.md" in findings["seconds a question"]["detail"]
+    assert "tokens / " in findings["seconds of rerank"]["detail"]
+
+
+def test_doctor_names_the_models_of_a_running_ollama(run: Any, config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Tags(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            body = json.dumps({"models": [{"name": "qwen3:4b"}]} if self.path == "/api/tags" else {}).encode()
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *args: Any) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Tags) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        monkeypatch.setenv("OLLAMA_HOST", f"127.0.0.1:{server.server_port}")
+        findings = {each["what"]: each for each in run("doctor", "-c", config, "--json").json}
+        server.shutdown()
+    assert "running, with qwen3:4b" in findings["Ollama"]["detail"]
+    assert f"generator.base_url=http://127.0.0.1:{server.server_port}/v1" in findings["Ollama"]["detail"]
 
 
 def test_doctor_names_missing_parts_with_exit_code_4(run: Any, tmp_path: Path, tiny: Path) -> None:

@@ -203,7 +203,9 @@ def test_a_name_is_searched_in_the_home_then_in_the_package(tmp_path: Path, monk
         (tmp_path / "server" / f"{name}.yaml").write_text(MINIMAL)
     assert resources.find("server", "laptop", what="deployment").parent == tmp_path / "server"
     assert resources.find("server", "paper", what="deployment").parent != tmp_path / "server"
-    with pytest.raises(ConfigError, match=rf"laptop, mine, paper\).*searched: {tmp_path}/server, .*_resources"):
+    with pytest.raises(
+        ConfigError, match=rf"gpu, laptop, laptop-gguf, mine, paper\).*searched: {tmp_path}/server, .*_resources"
+    ):
         resources.find("server", "nothing", what="deployment")
 
 
@@ -233,3 +235,8 @@ def test_without_a_checkout_the_error_about_the_demo_says_where_it_is(tmp_path: 
     spec.loader.exec_module(installed)
     with pytest.raises(ConfigError, match=f"in the source checkout.*QTTRAG_HOME.*{folder}/{name}.yaml"):
         installed.find(folder, name, what="file")
+
+
+@pytest.mark.parametrize("name", ["gpu", "laptop", "laptop-gguf", "paper"])
+def test_the_settings_of_a_shipped_deployment_are_those_of_its_kinds(name: str) -> None:
+    Application.open(config.load(name))

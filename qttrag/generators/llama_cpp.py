@@ -1,0 +1,244 @@
+"""Language models in GGUF files, in this process, on llama.cpp: weights of 2 to 8 bits on a CPU."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from qttrag.errors import BrokenOff, ConfigError, StageError, first_line
+from qttrag.generators.completion_stream import CompletionStream, separated
+from qttrag.generators.in_process import Call, Request
+from qttrag.models import devices, gguf
+from qttrag.models.loading import Lazy, LocatedModel, failed
+from qttrag.openai_client.capabilities import merge_system
+from qttrag.runtime.batching import Batcher
+from qttrag.text.reasoning import REASONING_MARKERS, ReasoningSeparator, opened_by
+from qttrag.types import Completion, Decoding, Message, Piece
+
+_STAGE = "generator"
+_END_OF_PROMPT = 16  # tokens; more than a marker of reasoning has
+_TEMPLATE = "tokenizer.chat_template"
+
+
+class LlamaCppGenerator:
+    """Generator kind `llama_cpp`; needs the package llama-cpp-python.
+
+    `model`: a GGUF file, a folder with one, or a repository of the hub, of which `file` names the GGUF file.
+    `context`: tokens for prompt and completion, whose memory is reserved at the start; at most those that the model was
+    trained with. `threads`: null: as many as there are cores. `gpu_layers`: layers on a GPU, if the package was built
+    for one; -1: all. One prompt runs at a time; what it has in common with the beginning of the one before is not
+    computed again. `call_timeout`: seconds for a whole call, including the wait.
+    `thinking`: whether a reasoning model may think before it answers, where its chat template lets choose."""
+
+    def __init__(
+        self,
+        model: str,
+        *,
+        file: str | None = None,
+        revision: str | None = None,
+        context: int = 8192,
+        threads: int | None = None,
+        gpu_layers: int = 0,
+        call_timeout: float = 600.0,
+        thinking: bool = False,
+    ) -> None:
+        if context < 1 or call_timeout <= 0 or (threads is not None and threads < 1):
+            raise ConfigError(
+                f"generator kind 'llama_cpp': `context: {context}` must be at least 1, `threads: {threads}` at least 1 "
+                f"or null, `call_timeout: {call_timeout:g}` above 0"
+            )
+        self._model = model
+        self._file = file
+        self._revision = revision
+        self._max_context = context
+        self._threads = threads or devices.cores()
+        self._gpu_layers = gpu_layers
+        self._call_timeout = call_timeout
+        self._thinking = thinking
+        self._lazy_chat = Lazy(lambda: self._chat)  # without the weights, which counting tokens does not need
+        self._lazy = Lazy(self._load)
+
+    @property
+    def identity(self) -> str:
+        located = self._located
+        return f"llama_cpp:{located.revision}:{located.path.name}{':thinking' if self._thinking else ''}"
+
+    @cached_property
+    def context(self) -> int:
+        return min(self._max_context, self._chat.trained_context)
+
+    @cached_property
+    def _located(self) -> LocatedModel:
+        return gguf.locate(_STAGE, self._model, file=self._file, revision=self._revision)
+
+    @cached_property
+    def _chat(self) -> Chat:
+        return Chat(_open(self._located.path, vocab_only=True), self._located.path, thinking=self._thinking)
+
+    async def start(self) -> None:
+        await self._lazy_chat.get()
+        await self._lazy.get()
+
+    async def count_tokens(self, messages: Sequence[Message]) -> int:
+        return len((await self._lazy_chat.get()).prompt(messages))
+
+    def generate(self, messages: Sequence[Message], decoding: Decoding) -> CompletionStream:
+        return CompletionStream(self._pieces(messages, decoding))
+
+    async def complete(self, messages: Sequence[Message], decoding: Decoding) -> Completion:
+        return await self.generate(messages, decoding).whole()
+
+    async def _pieces(self, messages: Sequence[Message], decoding: Decoding) -> AsyncGenerator[Piece]:
+        chat, batcher = await self._lazy_chat.get(), await self._lazy.get()
+        ids = chat.prompt(messages)
+        call = Call(self._model, self.context, self._call_timeout)
+        async with aclosing(call.pieces(batcher, chat, ids, decoding)) as pieces:
+            async for piece in separated(pieces, chat.separator(ids)):
+                yield piece
+
+    def _load(self) -> Batcher[Request, int]:
+        chat = self._chat
+        llama = _open(
+            self._located.path,
+            n_ctx=self.context,
+            n_threads=self._threads,
+            n_threads_batch=self._threads,
+            n_gpu_layers=self._gpu_layers,
+        )
+
+        def run(requests: list[Request]) -> list[int]:
+            try:
+                return [_generate(llama, chat, request) for request in requests]
+            except StageError:
+                raise
+            except Exception as error:
+                raise failed(_STAGE, error) from error
+
+        return Batcher(
+            run,
+            executor=devices.executor("cpu" if self._gpu_layers == 0 else "cuda"),
+            length=lambda request: len(request.ids) + request.decoding.max_tokens,
+            max_items=1,
+        )
+
+
+class Chat:
+    """The tokenizer and the chat template of a GGUF file.
+
+    `decode`, `all_special_ids` and `all_special_tokens` are as those of transformers' tokenizers, for `RowStream`."""
+
+    def __init__(self, llama: Any, path: Path, *, thinking: bool) -> None:
+        """Raise ConfigError if the file has no chat template, or one that does not accept a user role."""
+        from llama_cpp.llama_chat_format import Jinja2ChatFormatter
+
+        if not (template := llama.metadata.get(_TEMPLATE)):
+            raise ConfigError(f"{_STAGE}: {path} has no chat template; use an instruction-tuned model")
+        self.trained_context = int(llama.metadata[f"{llama.metadata['general.architecture']}.context_length"])
+        self._llama = llama
+        self._thinking = thinking
+        self._bos = llama._model.token_get_text(llama.token_bos()) if llama.token_bos() >= 0 else ""
+        eos = llama._model.token_get_text(llama.token_eos()) if llama.token_eos() >= 0 else ""
+        self._format = Jinja2ChatFormatter(template, eos_token=eos, bos_token=self._bos)
+        self._takes_system = self._accepts([{"role": "system", "content": "!"}, {"role": "user", "content": "?"}])
+        if not self._takes_system and not self._accepts([{"role": "user", "content": "?"}]):
+            raise ConfigError(f"{_STAGE}: the chat template of {path} does not work; use another model")
+        markers = {marker: self._ids(marker) for marker in REASONING_MARKERS}
+        single = {ids[0]: marker for marker, ids in markers.items() if len(ids) == 1}
+        self.all_special_ids, self.all_special_tokens = list(single), list(single.values())
+
+    def _accepts(self, messages: Sequence[Message]) -> bool:
+        from jinja2 import TemplateError
+
+        try:
+            self._format(messages=messages)
+        except (TemplateError, ValueError):  # its `raise_exception` raises ValueError
+            return False
+        return True
+
+    def prompt(self, messages: Sequence[Message]) -> list[int]:
+        """Return the tokens of a chat, to the beginning of the reply."""
+        turns = list(messages) if self._takes_system else merge_system(messages)
+        text = self._format(messages=turns, enable_thinking=self._thinking).prompt
+        return self._ids(text, add_bos=not (self._bos and text.startswith(self._bos)))
+
+    def separator(self, prompt: Sequence[int]) -> ReasoningSeparator:
+        """Return a separator for the completion of a prompt, in which a block of reasoning may have begun."""
+        end = self._llama.detokenize(list(prompt[-_END_OF_PROMPT:]), special=True).decode("utf-8", "replace")
+        return ReasoningSeparator("reasoning" if opened_by(end) else "answer")
+
+    def decode(self, ids: Sequence[int], **_: Any) -> str:
+        """Return the text of tokens without special ones; an incomplete character is U+FFFD."""
+        return str(self._llama.detokenize(list(ids)).decode("utf-8", "replace"))
+
+    def _ids(self, text: str, *, add_bos: bool = False) -> list[int]:
+        ids: list[int] = self._llama.tokenize(text.encode(), add_bos=add_bos, special=True)
+        return ids
+
+
+def _open(path: Path, **settings: Any) -> Any:
+    try:
+        from llama_cpp import Llama
+    except ModuleNotFoundError as error:
+        raise ConfigError(
+            "generator kind 'llama_cpp' needs the package 'llama-cpp-python', which is not installed; "
+            "pip install 'qttrag[llama-cpp]' (it is built on this machine and needs a C++ compiler)"
+        ) from error
+    try:
+        return Llama(str(path), verbose=False, **settings)
+    except (ValueError, OSError) as error:
+        raise ConfigError(f"{_STAGE}: {path} cannot be loaded by llama.cpp: {first_line(error)}") from error
+
+
+def _generate(llama: Any, chat: Chat, request: Request) -> int:
+    """Complete a prompt into its stream; return the number of tokens of the completion."""
+    import llama_cpp
+
+    stream, decoding = request.stream, request.decoding
+    if stream.tokens:
+        raise BrokenOff(_STAGE, "the model failed in the middle of a completion; ask again")
+    tokens = llama.generate(
+        request.ids,
+        top_k=0,
+        top_p=decoding.top_p,
+        min_p=0.0,
+        temp=decoding.temperature,
+        repeat_penalty=decoding.repetition_penalty,
+        grammar=None if decoding.schema is None else _grammar(decoding.schema),
+    )
+    for token in tokens:
+        if not stream.done:  # its caller may have left
+            if decoding.alternatives:
+                stream.alternatives = _alternatives(llama, chat, decoding.alternatives)
+            stream.put(token, [token] if llama_cpp.llama_vocab_is_eog(llama._model.vocab, token) else [])
+        if stream.done:
+            break
+    return stream.tokens
+
+
+def _grammar(schema: Mapping[str, object]) -> Any:
+    from llama_cpp import LlamaGrammar
+
+    try:
+        return LlamaGrammar.from_json_schema(json.dumps(schema), verbose=False)
+    except Exception as error:  # the library raises what its converter stumbles over
+        raise StageError(_STAGE, f"the JSON schema cannot be followed: {first_line(error)}") from error
+
+
+def _alternatives(llama: Any, chat: Chat, k: int) -> dict[str, float]:
+    """Return the log probabilities of the k most likely next tokens by text, before a grammar excludes any."""
+    import llama_cpp
+    import numpy as np
+
+    pointer = llama_cpp.llama_get_logits_ith(llama._ctx.ctx, -1)
+    logits = np.ctypeslib.as_array(pointer, shape=(llama.n_vocab(),)).astype(np.float64)
+    logprobs = logits - logits.max()
+    logprobs -= np.log(np.exp(logprobs).sum())
+    best = np.argsort(-logprobs, kind="stable")[:k]
+    alternatives: dict[str, float] = {}
+    for token in best.tolist():
+        alternatives.setdefault(chat.decode([token]), float(logprobs[token]))
+    return alternatives
