@@ -8,6 +8,9 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, NewType, TypedDict
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from qttrag.trace import Trace
 
 Lang = NewType("Lang", str)
@@ -110,6 +113,18 @@ class Prepared(NamedTuple):
     """A batch of texts as an encoder takes it, e.g. padded tensors on the CPU by name."""
 
     features: dict[str, Any]
+
+
+class TokenWeights(NamedTuple):
+    """Learned weights of the tokens of several texts, as a matrix in compressed rows: those of text n are at
+    `starts[n]:starts[n + 1]`.
+
+    `starts`: int64, shape (texts + 1,). `tokens`: int32, numbers in the encoder's vocabulary, ascending in each text,
+    each once. `weights`: float32, above 0."""
+
+    starts: NDArray[np.int64]
+    tokens: NDArray[np.int32]
+    weights: NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)

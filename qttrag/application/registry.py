@@ -21,6 +21,7 @@ from qttrag.errors import ConfigError, not_installed, unknown
 KINDS: dict[str, dict[str, str]] = {
     "retriever": {
         "dense": "qttrag.retrievers.dense:DenseRetriever",
+        "sparse": "qttrag.retrievers.sparse:SparseRetriever",
         "bm25": "qttrag.retrievers.bm25:BM25Retriever",
         "hybrid": "qttrag.retrievers.hybrid:HybridRetriever",
     },

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
+from qttrag.encoders import m3_heads
+from qttrag.encoders.m3_encoder import M3Encoder
 from qttrag.errors import ConfigError, StageError
 from qttrag.models import devices
 from qttrag.models.loading import failed, locate, quiet
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+T = TypeVar("T")
 _STAGE = "retriever"
 Dtype = Literal["auto", "float32", "float16", "bfloat16"]
 
@@ -62,8 +65,8 @@ class SentenceTransformersKind:
     def load_for_passages(self) -> list[PassageEncoder]:
         return [self._load(device) for device in devices.every(self._device)]
 
-    def _load(self, device: str) -> SentenceTransformersEncoder:
-        return SentenceTransformersEncoder(
+    def _load(self, device: str) -> SentenceTransformersEncoder | M3Encoder:
+        encoder = SentenceTransformersEncoder(
             self._model,
             revision=self._revision,
             device=device,
@@ -71,6 +74,7 @@ class SentenceTransformersKind:
             dtype=self._dtype,
             truncate_dim=self._truncate_dim,
         )
+        return M3Encoder(encoder, encoder.folder) if m3_heads.exist(encoder.folder) else encoder
 
 
 class SentenceTransformersEncoder:
@@ -98,6 +102,7 @@ class SentenceTransformersEncoder:
         from sentence_transformers import SentenceTransformer
 
         quiet()
+        self.folder = located.path
         self.revision = located.revision
         self.device = devices.pick(device)
         self.max_tokens = max_tokens
@@ -120,6 +125,11 @@ class SentenceTransformersEncoder:
         self._counter = copy.deepcopy(loaded.tokenizer)
         self._is_plain = self._counter.is_fast and self._pads_alike()
 
+    @property
+    def special_tokens(self) -> frozenset[int]:
+        """Return the numbers of the tokens that stand for no text, such as padding."""
+        return frozenset(self._counter.all_special_ids)
+
     def lengths(self, texts: Sequence[str]) -> list[int]:
         """Return the length of each text in tokens, before it is cut."""
         ids = self._counter(list(texts), truncation=False, verbose=False)["input_ids"]
@@ -133,23 +143,40 @@ class SentenceTransformersEncoder:
         """Return a batch for `encode_prepared`, which may run in another thread."""
         if self._is_plain:
             return self._padded(tokens)
-        return self._preprocessed([text.text for text in tokens])
+        return self.preprocessed([text.text for text in tokens])
 
     def _padded(self, tokens: Sequence[Tokens]) -> Prepared:
         padded = self._counter.pad({"input_ids": [text.ids for text in tokens]}, return_tensors="pt", verbose=False)
         return Prepared({**padded, "modality": "text"})
 
-    def _preprocessed(self, texts: Sequence[str]) -> Prepared:
+    def preprocessed(self, texts: Sequence[str]) -> Prepared:
+        """Return a batch of texts for `encode_prepared`, in the thread of `encode`."""
         return Prepared(self._model.preprocess(texts, prompt=self._model.prompts.get(self._model.default_prompt_name)))
 
     def _pads_alike(self) -> bool:
         """Return whether padding is all that tokens need: the model has no prompt or template of its own."""
         texts = ["One.", "Two, and more."]
-        own, padded = self._preprocessed(texts).features, self._padded(self.tokenise(texts)).features
+        own, padded = self.preprocessed(texts).features, self._padded(self.tokenise(texts)).features
         return own.keys() == padded.keys() and all(str(own[key]) == str(padded[key]) for key in own)
 
     def encode_prepared(self, prepared: Prepared) -> NDArray[np.float32]:
         """Return unit vectors, float32, shape (number of texts, dim), in the order of the batch.
+
+        Raises:
+            StageError: the model failed."""
+        return self.run(prepared, self.vectors)
+
+    def vectors(self, features: dict[str, Any]) -> NDArray[np.float32]:
+        """Return the unit vectors in what the model made of a batch."""
+        import torch
+
+        embeddings = features["sentence_embedding"][:, : self.dim]
+        vectors: NDArray[np.float32] = torch.nn.functional.normalize(embeddings.float(), dim=1).cpu().numpy()
+        return vectors
+
+    def run(self, prepared: Prepared, read: Callable[[dict[str, Any]], T]) -> T:
+        """Return what `read` reads from what the model made of a batch: torch tensors by name, among them
+        `token_embeddings`, the last hidden states.
 
         Raises:
             StageError: the model failed."""
@@ -158,14 +185,11 @@ class SentenceTransformersEncoder:
 
         try:
             with torch.inference_mode():
-                features = batch_to_device(dict(prepared.features), torch.device(self.device))
-                embeddings = self._model(features)["sentence_embedding"][:, : self.dim]
-                vectors: NDArray[np.float32] = torch.nn.functional.normalize(embeddings.float(), dim=1).cpu().numpy()
+                return read(self._model(batch_to_device(dict(prepared.features), torch.device(self.device))))
         except torch.OutOfMemoryError as error:
             raise StageError(_STAGE, f"{self.device} has no memory for a batch; lower `batch_tokens:`") from error
         except Exception as error:
             raise failed(_STAGE, error) from error
-        return vectors
 
     def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Return unit vectors, float32, shape (len(texts), dim). Texts are cut to `max_tokens`.

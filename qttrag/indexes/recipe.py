@@ -126,7 +126,8 @@ class Recipe(_Settings):
     """One collection. `lang`: the language of all its records; None: each record has its own.
 
     `faiss`: a FAISS factory string, or auto to choose one by the number of passages. `shard_rows`: approximate number
-    of passages per file of the built index, which is also the most that an interrupted build repeats."""
+    of passages per file of the built index, which is also the most that an interrupted build repeats. `sparse`: the
+    weights that the encoder gives to the tokens of passages are stored, too, for retriever kind sparse (BGE-M3)."""
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")
     source: Source
@@ -134,6 +135,7 @@ class Recipe(_Settings):
     chunking: Chunking = Chunking()
     encoder: EncoderSettings
     faiss: str = "Flat"
+    sparse: bool = Field(default=False, exclude_if=lambda sparse: not sparse)  # keeps older digests valid
     shard_rows: int = Field(default=100_000, ge=1)
 
     @field_validator("lang")

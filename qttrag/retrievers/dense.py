@@ -12,12 +12,12 @@ from qttrag.errors import CollectionError, ConfigError
 from qttrag.models import devices
 from qttrag.models.loading import Lazy
 from qttrag.protocols import Encoder, Prefetchable, QueryEncoder, VectorStore
-from qttrag.retrievers import centring, merging, search_scope
+from qttrag.retrievers import built_with, centring, merging, search_scope
 from qttrag.retrievers.centring import CentredQueries
 from qttrag.retrievers.merging import Merged
 from qttrag.runtime.batching import Batcher
 from qttrag.stores.faiss_folder import FaissFolder
-from qttrag.types import EncoderInfo, Hit, Lang, Query
+from qttrag.types import Hit, Lang, Query
 
 if TYPE_CHECKING:
     import numpy as np
@@ -109,16 +109,8 @@ class DenseRetriever:
 
     def _load(self) -> _Loaded:
         infos = {store.name: store.encoder for store in self._stores}  # opens them: faster to fail than a model to load
-        prefixes = {info.query_prefix for info in infos.values()}
         encoder = self._encoder.load()
-        for name, info in infos.items():
-            _check(name, info, encoder.info)
-        if len(prefixes) > 1:
-            raise CollectionError(
-                f"collections {', '.join(infos)} have different query prefixes ({sorted(prefixes)}); "
-                "search them in separate deployments"
-            )
-        (prefix,) = prefixes
+        prefix = built_with.query_prefix(infos, encoder.info)
         means = centring.means_of(self._stores) if self._centres else None
 
         def search(requests: list[_Request]) -> list[Merged]:
@@ -156,17 +148,3 @@ class DenseRetriever:
 
     def _searched_separately(self, store: VectorStore, lang: Lang) -> set[Lang]:
         return set(store.languages) if self._centres else self._merging.searched_separately(lang)
-
-
-def _check(name: str, built_with: EncoderInfo, encoder: EncoderInfo) -> None:
-    if built_with.revision != encoder.revision:
-        raise CollectionError(
-            f"index '{name}' was built with the encoder {built_with.model} ({built_with.revision}), "
-            f"the deployment has {encoder.model} ({encoder.revision}); "
-            "set `retriever: {encoder: {model: ...}}` to that encoder, or build the index again with this one"
-        )
-    if built_with.dim != encoder.dim:
-        raise CollectionError(
-            f"index '{name}' has vectors of {built_with.dim} dimensions, the deployment's encoder of {encoder.dim}; "
-            "set `retriever: {encoder: {truncate_dim: ...}}` as in the recipe of the index"
-        )
