@@ -98,7 +98,8 @@ class EncoderSettings(_Settings):
     `query_prefix`, `passage_prefix`: precede every question and passage; if absent, those of the model where its name
     is known (`query: ` and `passage: ` for E5), else none.
     `truncate_dim`: the first dimensions of each vector are kept, at unit length, for models trained to allow that
-    (Matryoshka); None: all."""
+    (Matryoshka); None: all.
+    `query_fields`, `passage_fields`: further fields of requests to `servers`, e.g. {task: retrieval.passage}."""
 
     kind: str | None = Field(default=None, exclude_if=lambda kind: kind is None)  # keeps older digests valid
     model: str
@@ -112,6 +113,8 @@ class EncoderSettings(_Settings):
     truncate_dim: int | None = Field(
         default=None, ge=1, exclude_if=lambda dim: dim is None
     )  # keeps older digests valid
+    query_fields: dict[str, Any] = Field(default={}, exclude_if=lambda fields: not fields)
+    passage_fields: dict[str, Any] = Field(default={}, exclude_if=lambda fields: not fields)
     servers: Servers = Servers()
 
     @model_validator(mode="before")

@@ -16,9 +16,10 @@ from qttrag.encoders.sentence_transformers import SentenceTransformersEncoder
 
 
 class EmbeddingServer:
-    """`asked`: the texts of each request that succeeded. `largest`: texts that it accepts in one. `as_numbers`: it does
-    not support base64. `falls`: requests after which every one fails with HTTP 503; `refused` counts these. `seconds`:
-    for each text, one after another, also for requests whose client has left."""
+    """`asked`: the texts of each request that succeeded; `fields`: its other fields, but for model and format.
+    `largest`: texts that it accepts in one. `as_numbers`: it does not support base64. `falls`: requests after which
+    every one fails with HTTP 503; `refused` counts these. `seconds`: for each text, one after another, also for
+    requests whose client has left."""
 
     def __init__(
         self,
@@ -30,6 +31,7 @@ class EmbeddingServer:
         seconds: float = 0.0,
     ) -> None:
         self.asked: list[list[str]] = []
+        self.fields: list[dict[str, Any]] = []
         self.refused = 0
         self._encoder = SentenceTransformersEncoder(str(model), revision=None, device="cpu", max_tokens=512)
         self._largest = largest
@@ -53,6 +55,7 @@ class EmbeddingServer:
                 self.refused += 1
                 return JSONResponse({"error": {"message": "going down"}}, 503)
             self.asked.append(body["input"])
+            self.fields.append({k: v for k, v in body.items() if k not in {"model", "input", "encoding_format"}})
             time.sleep(self._seconds * len(body["input"]))
             vectors = 3 * self._encoder.encode(body["input"])  # not every server normalises
         data = [{"object": "embedding", "index": n, "embedding": self._encoded(row)} for n, row in enumerate(vectors)]

@@ -86,7 +86,8 @@ def kind_settings(settings: EncoderSettings) -> dict[str, Any]:
     common = {name: getattr(settings, name) for name in names}
     if kind_of(settings) == "openai":
         placement = servers.model_dump(include={"api_key_env", "batch", "in_flight", "timeout", "retries"})
-        return {**common, "base_url": servers.urls, "served_as": servers.model, **placement}
+        fields = {name: getattr(settings, name) or None for name in ("query_fields", "passage_fields")}
+        return {**common, **fields, "base_url": servers.urls, "served_as": servers.model, **placement}
     return {
         **common,
         "device": settings.device,
