@@ -53,11 +53,11 @@ class _Loaded(NamedTuple):
 class BM25Retriever:
     """Retriever kind `bm25`.
 
-    The term index is built in memory when the retriever loads, which takes seconds for 100,000 passages. `languages`:
-    as for `dense`. `k1`, `b`: BM25's parameters. Document frequencies are those of all collections and languages,
-    also where a question is searched in some of them. `translator`: the question is translated into each language of
-    the passages, and those in that language are searched with its translation; the rankings are fused by rank.
-    `translator: deployment` is the deployment's own. null: all are searched with the question as it is."""
+    The term index is built in memory when the retriever loads, which takes a minute or two for 100,000 passages.
+    `languages`: as for `dense`. `k1`, `b`: BM25's parameters. Document frequencies are those of all collections and
+    languages, also where a question is searched in some of them. `translator`: the question is translated into each
+    language of the passages, and those in that language are searched with its translation; the rankings are fused by
+    rank. `translator: deployment` is the deployment's own. null: all are searched with the question as it is."""
 
     def __init__(
         self,
