@@ -29,7 +29,7 @@ class _Pair(NamedTuple):
 
 
 class _Loaded(NamedTuple):
-    count: Callable[[Sequence[str]], list[int]]  # tokens; by a tokenizer of its own, as one keeps its last truncation
+    lengths: Callable[[Sequence[str]], list[int]]  # in tokens; by a tokenizer of its own: one keeps its last truncation
     longest: int  # tokens of a passage that are read
     batcher: Batcher[_Pair, float]
 
@@ -76,8 +76,8 @@ class MultiVectorReranker:
 
     async def rerank(self, query: Query, hits: Sequence[Hit]) -> list[Hit]:
         async def score(contents: list[str]) -> list[float]:
-            count, longest, batcher = await self._lazy.get()
-            lengths = count(contents)
+            lengths_of, longest, batcher = await self._lazy.get()
+            lengths = lengths_of(contents)
             trace.count("truncated", sum(length > longest for length in lengths))
             return await batcher.map(
                 [

@@ -107,7 +107,7 @@ class BM25Retriever:
             for row in collection.passages.remaining_rows().tolist()
         ]
         index = _TermIndex(rows, k1=self._k1, b=self._b)
-        batcher = Batcher(
+        batcher: Batcher[_Search, list[Hit]] = Batcher(
             lambda searches: list(map(index.search, searches)),
             executor=devices.executor("cpu"),
             length=lambda search: sum(map(len, search.texts.values())),

@@ -118,6 +118,8 @@ class _Search:
 
     def _mask(self, languages: Languages) -> NDArray[np.bool_]:
         if languages not in self._masks:
-            everything = languages == "all"
-            self._masks[languages] = ~self._passages.removed_mask() if everything else self._passages.rows_of(languages)
+            if languages == "all":
+                self._masks[languages] = ~self._passages.removed_mask()
+            else:
+                self._masks[languages] = self._passages.rows_of(languages)
         return self._masks[languages]

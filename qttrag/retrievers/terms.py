@@ -80,7 +80,7 @@ def _stemmer(lang: Lang) -> Any:
     """Return the stemmer of a language, which Snowball calls by its English name; None if it has none.
 
     Only the usual script of a language has one. A stemmer belongs to one thread."""
-    stemmers: dict[Lang, Any] = _OF_THREAD.__dict__
+    stemmers: dict[str, Any] = _OF_THREAD.__dict__
     if lang not in stemmers:
         import Stemmer
 
