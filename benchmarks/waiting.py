@@ -1,4 +1,5 @@
-"""Compare threads that sleep while they wait with threads that spin, beside busy processes: `python -m benchmarks.waiting`.
+"""Compare threads that sleep while they wait with threads that spin, beside busy processes:
+`python -m benchmarks.waiting`.
 
 A language model of random weights in the size of SmolLM2-135M completes a prompt in float32 on all cores."""
 

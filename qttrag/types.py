@@ -133,6 +133,18 @@ class Prepared(NamedTuple):
     features: dict[str, Any]
 
 
+class TokenWeights(NamedTuple):
+    """Learned weights of the tokens of several texts, as a matrix in compressed rows: those of text n are at
+    `starts[n]:starts[n + 1]`.
+
+    `starts`: int64, shape (texts + 1,). `tokens`: int32, numbers in the encoder's vocabulary, ascending in each text,
+    each once. `weights`: float32, above 0."""
+
+    starts: NDArray[np.int64]
+    tokens: NDArray[np.int32]
+    weights: NDArray[np.float32]
+
+
 @dataclass(frozen=True, slots=True)
 class Place:
     """Where a passage stands in a document. `file`: its name; `page`: on which the passage begins, from 1, None for

@@ -20,6 +20,8 @@ from qttrag.prompts import Prompts
 from qttrag.protocols import PROTOCOLS, Encoder
 from qttrag.runtime.cache import Cache
 
+OWN = "deployment"
+"""In place of a nested stage's settings: the deployment's own stage."""
 _STAGE_OF = {protocol: name for name, protocol in PROTOCOLS.items()}
 
 
@@ -83,7 +85,12 @@ class Builder:
 
     def _nested(self, where: str, name: str, stage: str, settings: Spec) -> Spec:
         inherited = self._deployment.retriever.get("encoder") if stage == "encoder" else None
-        spec = settings.get(name, getattr(self._deployment, name, inherited))
+        own = getattr(self._deployment, name, inherited)
+        spec = settings.get(name, own)
+        if spec == OWN:
+            if own is None:
+                raise ConfigError(f"{where}: `{name}: {OWN}`: the deployment has no `{name}:`; add one")
+            spec = own
         if not isinstance(spec, dict):
             raise ConfigError(f"{where}: `{name}:` must hold {_settings_of_a(stage)}, e.g. `{name}: {{kind: ...}}`")
         return spec

@@ -1,10 +1,10 @@
 """Kinds: the names of implementations in a deployment, each imported only when it is used.
 
 The parameters of a constructor are the settings of its kind, checked against their annotations. A parameter annotated
-with a stage's Protocol takes that stage's own settings, nested; one annotated `Sequence[VectorStore | str]` takes a
-list of names and of stores' settings; one annotated `Sequence[Route]`, a dataclass with stages in it, takes a list of
-such settings; one annotated `Prompts` gets the deployment's. Other packages add kinds by entry points in the group
-"qttrag.<stage>", e.g. `[project.entry-points."qttrag.retriever"]
+with a stage's Protocol takes that stage's own settings, nested, or "deployment" for the deployment's; one annotated
+`Sequence[VectorStore | str]` takes a list of names and of stores' settings; one annotated `Sequence[Route]`, a
+dataclass with stages in it, takes a list of such settings; one annotated `Prompts` gets the deployment's. Other
+packages add kinds by entry points in the group "qttrag.<stage>", e.g. `[project.entry-points."qttrag.retriever"]
 splade = "my_package:SpladeRetriever"`.
 """
 
@@ -21,6 +21,7 @@ from qttrag.errors import ConfigError, not_installed, unknown
 KINDS: dict[str, dict[str, str]] = {
     "retriever": {
         "dense": "qttrag.retrievers.dense:DenseRetriever",
+        "sparse": "qttrag.retrievers.sparse:SparseRetriever",
         "bm25": "qttrag.retrievers.bm25:BM25Retriever",
         "hybrid": "qttrag.retrievers.hybrid:HybridRetriever",
     },

@@ -47,7 +47,7 @@ def languages(
 
 def _row(row: Language, prompts: Prompts) -> dict[str, Any]:
     from qttrag.detectors.script import recognition
-    from qttrag.retrievers.bm25 import has_bigrams
+    from qttrag.retrievers import terms
     from qttrag.text.languages import ALIKE, ALSO_WRITTEN_IN, SPACELESS
 
     alike = {code for group in ALIKE if row.code in group for code in group} - {row.code}
@@ -61,7 +61,7 @@ def _row(row: Language, prompts: Prompts) -> dict[str, Any]:
         "detected": recognition(row.code),
         "confused_with": sorted(alike),
         "passages": "characters" if row.code in SPACELESS else "words",
-        "terms": "bigrams" if has_bigrams(row.native) else "words",
+        "terms": terms.kind_of(row.native, row.code),
         "prompts": row.code in prompts.languages("answer"),
         "prompt_files": [kind for kind in _PROMPTS if row.code in prompts.languages(kind)],
     }

@@ -8,7 +8,7 @@ import math
 import threading
 import time
 import weakref
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 _STAGE = "retriever"
 _CONNECT_TIMEOUT_S = 5.0
+_OWN_FIELDS = {"model", "input", "encoding_format"}
 _FIRST_TEXTS = 4  # in the first request to a server
 _TIMEOUTS = 4  # of one batch, each with fewer texts
 _LOG = logging.getLogger(__name__)
@@ -54,7 +55,8 @@ class OpenAIKind:
     `base_url`: http://host:port/v1, or a list. `served_as`: the servers' name of the model, if it is not `model`, whose
     tokenizer (at `revision`) cuts texts to `max_tokens`. `batch`: texts in a request (TEI takes 32); `in_flight`:
     requests at the same time to each server; `timeout`: seconds; `retries`: each at the next server. `truncate_dim`: as
-    in the recipe of the indexes: the first dimensions of each vector are kept; null: all."""
+    in the recipe of the indexes: the first dimensions of each vector are kept; null: all. `query_fields`,
+    `passage_fields`: further fields of a request for queries or passages, e.g. {task: retrieval.query} for jina v3."""
 
     batch_tokens = 1 << 20  # a server makes its own batches
 
@@ -72,7 +74,10 @@ class OpenAIKind:
         timeout: float = 60.0,
         retries: int = 7,
         truncate_dim: int | None = None,
+        query_fields: dict[str, Any] | None = None,
+        passage_fields: dict[str, Any] | None = None,
     ) -> None:
+        _check_fields(query_fields=query_fields or {}, passage_fields=passage_fields or {})
         self._urls = [base_url] if isinstance(base_url, str) else base_url
         if not self._urls or not all(url.startswith(("http://", "https://")) for url in self._urls):
             raise ConfigError(f"encoder kind 'openai': `base_url: {base_url}`: give http://host:port/v1, or a list")
@@ -91,18 +96,20 @@ class OpenAIKind:
         self._timeout = timeout
         self._retries = retries
         self._truncate_dim = truncate_dim
+        self._query_fields = query_fields
+        self._passage_fields = passage_fields
 
     def load(self) -> QueryEncoder:
-        encoder = self._load(_DEPLOYMENT)
+        encoder = self._load(_DEPLOYMENT, self._query_fields)
         requests = self._in_flight * len(self._urls)
         return _ParallelRequests(encoder, ",".join(self._urls), batch=self.batch_texts, requests=requests)
 
     def load_for_passages(self) -> list[PassageEncoder]:
-        encoder = self._load(_RECIPE)
+        encoder = self._load(_RECIPE, self._passage_fields)
         encoder.begin_with_one_request()
         return [encoder] * (self._in_flight * len(self._urls))
 
-    def _load(self, remedies: Remedies) -> OpenAIEncoder:
+    def _load(self, remedies: Remedies, fields: dict[str, Any] | None) -> OpenAIEncoder:
         return OpenAIEncoder(
             self._model,
             revision=self._revision,
@@ -116,7 +123,17 @@ class OpenAIKind:
             in_flight=self._in_flight,
             remedies=remedies,
             truncate_dim=self._truncate_dim,
+            fields=fields,
         )
+
+
+def _check_fields(**settings: Mapping[str, Any]) -> None:
+    """Refuse fields that a request has anyway."""
+    for name, fields in settings.items():
+        if taken := sorted(fields.keys() & _OWN_FIELDS):
+            raise ConfigError(
+                f"encoder kind 'openai': `{name}: {{{taken[0]}: ...}}`: requests have it anyway; remove it"
+            )
 
 
 class OpenAIEncoder:
@@ -139,9 +156,10 @@ class OpenAIEncoder:
         in_flight: int = 8,
         remedies: Remedies = _RECIPE,
         truncate_dim: int | None = None,
+        fields: Mapping[str, Any] | None = None,
     ) -> None:
         """Load the tokenizer and request a vector from every server. `batch`: most texts in a request; `in_flight`:
-        requests at once to each.
+        requests at once to each; `fields`: further fields of each request.
 
         Raises:
             ConfigError: there is no such tokenizer, or the servers' vectors differ in size or have fewer than
@@ -160,6 +178,7 @@ class OpenAIEncoder:
         base_urls = tuple(dict.fromkeys(url.rstrip("/") for url in urls))
         endpoint = Endpoint(_STAGE, served_as or model, base_urls, api_key_env, in_flight, limits, remedies)
         self._size = RequestSize(batch, timeout)
+        self._fields = {"extra_body": dict(fields)} if fields else {}
         self._loop = BackgroundLoop("qttrag-embeddings")
         self._client = self._loop.run(_connect(endpoint))
         weakref.finalize(self, self._loop.close, self._client.close)
@@ -234,7 +253,7 @@ class OpenAIEncoder:
             return int(_unit(call.reply).shape[1])
 
     def _request(self, texts: list[str]) -> Request:
-        return {"model": self._client.endpoint.model, "input": texts, "encoding_format": "base64"}
+        return {"model": self._client.endpoint.model, "input": texts, "encoding_format": "base64", **self._fields}
 
 
 class _ParallelRequests:

@@ -116,17 +116,19 @@ class PooledTransformer:
         self._max_tokens = max_tokens
 
     def preprocess(self, texts: Sequence[str]) -> dict[str, Any]:
-        """Return the tokens of texts, cut and padded, as the input of `embed`."""
+        """Return the tokens of texts, cut and padded, as the input of `outputs`."""
         features = self.tokenizer(
             list(texts), padding=True, truncation=True, max_length=self._max_tokens, return_tensors="pt", verbose=False
         )
         return {name: features[name] for name in ("input_ids", "attention_mask")}
 
-    def embed(self, features: dict[str, Any]) -> torch.Tensor:
-        """Return the vectors of a batch, shape (number of texts, dim)."""
+    def outputs(self, features: dict[str, Any]) -> dict[str, Any]:
+        """Return a batch with `token_embeddings`, the last hidden states, and `sentence_embedding`, the vectors, shape
+        (number of texts, dim)."""
         inputs = {name: features[name].to(self._device) for name in ("input_ids", "attention_mask")}
         hidden = self._model(**inputs).last_hidden_state
-        return pooled(self._pooling.modes, hidden, inputs["attention_mask"])
+        vectors = pooled(self._pooling.modes, hidden, inputs["attention_mask"])
+        return {**inputs, "token_embeddings": hidden, "sentence_embedding": vectors}
 
 
 def pooled(modes: Sequence[str], hidden: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import copy
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
 
+from qttrag.encoders import m3_heads
+from qttrag.encoders.m3_encoder import M3Encoder
 from qttrag.encoders.pooled_transformer import PooledTransformer, Unsupported, pooling_of
 from qttrag.encoders.tokens import dimensions, tokenised
 from qttrag.errors import ConfigError, StageError
@@ -19,11 +21,11 @@ from qttrag.types import EncoderInfo, Prepared, Tokens
 
 if TYPE_CHECKING:
     import numpy as np
-    import torch
     from numpy.typing import NDArray
 
     from qttrag.encoders.ctranslate2 import CTranslate2Encoder
 
+T = TypeVar("T")
 _LOG = logging.getLogger(__name__)
 _STAGE = "retriever"
 Dtype = Literal["auto", "float32", "float16", "bfloat16"]
@@ -71,10 +73,10 @@ class SentenceTransformersKind:
     def load_for_passages(self) -> list[PassageEncoder]:
         return [self._load(device) for device in devices.every(self._device)]
 
-    def _load(self, device: str) -> SentenceTransformersEncoder | CTranslate2Encoder:
+    def _load(self, device: str) -> SentenceTransformersEncoder | M3Encoder | CTranslate2Encoder:
         if self._dtype == "int8":
             return self._load_int8(device)
-        return SentenceTransformersEncoder(
+        encoder = SentenceTransformersEncoder(
             self._model,
             revision=self._revision,
             device=device,
@@ -82,6 +84,7 @@ class SentenceTransformersKind:
             dtype=self._dtype,
             truncate_dim=self._truncate_dim,
         )
+        return M3Encoder(encoder, encoder.folder) if m3_heads.exist(encoder.folder) else encoder
 
     def _load_int8(self, device: str) -> CTranslate2Encoder:
         from qttrag.encoders.ctranslate2 import CTranslate2Encoder
@@ -116,6 +119,7 @@ class SentenceTransformersEncoder:
         located = locate(_STAGE, model, revision=revision, model_types=())
         _check(located.path)
         quiet()
+        self.folder = located.path
         self.revision = located.revision
         self.device = devices.pick(device)
         self.max_tokens = max_tokens
@@ -128,6 +132,11 @@ class SentenceTransformersEncoder:
         # `lengths` and `encode` run in different threads, and a tokenizer keeps the truncation of its last call
         self._counter = copy.deepcopy(self._model.tokenizer)
         self._is_plain = self._counter.is_fast and self._pads_alike()
+
+    @property
+    def special_tokens(self) -> frozenset[int]:
+        """Return the numbers of the tokens that stand for no text, such as padding."""
+        return frozenset(self._counter.all_special_ids)
 
     def lengths(self, texts: Sequence[str]) -> list[int]:
         """Return the length of each text in tokens, before it is cut."""
@@ -142,19 +151,20 @@ class SentenceTransformersEncoder:
         """Return a batch for `encode_prepared`, which may run in another thread."""
         if self._is_plain:
             return self._padded(tokens)
-        return self._preprocessed([text.text for text in tokens])
+        return self.preprocessed([text.text for text in tokens])
 
     def _padded(self, tokens: Sequence[Tokens]) -> Prepared:
         padded = self._counter.pad({"input_ids": [text.ids for text in tokens]}, return_tensors="pt", verbose=False)
         return Prepared(dict(padded))
 
-    def _preprocessed(self, texts: Sequence[str]) -> Prepared:
+    def preprocessed(self, texts: Sequence[str]) -> Prepared:
+        """Return a batch of texts for `encode_prepared`, in the thread of `encode`."""
         return Prepared(self._model.preprocess(texts))
 
     def _pads_alike(self) -> bool:
         """Return whether padding is all that tokens need: the model has no prompt or template of its own."""
         texts = ["One.", "Two, and more."]
-        own, padded = self._preprocessed(texts).features, self._padded(self.tokenise(texts)).features
+        own, padded = self.preprocessed(texts).features, self._padded(self.tokenise(texts)).features
         text = own.pop("modality", "text")  # of the package only
         return text == "text" and own.keys() == padded.keys() and all(str(own[key]) == str(padded[key]) for key in own)
 
@@ -163,17 +173,31 @@ class SentenceTransformersEncoder:
 
         Raises:
             StageError: the model failed."""
+        return self.run(prepared, self.vectors)
+
+    def vectors(self, features: dict[str, Any]) -> NDArray[np.float32]:
+        """Return the unit vectors in what the model made of a batch."""
+        import torch
+
+        embeddings = features["sentence_embedding"][:, : self.dim]
+        vectors: NDArray[np.float32] = torch.nn.functional.normalize(embeddings.float(), dim=1).cpu().numpy()
+        return vectors
+
+    def run(self, prepared: Prepared, read: Callable[[dict[str, Any]], T]) -> T:
+        """Return what `read` reads from what the model made of a batch: torch tensors by name, among them
+        `token_embeddings`, the last hidden states.
+
+        Raises:
+            StageError: the model failed."""
         import torch
 
         try:
             with torch.inference_mode():
-                embeddings = self._model.embed(prepared.features)[:, : self.dim]
-                vectors: NDArray[np.float32] = torch.nn.functional.normalize(embeddings.float(), dim=1).cpu().numpy()
+                return read(self._model.outputs(prepared.features))
         except torch.OutOfMemoryError as error:
             raise StageError(_STAGE, f"{self.device} has no memory for a batch; lower `batch_tokens:`") from error
         except Exception as error:
             raise failed(_STAGE, error) from error
-        return vectors
 
     def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Return unit vectors, float32, shape (len(texts), dim). Texts are cut to `max_tokens`.
@@ -184,7 +208,7 @@ class SentenceTransformersEncoder:
 
         if not texts:
             return np.empty((0, self.dim), "float32")
-        return self.encode_prepared(self._preprocessed(texts))
+        return self.encode_prepared(self.preprocessed(texts))
 
 
 class _Model(Protocol):
@@ -195,7 +219,7 @@ class _Model(Protocol):
 
     def preprocess(self, texts: Sequence[str]) -> dict[str, Any]: ...
 
-    def embed(self, features: dict[str, Any]) -> torch.Tensor: ...
+    def outputs(self, features: dict[str, Any]) -> dict[str, Any]: ...
 
 
 class PackagedEncoder:
@@ -219,17 +243,17 @@ class PackagedEncoder:
         self._device = device
 
     def preprocess(self, texts: Sequence[str]) -> dict[str, Any]:
-        """Return the input of `embed`, with the model's own prompt."""
+        """Return the input of `outputs`, with the model's own prompt."""
         own = self._model.prompts.get(self._model.default_prompt_name)
         return dict(self._model.preprocess(list(texts), prompt=own))
 
-    def embed(self, features: dict[str, Any]) -> torch.Tensor:
-        """Return the vectors of a batch, shape (number of texts, dim)."""
+    def outputs(self, features: dict[str, Any]) -> dict[str, Any]:
+        """Return what the modules make of a batch; see `PooledTransformer.outputs`."""
         from sentence_transformers.util import batch_to_device
         from torch import device
 
-        vectors: torch.Tensor = self._model(batch_to_device(dict(features), device(self._device)))["sentence_embedding"]
-        return vectors
+        outputs: dict[str, Any] = self._model(batch_to_device(dict(features), device(self._device)))
+        return outputs
 
 
 def _open(path: Path, device: str, dtype: str, max_tokens: int) -> _Model:

@@ -19,6 +19,7 @@ from qttrag.indexes.ann.training import FAISS_FILE
 from qttrag.indexes.storage import tombstones
 from qttrag.indexes.storage.manifest import MANIFEST_FILE, Manifest, problems, read_manifest, rebuild_hint
 from qttrag.indexes.storage.passages import Passages
+from qttrag.indexes.storage.token_weights import StoredTokenWeights
 from qttrag.indexes.storage.vectors import Vectors
 from qttrag.types import Hit, Lang
 
@@ -127,15 +128,18 @@ def _load(folder: Path, manifest: Manifest, *, threads: int | None) -> Collectio
     try:
         passages = Passages(folder, tombstones.read_removed(folder, manifest.files, manifest.rows))
         vectors = Vectors(folder)
+        weights = StoredTokenWeights(folder) if manifest.recipe.get("sparse") else None
         index = faiss.read_index(str(folder / FAISS_FILE), faiss.IO_FLAG_MMAP_IFC)
     except Exception as error:  # readers of damaged files raise the errors of their parsers
         raise CollectionError(
             f"index '{manifest.name}' in {folder} is damaged ({first_line(error)}); {rebuild_hint(folder)}"
         ) from error
-    counts = {len(passages), len(vectors), index.ntotal, manifest.rows}
+    counts = {len(passages), len(vectors), index.ntotal, manifest.rows} | (
+        {len(weights)} if weights is not None else set()
+    )
     if len(counts) != 1 or not index.d == vectors.dim == manifest.dim:
         raise CollectionError(f"index '{manifest.name}' in {folder}: its files disagree; {rebuild_hint(folder)}")
-    return Collection(manifest, passages, vectors, FirstStage(index, threads=threads))
+    return Collection(manifest, passages, vectors, FirstStage(index, threads=threads), weights)
 
 
 def _raise_file_limit(files: int) -> None:
@@ -152,13 +156,23 @@ def _raise_file_limit(files: int) -> None:
 
 
 class Collection:
-    """An open index. `passages` and `vectors` are by row; `search` returns passages, `nearest` returns rows."""
+    """An open index. `passages` and `vectors` are by row; `search` returns passages, `nearest` returns rows.
 
-    def __init__(self, manifest: Manifest, passages: Passages, vectors: Vectors, first_stage: FirstStage) -> None:
+    `weights`: of the tokens of passages, by row; None: the recipe does not ask for them."""
+
+    def __init__(
+        self,
+        manifest: Manifest,
+        passages: Passages,
+        vectors: Vectors,
+        first_stage: FirstStage,
+        weights: StoredTokenWeights | None = None,
+    ) -> None:
         self.manifest = manifest
         self.passages = passages
         self.vectors = vectors
         self.first_stage = first_stage
+        self.weights = weights
         self._selectors: dict[frozenset[Lang], Any] = {}
 
     def search(

@@ -108,7 +108,8 @@ class EncoderSettings(_Settings):
     `query_prefix`, `passage_prefix`: precede every question and passage; if absent, those of the model where its name
     is known (`query: ` and `passage: ` for E5), else none.
     `truncate_dim`: the first dimensions of each vector are kept, at unit length, for models trained to allow that
-    (Matryoshka); None: all."""
+    (Matryoshka); None: all.
+    `query_fields`, `passage_fields`: further fields of requests to `servers`, e.g. {task: retrieval.passage}."""
 
     kind: str | None = Field(default=None, exclude_if=lambda kind: kind is None)  # keeps older digests valid
     model: str
@@ -122,6 +123,8 @@ class EncoderSettings(_Settings):
     truncate_dim: int | None = Field(
         default=None, ge=1, exclude_if=lambda dim: dim is None
     )  # keeps older digests valid
+    query_fields: dict[str, Any] = Field(default={}, exclude_if=lambda fields: not fields)
+    passage_fields: dict[str, Any] = Field(default={}, exclude_if=lambda fields: not fields)
     servers: Servers = Servers()
 
     @model_validator(mode="before")
@@ -136,7 +139,8 @@ class Recipe(_Settings):
     """One collection. `lang`: the language of all its records; None: each record has its own.
 
     `faiss`: a FAISS factory string, or auto to choose one by the number of passages. `shard_rows`: approximate number
-    of passages per file of the built index, which is also the most that an interrupted build repeats."""
+    of passages per file of the built index, which is also the most that an interrupted build repeats. `sparse`: the
+    weights that the encoder gives to the tokens of passages are stored, too, for retriever kind sparse (BGE-M3)."""
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")
     source: Source
@@ -144,6 +148,7 @@ class Recipe(_Settings):
     chunking: Chunking = Chunking()
     encoder: EncoderSettings
     faiss: str = "Flat"
+    sparse: bool = Field(default=False, exclude_if=lambda sparse: not sparse)  # keeps older digests valid
     shard_rows: int = Field(default=100_000, ge=1)
 
     @field_validator("lang")

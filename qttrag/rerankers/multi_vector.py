@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from qttrag import trace
+from qttrag.encoders import m3_encoder
+from qttrag.encoders.m3_encoder import M3Encoder
 from qttrag.errors import ConfigError
 from qttrag.models import devices
 from qttrag.models.loading import Lazy, failed, locate, quiet
+from qttrag.protocols import Encoder
 from qttrag.rerankers.by_score import by_score
 from qttrag.runtime.batching import Batcher
 from qttrag.types import Hit, Query
@@ -26,7 +29,7 @@ class _Pair(NamedTuple):
 
 
 class _Loaded(NamedTuple):
-    tokenizer: Any  # a copy to count tokens; the model's own keeps the truncation of its last call, in another thread
+    lengths: Callable[[Sequence[str]], list[int]]  # in tokens; by a tokenizer of its own: one keeps its last truncation
     longest: int  # tokens of a passage that are read
     batcher: Batcher[_Pair, float]
 
@@ -37,13 +40,16 @@ class MultiVectorReranker:
     their mean where the model's files say so.
 
     `model`: a folder or hub name of a multi-vector encoder of sentence-transformers, or in the forms of PyLate and
-    ColBERT that it reads. `max_tokens`: of a passage, at most what the model's files say; null: as they say.
-    `batch_tokens`: tokens in a batch, padding included."""
+    ColBERT that it reads. `encoder`, in place of `model`: an encoder with vectors of tokens beside its own (BGE-M3); if
+    its settings are those of the retriever's, both are one model, and the question is not encoded again. The score is
+    then the mean. `max_tokens`: of a passage, at most what the model's files say; null: as they say; with an `encoder`,
+    its own counts. `batch_tokens`: tokens in a batch, padding included."""
 
     def __init__(
         self,
-        model: str,
+        model: str | None = None,
         *,
+        encoder: Encoder | None = None,
         revision: str | None = None,
         device: str = "auto",
         dtype: Literal["auto", "float32", "float16", "bfloat16"] = "auto",
@@ -52,7 +58,12 @@ class MultiVectorReranker:
     ) -> None:
         if max_tokens is not None and max_tokens < 8:
             raise ConfigError(f"reranker kind 'multi_vector': `max_tokens: {max_tokens}`: at least 8, or null")
+        if (model is None) == (encoder is None):
+            raise ConfigError("reranker kind 'multi_vector': give either `model:` or `encoder:`")
+        if encoder is not None and max_tokens is not None:
+            raise ConfigError(f"reranker kind 'multi_vector': `max_tokens: {max_tokens}`: set it in `encoder:`")
         self._model = model
+        self._encoder = encoder
         self._revision = revision
         self._device = device
         self._dtype = dtype
@@ -65,8 +76,8 @@ class MultiVectorReranker:
 
     async def rerank(self, query: Query, hits: Sequence[Hit]) -> list[Hit]:
         async def score(contents: list[str]) -> list[float]:
-            tokenizer, longest, batcher = await self._lazy.get()
-            lengths = [len(ids) for ids in tokenizer(contents, truncation=False, verbose=False)["input_ids"]]
+            lengths_of, longest, batcher = await self._lazy.get()
+            lengths = lengths_of(contents)
             trace.count("truncated", sum(length > longest for length in lengths))
             return await batcher.map(
                 [
@@ -75,10 +86,12 @@ class MultiVectorReranker:
                 ]
             )
 
-        return await by_score(hits, score, model=self._model)
+        return await by_score(hits, score, model=self._model or "the encoder")
 
     def _load(self) -> _Loaded:
-        located = locate(_STAGE, self._model, revision=self._revision, model_types=())
+        if self._encoder is not None:
+            return self._load_shared(self._encoder)
+        located = locate(_STAGE, str(self._model), revision=self._revision, model_types=())
         _check(located.path)
         from sentence_transformers import MultiVectorEncoder
 
@@ -105,7 +118,31 @@ class MultiVectorReranker:
             max_length=self._batch_tokens,
             max_items=256,
         )
-        return _Loaded(copy.deepcopy(encoder.tokenizer), longest, batcher)
+        tokenizer = copy.deepcopy(encoder.tokenizer)
+        return _Loaded(lambda texts: _lengths(tokenizer, texts), longest, batcher)
+
+    def _load_shared(self, kind: Encoder) -> _Loaded:
+        loaded = kind.load()
+        encoder = m3_encoder.require(loaded, loaded.info.model, "colbert_linear")
+        batcher: Batcher[_Pair, float] = Batcher(
+            lambda pairs: _shared_scores(encoder, pairs),
+            executor=devices.executor(encoder.device),
+            length=lambda pair: pair.tokens,
+            max_length=self._batch_tokens,
+            max_items=256,
+        )
+        return _Loaded(encoder.lengths, encoder.max_tokens, batcher)
+
+
+def _lengths(tokenizer: Any, texts: Sequence[str]) -> list[int]:
+    return [len(ids) for ids in tokenizer(texts, truncation=False, verbose=False)["input_ids"]]
+
+
+def _shared_scores(encoder: M3Encoder, pairs: Sequence[_Pair]) -> list[float]:
+    """Return the score of each pair: the mean, over the tokens of the question, of the best cosine (BGE-M3)."""
+    asked = encoder.question_token_vectors([pair.query for pair in pairs])
+    passages = encoder.passage_token_vectors([pair.passage for pair in pairs])
+    return [float((q @ p.T).max(axis=1).mean()) for q, p in zip(asked, passages, strict=True)]
 
 
 def _scores(encoder: Any, pairs: Sequence[_Pair]) -> list[float]:

@@ -2,52 +2,29 @@
 
 from __future__ import annotations
 
-import re
-import unicodedata
-from collections.abc import Sequence
+import asyncio
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from qttrag.errors import ConfigError
+from qttrag import trace
+from qttrag.errors import ConfigError, StageError
 from qttrag.models import devices
 from qttrag.models.loading import Lazy
+from qttrag.protocols import Translator
 from qttrag.retrievers import search_scope
+from qttrag.retrievers.rank_fusion import fuse
+from qttrag.retrievers.ranking import best_hits
+from qttrag.retrievers.terms import tokenise
 from qttrag.runtime.batching import Batcher
-from qttrag.text.normalization import for_matching
-from qttrag.types import Hit, Query
+from qttrag.text.languages import display_name
+from qttrag.types import UNDETERMINED, UNSUPPORTED, Hit, Lang, Passage, Query
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from qttrag.indexes.collection import Collection
-
-# Scripts without spaces between words (Han, kana, Thai, Lao, Myanmar, Khmer), and Hangul, whose words have particles.
-_BIGRAMS = re.compile(
-    "[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\uac00-\ud7a3\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff"
-    "\U00020000-\U0003134f]+"
-)
-# \w excludes combining marks, which are the vowels of Hindi, Bengali and Tamil.
-_MARKS = "".join(mark for mark in map(chr, range(0x300, 0x20000)) if unicodedata.category(mark) in {"Mn", "Mc"})
-_WORDS = re.compile(rf"\w[\w{_MARKS}]*")
-
-
-def tokenise(text: str) -> list[str]:
-    """Return the terms of a text: words, or character bigrams in Hangul and scripts without spaces.
-
-    Text is normalised by `for_matching`, so that a word in two spellings is one term. A run of one character is one
-    term."""
-    terms: list[str] = []
-    for word in _WORDS.findall(for_matching(text)):
-        start = 0
-        for run in _BIGRAMS.finditer(word):
-            terms += [word[start : run.start()]] if run.start() > start else []
-            characters = run.group()
-            terms += [characters[n : n + 2] for n in range(max(1, len(characters) - 1))]
-            start = run.end()
-        terms += [word[start:]] if start < len(word) else []
-    return terms
-
-
-def has_bigrams(text: str) -> bool:
-    """Return whether the script of a text has character bigrams as terms, in place of words."""
-    return _BIGRAMS.search(for_matching(text)) is not None
 
 
 class _Row(NamedTuple):
@@ -55,21 +32,47 @@ class _Row(NamedTuple):
     collection: Collection
     row: int
 
+    @property
+    def passage(self) -> Passage:
+        return self.collection.passages[self.row]
+
+
+class _Search(NamedTuple):
+    """`texts`: the question by the language of the passages that are searched with it. All are one ranking."""
+
+    texts: Mapping[Lang, str]
+    k: int
+    collections: tuple[str, ...] | None
+
+
+class _Loaded(NamedTuple):
+    languages: tuple[Lang, ...]  # of all passages
+    batcher: Batcher[_Search, list[Hit]]
+
 
 class BM25Retriever:
     """Retriever kind `bm25`.
 
-    The term index is built in memory when the retriever loads, which takes seconds for 100,000 passages. `languages`:
-    as for `dense`. `k1`, `b`: BM25's parameters. Document frequencies are those of all collections and languages,
-    also where a question is searched in some of them."""
+    The term index is built in memory when the retriever loads, which takes a minute or two for 100,000 passages.
+    `languages`: as for `dense`. `k1`, `b`: BM25's parameters. Document frequencies are those of all collections and
+    languages, also where a question is searched in some of them. `translator`: the question is translated into each
+    language of the passages, and those in that language are searched with its translation; the rankings are fused by
+    rank. `translator: deployment` is the deployment's own. null: all are searched with the question as it is."""
 
     def __init__(
-        self, *, collections: list[str], languages: list[str] | None = None, k1: float = 1.5, b: float = 0.75
+        self,
+        *,
+        collections: list[str],
+        languages: list[str] | None = None,
+        translator: Translator | None = None,
+        k1: float = 1.5,
+        b: float = 0.75,
     ) -> None:
         if not collections:
             raise ConfigError("retriever kind 'bm25': `collections:` is empty; name at least one built index")
         self._collections = collections
         self._languages = search_scope.check_languages(languages)
+        self._translator = translator
         self._k1 = k1
         self._b = b
         self._lazy = Lazy(self._load)
@@ -82,13 +85,20 @@ class BM25Retriever:
         await self._lazy.get()
 
     async def retrieve(self, query: Query, k: int) -> list[Hit]:
-        batcher = await self._lazy.get()
-        (hits,) = await batcher.map([(query, k)])
-        return hits
+        present, batcher = await self._lazy.get()
+        chosen = search_scope.passage_languages(self._languages, query)
+        languages = [lang for lang in present if chosen == "all" or lang in chosen]
+        if self._translator is None:
+            searches = [_Search(dict.fromkeys(languages, query.text), k, query.collections)]
+        else:
+            texts = await asyncio.gather(*(_asked_in(lang, query, self._translator) for lang in languages))
+            searches = [
+                _Search({lang: text}, k, query.collections) for lang, text in zip(languages, texts, strict=True)
+            ]
+        rankings = await batcher.map(searches)
+        return fuse(rankings, k) if self._translator else rankings[0]
 
-    def _load(self) -> Batcher[tuple[Query, int], list[Hit]]:
-        import bm25s
-
+    def _load(self) -> _Loaded:
         from qttrag.indexes.collection import open_index
 
         rows = [
@@ -96,30 +106,69 @@ class BM25Retriever:
             for name, collection in zip(self._collections, map(open_index, self._collections), strict=True)
             for row in collection.passages.remaining_rows().tolist()
         ]
-        index = bm25s.BM25(k1=self._k1, b=self._b)
-        index.index([tokenise(row.collection.passages[row.row].content) for row in rows], show_progress=False)
-        return Batcher(
-            lambda requests: [self._search(index, rows, query, k) for query, k in requests],
+        index = _TermIndex(rows, k1=self._k1, b=self._b)
+        batcher: Batcher[_Search, list[Hit]] = Batcher(
+            lambda searches: list(map(index.search, searches)),
             executor=devices.executor("cpu"),
-            length=lambda request: len(request[0].text),
+            length=lambda search: sum(map(len, search.texts.values())),
         )
+        return _Loaded(index.languages, batcher)
 
-    def _search(self, index: Any, rows: Sequence[_Row], query: Query, k: int) -> list[Hit]:
+
+async def _asked_in(lang: Lang, query: Query, translator: Translator) -> str:
+    """Return the question in the language of passages; as it is, with a note, if it cannot be translated."""
+    if lang in (query.lang, UNDETERMINED):
+        return query.text
+    searched = f"passages in {display_name(lang)} are searched by words"
+    try:
+        (translation,) = await translator.translate([query.text], [query.lang], lang)
+    except StageError as error:
+        trace.note_degraded(f"{searched} with the question untranslated", error)
+        return query.text
+    if UNSUPPORTED in translation.flags or not translation.text.strip():
+        trace.note(f"{searched} with the question untranslated: the translator does not support the pair")
+        trace.count("untranslated_questions")
+        return query.text
+    trace.note(f"{searched} with the question \u201c{translation.text}\u201d")
+    trace.count("translated_questions")
+    return translation.text
+
+
+class _TermIndex:
+    """The terms of passages, in memory. `languages`: of the passages, sorted."""
+
+    def __init__(self, rows: Sequence[_Row], *, k1: float, b: float) -> None:
+        import bm25s
         import numpy as np
 
-        terms = [term for term in tokenise(query.text) if term in index.vocab_dict]
-        if not terms:
-            return []
-        scores = index.get_scores(terms)
-        languages = search_scope.passage_languages(self._languages, query)
-        hits: list[Hit] = []
-        order = np.argsort(-scores, kind="stable")
-        for n in order:
-            if scores[n] <= 0 or (len(hits) >= k and scores[n] < hits[-1].score):
-                break
-            if not search_scope.is_chosen(rows[n].name, query.collections):
-                continue
-            passage = rows[n].collection.passages[rows[n].row]
-            if languages == "all" or passage.lang in languages:
-                hits.append(Hit(passage, float(scores[n])))
-        return sorted(hits, key=lambda hit: (-hit.score, hit.passage.passage_id))[:k]
+        self._rows = rows
+        langs, terms = list[Lang](), list[list[str]]()
+        for passage in (row.passage for row in rows):
+            langs.append(passage.lang)
+            terms.append(tokenise(passage.content, passage.lang))
+        self.languages = tuple(sorted(set(langs)))
+        numbers = {lang: number for number, lang in enumerate(self.languages)}
+        self._language_of = np.array([numbers[lang] for lang in langs], np.int32)
+        self._index: Any = bm25s.BM25(k1=k1, b=b)
+        self._index.index(terms, show_progress=False)
+
+    def search(self, search: _Search) -> list[Hit]:
+        return best_hits(self._scores(search), search.k, lambda row: self._rows[row].passage)
+
+    def _scores(self, search: _Search) -> NDArray[np.float32]:
+        """Return the score of each row; 0 for those in other languages or collections."""
+        import numpy as np
+
+        searched: dict[tuple[str, ...], list[int]] = defaultdict(list)
+        for number, lang in enumerate(self.languages):
+            if lang in search.texts:
+                terms = [term for term in tokenise(search.texts[lang], lang) if term in self._index.vocab_dict]
+                searched[tuple(terms)].append(number)
+        scores = np.zeros(len(self._rows), np.float32)
+        for terms_of, languages in searched.items():
+            if terms_of:
+                scores += self._index.get_scores(list(terms_of)) * np.isin(self._language_of, languages)
+        if search.collections is not None:
+            chosen = (search_scope.is_chosen(row.name, search.collections) for row in self._rows)
+            scores *= np.fromiter(chosen, bool, len(self._rows))
+        return scores

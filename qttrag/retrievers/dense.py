@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
@@ -13,12 +13,12 @@ from qttrag.errors import CollectionError, ConfigError, InputError
 from qttrag.models import devices
 from qttrag.models.loading import Lazy
 from qttrag.protocols import Encoder, Prefetchable, VectorStore
-from qttrag.retrievers import centring, merging, search_scope
+from qttrag.retrievers import built_with, centring, merging, search_scope
 from qttrag.retrievers.centring import CentredQueries
 from qttrag.retrievers.merging import Merged
 from qttrag.runtime.batching import Batcher
 from qttrag.stores.faiss_folder import FaissFolder
-from qttrag.types import Embeddings, EncoderInfo, Hit, Lang, Query, TextRole
+from qttrag.types import Embeddings, Hit, Lang, Query, TextRole
 
 if TYPE_CHECKING:
     import numpy as np
@@ -135,9 +135,7 @@ class DenseRetriever:
     def _load(self) -> _Loaded:
         infos = {store.name: store.encoder for store in self._stores}  # opens them: faster to fail than a model to load
         encoder = self._encoder.load()
-        for name, info in infos.items():
-            _check(name, info, encoder.info)
-        prefixes = _prefixes(infos)
+        prefixes = _Prefixes(built_with.query_prefix(infos, encoder.info), built_with.passage_prefix(infos))
         means = centring.means_of(self._stores) if self._centres else None
         searches = Batcher(
             lambda requests: self._search(means, requests),
@@ -171,32 +169,3 @@ class DenseRetriever:
 
     def _searched_separately(self, store: VectorStore, lang: Lang) -> set[Lang]:
         return set(store.languages) if self._centres else self._merging.searched_separately(lang)
-
-
-def _prefixes(infos: Mapping[str, EncoderInfo]) -> _Prefixes:
-    """Return the prefixes of queries and passages in these collections.
-
-    Raises:
-        CollectionError: those of queries differ."""
-    queries = {info.query_prefix for info in infos.values()}
-    passages = {info.passage_prefix for info in infos.values()}
-    if len(queries) > 1:
-        raise CollectionError(
-            f"collections {', '.join(infos)} have different query prefixes ({sorted(queries)}); "
-            "search them in separate deployments"
-        )
-    return _Prefixes(queries.pop(), passages.pop() if len(passages) == 1 else None)
-
-
-def _check(name: str, built_with: EncoderInfo, encoder: EncoderInfo) -> None:
-    if built_with.revision != encoder.revision:
-        raise CollectionError(
-            f"index '{name}' was built with the encoder {built_with.model} ({built_with.revision}), "
-            f"the deployment has {encoder.model} ({encoder.revision}); "
-            "set `retriever: {encoder: {model: ...}}` to that encoder, or build the index again with this one"
-        )
-    if built_with.dim != encoder.dim:
-        raise CollectionError(
-            f"index '{name}' has vectors of {built_with.dim} dimensions, the deployment's encoder of {encoder.dim}; "
-            "set `retriever: {encoder: {truncate_dim: ...}}` as in the recipe of the index"
-        )

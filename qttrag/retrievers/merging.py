@@ -9,13 +9,13 @@ from typing import Literal, NamedTuple
 from qttrag import trace
 from qttrag.errors import ConfigError
 from qttrag.retrievers.search_scope import QUERY_LANGUAGE
-from qttrag.text.languages import language
+from qttrag.text.languages import language, variants
 from qttrag.types import Hit, Lang
 
 
 class MergeSettings(NamedTuple):
-    """`quotas`: least share of the hits, by language of the passage or "query". `shifts`: added to the scores of
-    passages, by language of the question, then of the passage."""
+    """`quotas`: least share of the hits, by language of the passage, in any script, or "query". `shifts`: added to the
+    scores of passages, by language of the question, then of the passage."""
 
     quotas: dict[str, float]
     shifts: dict[str, dict[str, float]]
@@ -26,7 +26,8 @@ class MergeSettings(NamedTuple):
 
     def searched_separately(self, lang: Lang) -> set[Lang]:
         """Return the languages of passages that need a search of their own for a question in `lang`."""
-        return {*self.quotas_for(lang), *(Lang(name) for name in self.shifts.get(lang, {}))}
+        of_quotas = {each for passages in self.quotas_for(lang) for each in variants(passages)}
+        return {*of_quotas, *(Lang(name) for name in self.shifts.get(lang, {}))}
 
     def quotas_for(self, lang: Lang) -> dict[Lang, float]:
         """Return the quotas for a question in `lang`; where "query" and its name both have one, the larger."""
@@ -103,7 +104,8 @@ def merge(results: Iterable[Sequence[Hit]], k: int, lang: Lang, settings: MergeS
     hits.sort(key=lambda hit: (-hit.score, hit.passage.passage_id))
     chosen: set[int] = set()
     for passages, share in settings.quotas_for(lang).items():
-        ranks = [n for n, hit in enumerate(hits) if hit.passage.lang == passages]
+        own = variants(passages)
+        ranks = [n for n, hit in enumerate(hits) if hit.passage.lang in own]
         chosen.update(ranks[: math.floor(share * k + 1e-9)])
     rest = (n for n in range(len(hits)) if n not in chosen)
     chosen.update(n for n, _ in zip(rest, range(k - len(chosen)), strict=False))

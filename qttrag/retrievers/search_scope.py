@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import PurePath
 from typing import Literal
 
-from qttrag.text.languages import language
+from qttrag.text.languages import language, variants
 from qttrag.types import Lang, Query
 
 QUERY_LANGUAGE = "query"
@@ -24,10 +24,13 @@ def check_languages(languages: Sequence[str] | None) -> list[str] | None:
 
 
 def passage_languages(languages: Sequence[str] | None, query: Query) -> tuple[Lang, ...] | Literal["all"]:
-    """Return the languages of the passages that a query is searched in: "query" is its own, None is all."""
+    """Return the languages of the passages that a query is searched in: "query" is its own in any script, None is all.
+
+    A question in Traditional Chinese ("zh-Hant") has passages in "zh", too. Other names in settings are exact."""
     if languages is None:
         return "all"
-    return tuple(sorted({query.lang if name == QUERY_LANGUAGE else Lang(name) for name in languages}))
+    own = variants(query.lang)
+    return tuple(sorted({lang for name in languages for lang in (own if name == QUERY_LANGUAGE else [Lang(name)])}))
 
 
 def collection_names(collections: Sequence[str]) -> list[str]:

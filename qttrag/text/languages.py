@@ -301,6 +301,12 @@ def display_name(code: Lang) -> str:
     return f"{row.name} ({code})" if row else f"'{code}'"
 
 
+def variants(code: Lang) -> frozenset[Lang]:
+    """Return the codes of a language in all its scripts: "zh" and "zh-Hant" for either of them."""
+    bare = code.split("-")[0]
+    return frozenset((code, *(other for other in LANGUAGES if other.split("-")[0] == bare)))
+
+
 def language(value: str) -> Language:
     """Return the language that `value` means: a code ("ko", "kor"), NLLB's ("kor_Hang"), a name ("Korean", "suomi"),
     or a tag of BCP 47 ("ko-KR", "zh-Hant-TW"), with hyphens or underscores, in any case.

@@ -164,7 +164,7 @@ def test_strategies_and_languages_are_listed(run: Any) -> None:
         True,
     )
     assert finnish["detected"] == "model"
-    assert (finnish["passages"], finnish["terms"]) == ("words", "words")
+    assert (finnish["passages"], finnish["terms"]) == ("words", "stems")
     assert finnish["prompt_files"] == ["answer", "tag", "refine", "condense"]
     by_code = {row["code"]: row for row in run("languages", "--json").json}
     assert len(by_code) == 202
@@ -172,7 +172,7 @@ def test_strategies_and_languages_are_listed(run: Any) -> None:
     assert (by_code["th"]["detected"], by_code["th"]["passages"], by_code["th"]["terms"]) == (
         "script",
         "characters",
-        "bigrams",
+        "dictionary words",
     )
     assert by_code["nb"]["confused_with"] == ["da", "nn"]
     assert by_code["sr"]["also_written_in"] == ["Latn"]

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 
 from qttrag.application.application import Application
 from qttrag.config import deployment as config
@@ -16,10 +17,12 @@ from qttrag.encoders.concurrent import ConcurrentEncoder
 from qttrag.encoders.openai import OpenAIKind
 from qttrag.encoders.sentence_transformers import SentenceTransformersKind
 from qttrag.errors import ConfigError, StageError, StageUnavailable
+from qttrag.indexes import recipe as recipes
 from qttrag.retrievers.dense import DenseRetriever
 from qttrag.types import Lang, Query
 from tests import deployment
 from tests.indexes.embedding_server import EmbeddingServer
+from tests.indexes.jobs.real_encoders import build
 from tests.texts import LANGS, sentences
 
 
@@ -59,6 +62,42 @@ async def test_concurrent_questions_are_encoded_side_by_side_as_far_as_the_limit
         await asyncio.sleep(0.05)
         await asyncio.wait_for(asyncio.gather(encoder.encode(["two"]), first), 10)
         assert server.asked[1:] == [["one"], ["two"]]  # neither was answered before both had arrived
+
+
+TASKS: dict[str, Any] = {
+    "query_fields": {"task": "retrieval.query"},
+    "passage_fields": {"task": "retrieval.passage", "late_chunking": False},
+}
+
+
+def test_requests_for_queries_and_passages_have_their_own_fields(tiny: Path) -> None:
+    with EmbeddingServer(tiny / "encoder") as server:
+        kind = served(tiny, server, **TASKS)
+        kind.load().encode(["Turku"])
+        assert server.fields == 2 * [TASKS["query_fields"]]
+        (passages, *_) = kind.load_for_passages()
+        passages.encode_prepared(passages.prepare(passages.tokenise(["Turku"])))
+        assert server.fields[2:] == 2 * [TASKS["passage_fields"]]
+
+
+def test_a_recipe_sends_the_fields_of_passages(tmp_path: Path, tiny: Path) -> None:
+    path = deployment.write_recipe(tmp_path, tiny, n=4)
+    with EmbeddingServer(tiny / "encoder") as server:
+        servers = {"urls": [server.url], "model": "acme/encoder"}
+        settings = yaml.safe_load(path.read_text())
+        settings["encoder"] = {"model": str(tiny / "encoder"), "servers": servers, **TASKS}
+        path.write_text(yaml.safe_dump(settings))
+        recipe = recipes.load(path)
+        build(recipe)
+        assert server.fields
+        assert all(fields == TASKS["passage_fields"] for fields in server.fields)
+    other = recipe.encoder.model_copy(update={"passage_fields": {}})
+    assert recipe.digest != recipe.model_copy(update={"encoder": other}).digest
+
+
+def test_a_field_that_every_request_has_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"`query_fields: \{input: ...\}`: requests have it anyway"):
+        OpenAIKind("m", base_url="http://h/v1", query_fields={"input": "x"})
 
 
 def test_lengths_are_counted_while_texts_are_cut(tiny: Path) -> None:

@@ -17,10 +17,11 @@ from qttrag.encoders.sentence_transformers import SentenceTransformersEncoder
 
 
 class EmbeddingServer:
-    """`asked`: the texts of each request that succeeded. `largest`: texts that it accepts in one. `as_numbers`: it does
-    not support base64. `falls`: requests after which every one fails with HTTP 503; `refused` counts these. `seconds`:
-    for each text, one after another, also for requests whose client has left. `at_once`: after the first request, which
-    probes it, requests are answered when so many have arrived."""
+    """`asked`: the texts of each request that succeeded; `fields`: its other fields, but for model and format.
+    `largest`: texts that it accepts in one. `as_numbers`: it does not support base64. `falls`: requests after which
+    every one fails with HTTP 503; `refused` counts these. `seconds`: for each text, one after another, also for
+    requests whose client has left. `at_once`: after the first request, which probes it, requests are answered when so
+    many have arrived."""
 
     def __init__(
         self,
@@ -33,6 +34,7 @@ class EmbeddingServer:
         at_once: int = 1,
     ) -> None:
         self.asked: list[list[str]] = []
+        self.fields: list[dict[str, Any]] = []
         self.refused = 0
         self._encoder = SentenceTransformersEncoder(str(model), revision=None, device="cpu", max_tokens=512)
         self._largest = largest
@@ -57,6 +59,7 @@ class EmbeddingServer:
                 self.refused += 1
                 return JSONResponse({"error": {"message": "going down"}}, 503)
             self.asked.append(body["input"])
+            self.fields.append({k: v for k, v in body.items() if k not in {"model", "input", "encoding_format"}})
             time.sleep(self._seconds * len(body["input"]))
         while self._at_once > 1 and 1 < len(self.asked) <= self._at_once:
             await asyncio.sleep(0.01)

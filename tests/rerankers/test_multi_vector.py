@@ -14,7 +14,7 @@ from qttrag.errors import ConfigError
 from qttrag.rerankers.multi_vector import MultiVectorReranker
 from qttrag.trace import Trace
 from qttrag.types import Hit, Lang, Passage, Query
-from tests import tiny_multi_vector
+from tests import tiny_m3, tiny_multi_vector
 from tests.texts import LANGS, paragraph, sentences
 
 QUERY = Query("다리는 언제 개통되었는가?", Lang("ko"))
@@ -83,3 +83,31 @@ async def test_a_passage_is_cut_to_the_setting(folder: Path) -> None:
 async def test_a_model_without_token_vectors_is_refused(tiny: Path, name: str) -> None:
     with pytest.raises(ConfigError, match=rf"{name} holds .*not a multi-vector model"):
         await MultiVectorReranker(str(tiny / name), device="cpu").start()
+
+
+async def test_an_encoder_with_vectors_of_tokens_is_shared_with_the_retriever(tmp_path: Path) -> None:
+    from qttrag.encoders.sentence_transformers import SentenceTransformersKind
+
+    folder = tiny_m3.make(tmp_path / "m3")
+    kind = SentenceTransformersKind(str(folder), device="cpu")
+    encoder: Any = kind.load()
+    encoder.encode([QUERY.text])  # as the retriever does
+    asked, *passages = encoder.passage_token_vectors([QUERY.text, *(hit.passage.content for hit in HITS)])
+    texts = dict(zip([hit.passage.passage_id for hit in HITS], passages, strict=True))
+    passes: list[int] = []
+    encoder._encoder._model[0].register_forward_hook(lambda *_: passes.append(1))
+    ranked = await MultiVectorReranker(encoder=kind).rerank(QUERY, HITS)
+    for hit in ranked:
+        expected = float((asked @ texts[hit.passage.passage_id].T).max(axis=1).mean())
+        assert hit.score == pytest.approx(expected, abs=1e-5)
+    assert passes == [1]  # of all passages; the question had its own before
+
+
+@pytest.mark.parametrize("name", ["model", "encoder"])
+def test_a_model_and_an_encoder_are_not_given_together(folder: Path, name: str) -> None:
+    from qttrag.encoders.sentence_transformers import SentenceTransformersKind
+
+    both: dict[str, Any] = {"model": str(folder), "encoder": SentenceTransformersKind(str(folder))}
+    MultiVectorReranker(**{name: both[name]})
+    with pytest.raises(ConfigError, match="either `model:` or `encoder:`"):
+        MultiVectorReranker(**both)

@@ -2,56 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from qttrag.retrievers.bm25 import BM25Retriever, tokenise
+from qttrag.errors import StageUnavailable
+from qttrag.retrievers.bm25 import BM25Retriever
 from qttrag.retrievers.hybrid import HybridRetriever
-from qttrag.testing import FakeRetriever
-from qttrag.types import Lang, Passage, Query
+from qttrag.testing import FakeRetriever, FakeTranslator
+from qttrag.trace import Trace
+from qttrag.types import Hit, Lang, Passage, Query, Translation
 from tests import deployment
-
-
-@pytest.mark.parametrize(
-    ("text", "terms"),
-    [
-        ("The old Bridge, 1903!", ["the", "old", "bridge", "1903"]),
-        ("北京大学", ["北京", "京大", "大学"]),
-        ("서울의 다리", ["서울", "울의", "다리"]),
-        ("東京タワー", ["東京", "京タ", "タワ", "ワー"]),
-        ("iPhone을 샀다", ["iphone", "을", "샀다"]),
-        ("Äiti söi 3 puuroa", ["äiti", "söi", "3", "puuroa"]),
-        ("हिन्दी में", ["हिन्दी", "में"]),
-        ("বাংলা ভাষা", ["বাংলা", "ভাষা"]),
-        ("தமிழ் மொழி", ["தமிழ்", "மொழி"]),
-        ("A\u0308iti ＡＢＣ ｶﾞｽ", ["äiti", "abc", "ガス"]),
-        ("❤\ufe0f", []),
-        ("", []),
-        ("!?", []),
-    ],
-)
-def test_terms_are_words_or_bigrams_depending_on_the_script(text: str, terms: list[str]) -> None:
-    assert tokenise(text) == terms
-
-
-@pytest.mark.parametrize(
-    ("text", "same"),
-    [
-        ("Ｎｏｋｉａ ３３１０", "nokia 3310"),
-        ("İSTANBUL ISPARTA", "istanbul ısparta"),
-        ("Donau\u00addampf\u200bschiff", "donaudampfschiff"),
-        ("الْمَدِينَــةُ ١٩٠٣", "المدينة 1903"),
-        ("ﺍﻟﻤﺪﻳﻨﺔ", "المدينة"),
-        ("१९०३ में", "1903 में"),
-        ("๒๕๖๓", "2563"),
-        ("𝐇𝐞𝐥𝐬𝐢𝐧𝐤𝐢", "helsinki"),
-        ("می‌خواهم", "میخواهم"),
-    ],
-)
-def test_spellings_of_a_word_are_one_term(text: str, same: str) -> None:
-    assert tokenise(text) == tokenise(same) == same.replace("ı", "i").split()
 
 
 @pytest.fixture
@@ -106,8 +69,6 @@ def passage(name: str) -> Passage:
 async def test_fusion_sums_reciprocal_ranks_and_breaks_ties_by_id() -> None:
     class Fixed(FakeRetriever):
         async def retrieve(self, query: Query, k: int):  # type: ignore[no-untyped-def]
-            from qttrag.types import Hit
-
             return [Hit(p, -n) for n, p in enumerate(self.passages)][:k]
 
     a, b, c = map(passage, "abc")
@@ -137,3 +98,83 @@ def test_collections_of_two_retrievers_can_be_chosen_if_both_support_it() -> Non
     first, second = BM25Retriever(collections=["a", "b"]), BM25Retriever(collections=["b", "c"])
     assert HybridRetriever(first=first, second=second).collections == ["a", "b", "c"]
     assert HybridRetriever(first=first, second=FakeRetriever([])).collections == []
+
+
+class Dictionary(FakeTranslator):
+    """Translates by a table; other texts raise, as a translator does that is down."""
+
+    def __init__(self, table: dict[str, str]) -> None:
+        super().__init__()
+        self.table = table
+
+    async def translate(self, texts: Sequence[str], source: Sequence[Lang], target: Lang) -> list[Translation]:
+        self.seen += [target]
+        if target not in self.table:
+            raise StageUnavailable("translator", "the server is down")
+        return [Translation(self.table[target]) for _ in texts]
+
+
+LIBRARY = {"fi": "kirjasto Turku", "en": "library Turku", "zh": "图书馆 图尔库"}
+
+
+def ids(hits: Sequence[Hit]) -> list[str]:
+    return [hit.passage.passage_id for hit in hits]
+
+
+async def test_each_language_is_asked_with_its_own_question_and_the_rankings_are_fused(
+    tmp_path: Path, tiny: Path
+) -> None:
+    deployment.build(tmp_path, tiny)
+    translator = Dictionary(LIBRARY)
+    question = Query("투르쿠 도서관", Lang("ko"))
+    hits = await BM25Retriever(collections=["mixed"], translator=translator).retrieve(question, 40)
+    assert sorted(translator.seen) == ["en", "fi", "zh"]
+    for lang, text in {**LIBRARY, "ko": question.text}.items():
+        alone = BM25Retriever(collections=["mixed"], languages=[lang])
+        expected = ids(await alone.retrieve(Query(text, Lang(lang)), 40))
+        assert expected
+        of_language = [hit for hit in hits if hit.passage.lang == lang]
+        assert ids(of_language) == expected
+        assert [hit.score for hit in of_language] == [1 / (60 + rank) for rank in range(1, len(expected) + 1)]
+
+
+async def test_the_trace_shows_the_question_of_each_language(tmp_path: Path, tiny: Path) -> None:
+    deployment.build(tmp_path, tiny)
+    trace = Trace()
+    with trace.stage("retrieve"):
+        retriever = BM25Retriever(collections=["mixed"], translator=Dictionary({**LIBRARY, "ko": "투르쿠 도서관"}))
+        await retriever.retrieve(Query("kirjasto Turku", Lang("fi")), 5)
+    assert "passages in Korean (ko) are searched by words with the question “투르쿠 도서관”" in trace.notes
+    assert trace.counts["retrieve.translated_questions"] == 3
+    assert not any("Finnish" in note for note in trace.notes)
+
+
+async def test_a_language_whose_translation_fails_is_asked_with_the_question_as_it_is(
+    tmp_path: Path, tiny: Path
+) -> None:
+    deployment.build(tmp_path, tiny)
+    trace = Trace()
+    with trace.stage("retrieve"):
+        retriever = BM25Retriever(collections=["mixed"], translator=Dictionary({"ko": "도서관"}))
+        hits = await retriever.retrieve(Query("Turku Helsinki Busan 1903 1917", Lang("fi")), 40)
+    assert "en" in {hit.passage.lang for hit in hits}
+    (degraded,) = [note for note in trace.degraded if "English" in note]
+    assert "passages in English (en) are searched by words with the question untranslated" in degraded
+
+
+async def test_a_pair_without_translation_is_noted(tmp_path: Path, tiny: Path) -> None:
+    deployment.build(tmp_path, tiny)
+    trace = Trace()
+    with trace.stage("retrieve"):
+        retriever = BM25Retriever(collections=["mixed"], translator=FakeTranslator(unsupported=["zh"]))
+        await retriever.retrieve(Query("Turku", Lang("fi")), 5)
+    assert any("Chinese (zh)" in note and "does not support" in note for note in trace.notes)
+    assert trace.counts["retrieve.untranslated_questions"] == 1
+
+
+async def test_the_terms_of_a_question_are_those_of_the_passages_language(tmp_path: Path, tiny: Path) -> None:
+    deployment.build(tmp_path, tiny)
+    retriever = BM25Retriever(collections=["mixed"], languages=["en"])
+    hits = await retriever.retrieve(Query("libraries", Lang("ko")), 5)  # stems of English, whoever asks
+    assert hits
+    assert all("library" in hit.passage.text for hit in hits)

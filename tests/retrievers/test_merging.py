@@ -47,6 +47,13 @@ def test_a_quota_keeps_the_best_hits_of_a_language() -> None:
     assert merged.by_quota == {KO: 1}
 
 
+def test_a_quota_counts_passages_in_any_script_of_the_language() -> None:
+    settings = merging.check({"query": 0.5}, None)
+    merged = merging.merge([ENGLISH, hits("zh", 0.5), hits("zh-Hant", 0.4)], 4, Lang("zh-Hant"), settings)
+    assert ids(merged.hits) == ["en0", "en1", "zh0", "zh-Hant0"]
+    assert settings.searched_separately(Lang("zh-Hant")) == {"zh", "zh-Hant"}
+
+
 def test_a_quota_already_reached_by_score_changes_nothing() -> None:
     merged = merging.merge([ENGLISH, KOREAN], 5, KO, merging.check({"ko": 0.2}, None))
     assert ids(merged.hits) == ["en0", "en1", "en2", "ko0", "en3"]

@@ -107,7 +107,7 @@ def append(
         owner = f"the encoder of '{folder.name}'"
         with (
             keep_finished_shards(workspace),
-            load_passage_encoders(recipe.encoder, owner=owner, open_encoder=open_encoder) as encoders,
+            load_passage_encoders(recipe, owner=owner, open_encoder=open_encoder) as encoders,
         ):
             check_revision(manifest, recipe, encoders.info.revision)
             files = listing.files(recipe)
@@ -127,7 +127,7 @@ def check_settings(manifest: Manifest, recipe: Recipe) -> None:
 
     def settings(recipe: Recipe) -> dict[str, Any]:
         encoder = recipe.encoder.model_dump(exclude=PLACEMENT_SETTINGS)
-        return {"chunking": recipe.chunking.model_dump(), "encoder": encoder}
+        return {"chunking": recipe.chunking.model_dump(), "encoder": encoder, "sparse": recipe.sparse}
 
     if changes := changed_settings(settings(Recipe(**manifest.recipe)), settings(recipe)):
         raise CollectionError(

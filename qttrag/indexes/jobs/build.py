@@ -49,7 +49,7 @@ def build(
 
     def work(workspace: BuildWorkspace) -> Manifest:
         owner = f"the encoder of recipe '{recipe.name}'"
-        with load_passage_encoders(recipe.encoder, owner=owner, open_encoder=open_encoder) as encoders:
+        with load_passage_encoders(recipe, owner=owner, open_encoder=open_encoder) as encoders:
             training.check(recipe, encoders.info.dim)
             files = listing.files(recipe)
             journal = workspace.begin(fingerprint(recipe, encoders.info.revision, files))

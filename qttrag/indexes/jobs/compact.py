@@ -84,10 +84,12 @@ def _encoder_info(manifest: Manifest, recipe: Recipe) -> EncoderInfo:
 def _copy(collection: Collection, job: IndexJob) -> None:
     """Copy the remaining rows that are not copied yet, in order."""
     rows, in_shard = collection.passages.remaining_rows(), 0
-    shards = ShardWriter(job.workspace, job.journal, collection.manifest.dim, has_places=collection.passages.has_places)
+    places, sparse = collection.passages.has_places, job.recipe.sparse
+    shards = ShardWriter(job.workspace, job.journal, collection.manifest.dim, has_places=places, sparse=sparse)
     for start in range(job.journal.rows, len(rows), _BATCH_ROWS):
         batch = rows[start : start + _BATCH_ROWS]
-        shards.append(collection.passages.take(batch), collection.vectors.stored(batch))
+        weights = None if collection.weights is None else collection.weights.take(batch)
+        shards.append(collection.passages.take(batch), collection.vectors.stored(batch), weights=weights)
         in_shard += len(batch)
         done = start + len(batch)
         if in_shard >= job.recipe.shard_rows or done == len(rows):

@@ -7,9 +7,10 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, NamedTuple
 
+from qttrag.encoders import token_weights
 from qttrag.indexes.jobs.index_job import IndexJob, Progress
 from qttrag.indexes.jobs.prefetching import BackgroundWriter, Prefetcher
-from qttrag.indexes.jobs.workers import EncoderPool
+from qttrag.indexes.jobs.workers import Encoded, EncoderPool
 from qttrag.indexes.recipe import Recipe
 from qttrag.indexes.sources import documents
 from qttrag.indexes.sources.chunking import chunk
@@ -17,7 +18,7 @@ from qttrag.indexes.sources.id_sets import IdSet
 from qttrag.indexes.sources.listing import SourceFile
 from qttrag.indexes.sources.records import OnError, ReadSummary, SourcePosition, SourceReader, SourceRecord
 from qttrag.indexes.storage.shards import ShardWriter
-from qttrag.types import Passage
+from qttrag.types import Passage, TokenWeights
 
 if TYPE_CHECKING:
     import numpy as np
@@ -94,12 +95,16 @@ class _EncodingPipeline:
     def __init__(self, job: IndexJob, encoders: EncoderPool, writer: BackgroundWriter) -> None:
         self._encoders = encoders
         self._shards = ShardWriter(
-            job.workspace, job.journal, encoders.info.dim, has_places=job.recipe.source.kind == "folder"
+            job.workspace,
+            job.journal,
+            encoders.info.dim,
+            has_places=job.recipe.source.kind == "folder",
+            sparse=encoders.sparse,
         )
         self._writer = writer
         self._done = job.journal.rows
         self._progress = job.progress
-        self._running: deque[tuple[Window, list[Future[NDArray[np.float32]]]]] = deque()
+        self._running: deque[tuple[Window, list[Future[Encoded]]]] = deque()
 
     def put(self, window: Window) -> None:
         """Start a window; finish the previous one, or both at the end of a shard."""
@@ -107,16 +112,25 @@ class _EncodingPipeline:
         while len(self._running) > (0 if window.ends_shard else 1):
             self._finish(*self._running.popleft())
 
-    def _finish(self, window: Window, futures: Sequence[Future[NDArray[np.float32]]]) -> None:
+    def _finish(self, window: Window, futures: Sequence[Future[Encoded]]) -> None:
         import numpy as np
 
         vectors = np.empty((len(window.passages), self._encoders.info.dim), np.float32)
+        weights = list[TokenWeights]()
         for batch, future in zip(window.batches, futures, strict=True):
-            vectors[batch.rows] = future.result()
+            encoded = future.result()
+            vectors[batch.rows] = encoded.vectors
+            weights += [] if encoded.weights is None else [encoded.weights]
             self._done += len(batch.rows)
             self._progress(Progress("encode", self._done, window.share))
+        in_order = np.argsort(np.concatenate([batch.rows for batch in window.batches]))
         self._writer.call(
-            self._shards.append, window.passages, vectors, summary=window.summary, truncated=window.truncated
+            self._shards.append,
+            window.passages,
+            vectors,
+            weights=token_weights.chosen(token_weights.stacked(weights), in_order) if weights else None,
+            summary=window.summary,
+            truncated=window.truncated,
         )
         if window.ends_shard:
             self._writer.call(self._shards.close, window.position)

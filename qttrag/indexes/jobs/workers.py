@@ -6,12 +6,14 @@ import queue
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
+from qttrag.encoders import m3_encoder
+from qttrag.encoders.m3_encoder import M3Encoder
 from qttrag.errors import ConfigError, not_installed
-from qttrag.indexes.recipe import EncoderSettings, Servers
+from qttrag.indexes.recipe import EncoderSettings, Recipe, Servers
 from qttrag.protocols import Encoder, PassageEncoder, QueryEncoder
-from qttrag.types import Prepared
+from qttrag.types import Prepared, TokenWeights
 
 if TYPE_CHECKING:
     import numpy as np
@@ -21,12 +23,27 @@ OpenEncoder = Callable[[EncoderSettings], Encoder]
 """Returns the encoder that a recipe describes; `application.factory.open_encoder` knows the kinds of all packages."""
 
 
+class Encoded(NamedTuple):
+    """The vectors of a batch, and the weights of its tokens, if they are stored."""
+
+    vectors: NDArray[np.float32]
+    weights: TokenWeights | None
+
+
 class EncoderPool:
     """Encoders of one model; each entry of `encoders` takes one batch at a time. Use with `with`.
 
-    `max_batch`: the most texts per batch, or None."""
+    `max_batch`: the most texts per batch, or None. `sparse`: weights of tokens are wanted, too.
 
-    def __init__(self, encoders: Sequence[PassageEncoder], *, max_batch: int | None = None) -> None:
+    Raises:
+        ConfigError: the encoders give no weights of tokens."""
+
+    def __init__(
+        self, encoders: Sequence[PassageEncoder], *, max_batch: int | None = None, sparse: bool = False
+    ) -> None:
+        if sparse:
+            m3_encoder.require(encoders[0], encoders[0].info.model, "sparse_linear")
+        self.sparse = sparse
         self.info = encoders[0].info
         self.tokenise, self.prepare = encoders[0].tokenise, encoders[0].prepare
         self.max_batch = max_batch
@@ -35,14 +52,16 @@ class EncoderPool:
             self._free.put(encoder)
         self._executor = ThreadPoolExecutor(len(encoders), thread_name_prefix="qttrag-encode")
 
-    def submit(self, prepared: Prepared) -> Future[NDArray[np.float32]]:
-        """Start encoding a batch; the future holds its vectors or the error."""
+    def submit(self, prepared: Prepared) -> Future[Encoded]:
+        """Start encoding a batch; the future holds what it gives, or the error."""
         return self._executor.submit(self._encode, prepared)
 
-    def _encode(self, prepared: Prepared) -> NDArray[np.float32]:
+    def _encode(self, prepared: Prepared) -> Encoded:
         encoder = self._free.get()
         try:
-            return encoder.encode_prepared(prepared)
+            if self.sparse and isinstance(encoder, M3Encoder):
+                return Encoded(*encoder.encode_prepared_and_weigh(prepared))
+            return Encoded(encoder.encode_prepared(prepared), None)
         finally:
             self._free.put(encoder)
 
@@ -67,7 +86,8 @@ def kind_settings(settings: EncoderSettings) -> dict[str, Any]:
     common = {name: getattr(settings, name) for name in names}
     if kind_of(settings) == "openai":
         placement = servers.model_dump(include={"api_key_env", "batch", "in_flight", "timeout", "retries"})
-        return {**common, "base_url": servers.urls, "served_as": servers.model, **placement}
+        fields = {name: getattr(settings, name) or None for name in ("query_fields", "passage_fields")}
+        return {**common, **fields, "base_url": servers.urls, "served_as": servers.model, **placement}
     return {
         **common,
         "device": settings.device,
@@ -76,14 +96,14 @@ def kind_settings(settings: EncoderSettings) -> dict[str, Any]:
     }
 
 
-def load_passage_encoders(settings: EncoderSettings, *, owner: str, open_encoder: OpenEncoder) -> EncoderPool:
-    """Return the encoders that a recipe's settings describe. `owner`: what needs them, for messages.
+def load_passage_encoders(recipe: Recipe, *, owner: str, open_encoder: OpenEncoder) -> EncoderPool:
+    """Return the encoders that a recipe describes. `owner`: what needs them, for messages.
 
     Raises:
         ConfigError: a model cannot be loaded, or a library is not installed. StageError: a server is unavailable."""
-    encoder = open_encoder(settings)
+    encoder = open_encoder(recipe.encoder)
     try:
-        return EncoderPool(encoder.load_for_passages(), max_batch=encoder.batch_texts)
+        return EncoderPool(encoder.load_for_passages(), max_batch=encoder.batch_texts, sparse=recipe.sparse)
     except ModuleNotFoundError as error:
         raise ConfigError(not_installed(owner, error)) from error
 
