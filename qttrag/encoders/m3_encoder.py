@@ -133,5 +133,5 @@ def require(encoder: object, model: str, head: Head) -> M3Encoder:
         return encoder
     raise ConfigError(
         f"encoder {model} gives no {_OUTPUTS[head]}: that needs kind sentence_transformers, not in int8, and a folder "
-        f"with {head}.safetensors ({head}.pt is a pickle and is not read); docs/guides/encoders.md says how to convert it"
+        f"with {head}.safetensors ({head}.pt is a pickle and is not read); docs/guides/encoders.md says how to make it"
     )

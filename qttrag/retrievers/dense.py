@@ -137,7 +137,7 @@ class DenseRetriever:
         encoder = self._encoder.load()
         prefixes = _Prefixes(built_with.query_prefix(infos, encoder.info), built_with.passage_prefix(infos))
         means = centring.means_of(self._stores) if self._centres else None
-        searches = Batcher(
+        searches: Batcher[_Request, Merged] = Batcher(
             lambda requests: self._search(means, requests),
             executor=devices.executor(encoder.device),  # searches and an encoder on the same processor take turns
             length=lambda request: 1,

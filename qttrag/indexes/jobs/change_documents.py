@@ -138,7 +138,7 @@ class _Change(NamedTuple):
         if self.base is not None and not self.read.indexed:
             self._write(workspace, None, progress)
         else:
-            with load_passage_encoders(self.recipe.encoder, owner=owner, open_encoder=open_encoder) as encoders:
+            with load_passage_encoders(self.recipe, owner=owner, open_encoder=open_encoder) as encoders:
                 self._write(workspace, encoders, progress)
         return Changed(read_manifest(workspace.target), self._registry_after())
 
