@@ -35,8 +35,7 @@ class QualityHead:
         """Return the score of each pair of unit vectors, shape (n,); it may lie outside 0 to 5."""
         import numpy as np
 
-        scores: NDArray[np.float32] = (originals * translations) @ self.weights + np.float32(self.bias)
-        return scores
+        return np.asarray((originals * translations) @ self.weights + self.bias, dtype=np.float32)
 
     def write(self, path: Path) -> None:
         """Write a safetensors file with the tensors `weights` and `bias`; all else is in its metadata."""

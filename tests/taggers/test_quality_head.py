@@ -6,8 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from safetensors.numpy import save_file
 
+from qttrag.encoders.language_means import centred
 from qttrag.encoders.sentence_transformers import SentenceTransformersKind
 from qttrag.errors import ConfigError
 from qttrag.taggers import quality_head
@@ -29,9 +31,8 @@ def head_of(encoder: SentenceTransformersKind, *, revision: str | None = None, w
     return QualityHead(np.full(info.dim, weight, np.float32), 0.0, revision or info.revision, "query: ", "en-ko: 9")
 
 
-def unit_vectors(n: int, dim: int, seed: int) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:
-    vectors = np.random.default_rng(seed).normal(size=(n, dim)).astype(np.float32)
-    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)  # type: ignore[no-any-return]
+def unit_vectors(n: int, dim: int, seed: int) -> NDArray[np.float32]:
+    return centred(np.random.default_rng(seed).normal(size=(n, dim)).astype(np.float32), None)
 
 
 def test_the_regression_finds_the_weights_that_made_the_scores() -> None:
