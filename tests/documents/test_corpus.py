@@ -75,6 +75,7 @@ def test_every_file_is_indexed_or_named(folder: Path) -> None:
             assert (outcome.state, outcome.passages > 0) == ("indexed", True), outcome
     assert verify("corpus") == []
     passages = open_index("corpus").passages
-    files = {place.file for passage in map(passages.__getitem__, range(len(passages))) if (place := passage.place)}
+    places = [passage.place for passage in passages.take(passages.remaining_rows())]
+    files = {found.file for found in places if found is not None}
     assert files == {outcome.name for outcome in built.outcomes if outcome.state == "indexed"}
     assert {outcome.state for outcome in build(folder).outcomes} == {"unchanged", "failed"}

@@ -85,7 +85,7 @@ def show_outcomes(outcomes: Sequence[DocumentOutcome]) -> None:
     ]
     if rows:
         output.console().print(output.table("document", "", "passages", "", rows=rows))
-    counts = Counter(outcome.state for outcome in outcomes)
+    counts: Counter[str] = Counter(outcome.state for outcome in outcomes)
     states = ("indexed", "unchanged", "removed", "failed")
     what = "document" if len(outcomes) == 1 else "documents"
     output.say(f"{len(outcomes):,} {what}: {', '.join(f'{counts[state]:,} {state}' for state in states)}")
