@@ -36,8 +36,8 @@ class Documents:
         ):
             self.router.add_api_route(path, function, methods=[method])
 
-    async def collections(self) -> list[dict[str, Any]]:
-        return [{"name": "wiki", "documents": False}, {"name": "mine", "documents": True}]
+    async def collections(self) -> dict[str, Any]:
+        return {"collections": [{"name": "wiki", "documents": False}, {"name": "mine", "documents": True}]}
 
     async def list(self) -> dict[str, Any]:
         return {"documents": self.stored}
@@ -122,7 +122,7 @@ def test_files_are_sent_and_each_one_is_reported(opened: Page, documents: Docume
     documents.go_on.set()
     opened.until(lambda: opened.one("#job-state").text == "Done. The documents can be searched now.")
     assert opened.texts("#job-files li")[0].split("\n") == ["raportti.txt", "added", "passages: 12"]
-    assert "the file is encrypted; remove its password" in opened.texts("#job-files li")[1]
+    assert "The file is encrypted. Remove its password first." in opened.texts("#job-files li")[1]
     opened.until(lambda: "raportti.txt" in opened.one("#document-list").text)
     assert "2 kB · pages: 3 · passages: 12 · Finnish, Korean" in opened.one("#document-list").text
     assert not opened.all("#documents b")
