@@ -29,7 +29,7 @@ class Documents:
         self.go_on = threading.Event()
         for method, path, function in (
             ("GET", "", self.collections),
-            ("GET", "/mine/documents", self.list),
+            ("GET", "/mine/documents", self.listed),
             ("POST", "/mine/documents", self.add),
             ("GET", "/mine/jobs/7", self.job),
             ("DELETE", "/mine/documents/{document}", self.delete),
@@ -39,7 +39,7 @@ class Documents:
     async def collections(self) -> dict[str, Any]:
         return {"collections": [{"name": "wiki", "documents": False}, {"name": "mine", "documents": True}]}
 
-    async def list(self) -> dict[str, Any]:
+    async def listed(self) -> dict[str, Any]:
         return {"documents": self.stored}
 
     async def add(self, files: list[UploadFile]) -> dict[str, str]:
@@ -47,7 +47,9 @@ class Documents:
         return {"job": "7"}
 
     async def job(self) -> dict[str, Any]:
-        files = [{"name": name, "state": "waiting", "passages": 0, "error": None} for name in self.sent]
+        files: list[dict[str, Any]] = [
+            {"name": name, "state": "waiting", "passages": 0, "error": None} for name in self.sent
+        ]
         if not self.go_on.is_set():
             return {"job": "7", "state": "reading", "done": 1, "total": 2, "files": files}
         files[0] |= {"state": "indexed", "passages": 12}
