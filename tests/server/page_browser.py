@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from selenium import webdriver
+from selenium.common.exceptions import StaleElementReferenceException
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
@@ -46,7 +47,9 @@ class Page:
         self.until(lambda: self.all("body[data-ready], #notice:not([hidden]), dialog[open]"))
 
     def until(self, true: Callable[[], Any], seconds: float = 10) -> Any:
-        return WebDriverWait(self.browser, seconds, 0.03).until(lambda _: true())
+        """Wait until `true()` is; elements may be replaced meanwhile."""
+        replaced = [StaleElementReferenceException]
+        return WebDriverWait(self.browser, seconds, 0.03, ignored_exceptions=replaced).until(lambda _: true())
 
     def all(self, selector: str) -> list[WebElement]:
         return self.browser.find_elements(By.CSS_SELECTOR, selector)

@@ -29,17 +29,17 @@ class Documents:
         self.go_on = threading.Event()
         for method, path, function in (
             ("GET", "", self.collections),
-            ("GET", "/mine/documents", self.list),
+            ("GET", "/mine/documents", self.listed),
             ("POST", "/mine/documents", self.add),
             ("GET", "/mine/jobs/7", self.job),
             ("DELETE", "/mine/documents/{document}", self.delete),
         ):
             self.router.add_api_route(path, function, methods=[method])
 
-    async def collections(self) -> list[dict[str, Any]]:
-        return [{"name": "wiki", "documents": False}, {"name": "mine", "documents": True}]
+    async def collections(self) -> dict[str, Any]:
+        return {"collections": [{"name": "wiki", "documents": False}, {"name": "mine", "documents": True}]}
 
-    async def list(self) -> dict[str, Any]:
+    async def listed(self) -> dict[str, Any]:
         return {"documents": self.stored}
 
     async def add(self, files: list[UploadFile]) -> dict[str, str]:
@@ -47,7 +47,9 @@ class Documents:
         return {"job": "7"}
 
     async def job(self) -> dict[str, Any]:
-        files = [{"name": name, "state": "waiting", "passages": 0, "error": None} for name in self.sent]
+        files: list[dict[str, Any]] = [
+            {"name": name, "state": "waiting", "passages": 0, "error": None} for name in self.sent
+        ]
         if not self.go_on.is_set():
             return {"job": "7", "state": "reading", "done": 1, "total": 2, "files": files}
         files[0] |= {"state": "indexed", "passages": 12}
@@ -122,7 +124,7 @@ def test_files_are_sent_and_each_one_is_reported(opened: Page, documents: Docume
     documents.go_on.set()
     opened.until(lambda: opened.one("#job-state").text == "Done. The documents can be searched now.")
     assert opened.texts("#job-files li")[0].split("\n") == ["raportti.txt", "added", "passages: 12"]
-    assert "the file is encrypted; remove its password" in opened.texts("#job-files li")[1]
+    assert "The file is encrypted. Remove its password first." in opened.texts("#job-files li")[1]
     opened.until(lambda: "raportti.txt" in opened.one("#document-list").text)
     assert "2 kB · pages: 3 · passages: 12 · Finnish, Korean" in opened.one("#document-list").text
     assert not opened.all("#documents b")

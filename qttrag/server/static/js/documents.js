@@ -22,8 +22,8 @@ export async function showDocuments() {
 
 async function collections() {
   try {
-    const found = await (await call("/v1/collections")).json();
-    return (found.collections ?? found).filter((each) => each.documents).map((each) => each.name);
+    const { collections: all } = await (await call("/v1/collections")).json();
+    return all.filter((each) => each.documents).map((each) => each.name);
   } catch {
     return [];  // a service without the route
   }
@@ -71,7 +71,7 @@ function showJob({ state, done, total, files }) {
 }
 
 function fileRow({ name, state, passages, error }) {
-  const problem = error && (has(`errors.${error.code}`) ? t(`errors.${error.code}`) : error.message);
+  const problem = error && (has(`documents.problems.${error.code}`) ? t(`documents.problems.${error.code}`) : error.message);
   const told = problem ?? (passages ? t("documents.passages", { n: passages }) : "");
   return make("li", { dataset: { state } }, make("bdi", { textContent: name }), " ",
     make("span", { className: "badge", textContent: t(`documents.files.${state}`) }), " ",

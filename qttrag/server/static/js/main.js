@@ -26,6 +26,7 @@ function ask(question = byId("question").value.trim(), chosen = settings()) {
     history.pushState(null, "", `#t=${current.kept.id}`);
   }
   byId("question").value = "";
+  if (matchMedia("(pointer: coarse)").matches) byId("question").blur();  // the keyboard on the screen would cover the answer
   byId("options").open = false;
   current.ask(question, chosen);
   current.scrollToNewest();
