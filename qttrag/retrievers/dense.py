@@ -139,7 +139,7 @@ class DenseRetriever:
             _check(name, info, encoder.info)
         prefixes = _prefixes(infos)
         means = centring.means_of(self._stores) if self._centres else None
-        searches = Batcher(
+        searches: Batcher[_Request, Merged] = Batcher(
             lambda requests: self._search(means, requests),
             executor=devices.executor(encoder.device),  # searches and an encoder on the same processor take turns
             length=lambda request: 1,
