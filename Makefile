@@ -5,13 +5,15 @@
 # make wheel   the package as users install it, in dist/
 # make test-real   the tests on pretrained weights, in an environment of its own (builds llama.cpp: 10 to 40 minutes)
 # make test-vllm   the tests against real servers: vLLM's CPU build, in an environment of its own
+# make test-clients   OpenAI's and other clients against the service on the demo, in environments of their own (needs node)
 PYTHON ?= python3.11
 VENV ?= .venv
 VLLM ?= .venv-vllm
 REAL ?= .venv-real
+CLIENTS ?= .venv-clients
 BIN = $(VENV)/bin
 
-.PHONY: setup demo test check wheel test-vllm test-real
+.PHONY: setup demo test check wheel test-vllm test-real test-clients
 
 $(VENV)/.ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -56,3 +58,18 @@ $(REAL)/.ready: tests/real/requirements.txt pyproject.toml constraints.txt
 
 test-real: $(REAL)/.ready
 	$(REAL)/bin/pytest -m real -s tests/real
+
+$(CLIENTS)/.ready: $(wildcard tests/clients/requirements*.txt) tests/clients/package-lock.json
+	$(PYTHON) -m venv $(CLIENTS)
+	$(CLIENTS)/bin/pip install --quiet --no-deps --requirement tests/clients/requirements.txt
+	$(PYTHON) -m venv $(CLIENTS)/llama-index
+	$(CLIENTS)/llama-index/bin/pip install --quiet --no-deps --requirement tests/clients/requirements-llama-index.txt
+	mkdir -p $(CLIENTS)/node
+	cp tests/clients/package.json tests/clients/package-lock.json $(CLIENTS)/node
+	npm ci --silent --prefix $(CLIENTS)/node
+	touch $@
+
+# WEBUI=FOLDER: also Open WebUI, in a virtual environment with its package open-webui (3 GB)
+test-clients: $(VENV)/.ready $(CLIENTS)/.ready
+	$(BIN)/python -m tests.clients.matrix --environment $(CLIENTS) --llama-index $(CLIENTS)/llama-index \
+		--node $(CLIENTS)/node $(if $(WEBUI),--webui $(WEBUI))

@@ -27,7 +27,7 @@ def _language_code(value: str) -> str:
     try:
         return language(value).code
     except InputError as error:
-        raise ValueError(str(error)) from error
+        raise ValueError(error.public) from error
 
 
 def _not_empty(text: str) -> str:

@@ -102,6 +102,6 @@ async def test_vectors_are_those_of_the_collections(tmp_path: Path, tiny: Path) 
     deployment.build(tmp_path, tiny, n=4, encoder={"query_prefix": "query: ", "passage_prefix": "passage: "})
     kind = SentenceTransformersKind(str(tiny / "encoder"), device="cpu")
     retriever = DenseRetriever(encoder=kind, collections=["mixed"])
-    embedded = [(await retriever.embed(["sauna"], role)).texts[0].vector for role in ("query", "passage", None)]  # type: ignore[arg-type]
+    embedded = [(await retriever.embed(["sauna"], role)).texts[0].vector for role in ("query", "passage", None)]
     expected = [kind.load().encode([text])[0] for text in ("query: sauna", "passage: sauna", "sauna")]
     assert np.allclose(embedded, expected, atol=1e-5)

@@ -92,3 +92,11 @@ def test_limits_are_told(service: Running, path: str, body: dict[str, object], w
     answer = service.client.post(f"/v1/{path}", json=body)
     assert answer.status_code == 422
     assert word in answer.json()["error"]["message"]
+
+
+def test_the_error_about_an_unknown_language_names_no_command(service: Running) -> None:
+    reply = service.client.post("/v1/translate", json={"texts": ["hei"], "target": "xx"})
+    assert reply.status_code == 422
+    message = reply.json()["error"]["message"]
+    assert "unknown language 'xx'" in message
+    assert "qttrag" not in message

@@ -14,12 +14,13 @@ from qttrag.application.serialization import answer_as_dict, passages_as_dicts
 from qttrag.server import schemas
 from qttrag.server.chat_request import Turn, select_turns
 from qttrag.server.errors import STATUSES, request_id, response_to
+from qttrag.server.json_bodies import JSONRoute
 from qttrag.server.service import Service, event_stream, limits_of, service_of, stream_events, until_disconnected
 from qttrag.trace import Trace
 from qttrag.types import Answer, AskRequest, Event
 
 STREAMED: dict[int | str, dict[str, Any]] = {200: {"content": {"text/event-stream": {}}}}
-router = APIRouter(prefix="/v1", responses=STATUSES)
+router = APIRouter(prefix="/v1", route_class=JSONRoute, responses=STATUSES)
 
 
 @router.post("/ask", response_model=schemas.AskResponse, responses=STREAMED)

@@ -15,12 +15,17 @@ from qttrag.errors import unknown
 from qttrag.server.chat_request import NAMES, Chat, ChatRequest, answer_tokens, read_chat
 from qttrag.server.chat_tasks import answer_task, is_task
 from qttrag.server.errors import STATUSES, ErrorBody, RequestRejected, request_id, response_to
+from qttrag.server.json_bodies import JSONRoute
 from qttrag.server.routes.ask import STREAMED, sse
 from qttrag.server.service import Service, event_stream, service_of, stream_events, until_disconnected
 from qttrag.trace import Trace, usage_is_known
 from qttrag.types import Answer, AskLimits, AskRequest, Event
 
-router = APIRouter(prefix="/v1", responses={**STATUSES, 404: {"model": ErrorBody, "description": "No such model"}})
+router = APIRouter(
+    prefix="/v1",
+    route_class=JSONRoute,
+    responses={**STATUSES, 404: {"model": ErrorBody, "description": "No such model"}},
+)
 _STARTED = int(time.time())
 
 

@@ -13,6 +13,7 @@ from qttrag.models.loading import is_hub_name
 from qttrag.protocols import Embedder
 from qttrag.server import schemas
 from qttrag.server.errors import STATUSES, ErrorBody, RequestRejected
+from qttrag.server.json_bodies import JSONRoute
 from qttrag.server.service import Service, service_of, until_disconnected
 from qttrag.server.single_stages import check_texts, lacking
 from qttrag.types import EncoderInfo, TextRole
@@ -21,7 +22,11 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-router = APIRouter(prefix="/v1", responses={**STATUSES, 404: {"model": ErrorBody, "description": "No such model"}})
+router = APIRouter(
+    prefix="/v1",
+    route_class=JSONRoute,
+    responses={**STATUSES, 404: {"model": ErrorBody, "description": "No such model"}},
+)
 _ANY = "encoder"  # a name of the encoder in every deployment
 
 

@@ -8,9 +8,10 @@ from fastapi import APIRouter, Request
 
 from qttrag.server import schemas, single_stages
 from qttrag.server.errors import STATUSES
+from qttrag.server.json_bodies import JSONRoute
 from qttrag.server.service import service_of, until_disconnected
 
-router = APIRouter(prefix="/v1", responses=STATUSES)
+router = APIRouter(prefix="/v1", route_class=JSONRoute, responses=STATUSES)
 
 
 @router.post("/retrieve", response_model=schemas.RetrieveResponse)
