@@ -1,5 +1,4 @@
-"""Compare threads that sleep while they wait with threads that spin, beside busy processes:
-`python -m benchmarks.waiting`.
+"""Compare threads that sleep while they wait with threads that spin: `python -m benchmarks.waiting`.
 
 A language model of random weights in the size of SmolLM2-135M completes a prompt in float32 on all cores."""
 
@@ -12,6 +11,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import typer
 
@@ -29,7 +29,7 @@ def complete() -> None:
         vocab_size=49_152, hidden_size=576, intermediate_size=1536, num_hidden_layers=30,
         num_attention_heads=9, num_key_value_heads=3, tie_word_embeddings=True,
     )  # fmt: skip
-    model = LlamaForCausalLM(config).eval()
+    model: Any = LlamaForCausalLM(config).eval()
     ids = torch.randint(100, 49_000, (1, _PROMPT))
     for tokens in (1, _COMPLETION):
         start = time.perf_counter()

@@ -61,16 +61,15 @@ def tagger(
 async def _tagged(
     config: str, settings: list[str] | None, trace: Trace, judged: Sequence[JudgedTranslation], source: str, target: str
 ) -> list[Verdict]:
+    from qttrag.evaluation.stages import tagging
     from qttrag.text.languages import language
 
     async with output.open_application(config, settings) as application:
         stage = application.stages.tagger
         if stage is None:
             raise ConfigError("the deployment has no tagger; add `tagger: {kind: llm}`")
-        originals, translations = [each.original for each in judged], [each.translation for each in judged]
-        langs = [language(source).code] * len(judged)
         with trace.stage("tag"):
-            return await stage.score(originals, translations, langs, language(target).code)
+            return await tagging.verdicts_of(stage, judged, language(source).code, language(target).code)
 
 
 def detector(

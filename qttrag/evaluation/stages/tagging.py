@@ -16,8 +16,10 @@ from qttrag.evaluation.document import Document, Figure
 from qttrag.evaluation.report.tables import Table, interval_text
 from qttrag.evaluation.stages.text_files import tsv_rows
 from qttrag.evaluation.statistics import SEED, Interval
-from qttrag.types import CRITERIA, QualityScores, Verdict
+from qttrag.protocols import QualityTagger
+from qttrag.types import CRITERIA, Lang, QualityScores, Verdict
 
+_AT_ONCE = 32  # translations: two batches of a model in this process
 _RESAMPLES = 1000  # rank correlations are slow to compute, and their intervals are wide
 CORRELATIONS = ("pearsonr", "spearmanr", "kendalltau")
 
@@ -48,6 +50,18 @@ def sample(judged: Sequence[JudgedTranslation], n: int | None) -> list[JudgedTra
     if n is None or n >= len(judged):
         return list(judged)
     return random.Random(SEED).sample(judged, n)  # noqa: S311  not a secret
+
+
+async def verdicts_of(
+    tagger: QualityTagger, judged: Sequence[JudgedTranslation], source: Lang, target: Lang
+) -> list[Verdict]:
+    """Return the tagger's verdicts, scored in parts, so that no call exceeds its time limit by waiting."""
+    verdicts: list[Verdict] = []
+    for start in range(0, len(judged), _AT_ONCE):
+        part = judged[start : start + _AT_ONCE]
+        originals, translations = [each.original for each in part], [each.translation for each in part]
+        verdicts += await tagger.score(originals, translations, [source] * len(part), target)
+    return verdicts
 
 
 def scores(verdicts: Sequence[Verdict], criterion: str) -> list[float | None]:

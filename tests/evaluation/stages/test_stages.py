@@ -21,7 +21,8 @@ from qttrag.evaluation.datasets.documents import as_judged, document_rankings
 from qttrag.evaluation.datasets.trec import RunEntry, read_run
 from qttrag.evaluation.document import Document
 from qttrag.evaluation.stages import tagging
-from qttrag.types import QualityScores, Verdict
+from qttrag.testing import FakeTagger
+from qttrag.types import Lang, QualityScores, Verdict
 from tests import deployment, shared_data, suite
 
 
@@ -190,6 +191,22 @@ def test_a_tagger_that_scores_nothing_says_why_and_fails(run: Any, tmp_path: Pat
     assert document["notes"][0] == "3 of 3 translations are unscored"
     assert any("cannot be reached" in note for note in document["notes"])
     assert document["cells"][0]["figures"]["pearsonr"]["value"] is None
+
+
+async def test_many_translations_are_scored_in_parts_and_in_order() -> None:
+    """All at once, the last of them wait longer than a model's `call_timeout:`, and stay unscored."""
+    calls = list[int]()
+
+    class Counting(FakeTagger):
+        async def score(self, *args: Any, **named: Any) -> list[Verdict]:
+            calls.append(len(args[0]))
+            return await super().score(*args, **named)
+
+    judged = [tagging.JudgedTranslation("a", str(n % 6), 0.0) for n in range(100)]
+    tagger = Counting(lambda text: Verdict(QualityScores(float(text), 0, 0)))
+    verdicts = await tagging.verdicts_of(tagger, judged, Lang("fi"), Lang("en"))
+    assert tagging.scores(verdicts, "semantic") == [float(each.translation) for each in judged]
+    assert max(calls) <= 32
 
 
 def test_correlations_are_scipys_and_lie_in_their_intervals() -> None:
