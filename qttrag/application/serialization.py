@@ -16,6 +16,7 @@ from qttrag.types import (
     CriticalError,
     PartialAnswer,
     Passage,
+    Place,
     QualityScores,
     Query,
     TaggedPassage,
@@ -66,7 +67,7 @@ def _tuple(value: Any) -> Any:
 def _passage_from_dict(fields: Mapping[str, Any]) -> TaggedPassage:
     own = {name: fields[name] for name in ("translation", "refined", "unscored", "score", "retrieved_rank")}
     return TaggedPassage(
-        Passage(*(fields[name] for name in ("passage_id", "text", "lang", "title"))),
+        Passage(fields["passage_id"], fields["text"], fields["lang"], fields["title"], _place(fields)),
         scores=fields["scores"] and QualityScores(**fields["scores"]),
         flags=tuple(fields["flags"]),
         critical_errors=tuple(
@@ -74,6 +75,10 @@ def _passage_from_dict(fields: Mapping[str, Any]) -> TaggedPassage:
         ),
         **own,
     )
+
+
+def _place(fields: Mapping[str, Any]) -> Place | None:
+    return None if fields["file"] is None else Place(fields["file"], fields["page"], tuple(fields["headings"]))
 
 
 def _trace_from_dict(fields: Mapping[str, Any]) -> Trace:

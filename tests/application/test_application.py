@@ -252,7 +252,7 @@ def test_invalid_settings_are_explained_before_models_load(tmp_path: Path, tiny:
 
 async def test_equal_settings_share_one_object(application: Application) -> None:
     tagger = application.stages.tagger
-    assert getattr(tagger, "_generator", None) is application.stages.generator
+    assert getattr(tagger, "generator", None) is application.stages.generator
 
 
 async def test_an_unknown_language_of_the_retriever_is_refused(tmp_path: Path, tiny: Path, path: Path) -> None:

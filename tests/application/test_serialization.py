@@ -3,7 +3,15 @@ from __future__ import annotations
 import json
 from dataclasses import fields, replace
 
-from qttrag.application.serialization import answer_as_dict, partial_as_dict, passage_as_dict, verdict_as_dict
+import pytest
+
+from qttrag.application.serialization import (
+    answer_as_dict,
+    answer_from_dict,
+    partial_as_dict,
+    passage_as_dict,
+    verdict_as_dict,
+)
 from qttrag.trace import Trace
 from qttrag.types import (
     Answer,
@@ -12,6 +20,7 @@ from qttrag.types import (
     Lang,
     PartialAnswer,
     Passage,
+    Place,
     QualityScores,
     Query,
     TaggedPassage,
@@ -27,8 +36,14 @@ ANSWER = Answer(
 
 
 def test_a_passage_has_its_number_and_every_field_of_its_own() -> None:
-    names = {field.name for kind in (Passage, TaggedPassage) for field in fields(kind)} - {"passage"}
-    assert set(passage_as_dict(TAGGED, 1)) == {"n", *names}
+    names = {field.name for kind in (Passage, TaggedPassage) for field in fields(kind)} - {"passage", "place"}
+    assert set(passage_as_dict(TAGGED, 1)) == {"n", *names, "file", "page", "headings"}
+
+
+@pytest.mark.parametrize("place", [None, Place("a.pdf", 3, ("Bridges", "Turku")), Place("a.md")])
+def test_an_answer_is_read_from_its_json(place: Place | None) -> None:
+    answer = replace(ANSWER, context=(replace(TAGGED, passage=replace(TAGGED.passage, place=place)),))
+    assert answer_from_dict(json.loads(json.dumps(answer_as_dict(answer)))) == answer
 
 
 def test_an_answer_survives_json() -> None:

@@ -20,7 +20,7 @@ from qttrag.testing import FakeGenerator
 from qttrag.types import Answer, AskRequest, CriticalError, QualityScores, TaggedPassage
 from tests.server.running import PASSAGES, Running, application, running
 
-SETTINGS = {"retriever": {"kind": "fake"}, "generator": {"kind": "fake"}}
+SETTINGS: dict[str, Any] = {"retriever": {"kind": "fake"}, "generator": {"kind": "fake"}}
 """Only a server has these stages: without one, a question ends with the error that the kind is unknown."""
 QUESTION = "Mikä on pääkaupunki?"
 Ask = Callable[..., Any]

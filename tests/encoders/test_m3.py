@@ -95,7 +95,7 @@ def test_a_build_gets_vectors_and_weights_in_the_order_of_its_batch(
 def test_all_outputs_of_a_question_take_one_pass(folder: Path) -> None:
     loaded: Any = SentenceTransformersKind(str(folder), device="cpu").load()
     passes: list[int] = []
-    loaded._encoder._model[0].register_forward_hook(lambda *_: passes.append(1))
+    loaded._encoder._model._model.register_forward_hook(lambda *_: passes.append(1))
     loaded.encode(TEXTS[:3])
     loaded.weigh(TEXTS[:3])
     loaded.question_token_vectors(TEXTS[:3])

@@ -170,7 +170,7 @@ async def test_scores_equal_those_of_the_package_for_each_architecture(
     reference = CrossEncoder(str(tmp_path), device="cpu", activation_fn=torch.nn.Identity(), max_length=64)
     expected = dict(zip(TEXTS, reference.predict([(TEXTS[0], text) for text in TEXTS]), strict=True))
     hits = [Hit(Passage(str(n), text, Lang("en")), 0.0) for n, text in enumerate(TEXTS)]
-    ranked = await CrossEncoderReranker(str(tmp_path), device="cpu", max_tokens=64).rerank(
+    ranked = await CrossEncoderReranker(str(tmp_path), device="cpu", dtype="float32", max_tokens=64).rerank(
         Query(TEXTS[0], Lang("en")), hits
     )
     assert [hit.score for hit in ranked] == pytest.approx([expected[hit.passage.text] for hit in ranked], abs=1e-5)

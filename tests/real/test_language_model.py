@@ -117,7 +117,8 @@ def test_scores_are_compared_with_human_ones(tmp_path: Path, in_process: dict[st
         "generator": in_process,
     }
     (tmp_path / "deployment.yaml").write_text(yaml.safe_dump(settings), encoding="utf-8")
-    words = ["--from", "en", "--to", "zh", "--sample", "200", "--json", "-c", tmp_path / "deployment.yaml"]
+    words: list[str | Path] = ["--from", "en", "--to", "zh", "--sample", "200", "--json"]
+    words += ["-c", tmp_path / "deployment.yaml"]
     printed = qttrag("eval", "tagger", MLQE_PE / "en-zh.tsv.gz", *words, "--set", f"tagger.expected={expected}")
     document = json.loads(printed)
     print("\n" + "\n".join(document["notes"]))

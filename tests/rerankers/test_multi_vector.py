@@ -95,7 +95,7 @@ async def test_an_encoder_with_vectors_of_tokens_is_shared_with_the_retriever(tm
     asked, *passages = encoder.passage_token_vectors([QUERY.text, *(hit.passage.content for hit in HITS)])
     texts = dict(zip([hit.passage.passage_id for hit in HITS], passages, strict=True))
     passes: list[int] = []
-    encoder._encoder._model[0].register_forward_hook(lambda *_: passes.append(1))
+    encoder._encoder._model._model.register_forward_hook(lambda *_: passes.append(1))
     ranked = await MultiVectorReranker(encoder=kind).rerank(QUERY, HITS)
     for hit in ranked:
         expected = float((asked @ texts[hit.passage.passage_id].T).max(axis=1).mean())

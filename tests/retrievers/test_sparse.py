@@ -127,7 +127,7 @@ async def test_dense_sparse_and_bm25_are_fused_with_one_pass_for_a_question(
     hybrid = HybridRetriever(first=parts[0], second=parts[1], third=parts[2])
     loaded: Any = kind.load()
     passes: list[int] = []
-    handle = loaded._encoder._model[0].register_forward_hook(lambda *_: passes.append(1))
+    handle = loaded._encoder._model._model.register_forward_hook(lambda *_: passes.append(1))
     hits = await hybrid.retrieve(replace(QUERY, text="Turku ja Helsinki"), 10)
     handle.remove()
     assert passes == [1]

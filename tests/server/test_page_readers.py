@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from axe_core_python.selenium import Axe
@@ -141,9 +142,10 @@ def test_axe_finds_no_barriers(page: Page, service: Running, scheme: str, size: 
 
 
 def test_the_page_loads_nothing_from_elsewhere_and_breaks_no_rule_of_its_policy(page: Page) -> None:
-    page.browser.get_log("browser")
+    browser: Any = page.browser
+    browser.get_log("browser")
     page.ask()
     loaded = page.browser.execute_script("return performance.getEntriesByType('resource').map((entry) => entry.name)")
     assert loaded
     assert all(address.startswith(page.browser.execute_script("return location.origin")) for address in loaded)
-    assert not [entry for entry in page.browser.get_log("browser") if "Content Security Policy" in entry["message"]]
+    assert not [entry for entry in browser.get_log("browser") if "Content Security Policy" in entry["message"]]
