@@ -125,6 +125,8 @@ class SentenceTransformersEncoder:
         self.max_tokens = max_tokens
         try:
             self._model = _open(located.path, self.device, _dtype(dtype, self.device), max_tokens)
+        except ModuleNotFoundError:  # its caller says how to install the package
+            raise
         except Exception as error:
             raise ConfigError(f"{_STAGE}: {located.path} cannot be loaded as an encoder: {error}") from error
         self.dim = dimensions(self._model.dim, truncate_dim, model)

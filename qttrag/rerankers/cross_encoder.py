@@ -113,6 +113,8 @@ class CrossEncoderReranker:
         dtype = "float32" if self._dtype == "float32" else None
         try:
             return _open(located.path, device, self._max_tokens, dtype)
+        except ModuleNotFoundError:  # `Lazy` says how to install the package
+            raise
         except Exception as error:
             raise ConfigError(f"{_STAGE}: {located.path} cannot be loaded as a cross-encoder: {error}") from error
 

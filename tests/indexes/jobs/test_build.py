@@ -327,8 +327,8 @@ def test_two_processes_do_not_build_an_index_at_once(tmp_path: Path, tiny: Path)
 def test_a_missing_library_is_reported_with_the_way_out(
     tmp_path: Path, tiny: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(sys.modules, "sentence_transformers", None)  # what importing it then raises is the real thing
-    with pytest.raises(ConfigError, match=r"recipe 'mixed' needs the package 'sentence_tr.*pip install 'qttrag\[mod"):
+    monkeypatch.setitem(sys.modules, "transformers", None)  # what importing it then raises is the real thing
+    with pytest.raises(ConfigError, match=r"recipe 'mixed' needs the package 'transformers.*pip install 'qttrag\[mod"):
         build(make_recipe(tmp_path, tiny))
 
 
