@@ -13,7 +13,7 @@ from qttrag.errors import CollectionError, ConfigError, InputError
 from qttrag.models import devices
 from qttrag.models.loading import Lazy
 from qttrag.protocols import Encoder, Prefetchable, VectorStore
-from qttrag.retrievers import built_with, centring, merging, search_scope
+from qttrag.retrievers import centring, index_encoders, merging, search_scope
 from qttrag.retrievers.centring import CentredQueries
 from qttrag.retrievers.merging import Merged
 from qttrag.runtime.batching import Batcher
@@ -135,7 +135,7 @@ class DenseRetriever:
     def _load(self) -> _Loaded:
         infos = {store.name: store.encoder for store in self._stores}  # opens them: faster to fail than a model to load
         encoder = self._encoder.load()
-        prefixes = _Prefixes(built_with.query_prefix(infos, encoder.info), built_with.passage_prefix(infos))
+        prefixes = _Prefixes(index_encoders.query_prefix(infos, encoder.info), index_encoders.passage_prefix(infos))
         means = centring.means_of(self._stores) if self._centres else None
         searches: Batcher[_Request, Merged] = Batcher(
             lambda requests: self._search(means, requests),

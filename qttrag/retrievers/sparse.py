@@ -9,7 +9,7 @@ from qttrag.errors import CollectionError, ConfigError
 from qttrag.models import devices
 from qttrag.models.loading import Lazy
 from qttrag.protocols import Encoder
-from qttrag.retrievers import built_with, search_scope
+from qttrag.retrievers import index_encoders, search_scope
 from qttrag.retrievers.ranking import best, best_hits
 from qttrag.runtime.batching import Batcher
 from qttrag.stores.faiss_folder import FaissFolder
@@ -73,7 +73,7 @@ class SparseRetriever:
         infos = {store.name: store.encoder for store in self._stores}
         searches = {store.name: _Search(store.collection) for store in self._stores}
         loaded = self._encoder.load()
-        prefix = built_with.query_prefix(infos, loaded.info)
+        prefix = index_encoders.query_prefix(infos, loaded.info)
         encoder = m3_encoder.require(loaded, loaded.info.model, "sparse_linear")
 
         def search(requests: list[_Request]) -> list[list[Hit]]:

@@ -15,7 +15,10 @@ def test_commands_are_listed_under_their_panels_with_their_whole_first_sentence(
     answers, rest = shown.split("Answers:")[1].split("Deployments and models:")
     assert "  serve       Serve the HTTP API and the page.\n" in answers
     assert "doctor" not in answers
-    assert "Copy prompts, index recipes, deployments and suites to a folder for editing." in " ".join(rest.split())
+    assert (
+        "Copy prompts, index recipes, deployments and suites to a folder for editing, and choose a deployment."
+        in " ".join(rest.split())
+    )
     assert "Indexes and evaluation:" in rest
 
 

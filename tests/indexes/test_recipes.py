@@ -72,7 +72,7 @@ def test_circular_and_unknown_extends_are_refused(tmp_path: Path) -> None:
         ("{model: m, servers: {url: a}}", "unknown key 'url'; did you mean 'urls'"),
         ("{model: m, servers: {urls: ['gpu1:8000']}}", "gpu1:8000"),
         ("{model: m, device: []}", "encoder.device"),
-        ("{model: m, dtype: int8}", "`encoder.dtype: 'int8'`"),
+        ("{model: m, dtype: int4}", "`encoder.dtype: 'int4'`"),
     ],
 )
 def test_invalid_settings_of_an_encoder_are_explained(tmp_path: Path, encoder: str, words: str) -> None:

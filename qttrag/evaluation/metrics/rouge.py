@@ -7,8 +7,10 @@ from collections.abc import Sequence
 from qttrag.evaluation.metrics.base import AnswerCase, measure
 from qttrag.text.matching import words
 
+_LONGEST = 2000  # words of an answer; the rest is not read
 
-@measure("rouge_l", signature="rougeL|f1|norm:nfkc|words:spaces,characters|best-reference", references=True)
+
+@measure("rouge_l", signature="rougeL|f1|norm:nfkc|words:spaces,characters|first:2000|best-reference", references=True)
 def rouge_l(case: AnswerCase) -> float:
     return score(case.prediction, case.question.answers)
 
@@ -17,7 +19,7 @@ def score(prediction: str, references: Sequence[str]) -> float:
     """Return the best F1 over the references, in [0, 1].
 
     Words are separated by spaces; in scripts without spaces, every character is a word."""
-    predicted = words(prediction)
+    predicted = words(prediction[: _LONGEST * 10])[:_LONGEST]
     return max(_f1(predicted, words(reference)) for reference in references)
 
 

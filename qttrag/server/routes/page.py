@@ -49,7 +49,7 @@ async def choices(request: Request) -> dict[str, Any]:
         "collections": application.collections,
         "languages": [{"code": row.code, "name": row.name} for row in LANGUAGES.values()],
         "examples": deployment.examples,
-        "max_question_chars": deployment.max_question_chars,
+        "longest_question": deployment.max_question_chars,
         "reranks": not isinstance(application.stages.reranker, NoReranker),
         "feedback": deployment.server.feedback is not None,
     }

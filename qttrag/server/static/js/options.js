@@ -16,7 +16,7 @@ export function offer(all) {
   rows("strategies").replaceChildren(...all.strategies.map(strategyRow));
   rows("collections").replaceChildren(...all.collections.map((name) => row({ type: "checkbox", value: name, checked: true }, name)));
   byId("collections").hidden = all.collections.length < 2;
-  byId("question").maxLength = all.max_question_chars;
+  byId("question").maxLength = all.longest_question;
   byId("compare").addEventListener("change", () => setComparing(byId("compare").checked));
   byId("options").addEventListener("change", describe);
   setSettings({});
