@@ -35,6 +35,14 @@ def test_feedback_is_a_line_of_json_that_only_the_owner_reads(tmp_path: Path) ->
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
 
 
+def test_half_of_a_surrogate_pair_is_stored_as_a_question_mark(tmp_path: Path) -> None:
+    file = tmp_path / "feedback.jsonl"
+    with running(application(feedback=file)) as up:
+        body = json.dumps({**OPINION, "comment": "a\ud800"})
+        assert up.client.post("/v1/feedback", content=body, headers={"content-type": "application/json"}).is_success
+    assert json.loads(file.read_text(encoding="utf-8"))["comment"] == "a?"
+
+
 def test_feedback_ends_at_the_limit_of_its_file_and_clients_do_not_learn_where_it_is(tmp_path: Path) -> None:
     file = tmp_path / "feedback.jsonl"
     with running(application(feedback=file, max_feedback_bytes=300)) as up:

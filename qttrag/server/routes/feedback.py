@@ -9,9 +9,10 @@ from fastapi import APIRouter, Request
 from qttrag.server import schemas
 from qttrag.server.errors import STATUSES, RequestRejected, request_id
 from qttrag.server.feedback import FeedbackFile, FeedbackFull
+from qttrag.server.json_bodies import JSONRoute
 from qttrag.server.service import service_of
 
-router = APIRouter(prefix="/v1", responses=STATUSES)
+router = APIRouter(prefix="/v1", route_class=JSONRoute, responses=STATUSES)
 _LOG = logging.getLogger("qttrag.server")
 
 
