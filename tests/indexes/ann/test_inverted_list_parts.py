@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import resource
 from itertools import pairwise
 from pathlib import Path
@@ -31,10 +32,16 @@ class Stop(Exception):
     pass
 
 
-def trained(factory: str) -> Any:
+@functools.cache
+def _trained(factory: str) -> Any:
     index = faiss.index_factory(32, factory, faiss.METRIC_INNER_PRODUCT)
     index.train(VECTORS)
-    return index
+    return faiss.serialize_index(index)
+
+
+def trained(factory: str) -> Any:
+    """Return an empty index, the same each time; training OPQ takes seconds."""
+    return faiss.deserialize_index(_trained(factory))
 
 
 def fill(index: Any, parts: InvertedListParts | None = None, *, until: int = 2000) -> None:
@@ -46,6 +53,7 @@ def fill(index: Any, parts: InvertedListParts | None = None, *, until: int = 200
                 parts.write_part()
 
 
+@functools.cache
 def whole(factory: str) -> bytes:
     index = trained(factory)
     fill(index)
