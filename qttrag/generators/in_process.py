@@ -1,17 +1,22 @@
-"""One call of a language model in this process: a prompt waits for the device, and its text comes piece by piece."""
+"""Language models in this process: a prompt waits for the device, and its text comes piece by piece."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from abc import ABC, abstractmethod
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from qttrag import trace
 from qttrag.errors import StageError, StageUnavailable
+from qttrag.generators.completion_stream import CompletionStream, separated
 from qttrag.generators.streaming import RowStream
+from qttrag.models.loading import Lazy
 from qttrag.runtime.batching import Batcher
-from qttrag.types import Decoding, Piece, Usage
+from qttrag.text.reasoning import ReasoningSeparator
+from qttrag.types import Completion, Decoding, Message, Piece, Usage
 
 _STAGE = "generator"
 
@@ -74,3 +79,54 @@ class Call(NamedTuple):
         except TimeoutError as error:
             message = f"{self.model} was not done after {self.timeout:g} s; raise `call_timeout:`"
             raise StageUnavailable(_STAGE, message) from error
+
+
+class ChatFormat(Protocol):
+    """The chat template of a model and its `tokenizer`, which `RowStream` reads tokens with."""
+
+    @property
+    def tokenizer(self) -> Any: ...
+
+    def prompt(self, messages: Sequence[Message]) -> list[int]:
+        """Return the tokens of a chat, to the beginning of the reply."""
+        ...
+
+    def separator(self, prompt: Sequence[int]) -> ReasoningSeparator:
+        """Return a separator for the completion of a prompt, in which a block of reasoning may have begun."""
+        ...
+
+
+class InProcessGenerator(ABC):
+    """What generators in this process have in common; a subclass sets the attributes.
+
+    `_lazy_chat` is apart from `_lazy`, the weights, which counting tokens does not need."""
+
+    _model: str
+    _call_timeout: float
+    _lazy_chat: Lazy[ChatFormat]
+    _lazy: Lazy[Batcher[Request, int]]
+
+    @property
+    @abstractmethod
+    def context(self) -> int: ...
+
+    async def start(self) -> None:
+        await self._lazy_chat.get()
+        await self._lazy.get()
+
+    async def count_tokens(self, messages: Sequence[Message]) -> int:
+        return len((await self._lazy_chat.get()).prompt(messages))
+
+    def generate(self, messages: Sequence[Message], decoding: Decoding) -> CompletionStream:
+        return CompletionStream(self._pieces(messages, decoding))
+
+    async def complete(self, messages: Sequence[Message], decoding: Decoding) -> Completion:
+        return await self.generate(messages, decoding).whole()
+
+    async def _pieces(self, messages: Sequence[Message], decoding: Decoding) -> AsyncGenerator[Piece]:
+        chat, batcher = await self._lazy_chat.get(), await self._lazy.get()
+        ids = chat.prompt(messages)
+        call = Call(self._model, self.context, self._call_timeout)
+        async with aclosing(call.pieces(batcher, chat.tokenizer, ids, decoding)) as pieces:
+            async for piece in separated(pieces, chat.separator(ids)):
+                yield piece

@@ -3,28 +3,26 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import aclosing
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from qttrag.errors import BrokenOff, ConfigError, StageError, first_line
-from qttrag.generators.completion_stream import CompletionStream, separated
-from qttrag.generators.in_process import Call, Request
+from qttrag.generators.in_process import InProcessGenerator, Request
 from qttrag.models import devices, gguf
 from qttrag.models.loading import Lazy, LocatedModel, failed
 from qttrag.openai_client.capabilities import merge_system
 from qttrag.runtime.batching import Batcher
 from qttrag.text.reasoning import REASONING_MARKERS, ReasoningSeparator, opened_by
-from qttrag.types import Completion, Decoding, Message, Piece
+from qttrag.types import Message
 
 _STAGE = "generator"
 _END_OF_PROMPT = 16  # tokens; more than a marker of reasoning has
 _TEMPLATE = "tokenizer.chat_template"
 
 
-class LlamaCppGenerator:
+class LlamaCppGenerator(InProcessGenerator):
     """Generator kind `llama_cpp`; needs the package llama-cpp-python.
 
     `model`: a GGUF file, a folder with one, or a repository of the hub, of which `file` names the GGUF file.
@@ -79,27 +77,6 @@ class LlamaCppGenerator:
     def _chat(self) -> Chat:
         return Chat(_open(self._located.path, vocab_only=True), self._located.path, thinking=self._thinking)
 
-    async def start(self) -> None:
-        await self._lazy_chat.get()
-        await self._lazy.get()
-
-    async def count_tokens(self, messages: Sequence[Message]) -> int:
-        return len((await self._lazy_chat.get()).prompt(messages))
-
-    def generate(self, messages: Sequence[Message], decoding: Decoding) -> CompletionStream:
-        return CompletionStream(self._pieces(messages, decoding))
-
-    async def complete(self, messages: Sequence[Message], decoding: Decoding) -> Completion:
-        return await self.generate(messages, decoding).whole()
-
-    async def _pieces(self, messages: Sequence[Message], decoding: Decoding) -> AsyncGenerator[Piece]:
-        chat, batcher = await self._lazy_chat.get(), await self._lazy.get()
-        ids = chat.prompt(messages)
-        call = Call(self._model, self.context, self._call_timeout)
-        async with aclosing(call.pieces(batcher, chat, ids, decoding)) as pieces:
-            async for piece in separated(pieces, chat.separator(ids)):
-                yield piece
-
     def _load(self) -> Batcher[Request, int]:
         chat = self._chat
         llama = _open(
@@ -129,7 +106,8 @@ class LlamaCppGenerator:
 class Chat:
     """The tokenizer and the chat template of a GGUF file.
 
-    `decode`, `all_special_ids` and `all_special_tokens` are as those of transformers' tokenizers, for `RowStream`."""
+    `decode`, `all_special_ids` and `all_special_tokens` are as those of transformers' tokenizers, for `RowStream`: it
+    is its own `tokenizer`."""
 
     def __init__(self, llama: Any, path: Path, *, thinking: bool) -> None:
         """Raise ConfigError if the file has no chat template, or one that does not accept a user role."""
@@ -149,6 +127,10 @@ class Chat:
         markers = {marker: self._ids(marker) for marker in REASONING_MARKERS}
         single = {ids[0]: marker for marker, ids in markers.items() if len(ids) == 1}
         self.all_special_ids, self.all_special_tokens = list(single), list(single.values())
+
+    @property
+    def tokenizer(self) -> Any:
+        return self
 
     def _accepts(self, messages: Sequence[Message]) -> bool:
         from jinja2 import TemplateError

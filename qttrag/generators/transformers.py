@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import aclosing
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from qttrag.errors import BrokenOff, ConfigError, StageError, first_line
 from qttrag.generators import shared_prefix
-from qttrag.generators.completion_stream import CompletionStream, separated
-from qttrag.generators.in_process import Call, Request
+from qttrag.generators.in_process import InProcessGenerator, Request
 from qttrag.generators.schema import SchemaMasks
 from qttrag.generators.streaming import Alternatives, Streamer
 from qttrag.models import devices
@@ -20,7 +18,7 @@ from qttrag.models.loading import Lazy, LocatedModel, failed, locate, quiet
 from qttrag.openai_client.capabilities import merge_system
 from qttrag.runtime.batching import Batcher
 from qttrag.text.reasoning import ReasoningSeparator, opened_by
-from qttrag.types import Completion, Decoding, Message, Piece
+from qttrag.types import Message
 
 _STAGE = "generator"
 _END_OF_PROMPT = 16  # tokens; more than a marker of reasoning has
@@ -48,7 +46,7 @@ class _Chat(NamedTuple):
         return ReasoningSeparator("reasoning" if opened_by(end) else "answer")
 
 
-class TransformersGenerator:
+class TransformersGenerator(InProcessGenerator):
     """Generator kind `transformers`.
 
     `dtype` "auto": the checkpoint's own on a GPU, float32 on a CPU. `context`: tokens for prompt and completion;
@@ -114,27 +112,6 @@ class TransformersGenerator:
             raise _unloadable(path, error) from error
         takes_system = _check_template(tokenizer, path.name if self._model == str(path) else self._model)
         return _Chat(tokenizer, takes_system, self._thinking)
-
-    async def start(self) -> None:
-        await self._lazy_chat.get()
-        await self._lazy.get()
-
-    async def count_tokens(self, messages: Sequence[Message]) -> int:
-        return len((await self._lazy_chat.get()).prompt(messages))
-
-    def generate(self, messages: Sequence[Message], decoding: Decoding) -> CompletionStream:
-        return CompletionStream(self._pieces(messages, decoding))
-
-    async def complete(self, messages: Sequence[Message], decoding: Decoding) -> Completion:
-        return await self.generate(messages, decoding).whole()
-
-    async def _pieces(self, messages: Sequence[Message], decoding: Decoding) -> AsyncGenerator[Piece]:
-        batcher = await self._lazy.get()
-        ids = self._chat.prompt(messages)
-        call = Call(self._model, self.context, self._call_timeout)
-        async with aclosing(call.pieces(batcher, self._chat.tokenizer, ids, decoding)) as pieces:
-            async for piece in separated(pieces, self._chat.separator(ids)):
-                yield piece
 
     def _load(self) -> Batcher[Request, int]:
         import torch

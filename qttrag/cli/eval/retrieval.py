@@ -86,12 +86,8 @@ def _of_run(
 
     trec_run = trec.read_run(run, trec.IdTable.read(run_ids) if run_ids else None)
     judged = trec.read_qrels(qrels) if qrels else {}
-    if qrels:
-        trec.check_judges(qrels, judged, run, trec_run)
+    notes = trec.compared(run, trec_run, qrels, judged)
     langs = dict.fromkeys(dict.fromkeys([*trec_run.rankings, *judged]), language(lang).code)
-    notes = [f"run {run}: {note}" for note in trec_run.skipped]
-    if missing := len(judged.keys() - trec_run.rankings.keys()):
-        notes.append(f"{missing} of {len(judged)} judged queries are missing from {run} and count as zero")
     return notes, [measuring.cell({"run": run.name, "lang": langs[next(iter(langs))] if langs else lang},
                                   trec_run.rankings, judged, langs, names)]  # fmt: skip
 

@@ -11,12 +11,12 @@ from typing import Any, ClassVar, Literal, NamedTuple
 
 from qttrag.errors import InputError
 from qttrag.evaluation.datasets.files import HubFile, local_path, records, text_of
-from qttrag.evaluation.datasets.questions import Question
+from qttrag.evaluation.datasets.questions import CHOICE_LETTERS, Question
 from qttrag.evaluation.datasets.settings import DatasetSettings
 from qttrag.text.languages import language
 from qttrag.types import Passage
 
-LETTERS = "ABCD"
+_CHOICES = 4
 _OWN = "own"
 
 
@@ -48,7 +48,7 @@ class BelebeleDataset(DatasetSettings):
                 left_out[f"without a passage in '{read_in.code}'"] += 1
                 continue
             passage_id = f"{read_in.code}/{key.link}"
-            choices = tuple(text_of(where, record, f"mc_answer{n}") for n in range(1, len(LETTERS) + 1))
+            choices = tuple(text_of(where, record, f"mc_answer{n}") for n in range(1, _CHOICES + 1))
             yield Question(
                 "#".join(key),
                 _with_choices(text_of(where, record, "question"), choices),
@@ -67,7 +67,7 @@ def _key(where: str, record: dict[str, Any]) -> _Key:
 
 
 def _with_choices(question: str, choices: tuple[str, ...]) -> str:
-    return "\n".join([question, *(f"{letter}. {text}" for letter, text in zip(LETTERS, choices, strict=True))])
+    return "\n".join([question, *(f"{letter}. {text}" for letter, text in zip(CHOICE_LETTERS, choices, strict=False))])
 
 
 def _right(where: str, record: dict[str, Any]) -> int:

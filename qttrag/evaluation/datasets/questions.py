@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 
 from qttrag.types import Lang, Passage
 
+CHOICE_LETTERS = "ABCDEFGHIJ"
+"""The letters by which a question lists its choices, in order."""
+
 
 @dataclass(frozen=True, slots=True)
 class Question:

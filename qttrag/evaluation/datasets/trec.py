@@ -156,10 +156,17 @@ def read_qrels(path: str | Path) -> dict[str, dict[str, int]]:
     return judged
 
 
-def check_judges(qrels: Path, judged: Mapping[str, Mapping[str, int]], path: Path, run: TrecRun) -> None:
-    """Raise InputError if the qrels judge no query of a run."""
-    if not judged.keys() & run.rankings.keys():
+def compared(path: Path, run: TrecRun, qrels: Path | None, judged: Mapping[str, Mapping[str, int]]) -> list[str]:
+    """Return what a reader of a run's figures should know: skipped lines, and judged queries that it lacks.
+
+    Raises:
+        InputError: the qrels judge no query of the run."""
+    notes = [f"run {path}: {note}" for note in run.skipped]
+    if qrels is not None and not judged.keys() & run.rankings.keys():
         raise InputError(f"{qrels} judges none of the queries of {path}, e.g. '{min(run.rankings, default='')}'")
+    if missing := len(judged.keys() - run.rankings.keys()):
+        notes.append(f"{missing} of {len(judged)} judged queries are missing from {path} and count as zero")
+    return notes
 
 
 def _finite(where: str, text: str) -> float:

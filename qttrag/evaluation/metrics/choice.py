@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from qttrag.evaluation.datasets.questions import CHOICE_LETTERS
 from qttrag.evaluation.metrics.base import AnswerCase, measure
 from qttrag.text.matching import contains_normalised, normalise
 
-LETTERS = "ABCDEFGHIJ"
 _LETTER = re.compile(r"\W*([a-j])(?:\W|$)")
 
 
@@ -28,7 +28,7 @@ def chosen_of(text: str, choices: Sequence[str]) -> int | None:
     normal, normalised = normalise(text), [normalise(each) for each in choices]
     if normal in normalised:
         return normalised.index(normal)
-    if (match := _LETTER.match(normal)) and (place := LETTERS.lower().index(match[1])) < len(choices):
+    if (match := _LETTER.match(normal)) and (place := CHOICE_LETTERS.lower().index(match[1])) < len(choices):
         rest = normal[match.end() :].strip()
         if not rest or rest == normalised[place]:
             return place

@@ -55,10 +55,7 @@ def _by_query(
     path: Path, judged: Mapping[str, Mapping[str, int]], measures: Sequence[str], qrels: Path, notes: list[str]
 ) -> dict[str, dict[str, float]]:
     run = trec.read_run(path)
-    trec.check_judges(qrels, judged, path, run)
-    notes += [f"run {path}: {note}" for note in run.skipped]
-    if missing := len(judged.keys() - run.rankings.keys()):
-        notes.append(f"{missing} of {len(judged)} judged queries are missing from {path} and count as zero")
+    notes += trec.compared(path, run, qrels, judged)
     ids = {query: [entry.passage_id for entry in run.rankings.get(query, ())] for query in judged}
     return retrieval.by_query(judged, as_judged(ids, judged), measures)
 
