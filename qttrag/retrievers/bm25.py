@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -17,6 +18,7 @@ from qttrag.retrievers.rank_fusion import fuse
 from qttrag.retrievers.ranking import best_hits
 from qttrag.retrievers.terms import tokenise
 from qttrag.runtime.batching import Batcher
+from qttrag.stores.faiss_folder import FaissFolder
 from qttrag.text.languages import display_name
 from qttrag.types import UNDETERMINED, UNSUPPORTED, Hit, Lang, Passage, Query
 
@@ -46,6 +48,7 @@ class _Search(NamedTuple):
 
 
 class _Loaded(NamedTuple):
+    collections: list[Collection]
     languages: tuple[Lang, ...]  # of all passages
     batcher: Batcher[_Search, list[Hit]]
 
@@ -53,7 +56,10 @@ class _Loaded(NamedTuple):
 class BM25Retriever:
     """Retriever kind `bm25`.
 
-    The term index is built in memory when the retriever loads, which takes a minute or two for 100,000 passages.
+    The term index is built in memory when the retriever loads, which takes a minute or two for 100,000 passages, and
+    again when a collection has a new version. `wait_s`: how long a question waits for that in seconds; then it searches
+    the earlier version, with a note.
+
     `languages`: as for `dense`. `k1`, `b`: BM25's parameters. Document frequencies are those of all collections and
     languages, also where a question is searched in some of them. `translator`: the question is translated into each
     language of the passages, and those in that language are searched with its translation; the rankings are fused by
@@ -67,25 +73,29 @@ class BM25Retriever:
         translator: Translator | None = None,
         k1: float = 1.5,
         b: float = 0.75,
+        wait_s: float = 5.0,
     ) -> None:
         if not collections:
             raise ConfigError("retriever kind 'bm25': `collections:` is empty; name at least one built index")
-        self._collections = collections
+        self._stores = [FaissFolder(name) for name in collections]
         self._languages = search_scope.check_languages(languages)
         self._translator = translator
         self._k1 = k1
         self._b = b
+        self._wait_s = wait_s
         self._lazy = Lazy(self._load)
+        self._newest: _Loaded | None = None
+        self._renewal: asyncio.Task[_Loaded] | None = None
 
     @property
     def collections(self) -> list[str]:
-        return search_scope.collection_names(self._collections)
+        return search_scope.collection_names([store.name for store in self._stores])
 
     async def start(self) -> None:
         await self._lazy.get()
 
     async def retrieve(self, query: Query, k: int) -> list[Hit]:
-        present, batcher = await self._lazy.get()
+        _, present, batcher = await self._up_to_date()
         chosen = search_scope.passage_languages(self._languages, query)
         languages = [lang for lang in present if chosen == "all" or lang in chosen]
         if self._translator is None:
@@ -98,12 +108,34 @@ class BM25Retriever:
         rankings = await batcher.map(searches)
         return fuse(rankings, k) if self._translator else rankings[0]
 
-    def _load(self) -> _Loaded:
-        from qttrag.indexes.collection import open_index
+    async def _up_to_date(self) -> _Loaded:
+        """Return the term index of the collections as they are now; after `wait_s`, with a note, an earlier one."""
+        loaded = self._newest or await self._lazy.get()
+        deadline = time.monotonic() + self._wait_s
+        while _differ(collections := await asyncio.to_thread(self._open), loaded.collections):
+            if self._renewal is None:
+                self._renewal = asyncio.create_task(asyncio.to_thread(self._index, collections))
+            renewal = self._renewal
+            await asyncio.wait({renewal}, timeout=max(0.0, deadline - time.monotonic()))
+            if not renewal.done():
+                trace.note("passages are searched by words as they were before the last change of a collection")
+                trace.count("searches_of_an_earlier_version")
+                break
+            if self._renewal is renewal:
+                self._renewal = None
+            loaded = self._newest = renewal.result()
+        return loaded
 
+    def _load(self) -> _Loaded:
+        return self._index(self._open())
+
+    def _open(self) -> list[Collection]:
+        return [store.collection for store in self._stores]
+
+    def _index(self, collections: list[Collection]) -> _Loaded:
         rows = [
-            _Row(name, collection, row)
-            for name, collection in zip(self._collections, map(open_index, self._collections), strict=True)
+            _Row(store.name, collection, row)
+            for store, collection in zip(self._stores, collections, strict=True)
             for row in collection.passages.remaining_rows().tolist()
         ]
         index = _TermIndex(rows, k1=self._k1, b=self._b)
@@ -112,7 +144,11 @@ class BM25Retriever:
             executor=devices.executor("cpu"),
             length=lambda search: sum(map(len, search.texts.values())),
         )
-        return _Loaded(index.languages, batcher)
+        return _Loaded(collections, index.languages, batcher)
+
+
+def _differ(some: list[Collection], others: list[Collection]) -> bool:
+    return any(one is not other for one, other in zip(some, others, strict=True))
 
 
 async def _asked_in(lang: Lang, query: Query, translator: Translator) -> str:

@@ -71,7 +71,7 @@ class SparseRetriever:
 
     def _load(self) -> _Loaded:
         infos = {store.name: store.encoder for store in self._stores}
-        searches = {store.name: _Search(store.collection) for store in self._stores}
+        searches = [_CurrentSearch(store) for store in self._stores]
         loaded = self._encoder.load()
         prefix = index_encoders.query_prefix(infos, loaded.info)
         encoder = m3_encoder.require(loaded, loaded.info.model, "sparse_linear")
@@ -83,9 +83,9 @@ class SparseRetriever:
         def merged(request: _Request, weights: TokenWeights) -> list[Hit]:
             hits = [
                 hit
-                for name, of_collection in searches.items()
-                if search_scope.is_chosen(name, request.chosen)
-                for hit in of_collection.hits(weights, request.k, request.languages)
+                for search in searches
+                if search_scope.is_chosen(search.store.name, request.chosen)
+                for hit in search.of_newest_version().hits(weights, request.k, request.languages)
             ]
             return best(hits, request.k)
 
@@ -98,8 +98,23 @@ class SparseRetriever:
         return _Loaded(encoder, batcher)
 
 
+class _CurrentSearch:
+    """The search of the newest version of a collection."""
+
+    def __init__(self, store: FaissFolder) -> None:
+        """Raises CollectionError if the collection has no weights."""
+        self.store = store
+        self._search = _Search(store.collection)
+
+    def of_newest_version(self) -> _Search:
+        collection = self.store.collection
+        if collection is not self._search.collection:
+            self._search = _Search(collection)
+        return self._search
+
+
 class _Search:
-    """Searches one collection."""
+    """Searches one version of a collection."""
 
     def __init__(self, collection: Collection) -> None:
         """Raises CollectionError if the collection has no weights."""
@@ -108,6 +123,7 @@ class _Search:
                 f"index '{collection.manifest.name}' has no weights of tokens; add `sparse: true` to its recipe and "
                 f"build it again: qttrag index build {collection.manifest.name} --overwrite"
             )
+        self.collection = collection
         self._passages = collection.passages
         self._weights: StoredTokenWeights = collection.weights
         self._masks: dict[Languages, NDArray[np.bool_]] = {}

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from qttrag.errors import StageUnavailable
+from qttrag.indexes.jobs.remove import remove
 from qttrag.retrievers.bm25 import BM25Retriever
 from qttrag.retrievers.hybrid import HybridRetriever
 from qttrag.testing import FakeRetriever, FakeTranslator
@@ -41,6 +42,31 @@ async def test_a_korean_word_is_found_under_another_particle(bm25: BM25Retriever
 
 async def test_a_question_without_known_terms_has_no_hits(bm25: BM25Retriever) -> None:
     assert await bm25.retrieve(Query("xyzzy", Lang("en")), 5) == []
+
+
+async def test_a_changed_collection_is_searched_as_it_is_now(bm25: BM25Retriever) -> None:
+    (first, *_) = await bm25.retrieve(Query("kirjasto Turku", Lang("fi")), 5)
+    remove("mixed", {first.passage.passage_id})
+    trace = Trace()
+    with trace.stage("retrieve"):
+        hits = await bm25.retrieve(Query("kirjasto Turku", Lang("fi")), 5)
+    assert first.passage.passage_id not in {hit.passage.passage_id for hit in hits}
+    assert not trace.notes
+
+
+async def test_a_question_that_cannot_wait_is_searched_in_the_earlier_version_with_a_note(
+    tmp_path: Path, tiny: Path
+) -> None:
+    deployment.build(tmp_path, tiny)
+    bm25 = BM25Retriever(collections=["mixed"], wait_s=0)
+    query = Query("kirjasto Turku", Lang("fi"))
+    hits = await bm25.retrieve(query, 5)
+    remove("mixed", {hits[0].passage.passage_id})
+    trace = Trace()
+    with trace.stage("retrieve"):
+        assert await bm25.retrieve(query, 5) == hits
+    assert trace.counts["retrieve.searches_of_an_earlier_version"] == 1
+    assert trace.notes == ["passages are searched by words as they were before the last change of a collection"]
 
 
 async def test_bm25_searches_only_the_languages_of_the_settings(tmp_path: Path, tiny: Path) -> None:

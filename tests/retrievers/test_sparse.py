@@ -171,9 +171,12 @@ async def test_appended_removed_and_compacted_passages_are_searched_as_in_a_new_
     file.write_text(
         "".join(json.dumps({"id": f"n{n}", "text": text, "lang": "fi"}) + "\n" for n, text in enumerate(texts))
     )
+    retriever = SparseRetriever(encoder=kind, collections=["mixed"])
+    earlier = await retriever.retrieve(QUERY, 100)
     append("mixed", recipe_for_file("mixed", file))
     remove("mixed", {"fi-2", "n1"})
-    before = await SparseRetriever(encoder=kind, collections=["mixed"]).retrieve(QUERY, 100)
+    before = await retriever.retrieve(QUERY, 100)
+    assert {hit.passage.passage_id for hit in earlier} != {hit.passage.passage_id for hit in before}
     assert {hit.passage.passage_id: hit.score for hit in before} == pytest.approx(
         expected(kind, QUERY, stored_passages()), abs=1e-3
     )
