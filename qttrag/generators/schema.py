@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from qttrag.errors import StageError
@@ -11,7 +11,16 @@ from qttrag.errors import StageError
 if TYPE_CHECKING:
     import torch
 
-_COMPACT: Any = {"whitespace_flexible": False, "key_separator": ": ", "item_separator": ", "}
+_SEPARATORS = ((", ", ": "), (",", ":"))  # between items, and after a key
+
+
+def separators(schema: Mapping[str, object], length: Callable[[str], int]) -> tuple[str, str]:
+    """Return the separators with which an object of the schema has fewer tokens; by default those with spaces.
+
+    `length`: tokens of a text. Most tokenizers have a token for the space before a number: five more in a verdict."""
+    names = schema.get("properties")
+    example = dict.fromkeys(names, 0) if isinstance(names, Mapping) else {}
+    return min(_SEPARATORS, key=lambda pair: length(json.dumps(example, separators=pair, ensure_ascii=False)))
 
 
 class SchemaMasks:
@@ -22,6 +31,7 @@ class SchemaMasks:
 
         self._tokenizer = from_tokenizer(tokenizer, n_vocab=vocab_size)
         self._vocab_size = vocab_size
+        self._grammars: dict[str, str] = {}  # by schema
 
     def processor(self, schemas: Sequence[Mapping[str, object] | None], *, prompt_length: int) -> _Processor:
         """Return the processor of one batch: row n follows `schemas[n]`; None: it is free."""
@@ -30,8 +40,12 @@ class SchemaMasks:
     def _matcher(self, schema: Mapping[str, object]) -> Any:
         from llguidance import LLMatcher
 
-        grammar = LLMatcher.grammar_from_json_schema(json.dumps(schema), overrides=_COMPACT)
-        matcher = LLMatcher(self._tokenizer, grammar)
+        text = json.dumps(schema)
+        if text not in self._grammars:
+            item, key = separators(schema, lambda example: len(self._tokenizer.tokenize_str(example)))
+            form: Any = {"whitespace_flexible": False, "item_separator": item, "key_separator": key}
+            self._grammars[text] = LLMatcher.grammar_from_json_schema(text, overrides=form)
+        matcher = LLMatcher(self._tokenizer, self._grammars[text])
         _check(matcher)
         return matcher
 

@@ -65,9 +65,10 @@ async def test_a_prompt_is_tokenised_as_by_transformers(generator: LlamaCppGener
     assert generator._chat.prompt(messages) == expected
 
 
-async def test_a_schema_is_followed(generator: LlamaCppGenerator) -> None:
+async def test_a_schema_is_followed_without_spaces(generator: LlamaCppGenerator) -> None:
     reply = await generator.complete(ask("Rate this text: good."), Decoding(max_tokens=80, schema=SCHEMA))
     assert parse(reply.text).scores is not None
+    assert not any(map(str.isspace, reply.text))
     assert set(json.loads(reply.text)) == {"semantic", "grammar", "fluency"}
 
 
