@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 _MODEL = r"(?P<model>(datasets/)?[^/]+/[^/]+)"
 _INFO = re.compile(rf"/api/models/{_MODEL}(/revision/(?P<revision>.+))?")
 _TREE = re.compile(rf"/api/models/{_MODEL}/tree/(?P<revision>.+)")
-_FILE = re.compile(rf"/{_MODEL}/resolve/(?P<revision>[0-9a-f]{{40}})/(?P<name>.+)")
+_FILE = re.compile(rf"/{_MODEL}/resolve/(?P<revision>[^/]+)/(?P<name>.+)")
 
 
 class _Reply(NamedTuple):

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from qttrag.config.deployment import Deployment
+from qttrag.models import single_file
 from qttrag.models.inventory import NamedModel
 
 PASSAGE_TOKENS = 200
@@ -68,7 +69,9 @@ def weights_of(named: NamedModel) -> float | None:
         path = named.locate().path
     except QttragError:
         return None
-    if named.gguf:
+    if named.form == single_file.FASTTEXT:
+        return 0.0  # it adds vectors up
+    if named.form == single_file.GGUF:
         return path.stat().st_size * 8 / _GGUF_BITS
     return float(sum(_multiplied(file) for file in path.glob("*.safetensors")))
 

@@ -129,6 +129,14 @@ class Builder:
         return [(key.split("{", 1)[0], built) for key, built in self._built.items()]
 
 
+def build_alone(stage: str, spec: Spec) -> Any:
+    """Return a stage without a deployment, from which it would take stages that `spec` does not have.
+
+    Raises:
+        ConfigError: as `Builder.build`."""
+    return Builder(Deployment(retriever={}, generator={}), Prompts(), None).build(stage, spec)
+
+
 class Setting(NamedTuple):
     """A setting of a kind. `type`: in words. `default`: None if the setting is required."""
 

@@ -12,8 +12,10 @@ from qttrag.config.deployment import Deployment
 from qttrag.errors import CollectionError, ConfigError
 from qttrag.indexes import collection as indexes
 from qttrag.indexes import recipe as recipes
-from qttrag.models import hub, inventory
+from qttrag.models import hub, inventory, single_file
 from qttrag.models.inventory import NamedModel, PulledModel
+
+_SINGLE_FILES = {"llama_cpp": single_file.GGUF, "fasttext": single_file.FASTTEXT}  # kinds whose models are one file
 
 
 def named_models(file: Path, deployment: Deployment) -> list[NamedModel]:
@@ -65,7 +67,7 @@ def _of_stage(file: Path, stage: StageSettings) -> Iterator[NamedModel]:
         served = ", ".join([urls] if isinstance(urls, str) else map(str, urls)) if is_served else None
         listing = "languages" if spec.get("api") == "libretranslate" else "models"
         named = NamedModel(place, kind, str(spec["model"]), revision, file, stage.keys, served=served, listing=listing)
-        yield replace(named, gguf=True, gguf_file=spec.get("file")) if kind == "llama_cpp" else named
+        yield replace(named, form=_SINGLE_FILES.get(kind), file_name=spec.get("file"))
         if is_served and "revision" in stage.takes:  # texts are truncated here, by the tokenizer of that revision
             yield NamedModel(place, "tokenizer", str(spec["model"]), revision, file, stage.keys, weights=False)
     models = spec.get("models")

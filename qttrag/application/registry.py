@@ -43,6 +43,7 @@ KINDS: dict[str, dict[str, str]] = {
     },
     "detector": {
         "script": "qttrag.detectors.script:ScriptDetector",
+        "fasttext": "qttrag.detectors.fasttext:FastTextDetector",
         "langdetect": "qttrag.detectors.langdetect:LangdetectDetector",
     },
     "translator": {

@@ -220,6 +220,8 @@ async def _scoring(what: str, generator: OpenAIGenerator, server: Server, prompt
 
 
 def _model(named: NamedModel, config: str) -> Finding:
+    from qttrag.models import licences
+
     what = f"{named.place} {'tokenizer' if named.kind == 'tokenizer' else 'model'}"
     remedy = f"fetch it: qttrag models pull {config}"
     try:
@@ -228,7 +230,9 @@ def _model(named: NamedModel, config: str) -> Finding:
         located = named.locate()
     except QttragError as error:
         return Finding(what, False, str(error))
-    return Finding(what, True, f"{named.model} ({located.revision}){_package(named.kind, located.path)}")
+    terms = licences.licence(named.model)
+    licence = f"; licence {terms}" if terms else ""
+    return Finding(what, True, f"{named.model} ({located.revision}){_package(named.kind, located.path)}{licence}")
 
 
 def _package(kind: str, path: Path) -> str:

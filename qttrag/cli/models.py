@@ -27,6 +27,8 @@ def list_models(
 ) -> None:
     """List the models that a deployment names and where they are. Nothing is downloaded.
 
+    licence: of weights whose terms the documentation states; look others up on the hub.
+
     Examples:
 
       qttrag models list
@@ -42,8 +44,11 @@ def list_models(
     if as_json:
         output.say_json(models)
         return
-    rows = [[m["stage"], m["kind"], m["model"], _short(m["revision"]), _where(m), _size(m["bytes"])] for m in models]
-    output.console().print(output.table("stage", "kind", "model", "revision", "where", "size", rows=rows))
+    rows = [
+        [m["stage"], m["kind"], m["model"], _short(m["revision"]), _where(m), _size(m["bytes"]), m["licence"] or "-"]
+        for m in models
+    ]
+    output.console().print(output.table("stage", "kind", "model", "revision", "where", "size", "licence", rows=rows))
     for model in models:
         if model["problem"] and not model["missing"]:
             output.say(model["problem"])
@@ -85,15 +90,20 @@ def pull(
 
 
 def _announce(named: NamedModel) -> None:
+    from qttrag.models import licences
+
     if not named.served:
-        sys.stderr.write(f"{named.place}: {named.model} ...\n")  # the progress bars of the download follow
+        terms = licences.licence(named.model)
+        sys.stderr.write(
+            f"{named.place}: {named.model}{f' ({terms})' if terms else ''} ...\n"
+        )  # the progress bars of the download follow
 
 
 def _model_as_dict(named: NamedModel) -> dict[str, Any]:
     """Return a model as `list` prints it. `missing`: not downloaded yet; `problem`: why it cannot be used."""
     from qttrag.config.yaml_files import hide_secrets
     from qttrag.errors import ConfigError
-    from qttrag.models import loading
+    from qttrag.models import licences, loading
     from qttrag.models.inventory import bytes_on_disk
 
     located, problem = None, None
@@ -111,6 +121,7 @@ def _model_as_dict(named: NamedModel) -> dict[str, Any]:
         "folder": located and str(located.path),
         "commit": located.revision if located and loading.is_hub_name(named.model) else None,
         "bytes": located and bytes_on_disk(located.path),
+        "licence": licences.licence(named.model),
         "missing": named.missing,
         "problem": problem,
     }

@@ -10,7 +10,7 @@ from typing import Any
 
 from qttrag.errors import BrokenOff, ConfigError, StageError, first_line
 from qttrag.generators.in_process import InProcessGenerator, Request
-from qttrag.models import devices, gguf
+from qttrag.models import devices, single_file
 from qttrag.models.loading import Lazy, LocatedModel, failed
 from qttrag.openai_client.capabilities import merge_system
 from qttrag.runtime.batching import Batcher
@@ -71,7 +71,7 @@ class LlamaCppGenerator(InProcessGenerator):
 
     @cached_property
     def _located(self) -> LocatedModel:
-        return gguf.locate(_STAGE, self._model, file=self._file, revision=self._revision)
+        return single_file.locate(_STAGE, self._model, single_file.GGUF, file=self._file, revision=self._revision)
 
     @cached_property
     def _chat(self) -> Chat:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from qttrag.errors import ConfigError
-from qttrag.models import gguf, hub, loading, revisions
+from qttrag.models import hub, loading, revisions, single_file
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,8 +18,8 @@ class NamedModel:
 
     `served`: base URLs of its servers, separated by ", "; None for a model in this process. `takes_revision`:
     its kind has a setting `revision:`. `weights`: False if only its tokenizer is used.
-    `listing`: the path at which a server lists what it has. `gguf`: it is a GGUF file; `gguf_file`: its name in a
-    folder or repository."""
+    `listing`: the path at which a server lists what it has. `form`: the format of a model that is one file, which has
+    the name `file_name` in a folder or repository; None: a folder of safetensors."""
 
     place: str
     kind: str
@@ -31,15 +31,15 @@ class NamedModel:
     takes_revision: bool = True
     weights: bool = True
     listing: str = "models"
-    gguf: bool = False
-    gguf_file: str | None = None
+    form: single_file.FileFormat | None = None
+    file_name: str | None = None
 
     @property
     def missing(self) -> bool:
         """Whether it is a model of the hub and is not completely in the local cache."""
         on_hub = not self.served and loading.is_hub_name(self.model)
-        if on_hub and self.gguf:
-            return not hub.has_file(self.model, self.gguf_file, self.revision)
+        if on_hub and self.form:
+            return not hub.has_file(self.model, self.file_name, self.revision)
         return on_hub and hub.cached(self.model, self.revision, weights=self.weights) is None
 
     def locate(self) -> loading.LocatedModel:
@@ -47,8 +47,10 @@ class NamedModel:
 
         Raises:
             ConfigError: it is not on this machine, or the folder is not a model."""
-        if self.gguf:
-            return gguf.locate(self.place, self.model, file=self.gguf_file, revision=self.revision, local_only=True)
+        if self.form:
+            return single_file.locate(
+                self.place, self.model, self.form, file=self.file_name, revision=self.revision, local_only=True
+            )
         return loading.locate(
             self.place, self.model, revision=self.revision, model_types=(), local_only=True, weights=self.weights
         )
@@ -67,7 +69,8 @@ class PulledModel(NamedTuple):
 
 
 def bytes_on_disk(path: Path) -> int:
-    return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
+    """Return the size of a file, or of all files in a folder."""
+    return sum(file.stat().st_size for file in (path, *path.rglob("*")) if file.is_file())
 
 
 def pull(
@@ -101,10 +104,10 @@ def pull(
 
 
 def _fetch(model: NamedModel, revision: str | None) -> hub.Fetched:
-    if model.gguf:
+    if model.form:
         new = replace(model, revision=revision).missing
-        located = gguf.locate(model.place, model.model, file=model.gguf_file, revision=revision)
-        return hub.Fetched(hub.snapshot(located.path, str(model.gguf_file)), new)
+        located = single_file.locate(model.place, model.model, model.form, file=model.file_name, revision=revision)
+        return hub.Fetched(hub.snapshot(located.path, str(model.file_name)), new)
     if revision and hub.COMMIT.fullmatch(revision):  # a commit never changes: no need to ask the hub
         with suppress(ConfigError):
             return hub.Fetched(replace(model, revision=revision).locate().path, new=False)

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests import deployment
+from tests import deployment, tiny_fasttext
 from tests.hub import Hub
 
 ROOT = Path(__file__).parents[2]
@@ -146,6 +146,25 @@ def wait_for(condition: Callable[[], bool]) -> None:
 
 def by_stage(done: Done) -> dict[str, Any]:
     return {row["stage"]: row for row in done.json}
+
+
+def test_a_language_model_of_fasttext_is_pulled_pinned_and_shown_with_its_licence(
+    machine: Machine, hub: Hub, tmp_path: Path, tiny: Path
+) -> None:
+    (tmp_path / "lid").mkdir()
+    tiny_fasttext.write(tmp_path / "lid" / "model.bin", {"unjani": "__label__zul_Latn"})
+    commit = hub.push("cis-lmu/glotlid", tmp_path / "lid")
+    detector = {"kind": "fasttext", "model": "cis-lmu/glotlid", "file": "model.bin"}
+    ours = deployment.write_deployment(
+        tmp_path, tiny, retriever={"kind": "bm25", "collections": ["nowhere"]}, reranker={"kind": "none"},
+        translator=None, tagger=None, generator=SERVED, detector=detector,
+    )  # fmt: skip
+    missing = machine.run("languages", "zulu", "-c", ours, HF_HUB_OFFLINE="1")
+    assert "'model.bin' of model 'cis-lmu/glotlid' is not in the local cache; fetch it" in missing.error
+    assert "cis-lmu/glotlid (Apache-2.0)" in machine.run("models", "pull", ours).err
+    assert yaml.safe_load(ours.read_text("utf-8"))["detector"] == {**detector, "revision": commit}
+    (zulu,) = machine.run("languages", "zulu", "-c", ours, "--json", HF_HUB_OFFLINE="1").json
+    assert zulu["detected"] == "model"
 
 
 def test_list_shows_the_commit_of_a_model_in_the_cache(machine: Machine, file: Path, tiny: Path) -> None:

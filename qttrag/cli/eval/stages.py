@@ -73,28 +73,40 @@ async def _tagged(
 
 
 def detector(
-    file: Annotated[Path, typer.Argument(help='A JSONL file of {"text" or "question", "lang"}, other fields ignored.')],
+    file: Annotated[
+        Path,
+        typer.Argument(
+            help='A JSONL file of {"text" or "question", "lang"}, or a folder as of FLORES-200: kor_Hang.dev, ...'
+        ),
+    ],
     kind: Annotated[str, typer.Option(help="The kind of the detector; see `qttrag kinds detector`.")] = "script",
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="A setting of the detector, e.g. --set model=lid.bin. Repeatable.")
+    ] = None,
+    words: Annotated[
+        int | None, typer.Option(min=1, help="Read only the first words of each text, to see short ones.")
+    ] = None,
     as_json: output.Json = False,
 ) -> None:
     """Measure a language detector on labelled texts: accuracy, agreement between two calls, speed.
 
-    Example: qttrag eval detector xor_dev_full_v1_1.jsonl --kind langdetect
+    Scripts of a language count as the same language.
+
+    Examples:
+
+      qttrag eval detector xor_dev_full_v1_1.jsonl --kind langdetect
+
+      qttrag eval detector flores200/dev --words 3 --kind fasttext --set model=lid218.bin
     """
-    from qttrag.application import registry
-    from qttrag.evaluation.datasets.files import language_of, local_path, records, text_of
+    from qttrag.application.factory import build_alone
     from qttrag.evaluation.stages import identification
 
-    labelled = [
-        identification.LabelledText(
-            text_of(where, record, "text" if "text" in record else "question"),
-            language_of(where, text_of(where, record, "lang")),
-        )
-        for where, record in records(local_path(str(file)))
-    ]
-    if not labelled:
-        raise InputError(f"{file}: has no texts")
-    found = output.run(identification.identification(registry.resolve("detector", kind)(), labelled, kind))
+    labelled = identification.read(file)
+    if words is not None:
+        labelled = [identification.shortened(each, words) for each in labelled]
+    stage = build_alone("detector", {"kind": kind, **output.pairs(settings, "--set")})
+    name = ",".join([kind, *(settings or []), *([f"words={words}"] if words else [])])
+    found = output.run(identification.identification(stage, labelled, name))
     if as_json:
         output.say_json(identification.as_document(found).model_dump(mode="json"))
     else:

@@ -5,10 +5,13 @@ from __future__ import annotations
 import time
 from collections import defaultdict
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import qttrag
+from qttrag.errors import InputError
 from qttrag.evaluation import document
+from qttrag.evaluation.datasets.files import language_of, lines, local_path, records, text_of
 from qttrag.evaluation.document import Document, Figure
 from qttrag.evaluation.report.tables import Table, interval_text
 from qttrag.evaluation.statistics import Interval, wilson
@@ -34,6 +37,46 @@ class Identification(NamedTuple):
 
     cells: list[IdentificationCell]
     speed: float
+
+
+def read(path: Path) -> list[LabelledText]:
+    """Return the texts of a JSONL file, or of a folder with one file per language: kor_Hang.dev, fin_Latn.dev.gz.
+
+    Raises:
+        InputError: a record lacks its text or language, a file's name begins with no language, or there is no text."""
+    labelled = _of_folder(path) if path.is_dir() else _of_records(local_path(str(path)))
+    if not labelled:
+        raise InputError(f"{path}: has no texts")
+    return labelled
+
+
+def _of_records(path: Path) -> list[LabelledText]:
+    return [
+        LabelledText(
+            text_of(where, record, "text" if "text" in record else "question"),
+            language_of(where, text_of(where, record, "lang")),
+        )
+        for where, record in records(path)
+    ]
+
+
+def _of_folder(folder: Path) -> list[LabelledText]:
+    files = sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
+    langs = {path: language_of(str(path), path.name.split(".")[0]) for path in files}
+    return [LabelledText(line, lang) for path, lang in langs.items() for _, line in lines(path)]
+
+
+def shortened(labelled: LabelledText, words: int) -> LabelledText:
+    """Return a text cut after so many words, by the dictionary in languages without spaces."""
+    from icu4py.breakers import WordBreaker
+
+    kept, found = [], 0
+    for part in WordBreaker(labelled.text, "und"):
+        found += any(map(str.isalnum, part))
+        if found > words:
+            break
+        kept.append(part)
+    return labelled._replace(text="".join(kept).strip())
 
 
 async def identification(detector: LanguageDetector, labelled: Sequence[LabelledText], kind: str) -> Identification:

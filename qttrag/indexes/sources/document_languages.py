@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from qttrag.detectors.script import detect, languages_written_in
+from qttrag.detectors.script import detect
+from qttrag.detectors.script_rules import languages_written_in
 from qttrag.text.scripts import scripts_of
 from qttrag.types import UNDETERMINED, Lang
 

@@ -21,6 +21,7 @@ from qttrag.evaluation.datasets.documents import as_judged, document_rankings
 from qttrag.evaluation.datasets.trec import RunEntry, read_run
 from qttrag.evaluation.document import Document
 from qttrag.evaluation.stages import tagging
+from qttrag.evaluation.stages.identification import LabelledText, shortened
 from qttrag.testing import FakeTagger
 from qttrag.types import Lang, QualityScores, Verdict
 from tests import deployment, shared_data, suite
@@ -276,6 +277,22 @@ def test_a_detector_is_measured_by_language(run: Any, tmp_path: Path) -> None:
     ]  # fmt: skip
     assert document.cells[2].figures["same_again"].value == 1.0
     assert "texts a second" in document.notes[0]
+
+
+def test_a_detector_is_measured_on_a_folder_of_languages_and_on_the_first_words(run: Any, tmp_path: Path) -> None:
+    folder = tmp_path / "dev"
+    folder.mkdir()
+    (folder / "fin_Latn.dev").write_text("Silta avattiin viime vuonna.\nKuka sen rakensi?\n", "utf-8")
+    (folder / "jpn_Jpan.dev.gz").write_bytes(gzip.compress("人口が増えている。\n".encode()))
+    cells = run("detector", folder, "--words", "1", "--set", "languages=[zh]", "--json")[1]["cells"]
+    assert [(cell["lang"], cell["n"]) for cell in cells] == [("fi", 2), ("ja", 1), ("all", 3)]
+    assert cells[1]["figures"]["right"]["value"] == 0.0  # 人口 alone, where Chinese is expected
+    assert "|detector:script,languages=[zh],words=1|" in cells[1]["figures"]["right"]["signature"]
+
+
+def test_a_text_is_shortened_after_words_of_the_dictionary() -> None:
+    texts = ["Silta, avattiin viime vuonna.", "桥梁去年开通了。"]
+    assert [shortened(LabelledText(text, Lang("xx")), 2).text for text in texts] == ["Silta, avattiin", "桥梁去年"]
 
 
 @pytest.mark.parametrize(

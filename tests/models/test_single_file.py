@@ -1,4 +1,4 @@
-"""Finding GGUF files."""
+"""Finding models that are one file."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from qttrag.errors import ConfigError
-from qttrag.models.gguf import locate
+from qttrag.models.single_file import GGUF, locate
 
 
 def write(path: Path, content: bytes = b"GGUF and more") -> Path:
@@ -16,7 +16,7 @@ def write(path: Path, content: bytes = b"GGUF and more") -> Path:
 
 
 def found(model: Path, file: str | None = None) -> Path:
-    return locate("generator", str(model), file=file, revision=None).path
+    return locate("generator", str(model), GGUF, file=file, revision=None).path
 
 
 def test_a_file_and_the_folder_that_has_only_it_are_one_model(tmp_path: Path) -> None:
@@ -44,17 +44,17 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 
 def test_a_repository_needs_the_name_of_a_file() -> None:
     with pytest.raises(ConfigError, match=r"`model: owner/name` is on the hub; name one of its GGUF files"):
-        locate("generator", "owner/name", file=None, revision=None)
+        locate("generator", "owner/name", GGUF, file=None, revision=None)
 
 
 def test_a_file_of_the_hub_that_is_not_cached_says_how_to_fetch_it() -> None:
     with pytest.raises(ConfigError, match=r"'m\.gguf' of model 'owner/name' at revision 'v1' is not in the local"):
-        locate("generator", "owner/name", file="m.gguf", revision="v1", local_only=True)
+        locate("generator", "owner/name", GGUF, file="m.gguf", revision="v1", local_only=True)
 
 
 def test_other_contents_are_another_model(tmp_path: Path) -> None:
     one, other = (
-        locate("generator", str(write(tmp_path / name, b"GGUF" + end)), file=None, revision=None).revision
+        locate("generator", str(write(tmp_path / name, b"GGUF" + end)), GGUF, file=None, revision=None).revision
         for name, end in (("a", b"1"), ("b", b"2"))
     )
     assert one != other
