@@ -48,7 +48,7 @@ async def test_the_request_is_greedy_and_has_the_messages() -> None:
 
 
 def test_replies_of_weights_in_four_bits_are_cached_apart() -> None:
-    own, four_bits = (OpenAIGenerator("m", base_url="http://a", weights=w) for w in ("checkpoint", "int4"))  # type: ignore[arg-type]
+    own, four_bits = (OpenAIGenerator("m", base_url="http://a", weights=w) for w in ("checkpoint", "int4"))
     assert own.identity == OpenAIGenerator("m", base_url="http://a").identity != four_bits.identity
 
 
