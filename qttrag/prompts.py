@@ -6,6 +6,7 @@ Everything that a prompt quotes is sanitised: it has no role tokens, headers or 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from string import Template
 from typing import ClassVar, Literal, NamedTuple, Self, TypeVar
@@ -22,23 +23,40 @@ from qttrag.types import MAX_SCORE, AnswerStyle, CriticalError, Lang, Message, Q
 FALLBACK = Lang("en")
 _MOST_SHOWN = 5  # numbers or names of one critical error in a header
 
-Style = Literal["plain", "tagged", "tagged_without_scores"]
+Style = Literal["plain", "tagged", "tagged_without_scores", "tagged_after", "tagged_after_without_scores"]
+
+TagForm = Literal["of_five", "bare"]
+"""How a score is written: "grammatical accuracy 4.0/5", or "grammatical accuracy: 4.0" as in arXiv:2510.23070."""
+
+Labels = Literal["query", "english"]
+"""The language of the labels of passages and question: the query's, or English for all as in arXiv:2510.23070."""
+
+
+@dataclass(frozen=True, slots=True)
+class PromptForm:
+    """The form of answer prompts that a deployment chooses. `abstain`: name the reply for "not in the passages"."""
+
+    abstain: bool = True
+    labels: Labels = "query"
 
 
 class Presentation(NamedTuple):
     """How passages are shown to the generator: the field of the system prompt, and the headers, by name, of an
-    original, of a translation with scores and of one without."""
+    original, of a translation with scores and of one without. `after`: the scores stand in a line after the passage."""
 
-    system: Literal["plain", "tagged"]
+    system: Literal["plain", "tagged", "tagged_after"]
     original: str
     scored: str
     unscored: str
+    after: bool = False
 
 
 STYLES: Mapping[Style, Presentation] = {
     "plain": Presentation("plain", original="plain", scored="plain", unscored="plain"),
     "tagged": Presentation("tagged", original="original", scored="scored", unscored="unscored"),
     "tagged_without_scores": Presentation("tagged", original="original", scored="translation", unscored="translation"),
+    "tagged_after": Presentation("tagged_after", original="plain", scored="plain", unscored="plain", after=True),
+    "tagged_after_without_scores": Presentation("tagged_after", original="plain", scored="plain", unscored="plain"),
 }
 
 
@@ -54,7 +72,10 @@ class _File(BaseModel):
     @model_validator(mode="after")
     def _check_placeholders(self) -> Self:
         for field, required in self.placeholders.items():
-            template = Template(self._text(field))
+            text = self._text(field)
+            if text is None:
+                continue
+            template = Template(text)
             if not template.is_valid():
                 raise ValueError(f"{field}: a $ without the name of a placeholder; write $$ for a dollar sign")
             present = set(template.get_identifiers())
@@ -65,15 +86,28 @@ class _File(BaseModel):
                 raise ValueError(f"{field}: {unknown('placeholder', f'${min(unexpected)}', known)}")
         return self
 
-    def _text(self, field: str) -> str:
+    def _text(self, field: str) -> str | None:
         value: object = self
         for name in field.split("."):
             value = getattr(value, name)
-        return str(value)
+        return None if value is None else str(value)
+
+    def _required(self, field: str) -> str:
+        """Return the text of a field that a file may lack.
+
+        Raises:
+            ConfigError: it does."""
+        text = self._text(field)
+        if text is None:
+            raise ConfigError(f"a prompt file in '{self.lang}' has no `{field}:`, which these settings need; add it")
+        return text
 
     def _fill(self, field: str, **values: str) -> str:
+        return self._substitute(self._required(field), **values)
+
+    def _substitute(self, text: str, **values: str) -> str:
         native = language(self.language).native
-        return Template(self._text(field)).substitute(language=self.language, native=native, **values).strip()
+        return Template(text).substitute(language=self.language, native=native, **values).strip()
 
 
 class Headers(BaseModel):
@@ -98,7 +132,9 @@ class AnswerStyles(BaseModel):
 
 
 class AnswerPrompt(_File):
-    """The prompt for the generator. `unknown`: the reply when the passages do not hold the answer.
+    """The prompt for the generator. `unknown`: the reply when the passages do not hold the answer; the lines of a
+    system prompt that have `$unknown` are left out with `abstain: false`. `tagged_after`: in place of `tagged` where
+    scores stand after the passages. `labelled`: in place of `user` with `labels: english`; of the English file only.
 
     Used only if the deployment says so: at the end of the system prompt `cite`, or `cite_sentences` for answers of
     several sentences; `repair` after an answer in a wrong language."""
@@ -106,6 +142,8 @@ class AnswerPrompt(_File):
     placeholders = {
         "plain": ("unknown", "style"),
         "tagged": ("unknown", "style"),
+        "tagged_after": ("unknown", "style"),
+        "labelled": ("passages", "question"),
         "styles.short": (),
         "styles.sentences": (),
         "styles.report": (),
@@ -124,23 +162,36 @@ class AnswerPrompt(_File):
     unknown: str
     plain: str
     tagged: str
+    tagged_after: str | None = None
     user: str
+    labelled: str | None = None
     styles: AnswerStyles
     cite: str
     cite_sentences: str
     repair: str
     headers: Headers
 
-    def block(self, n: int, passage: TaggedPassage, body: str, *, style: Style, tag: TagPrompt) -> str:
-        """Return passage `n` as the generator reads it: its header, then `body`."""
+    def block(
+        self,
+        n: int,
+        passage: TaggedPassage,
+        body: str,
+        *,
+        style: Style,
+        tag: TagPrompt,
+        tag_form: TagForm = "of_five",
+    ) -> str:
+        """Return passage `n` as the generator reads it: header, `body`, and its scores if they stand after it."""
         headers, values = STYLES[style], {"n": str(n)}
+        scores = "" if passage.translation is None else tag.assessment(passage, tag_form)
         if passage.translation is None:
             header = headers.original
         elif passage.scores is not None:
-            header, values["scores"] = headers.scored, tag.assessment(passage)
+            header, values["scores"] = headers.scored, scores
         else:
-            header, values["reason"] = headers.unscored, tag.assessment(passage)
-        return f"{self._fill(f'headers.{header}', **values)}\n{sanitise(body)}"
+            header, values["reason"] = headers.unscored, scores
+        lines = [self._fill(f"headers.{header}", **values), sanitise(body)]
+        return "\n".join([*lines, f"[{scores}]"] if headers.after and scores else lines)
 
     def refined(self, n: int, body: str) -> str:
         """Return the refinement of passage `n` as the generator reads it."""
@@ -154,16 +205,28 @@ class AnswerPrompt(_File):
         style: Style,
         answer_style: AnswerStyle = "short",
         cite: bool = False,
+        form: PromptForm = PromptForm(),
+        english: AnswerPrompt | None = None,
     ) -> list[Message]:
-        """Return the chat that asks the question. `cite`: ask for the numbers of the passages, too."""
-        user = self._fill("user", passages="\n\n".join(blocks), question=sanitise(question))
-        form = self._fill(f"styles.{answer_style}")
-        system = self._fill(STYLES[style].system, unknown=self.unknown, style=form)
+        """Return the chat that asks the question. `cite`: ask for the numbers of the passages, too.
+
+        `english`: the English prompt, whose labels the form may ask for; None: this one.
+
+        Raises:
+            ConfigError: the prompt file lacks the text that the style or the form needs."""
+        labels = self._required("user") if form.labels == "query" else (english or self)._required("labelled")
+        user = self._substitute(labels, passages="\n\n".join(blocks), question=sanitise(question))
+        system = self._system(STYLES[style].system, answer_style, abstain=form.abstain)
         citing = self._fill("cite" if answer_style == "short" else "cite_sentences")
         return [
             {"role": "system", "content": f"{system}\n{citing}" if cite else system},
             {"role": "user", "content": user},
         ]
+
+    def _system(self, field: str, answer_style: AnswerStyle, *, abstain: bool) -> str:
+        lines = [line for line in self._required(field).splitlines() if abstain or "$unknown" not in line]
+        style = self._fill(f"styles.{answer_style}")
+        return self._substitute("\n".join(lines), style=style, **({"unknown": self.unknown} if abstain else {}))
 
     def repair_messages(self, previous: Sequence[Message], reply: str) -> list[Message]:
         """Return the chat that asks again after a reply in a wrong language."""
@@ -204,11 +267,12 @@ class CriticalErrors(BaseModel):
 
 
 class TagPrompt(_File):
-    """The prompt for the tagger, and the form in which the generator reads scores."""
+    """The prompt for the tagger, and the form in which the generator reads scores. `example`: an example of a reply."""
 
     placeholders = {
         "unscored": ("cause",),
         "system": ("semantic", "grammar", "fluency"),
+        "example": (),
         "user": ("original", "translation"),
         "retry": (),
         "critical_errors.numbers": ("original",),
@@ -222,6 +286,7 @@ class TagPrompt(_File):
     causes: Causes
     critical_errors: CriticalErrors
     system: str
+    example: str | None = None
     user: str
     retry: str
 
@@ -230,14 +295,23 @@ class TagPrompt(_File):
         """Return the criterion names by key."""
         return {"semantic": self.criteria.semantic, "grammar": self.criteria.grammar, "fluency": self.criteria.fluency}
 
-    def messages(self, original: str, translation: str, source: Lang) -> list[Message]:
-        """Return the chat that asks for scores. The original comes first, so that its translations share a prefix."""
+    def messages(
+        self, original: str, translation: str, source: Lang, *, system_turn: bool = True, example: bool = False
+    ) -> list[Message]:
+        """Return the chat that asks for scores. The original comes first, so that its translations share a prefix.
+
+        `system_turn`: false puts the instructions into the turn of the user. `example`: add the example of a reply.
+
+        Raises:
+            ConfigError: the prompt file has no example."""
         name = language(source).name
         user = self._fill("user", original=sanitise(original), translation=sanitise(translation), source_language=name)
-        return [
-            {"role": "system", "content": self._fill("system", source_language=name, **self.names)},
-            {"role": "user", "content": user},
-        ]
+        system = self._fill("system", source_language=name, **self.names)
+        if example:
+            system = f"{system}\n{self._fill('example', source_language=name)}"
+        if not system_turn:
+            return [{"role": "user", "content": f"{system}\n\n{user}"}]
+        return [{"role": "system", "content": system}, {"role": "user", "content": user}]
 
     def retry_messages(self, previous: Sequence[Message], reply: str) -> list[Message]:
         """Return the chat that asks again after an unreadable reply."""
@@ -247,11 +321,10 @@ class TagPrompt(_File):
             {"role": "user", "content": self._fill("retry", source_language="")},
         ]
 
-    def assessment(self, passage: TaggedPassage) -> str:
+    def assessment(self, passage: TaggedPassage, form: TagForm = "of_five") -> str:
         """Return what the generator reads about a translation: its scores, or why it has none, and critical errors."""
-        scores = (
-            self.reason(passage.unscored or "unavailable") if passage.scores is None else self.scores(passage.scores)
-        )
+        known = passage.scores
+        scores = self.reason(passage.unscored or "unavailable") if known is None else self.scores(known, form)
         return " · ".join([scores, *map(self._critical_error, passage.critical_errors)])
 
     def _critical_error(self, error: CriticalError) -> str:
@@ -259,8 +332,10 @@ class TagPrompt(_File):
         values = {"original": original} if error.original else {}
         return self._fill(f"critical_errors.{error.kind}", source_language="", **values)
 
-    def scores(self, scores: QualityScores) -> str:
+    def scores(self, scores: QualityScores, form: TagForm = "of_five") -> str:
         """Return the measured scores under the names of their criteria."""
+        if form == "bare":
+            return ", ".join(f"{self.names[key]}: {score:.1f}" for key, score in scores.measured().items())
         return " · ".join(f"{self.names[key]} {score:.1f}/{MAX_SCORE:g}" for key, score in scores.measured().items())
 
     def reason(self, cause: str) -> str:

@@ -21,7 +21,7 @@ from qttrag.config.deployment import Spec
 from qttrag.errors import InputError, unknown
 from qttrag.pipeline.language_guard import LanguageGuard
 from qttrag.pipeline.stages import Stages
-from qttrag.prompts import Prompts
+from qttrag.prompts import PromptForm, Prompts
 from qttrag.protocols import Closable, LanguageDetector, Selectable, Startable
 from qttrag.runtime.cache import Cache
 from qttrag.text.language_in_context import language_in_context
@@ -86,6 +86,7 @@ class Application:
             answer_tokens=deployment.max_answer_tokens(deployment.answer_style),
             degrade=deployment.degrade,
             citations=deployment.citations,
+            form=PromptForm(abstain=deployment.abstain, labels=deployment.labels),
             guard=None if guard == "off" else LanguageGuard(detector, repairs=guard == "repair"),
         )
         return cls(deployment, stages, detector, cache, builder.built())

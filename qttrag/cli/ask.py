@@ -67,7 +67,7 @@ def ask(
 
       qttrag ask "대운하는 어떻게 만들어졌나요?" --style sentences
 
-      qttrag ask "大运河有多长？" --config server/paper.yaml --json
+      qttrag ask "大运河有多长？" --config server/served.yaml --json
 
       qttrag ask "Mikä on sauna?" --server http://127.0.0.1:8080
     """

@@ -13,7 +13,7 @@ app = group("Show deployments.")
 def show(config: output.Config = DEFAULT_DEPLOYMENT, settings: output.Set = None, as_json: output.Json = False) -> None:
     """Show a deployment with all its settings, from file, environment and flags; secrets are hidden.
 
-    Example: qttrag config show --config server/paper.yaml
+    Example: qttrag config show --config server/served.yaml
     """
     import yaml
 

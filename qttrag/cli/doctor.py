@@ -53,9 +53,9 @@ def doctor(
 
     Examples:
 
-      qttrag doctor --config server/paper.yaml
+      qttrag doctor --config server/served.yaml
 
-      qttrag doctor --config server/paper.yaml --ask
+      qttrag doctor --config server/served.yaml --ask
     """
     from qttrag.config.yaml_files import hide_secrets
 

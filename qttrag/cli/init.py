@@ -43,7 +43,7 @@ CHOICES: dict[str, Choice] = {
         ),
     ),
     "server": Choice(
-        "paper",
+        "served",
         (
             "Encoder, reranker and translator in this process, two language models on vLLM servers (`qttrag vllm up`).",
             "Memory: `qttrag vllm models` lists it by model; 15 to 16 GB of weights for each of the two.",

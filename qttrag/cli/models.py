@@ -33,7 +33,7 @@ def list_models(
 
       qttrag models list
 
-      qttrag models list server/paper.yaml --json
+      qttrag models list server/served.yaml --json
     """
     from qttrag import resources
     from qttrag.application.named_models import named_models
@@ -71,7 +71,7 @@ def pull(
 
       qttrag models pull
 
-      qttrag models pull server/paper.yaml --no-pin
+      qttrag models pull server/served.yaml --no-pin
     """
     from qttrag import resources
     from qttrag.application.named_models import pull as pull_models

@@ -49,7 +49,7 @@ def serve(
 
       qttrag serve
 
-      qttrag serve -c server/paper.yaml --check
+      qttrag serve -c server/served.yaml --check
 
       QTTRAG_API_KEYS=$(openssl rand -hex 16) qttrag serve --host 0.0.0.0 --port 80
 

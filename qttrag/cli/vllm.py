@@ -20,7 +20,7 @@ Settings = Annotated[str, typer.Option("--settings", help="A file like server/vl
 
 @app.command("up")
 def up(
-    config: output.Config = "paper",
+    config: output.Config = "served",
     settings: Settings = "vllm",
     gpus: Annotated[str | None, typer.Option(help="GPUs to use, e.g. 0,1; none: the CPU. Default: all.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the commands without running them.")] = False,
@@ -34,7 +34,7 @@ def up(
 
     Examples:
 
-      qttrag vllm up --config paper
+      qttrag vllm up --config served
 
       qttrag vllm up --config my.yaml --gpus 0 --dry-run
     """

@@ -75,6 +75,8 @@ class Deployment(BaseModel):
     question_timeout: float | None = Field(default=None, gt=0)  # seconds; null: no limit
     degrade: bool = True  # translator or tagger unavailable: answer without it and report that
     citations: bool = False  # ask the generator for the numbers of the passages it used
+    abstain: bool = True  # ask the generator to say where the passages do not have the answer
+    labels: Literal["query", "english"] = "query"  # the language of the labels of passages and question in the prompt
     language_guard: LanguageGuardMode = "report"
     examples: dict[str, list[str]] = {}  # questions by language that the page offers
     cache: CacheSettings = CacheSettings()

@@ -1,7 +1,7 @@
 """A suite: the questions, strategies and generators to evaluate on a deployment, and the comparison it is about.
 
 extends: xor-tydi                # another suite; the settings here override its settings, null removes a row
-deployment: paper                # a file, or a name in server/
+deployment: served               # a file, or a name in server/
 set: {depth: 20}                 # overrides settings of the deployment
 datasets:                        # one row of the tables per language
   xor: {kind: xor_tydi, file: ./xor_dev_full_v1_1.jsonl, langs: [ko, fi], expected: {ko: 371, fi: 615}}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
-from typing import Any
+from typing import Any, Literal
 
 from qttrag import trace
 from qttrag.errors import BrokenOff, ConfigError, unknown
@@ -41,6 +41,9 @@ class OpenAIGenerator:
     while it breaks off replies when others arrive. Models at one address share the lowest.
     `extra_body`: further fields of the request, as the server defines them; null removes a field.
     `thinking`: whether a reasoning model may think before it answers, for servers that let a request choose.
+    `weights`: the precision in which the servers run the model, where it is not the checkpoint's: "int4" is NF4, as in
+    arXiv:2510.23070. A request cannot choose it: `qttrag vllm up` starts its servers with it, and replies of either
+    precision are cached apart.
     `accepts`: what the servers accept, true or false by capability (`qttrag doctor --ask` lists them), in place of
     what they say by rejecting requests."""
 
@@ -61,6 +64,7 @@ class OpenAIGenerator:
         extra_body: dict[str, Any] | None = None,
         thinking: bool = False,
         accepts: dict[str, bool] | None = None,
+        weights: Literal["checkpoint", "int4"] = "checkpoint",
     ) -> None:
         _check("in_flight", in_flight, valid=in_flight >= 1, remedy="1 or more")
         _check("retries", retries, valid=retries >= 0, remedy="0 or more")
@@ -78,6 +82,7 @@ class OpenAIGenerator:
         self._connection = Connection(self._endpoint)
         self._extra_body = extra_body or {}
         self._thinking = thinking
+        self._weights = weights
         self._accepts = accepts or {}
         self._opens_reasoning = True  # False: the model's template does, so that only the end of it is in the reply
 
@@ -85,6 +90,7 @@ class OpenAIGenerator:
     def identity(self) -> str:
         base_urls = ",".join(sorted(self._endpoint.base_urls))
         further = [":thinking"] * self._thinking + [f":{sorted(self._accepts.items())}"] * bool(self._accepts)
+        further += [f":{self._weights}"] * (self._weights != "checkpoint")
         return f"openai:{base_urls}:{self._endpoint.model}:{sorted(self._extra_body.items())}{''.join(further)}"
 
     @property

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 from qttrag import trace as tracing
@@ -14,7 +14,7 @@ from qttrag.pipeline import citations
 from qttrag.pipeline.answer_translation import translate_text
 from qttrag.pipeline.context_budget import Block, FittedPrompt, fit
 from qttrag.pipeline.language_guard import LanguageGuard
-from qttrag.prompts import FALLBACK, AnswerPrompt, Prompts, Style
+from qttrag.prompts import FALLBACK, AnswerPrompt, PromptForm, Prompts, Style, TagForm
 from qttrag.protocols import Generator, Translator
 from qttrag.runtime.tasks import closing
 from qttrag.trace import Trace
@@ -42,8 +42,8 @@ class AnswerWriter:
     """Writes answers with one generator.
 
     `translator` None: an answer in a wrong language stays in it. `guard` None: no answer's language is checked.
-    `style`: of the answers. `max_tokens`: per answer. `citations`: ask for the numbers of the passages. `emit`:
-    receives the pieces of the answer, and "restarted" when those before are void."""
+    `style`: of the answers. `max_tokens`: per answer. `citations`: ask for the numbers of the passages. `form`: of the
+    prompts. `emit`: receives the pieces of the answer, and "restarted" when those before are void."""
 
     generator: Generator
     prompts: Prompts
@@ -53,15 +53,24 @@ class AnswerWriter:
     max_tokens: int
     citations: bool
     emit: Callable[[Event], None]
+    form: PromptForm = field(default_factory=PromptForm)
 
-    async def write(self, query: Query, passages: Sequence[TaggedPassage], style: Style, trace: Trace) -> Answer:
+    async def write(
+        self,
+        query: Query,
+        passages: Sequence[TaggedPassage],
+        style: Style,
+        trace: Trace,
+        *,
+        tag_form: TagForm = "of_five",
+    ) -> Answer:
         """Return the answer to `query` from `passages`, in the language of the query if the guard repairs answers.
 
         Raises:
             InputError: the question alone does not fit into the generator's context.
             StageError: the generator failed, or broke off more than twice."""
         prompt = self.prompts.answer(query.lang)
-        fitted = await self._fit(query, passages, prompt, style)
+        fitted = await self._fit(query, passages, prompt, style, tag_form)
         completion = await self._stream(fitted.messages)
         check: LanguageCheck = "off"
         if self.guard is not None and completion.text:
@@ -95,7 +104,7 @@ class AnswerWriter:
             )
 
     async def _fit(
-        self, query: Query, passages: Sequence[TaggedPassage], prompt: AnswerPrompt, style: Style
+        self, query: Query, passages: Sequence[TaggedPassage], prompt: AnswerPrompt, style: Style, tag_form: TagForm
     ) -> FittedPrompt:
         context = await asyncio.to_thread(lambda: self.generator.context)  # may download the model's configuration
         repairs = self.guard is not None and self.guard.repairs
@@ -103,9 +112,15 @@ class AnswerWriter:
         if repairs:  # the second prompt quotes the first answer
             reserved += self.max_tokens + _max_repair_tokens(prompt)
         fitted = await fit(
-            self._blocks(passages, query.lang, prompt, style),
+            self._blocks(passages, query.lang, prompt, style, tag_form),
             lambda bodies: prompt.messages(
-                query.text, bodies, style=style, answer_style=self.style, cite=self.citations
+                query.text,
+                bodies,
+                style=style,
+                answer_style=self.style,
+                cite=self.citations,
+                form=self.form,
+                english=self.prompts.answer(FALLBACK),
             ),
             count=self.generator.count_tokens,
             limit=context - reserved,
@@ -116,13 +131,13 @@ class AnswerWriter:
         return fitted
 
     def _blocks(
-        self, passages: Sequence[TaggedPassage], target: Lang, prompt: AnswerPrompt, style: Style
+        self, passages: Sequence[TaggedPassage], target: Lang, prompt: AnswerPrompt, style: Style, tag_form: TagForm
     ) -> list[Block]:
         tag = self.prompts.tag(target)
         blocks = []
         for number, passage in enumerate(passages, 1):
             lang = passage.passage.lang if passage.translation is None else target
-            render = partial(prompt.block, number, passage, style=style, tag=tag)
+            render = partial(prompt.block, number, passage, style=style, tag=tag, tag_form=tag_form)
             blocks.append(Block(number, render, passage.reading_text, lang))
             if passage.refined is not None:
                 blocks.append(Block(number, partial(prompt.refined, number), passage.refined, target))

@@ -13,7 +13,7 @@ from qttrag.pipeline.answer_writer import AnswerWriter
 from qttrag.pipeline.conversation import newest_that_fit
 from qttrag.pipeline.language_guard import LanguageGuard
 from qttrag.pipeline.language_support import report_unsupported, score_supported
-from qttrag.prompts import Prompts, Style
+from qttrag.prompts import PromptForm, Prompts, Style, TagForm
 from qttrag.protocols import Generator, QualityTagger, Reranker, Retriever, Translator
 from qttrag.runtime.tasks import gather_or_cancel, task_group
 from qttrag.text.normalization import clean
@@ -40,7 +40,8 @@ class Stages:
     """A deployment's models and settings, with the `trace` and `emit` of one question.
 
     `degrade`: answer without translations or scores if their stage is unavailable, with a note; else raise its error.
-    `citations`: ask for the numbers of the passages. `guard`: checks the language of answers; None: no check."""
+    `citations`: ask for the numbers of the passages. `guard`: checks the language of answers; None: no check.
+    `form`: of the answer prompts."""
 
     retriever: Retriever
     reranker: Reranker
@@ -55,6 +56,7 @@ class Stages:
     degrade: bool = True
     citations: bool = False
     guard: LanguageGuard | None = None
+    form: PromptForm = field(default_factory=PromptForm)
     trace: Trace = field(default_factory=Trace)
     emit: Callable[[Event], None] = ignore
 
@@ -168,11 +170,19 @@ class Stages:
         self.emit(Event("refined", tuple(refined)))
         return refined
 
-    async def answer(self, query: Query, passages: Sequence[TaggedPassage], *, style: Style = "plain") -> Answer:
+    async def answer(
+        self,
+        query: Query,
+        passages: Sequence[TaggedPassage],
+        *,
+        style: Style = "plain",
+        tag_form: TagForm = "of_five",
+    ) -> Answer:
         """Return the generator's answer from the passages, streamed through `emit`.
 
         `style`: "plain" shows passages under their numbers alone; "tagged" also states which are translations, their
-        scores and how to weigh them; "tagged_without_scores" is the same prompt without the scores."""
+        scores and how to weigh them; "tagged_without_scores" is the same prompt without the scores. "tagged_after" and
+        "tagged_after_without_scores" have the scores after the passages. `tag_form`: how the scores are written."""
         writer = AnswerWriter(
             self.generator,
             self.prompts,
@@ -181,10 +191,11 @@ class Stages:
             style=self.answer_style,
             max_tokens=self.answer_tokens,
             citations=self.citations,
+            form=self.form,
             emit=self.emit,
         )
         with self.trace.stage("answer"):
-            return await writer.write(query, passages, style, self.trace)
+            return await writer.write(query, passages, style, self.trace, tag_form=tag_form)
 
     async def _translated(self, passages: Sequence[TaggedPassage], target: Lang) -> list[TaggedPassage]:
         foreign = [n for n, p in enumerate(passages) if _is_foreign(p, target)]

@@ -24,6 +24,8 @@ class LLMTagger:
     translation is unscored. `generator`: by default the deployment's. `expected`: scores are expectations over the
     probabilities of the digits (if the server returns them) instead of the digits of the reply; they are finer, and
     take as many calls and tokens.
+    `system_turn`: false puts the instructions into the turn of the user, as in arXiv:2510.23070; `example`: show an
+    example of a reply, as there.
     `flags`: also look for critical errors (`qttrag.taggers.critical_errors`). `cap`: the highest semantic score of a
     translation with one; null: no limit.
     Counts: scored, retried, unscored.<cause> with the causes empty, unreadable, range, unavailable; as_written:
@@ -40,7 +42,11 @@ class LLMTagger:
         expected: bool = False,
         flags: bool = True,
         cap: float | None = None,
+        system_turn: bool = True,
+        example: bool = False,
     ) -> None:
+        self._system_turn = system_turn
+        self._example = example
         self._check = Check(flags=flags, cap=cap)
         self.generator = generator
         self._prompts = prompts
@@ -62,7 +68,7 @@ class LLMTagger:
     async def _verdict(self, prompt: TagPrompt, original: str, translation: str, source: Lang) -> Verdict:
         if not translation.strip():
             return Verdict(None, "empty")
-        messages = prompt.messages(original, translation, source)
+        messages = prompt.messages(original, translation, source, system_turn=self._system_turn, example=self._example)
         try:
             completion = await self.generator.complete(messages, self._decoding)
             verdict = self._read(completion, prompt)

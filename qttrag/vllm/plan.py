@@ -19,6 +19,8 @@ from qttrag.config.deployment import Deployment
 from qttrag.errors import ConfigError
 
 _LOCAL = ("127.0.0.1", "localhost", "0.0.0.0", "::1")  # noqa: S104  only compared
+_INT4: Mapping[str, Any] = {"quantization": "bitsandbytes"}  # NF4, quantised while it loads
+_INT4_SHARE = 0.3  # of the memory of weights in 16 bits: 4 bits each, and embeddings and norms unquantised
 _WEIGHTS_GIB = 15.0  # of a model that the file does not name: about 8 billion parameters
 
 
@@ -62,6 +64,7 @@ class PlannedServer:
     context: int
     weights_gib: float
     api_key_env: str
+    int4: bool = False
     gpus: tuple[int, ...] = ()
     memory: float | None = None
     command: tuple[str, ...] = ()
@@ -118,10 +121,14 @@ def _local_servers(deployment: Deployment, settings: VllmSettings) -> list[Plann
             model_settings = settings.models.get(model, ModelSettings())
             context = int(spec.get("context", 8192))
             key = str(spec.get("api_key_env", "OPENAI_API_KEY"))
-            new = PlannedServer(model, url.rstrip("/"), context, model_settings.weights_gib, key)
+            int4 = spec.get("weights") == "int4"
+            gib = model_settings.weights_gib * (_INT4_SHARE if int4 else 1)
+            new = PlannedServer(model, url.rstrip("/"), context, gib, key, int4)
             old = servers.setdefault(new.base_url, new)
             if old.model != model:
                 raise ConfigError(f"{url} is the address of both '{old.model}' and '{model}'; change a port")
+            if old.int4 != int4:
+                raise ConfigError(f"'{model}' at {url} has two kinds of `weights:`; choose one, or change a port")
             servers[new.base_url] = replace(old, context=max(old.context, context))
     return list(servers.values())
 
@@ -155,6 +162,7 @@ def _command(server: PlannedServer, settings: VllmSettings) -> tuple[str, ...]:
         **({"gpu-memory-utilization": server.memory} if server.memory else {}),
         **settings.flags,
         **({} if server.gpus else settings.cpu.flags),
+        **(_INT4 if server.int4 else {}),
         **settings.models.get(server.model, ModelSettings()).flags,
     }
     return (str(Path(settings.command).expanduser()), "serve", server.model, *_arguments(flags))

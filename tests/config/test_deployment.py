@@ -204,7 +204,8 @@ def test_a_name_is_searched_in_the_home_then_in_the_package(tmp_path: Path, monk
     assert resources.find("server", "laptop", what="deployment").parent == tmp_path / "server"
     assert resources.find("server", "paper", what="deployment").parent != tmp_path / "server"
     with pytest.raises(
-        ConfigError, match=rf"gpu, laptop, laptop-gguf, mine, paper\).*searched: {tmp_path}/server, .*_resources"
+        ConfigError,
+        match=rf"gpu, laptop, laptop-gguf, mine, paper, served\).*searched: {tmp_path}/server, .*_resources",
     ):
         resources.find("server", "nothing", what="deployment")
 
@@ -237,6 +238,6 @@ def test_without_a_checkout_the_error_about_the_demo_says_where_it_is(tmp_path: 
         installed.find(folder, name, what="file")
 
 
-@pytest.mark.parametrize("name", ["gpu", "laptop", "laptop-gguf", "paper"])
+@pytest.mark.parametrize("name", ["gpu", "laptop", "laptop-gguf", "paper", "served"])
 def test_the_settings_of_a_shipped_deployment_are_those_of_its_kinds(name: str) -> None:
     Application.open(config.load(name))

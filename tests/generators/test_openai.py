@@ -47,6 +47,11 @@ async def test_the_request_is_greedy_and_has_the_messages() -> None:
     assert "repetition_penalty" not in request
 
 
+def test_replies_of_weights_in_four_bits_are_cached_apart() -> None:
+    own, four_bits = (OpenAIGenerator("m", base_url="http://a", weights=w) for w in ("checkpoint", "int4"))
+    assert own.identity == OpenAIGenerator("m", base_url="http://a").identity != four_bits.identity
+
+
 async def test_sampling_settings_reach_the_server() -> None:
     with Server(text_reply("x")) as server:
         await complete(generator(server, extra_body={"top_k": 5}), Decoding(temperature=0.3, repetition_penalty=1.2))

@@ -36,7 +36,7 @@ def test_check_fails_where_a_file_of_a_collection_is_damaged(config: Path) -> No
 
 
 def test_check_names_all_missing_collections() -> None:
-    result = check("paper")
+    result = check("served")
     assert isinstance(result.exception, CollectionError)
     assert all(f"'{name}'" in str(result.exception) for name in ("wiki-en", "wiki-ko"))
 

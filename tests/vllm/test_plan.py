@@ -18,7 +18,7 @@ PAPER = (
 
 
 def planned(*gpus: int, **changes: Any) -> list[PlannedServer]:
-    return plan(config.load("paper", changes), load(), gpus)
+    return plan(config.load("served", changes), load(), gpus)
 
 
 def flag(server: PlannedServer, name: str) -> str:
@@ -62,9 +62,22 @@ def test_a_models_own_flags_override_the_common_ones() -> None:
     settings = VllmSettings.model_validate(
         {"flags": {"seed": 1, "x": True}, "models": {QWEN: {"flags": {"seed": 2, "x": False}}}}
     )
-    server = plan(config.load("paper"), settings, [])[1]
+    server = plan(config.load("served"), settings, [])[1]
     assert flag(server, "seed") == "2"
     assert "--no-x" in server.command
+
+
+def test_a_model_in_four_bits_is_quantised_while_it_loads_and_takes_less_memory() -> None:
+    ours, reported = ({s.model: s for s in plan(config.load(name), load(), [0])} for name in ("served", "paper"))
+    assert flag(reported[LLAMA], "quantization") == "bitsandbytes"
+    assert "--quantization" not in ours[LLAMA].command
+    assert reported[LLAMA].weights_gib < ours[LLAMA].weights_gib / 3
+
+
+def test_one_server_does_not_run_a_model_in_two_precisions() -> None:
+    shared = {"kind": "openai", "base_url": "http://127.0.0.1:8001/v1", "model": LLAMA}
+    with pytest.raises(ConfigError, match="two kinds of `weights:`"):
+        plan(config.load("paper", {"generator": {**shared, "weights": "checkpoint"}}), load(), [])
 
 
 def test_without_a_gpu_no_gpu_memory_is_set() -> None:

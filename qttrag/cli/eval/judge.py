@@ -34,7 +34,7 @@ def judge(
     The verdicts become the measure `judged_right` of `qttrag eval score` and `compare`. If it is interrupted, the same
     command resumes it.
 
-    Example: qttrag eval judge xor-tydi --config paper --set generator.model=Qwen/Qwen2.5-72B-Instruct
+    Example: qttrag eval judge xor-tydi --config served --set generator.model=Qwen/Qwen2.5-72B-Instruct
     """
     from qttrag.evaluation.runs import scoring
 

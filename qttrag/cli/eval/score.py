@@ -103,6 +103,8 @@ def write_report(run: Run, *, against: str | None, measure: str | None, as_json:
     summary = [tables.main_table(by_cell, name, failed), tables.comparison_table(comparisons)]
     if published:
         summary.append(tables.beside_reported(by_cell, published))
+        further = tables.further_reported(by_cell, published)
+        summary += [further] if further.rows else []
     complete = [*summary, *(tables.all_measures(by_cell, *group) for group in groups)]
     write_file(run.folder / "scores.json", json.dumps(data, ensure_ascii=False, indent=2, allow_nan=False))
     write_file(run.folder / "report.html", page.page(run, scored, by_cell, complete))

@@ -34,7 +34,7 @@ def tagger(
 
     Exit code 4 if no translation is scored.
 
-    Example: qttrag eval tagger en-zh.tsv.gz --from en --to zh --sample 500 -c paper
+    Example: qttrag eval tagger en-zh.tsv.gz --from en --to zh --sample 500 -c served
     """
     from qttrag.evaluation.stages import tagging
 

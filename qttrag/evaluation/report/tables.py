@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from qttrag.evaluation.document import Figure
 from qttrag.evaluation.metrics.registry import measures
-from qttrag.evaluation.report.reported import ReportedFigures
+from qttrag.evaluation.report.reported import ReportedFigures, cells_of
 from qttrag.evaluation.runs.answer_files import Cell
 from qttrag.evaluation.runs.figures import Comparison
 from qttrag.evaluation.statistics import Interval
@@ -75,6 +75,27 @@ def beside_reported(figures: Figures, reported: ReportedFigures) -> Table:
             signatures.append(figure.signature)
     columns = ["dataset", "generator", "strategy", "n", "n there", "here", reported.source, "difference"]
     return Table(f"{_title(reported.measure)} beside {reported.source}", columns, rows, signatures)
+
+
+def further_reported(figures: Figures, reported: ReportedFigures) -> Table:
+    """Return the further published figures beside ours: shares such as r_lang, and mean relative gains."""
+    rows, signatures = [], []
+    for share in reported.shares:
+        for cell in cells_of(share, list(figures)):
+            if figure := figures[cell].get(share.measure):
+                there, factor = share.figures[cell.dataset], scale(share.measure)
+                difference = f"{figure.interval.value * factor - there:+.1f}"
+                texts = [figure_text(figure, share.measure), f"{there:.1f}", difference]
+                rows.append([_with_unit(share.measure), *cell, str(figure.n), *texts])
+                signatures.append(figure.signature)
+    values = {cell: each[reported.measure].interval.value for cell, each in figures.items() if reported.measure in each}
+    for gain, here, n in reported.gains(values):
+        about = [gain.dataset, f"mean of {n}", f"{gain.of} / {gain.over}"]
+        rows.append(
+            ["relative gain %", *about, _NO_FIGURE, f"{here:+.1f}", f"{gain.mean:+.1f}", f"{here - gain.mean:+.1f}"]
+        )
+    columns = ["figure", "dataset", "generator", "strategy", "n", "here", reported.source, "difference"]
+    return Table(f"further figures beside {reported.source}", columns, rows, signatures)
 
 
 def comparison_table(comparisons: Sequence[Comparison]) -> Table:

@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from qttrag.application.effective import effective, flat
+from qttrag.config import deployment as config
 from qttrag.errors import ConfigError
 from qttrag.evaluation import suites
 from qttrag.evaluation.answers import AnswerRecord, RankedPassage
@@ -292,13 +294,75 @@ def test_other_questions_settings_and_models_than_those_of_published_figures_are
         source="arXiv:1", measure="char3_bergen", strategies=["base"], figures={"made ko": {"own": [20.0]}},
         n={"made ko": 371}, settings={"depth": 50, "reranker.model": "m"}, models={"own": "theirs"},
     )  # fmt: skip
-    deployment = {"depth": 50, "reranker": {"kind": "none"}, "generator": {"model": "ours"}}
+    deployment = {"depth": 50, "reranker": {"kind": "none"}, "generator": {"model": "ours"}}  # no valid deployment
     identity = {**made.identity, "deployments": {"own": deployment}}
     assert published.differences(replace(made, identity=identity), scoring.score(made)) == [
         "made ko: 39 questions here, 371 in arXiv:1",
-        "own: reranker.model None here, m in arXiv:1",
-        "own: generator.model ours here, theirs in arXiv:1",
+        "reranker.model None here, m in arXiv:1",
+        "generator.model ours here, theirs in arXiv:1",
     ]
+
+
+def as_run_of(made: Run, *names: str) -> Run:
+    """Return the run as if deployments of these names had answered its questions, each under its name."""
+    deployments = {name: config.load(name).model_dump(mode="json") for name in names}
+    suite = {**made.identity["suite"], "strategies": {"base": {}, "qtt_rag": {}}}
+    return replace(made, identity={**made.identity, "suite": suite, "deployments": deployments})
+
+
+def test_a_run_as_reported_differs_in_no_setting_and_one_with_ours_in_each(made: Run) -> None:
+    paper = reported.load("paper")
+    published = paper.model_copy(
+        update={
+            "figures": {"made ko": {"own": [20.0] * 5}},
+            "n": {},
+            "models": {},
+            "settings": {k: v for k, v in paper.settings.items() if k != "strategies.dkm_rag.settings"},
+        }
+    )
+    cells = scoring.score(made)
+    as_reported, ours = as_run_of(made, "paper"), as_run_of(made, "served")
+    for run in (as_reported, ours):
+        run.identity["deployments"]["own"] = next(iter(run.identity["deployments"].values()))  # type: ignore[index]
+    assert published.differences(as_reported, cells) == []
+    assert {line.split()[0] for line in published.differences(ours, cells)} == {
+        "retriever.collections", "translator.unit", "translator.beam_size", "tagger.system_turn", "tagger.example",
+        "tagger.generator.weights", "generator.weights", "abstain", "labels", "strategies.qtt_rag.tag_place",
+        "strategies.qtt_rag.tag_form",
+    }  # fmt: skip
+
+
+def test_the_relative_gains_of_the_paper_follow_from_its_figures() -> None:
+    paper = reported.load("paper")
+    values = {
+        Cell(dataset, generator, strategy): figure
+        for dataset, rows in paper.figures.items()
+        for generator, row in rows.items()
+        for strategy, figure in zip(paper.strategies, row, strict=True)
+    }
+    gains = paper.gains(values)
+    assert [(gain.reported.dataset, gain.n) for gain in gains] == [("xor ko", 6), ("mkqa ko", 6)]
+    assert [round(gain.here, 1) for gain in gains] == [gain.reported.mean for gain in gains]
+
+
+def test_further_published_figures_stand_beside_ours(made: Run) -> None:
+    published = reported.ReportedFigures(
+        source="arXiv:1", measure="char3_bergen", strategies=["base", "qtt_rag"], figures={},
+        shares=[reported.ReportedShare(measure="r_lang", strategy="qtt_rag", figures={"made ko": 60.0})],
+        relative_gains=[reported.ReportedGain(dataset="made ko", of="qtt_rag", over="base", mean=100.0)],
+    )  # fmt: skip
+    rows = tables.further_reported(figures.figures(scoring.score(made)), published).rows
+    assert [rows[0][0], rows[0][-2], rows[0][-1]] == ["r_lang %", "60.0", "+6.7"]
+    assert rows[1][-3:] == ["+192.5", "+100.0", "+92.5"]  # 75 % against 10 of 39
+
+
+def test_the_suite_paper_has_the_settings_that_its_figures_are_compared_with() -> None:
+    paper, suite = reported.load("paper"), suites.load("paper")
+    for generator in suite.generators:
+        settings = effective(suite.deployment_for(generator))
+        own = flat({**settings, "generator": settings["generator"]})
+        for name, there in paper.settings.items():
+            assert set(there) <= set(own[name]) if isinstance(there, list) else own[name] == there, name
 
 
 def test_the_paper_names_its_questions_and_models() -> None:
