@@ -19,6 +19,16 @@ def free_port() -> int:
         return port
 
 
+def wait_for_port(port: int, *, most_s: float = 60) -> None:
+    """Wait until a server listens at a port of this machine."""
+    deadline = time.monotonic() + most_s
+    while time.monotonic() < deadline:
+        with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+            return
+        time.sleep(0.01)
+    raise RuntimeError(f"nothing listens at port {port}")
+
+
 class RedisServer:
     """An empty server at `url`, which keeps nothing on disk."""
 
@@ -35,12 +45,7 @@ class RedisServer:
         settings = {"port": self._port, "bind": "127.0.0.1", "dir": self._folder.name, "save": "", "appendonly": "no"}
         arguments = [text for name, value in settings.items() for text in (f"--{name}", str(value))]
         self._process = subprocess.Popen([self._program, *arguments], stdout=subprocess.DEVNULL)
-        deadline = time.monotonic() + 20
-        while time.monotonic() < deadline:
-            with suppress(OSError), socket.create_connection(("127.0.0.1", self._port), timeout=1):
-                return
-            time.sleep(0.01)
-        raise RuntimeError("redis-server does not answer")
+        wait_for_port(self._port)
 
     def kill(self) -> None:
         self._process.kill()
