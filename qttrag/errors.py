@@ -104,9 +104,9 @@ def unknown(what: str, value: object, known: Iterable[str], *, way_out: str = ""
     return f"unknown {what} '{value}'{guess} (known: {listed}){'; ' + way_out if way_out else ''}"
 
 
-def not_installed(what: str, error: ModuleNotFoundError) -> str:
+def not_installed(what: str, error: ModuleNotFoundError, *, extra: str = "models") -> str:
     """Return "WHAT needs the package 'NAME', which is not installed; ...", the wording for all missing packages."""
-    return f"{what} needs the package '{error.name}', which is not installed; pip install 'qttrag[models]'"
+    return f"{what} needs the package '{error.name}', which is not installed; pip install 'qttrag[{extra}]'"
 
 
 def renamed(old: str, new: str) -> str:

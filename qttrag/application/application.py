@@ -23,7 +23,8 @@ from qttrag.pipeline.language_guard import LanguageGuard
 from qttrag.pipeline.stages import Stages
 from qttrag.prompts import PromptForm, Prompts
 from qttrag.protocols import Closable, LanguageDetector, Selectable, Startable
-from qttrag.runtime.cache import Cache
+from qttrag.runtime.open_cache import open_cache
+from qttrag.runtime.result_cache import ResultCache
 from qttrag.text.language_in_context import language_in_context
 from qttrag.text.languages import language
 from qttrag.text.normalization import clean
@@ -52,7 +53,7 @@ class Application:
     deployment: config.Deployment
     stages: Stages
     detector: LanguageDetector
-    cache: Cache | None
+    cache: ResultCache | None
     parts: Sequence[tuple[str, object]]
     """Every model and server with the name of its stage."""
     rehearsals: Rehearsals = field(default_factory=Rehearsals, init=False, repr=False, compare=False)
@@ -65,8 +66,7 @@ class Application:
             ConfigError: the deployment is invalid."""
         if not isinstance(deployment, config.Deployment):
             deployment = config.load(deployment)
-        settings = deployment.cache
-        cache = Cache(settings.file, max_bytes=settings.max_bytes) if settings.enabled else None
+        cache = open_cache(deployment.cache) if deployment.cache.enabled else None
         prompts = Prompts()
         builder = Builder(deployment, prompts, cache)
         for name, options in deployment.strategies.items():

@@ -18,7 +18,7 @@ from qttrag.indexes.jobs.workers import kind_of, kind_settings
 from qttrag.indexes.recipe import EncoderSettings
 from qttrag.prompts import Prompts
 from qttrag.protocols import PROTOCOLS, Encoder
-from qttrag.runtime.cache import Cache
+from qttrag.runtime.result_cache import ResultCache
 
 OWN = "deployment"
 """In place of a nested stage's settings: the deployment's own stage."""
@@ -28,7 +28,7 @@ _STAGE_OF = {protocol: name for name, protocol in PROTOCOLS.items()}
 class Builder:
     """Builds stages. Equal settings give one object, so that a model that is named twice is loaded once."""
 
-    def __init__(self, deployment: Deployment, prompts: Prompts, cache: Cache | None) -> None:
+    def __init__(self, deployment: Deployment, prompts: Prompts, cache: ResultCache | None) -> None:
         self._deployment = deployment
         self._given: dict[type, object] = {Prompts: prompts}
         self._cache = cache

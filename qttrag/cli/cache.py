@@ -12,21 +12,21 @@ from qttrag.cli.groups import group
 from qttrag.resources import DEFAULT_DEPLOYMENT
 
 if TYPE_CHECKING:
-    from qttrag.runtime.cache import Cache
+    from qttrag.runtime.result_cache import ResultCache
 
 app = group("Show or clear the cache of translations and completions (scores are completions).")
 
 
 @app.command()
 def info(config: output.Config = DEFAULT_DEPLOYMENT, settings: output.Set = None, as_json: output.Json = False) -> None:
-    """Show the cache's path, content and limit."""
+    """Show where the cache is, its content and its limit."""
     with closing(_open_cache(config, settings)) as cache:
         kinds = cache.info()
         if as_json:
             content = {kind: {"entries": i.entries, "bytes": i.bytes} for kind, i in kinds.items()}
-            output.say_json({"path": str(cache.path), "max_bytes": cache.max_bytes, "kinds": content})
+            output.say_json({"location": cache.location, "limit": cache.limit, "kinds": content})
             return
-        output.say(f"{cache.path} (at most {cache.max_bytes / 1e6:,.0f} MB)")
+        output.say(f"{cache.location} ({cache.limit})")
         rows = [[kind, f"{i.entries:,}", f"{i.bytes / 1e6:,.1f} MB"] for kind, i in kinds.items()]
         output.console().print(output.table("kind", "entries", "content", rows=rows))
 
@@ -50,14 +50,13 @@ def clear(
     with closing(_open_cache(config, settings)) as cache:
         removed = cache.clear(kind)
         if as_json:
-            output.say_json({"path": str(cache.path), "removed": removed})
+            output.say_json({"location": cache.location, "removed": removed})
         else:
-            output.say(f"removed {removed:,} entries from {cache.path}")
+            output.say(f"removed {removed:,} entries from {cache.location}")
 
 
-def _open_cache(config: str, settings: list[str] | None) -> Cache:
+def _open_cache(config: str, settings: list[str] | None) -> ResultCache:
     from qttrag.config import deployment
-    from qttrag.runtime.cache import Cache
+    from qttrag.runtime.open_cache import open_cache
 
-    cache = deployment.load(config, output.pairs(settings, "--set")).cache
-    return Cache(cache.file, max_bytes=cache.max_bytes)
+    return open_cache(deployment.load(config, output.pairs(settings, "--set")).cache)

@@ -11,9 +11,9 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from qttrag import resources
 from qttrag.config.server_settings import ServerSettings
@@ -42,13 +42,38 @@ LanguageGuardMode = Annotated[Literal["off", "report", "repair"], BeforeValidato
 """For an answer in the wrong language: do nothing, report it, or ask again once and then translate it."""
 
 
+_OF_FILES = frozenset({"path", "max_bytes"})
+_OF_SERVERS = frozenset({"ttl", "timeout", "max_value_bytes"})
+
+
 class CacheSettings(BaseModel):
-    """The cache of translations and completions. `path`: null for the user's cache folder."""
+    """The cache of translations and completions; a URL alone stands for `url`.
+
+    `path`: of a file, null for the one in the user's cache folder; `max_bytes`: of its content. `url`: of a server that
+    several nodes share, in place of a file: redis://, rediss:// or unix://. Its entries expire after `ttl` seconds
+    (null: never); a command may take `timeout` seconds; values above `max_value_bytes` are not stored."""
 
     model_config = ConfigDict(extra="forbid")
     enabled: bool = True
     path: Path | None = None
     max_bytes: int = Field(default=2_000_000_000, gt=0)
+    url: str | None = Field(default=None, pattern=r"^(rediss?|unix)://")
+    ttl: int | None = Field(default=None, gt=0)
+    timeout: float = Field(default=0.5, gt=0)
+    max_value_bytes: int = Field(default=1_000_000, gt=0)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_url(cls, value: Any) -> Any:
+        return {"url": value} if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _is_one_cache(self) -> Self:
+        foreign = _OF_SERVERS if self.url is None else _OF_FILES
+        if given := sorted(foreign & self.model_fields_set):
+            what = "a server, with `url:`" if self.url is None else "a file, without `url:`"
+            raise ValueError(f"`{given[0]}:` is a setting of a cache in {what}; remove one of them")
+        return self
 
     @property
     def file(self) -> Path:

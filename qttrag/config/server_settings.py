@@ -33,13 +33,15 @@ class ServerSettings(BaseModel):
 
     `api_keys_env`: the environment variable with the clients' keys, separated by commas; without keys everybody may
     ask, and only loopback addresses are served. `write_keys_env`: that of further keys, with which clients may also
-    change documents; without any keys, clients at loopback addresses may. `rate`: requests per key or address, such as
-    "60/minute"; null: no limit. `allowed_hosts`: names, beside localhost and IP addresses, under which a service
-    without keys may be asked. `in_flight`: questions answered at the same time; `queue`: questions that may wait.
-    `max_connections`: at once; further ones get 503. `deadline`: the most seconds for a request. `origins`: sites whose
-    pages may call the service (CORS). `uploads`: the collections whose documents clients may change: a list of names,
-    or the settings of uploads with `collections:`. `feedback`: the file that gets what people say about answers, one
-    JSON object per line; null: nothing is stored. `max_feedback_bytes`: of this file; further feedback gets 503."""
+    change documents; without any keys, clients at loopback addresses may. `rate`: requests per key or address, such
+    as "60/minute"; null: no limit. `limits`: the Redis server (redis://, rediss://, unix://) in which several nodes
+    count requests together; null: each counts its own. `allowed_hosts`: names, beside localhost and IP addresses,
+    under which a service without keys may be asked. `in_flight`: questions answered at the same time; `queue`:
+    questions that may wait. `max_connections`: at once; further ones get 503. `deadline`: the most seconds for a
+    request. `origins`: sites whose pages may call the service (CORS). `uploads`: the collections whose documents
+    clients may change: a list of names, or the settings of uploads with `collections:`. `feedback`: the file that
+    gets what people say about answers, one JSON object per line; null: nothing is stored. `max_feedback_bytes`: of
+    this file; further feedback gets 503."""
 
     model_config = ConfigDict(extra="forbid")
     host: str = "127.0.0.1"
@@ -47,6 +49,7 @@ class ServerSettings(BaseModel):
     api_keys_env: str = "QTTRAG_API_KEYS"
     write_keys_env: str = "QTTRAG_WRITE_API_KEYS"
     rate: str | None = None
+    limits: str | None = Field(default=None, pattern=r"^(rediss?|unix)://")
     in_flight: int = Field(default=16, ge=1)
     queue: int = Field(default=64, ge=0)
     deadline: float = Field(default=120.0, gt=0)

@@ -93,7 +93,7 @@ def explain(error: ValidationError, where: str, fields: Mapping[str, Any]) -> st
     if first["type"] == "missing":
         return f"{where}: `{name}:` is missing; add it"
     words = str(first["ctx"]["error"]) if first["type"] == "value_error" else first["msg"].lower()
-    return f"{where}: `{name}: {first['input']!r}`: {words}"
+    return f"{where}: `{name}: {hide_secrets(first['input'])!r}`: {words}"
 
 
 def fields_at(model: type[BaseModel], location: Sequence[int | str]) -> Mapping[str, Any]:

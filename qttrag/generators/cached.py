@@ -10,7 +10,8 @@ from dataclasses import asdict
 from qttrag import trace
 from qttrag.generators.completion_stream import CompletionStream, as_pieces, joined
 from qttrag.protocols import Closable, Generator, Startable
-from qttrag.runtime.cache import Cache, content_key
+from qttrag.runtime.cache import content_key
+from qttrag.runtime.result_cache import ResultCache
 from qttrag.runtime.single_flight import CachedCalls
 from qttrag.runtime.tasks import closing
 from qttrag.text.reasoning import separate
@@ -27,7 +28,7 @@ class CachedGenerator:
     Counts: cached (from the cache or from another call), computed (by the inner generator), cached_prompt_tokens and
     cached_completion_tokens (of cached completions, when they were computed)."""
 
-    def __init__(self, inner: Generator, cache: Cache) -> None:
+    def __init__(self, inner: Generator, cache: ResultCache) -> None:
         self.inner = inner
         self.cache = cache
         self._calls = CachedCalls(cache, KIND, dump=_dump, load=_load)

@@ -10,10 +10,9 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
 
-from qttrag import trace
 from qttrag.errors import ConfigError
+from qttrag.runtime.result_cache import CacheUnusable, KindInfo, failure_as_note
 
 KINDS = ("translation", "completion")
 SCHEMA_VERSION = 1
@@ -33,19 +32,6 @@ _ROW_OVERHEAD = 64  # bytes, an estimate: a row's key, kind, time stamp and unus
 _FRESH_S = 60.0  # the time of use is updated only after this long, so that most reads write nothing
 _VARIABLES = 500  # keys in one SELECT, well under SQLite's limit
 _PAUSE_S = 30.0  # after a failure, without which each call of an answer would wait for the file in turn
-
-
-class _Unusable(ConfigError):
-    """The file of the cache cannot be used, now or at all. `reason`: in the words of SQLite or the system."""
-
-    def __init__(self, path: Path, reason: str) -> None:
-        super().__init__(f"cache {path}: {reason}; set another file in `cache: {{path: ...}}` or delete this one")
-        self.reason = reason
-
-
-class KindInfo(NamedTuple):
-    entries: int
-    bytes: int
 
 
 def content_key(parts: Mapping[str, object]) -> bytes:
@@ -73,12 +59,20 @@ class Cache:
         self._failure = ""
         self._paused_until = 0.0
 
+    @property
+    def location(self) -> str:
+        return str(self.path)
+
+    @property
+    def limit(self) -> str:
+        return f"at most {self.max_bytes / 1e6:,.0f} MB"
+
     @contextmanager
     def _opened(self) -> Iterator[sqlite3.Connection]:
         """Yield the connection, to one thread at a time; a failure closes it, and no other is opened for a while."""
         with self._lock:
             if time.monotonic() < self._paused_until:
-                raise _Unusable(self.path, self._failure)
+                raise self._unusable()
             try:
                 if self._connection is None:
                     self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -87,10 +81,14 @@ class Cache:
             except (OSError, sqlite3.Error) as error:
                 self._close()  # rolls back a transaction in progress
                 self._failure, self._paused_until = str(error), time.monotonic() + _PAUSE_S
-                raise _Unusable(self.path, self._failure) from error
+                raise self._unusable() from error
             except BaseException:
                 self._close()
                 raise
+
+    def _unusable(self) -> CacheUnusable:
+        remedy = "set another file in `cache: {path: ...}` or delete this one"
+        return CacheUnusable(self.location, self._failure, remedy)
 
     def _connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(self.path, timeout=self._wait_s, check_same_thread=False, isolation_level=None)
@@ -125,7 +123,7 @@ class Cache:
         values: dict[bytes, str] = {}
         stale: list[bytes] = []
         now = time.time()
-        with self._failure_as_note("read"), self._opened() as connection:
+        with failure_as_note("read"), self._opened() as connection:
             for start in range(0, len(keys), _VARIABLES):
                 part = keys[start : start + _VARIABLES]
                 marks = ",".join("?" * len(part))
@@ -138,7 +136,7 @@ class Cache:
                     if now - used > _FRESH_S:
                         stale.append(key)
         if stale:
-            with self._failure_as_note("written"), self._opened() as connection:
+            with failure_as_note("written"), self._opened() as connection:
                 self._write(
                     connection,
                     "UPDATE entries SET used = ? WHERE kind = ? AND key = ?",
@@ -156,7 +154,7 @@ class Cache:
             (kind, key, value, len(value.encode("utf-8", "surrogatepass")) + _ROW_OVERHEAD, now)
             for key, value in items.items()
         ]
-        with self._failure_as_note("written"), self._opened() as connection:
+        with failure_as_note("written"), self._opened() as connection:
             # delete and insert, not REPLACE, so that the triggers of the totals run for both
             self._write(
                 connection,
@@ -164,13 +162,6 @@ class Cache:
                 [(kind, key) for key in items],
                 ("INSERT INTO entries VALUES (?, ?, ?, ?, ?)", rows),
             )
-
-    @contextmanager
-    def _failure_as_note(self, what: str) -> Iterator[None]:
-        try:
-            yield
-        except _Unusable as error:
-            trace.note(f"the cache cannot be {what}", details=f"{self.path}: {error.reason}")
 
     def _write(
         self,

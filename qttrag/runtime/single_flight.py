@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager, contextmanager
 from typing import Generic, NamedTuple, TypeVar
 
 from qttrag import trace
-from qttrag.runtime.cache import Cache
+from qttrag.runtime.result_cache import ResultCache
 
 T = TypeVar("T")
 
@@ -63,11 +63,12 @@ class CachedCalls(Generic[T]):
     """Computes only the results that are neither in the cache nor being computed by another call.
 
     `dump` and `load` convert a result to the text that is stored under `kind` and back. `keep`: whether to store it.
-    Counts: computed; cached (from the cache or from another call)."""
+    Counts: computed; cached (from the cache or from another call); cache_unreadable (entries that `load` rejects, which
+    are computed again)."""
 
     def __init__(
         self,
-        cache: Cache,
+        cache: ResultCache,
         kind: str,
         *,
         dump: Callable[[T], str],
@@ -139,4 +140,13 @@ class CachedCalls(Generic[T]):
 
     def _stored(self, keys: Sequence[bytes]) -> dict[bytes, T]:
         values = self._cache.get_many(self._kind, keys)
-        return {key: self._load(value) for key, value in zip(keys, values, strict=True) if value is not None}
+        loaded: dict[bytes, T] = {}
+        for key, value in zip(keys, values, strict=True):
+            if value is None:
+                continue
+            try:
+                loaded[key] = self._load(value)
+            except (ValueError, TypeError, LookupError):  # another version, or another program, may have written it
+                trace.count("cache_unreadable")
+                trace.note("an entry of the cache cannot be read", details=f"{self._kind} {key.hex()}")
+        return loaded

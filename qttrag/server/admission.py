@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import hmac
 import ipaddress
 import math
 import os
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from qttrag.server.errors import RequestRejected
+from qttrag.server.rates import Rate, Requests
 
 if TYPE_CHECKING:
     from qttrag.config.server_settings import ServerSettings
@@ -85,6 +87,10 @@ class Keys:
         matches = [hmac.compare_digest(given, each) for each in self._keys]
         return len(matches) - 1 - matches[::-1].index(True) if scheme.lower() == "bearer" and any(matches) else None
 
+    def name(self, number: int) -> str:
+        """Return a name of the key that several nodes have in common and that does not give it away."""
+        return hashlib.sha256(b"qttrag " + self._keys[number]).hexdigest()[:32]
+
     def may_write(self, authorization: str) -> bool:
         """Return whether the key in the header has the right to change documents."""
         key = self.matching(authorization)
@@ -95,46 +101,30 @@ def _keys_in(variable: str) -> list[bytes]:
     return [key.strip().encode() for key in os.environ.get(variable, "").split(",") if key.strip()]
 
 
-class Rate:
-    """The rate limit of one client, by key or address."""
-
-    def __init__(self, rate: str | None) -> None:
-        import limits
-
-        self._limit = None if rate is None else limits.parse(rate)
-        self._windows = limits.strategies.MovingWindowRateLimiter(limits.storage.MemoryStorage())
-
-    def check(self, client: str) -> None:
-        """Raise `RequestRejected` if the client has used up its requests."""
-        if self._limit is None or self._windows.hit(self._limit, client):
-            return
-        after = max(1, math.ceil(self._windows.get_window_stats(self._limit, client).reset_time - time.time()))
-        raise RequestRejected(
-            429, "rate_limited", f"at most {self._limit} requests; try again in {after} s", retry_after=after
-        )
-
-
 class Clients:
-    """Who may ask, and how often: by key, and without keys by address."""
+    """Who may ask, and how often: by key, and without keys by address.
 
-    def __init__(self, settings: ServerSettings) -> None:
+    `on_failure`: is called when limits that are shared with other nodes cannot be used."""
+
+    def __init__(self, settings: ServerSettings, on_failure: Callable[[], None] = lambda: None) -> None:
         self.keys = Keys(settings.api_keys_env, settings.write_keys_env)
-        self._rate = Rate(settings.rate)
-        self._failures = Rate(_FAILURES)
+        requests = Requests(settings.limits, on_failure)
+        self._rate = Rate("requests", settings.rate, requests)
+        self._failures = Rate("invalid keys", _FAILURES, requests)
 
-    def check(self, authorization: str, address: str) -> None:
+    async def check(self, authorization: str, address: str) -> None:
         """Admit one request.
 
         Raises:
             RequestRejected: 401, it has no valid key; 429, there were too many, valid or not."""
         if not self.keys:
-            self._rate.check(address)
+            await self._rate.check(address)
             return
         key = self.keys.matching(authorization)
         if key is None:
-            self._failures.check(address)
+            await self._failures.check(address)
             raise RequestRejected(401, "invalid_api_key", "a valid API key is required: Authorization: Bearer ...")
-        self._rate.check(f"key {key}")
+        await self._rate.check(self.keys.name(key))
 
     def check_write(self, authorization: str, address: str) -> None:
         """Check the right to change documents.

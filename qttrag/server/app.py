@@ -62,7 +62,7 @@ def create_app(deployment: Deployment | str | Path, *, application: Application 
 def protect(app: FastAPI, service: Service) -> None:
     """Put the checks and limits of a service before `app`."""
     settings = service.settings
-    app.state.clients = clients = Clients(settings)
+    app.state.clients = clients = Clients(settings, service.metrics.limit_failures.inc)
     app.add_middleware(
         RequestMiddleware,
         clients=clients,

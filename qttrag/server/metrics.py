@@ -41,6 +41,9 @@ class Metrics:
         self.degraded = Counter(
             "qttrag_answers_degraded", "Answers that lack an unavailable stage", registry=self.registry
         )
+        self.limit_failures = Counter(
+            "qttrag_shared_limit_failures", "Times that limits shared between nodes failed", registry=self.registry
+        )
         waiting = Gauge("qttrag_requests_waiting", "Requests waiting for a slot", registry=self.registry)
         waiting.set_function(lambda: admission.waiting)
         working = Gauge("qttrag_requests_in_flight", "Requests in progress", registry=self.registry)

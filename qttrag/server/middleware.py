@@ -103,7 +103,7 @@ class RequestMiddleware:
             await send(message)
 
         try:
-            self._check(scope, headers)
+            await self._check(scope, headers)
             await self._app(scope, _limited(receive, self._limits(scope)), respond)
         except Exception as error:  # any that leaves here would close the connection, which the client may reuse
             if responding:
@@ -126,7 +126,7 @@ class RequestMiddleware:
             )
         return status
 
-    def _check(self, scope: Scope, headers: dict[bytes, bytes]) -> None:
+    async def _check(self, scope: Scope, headers: dict[bytes, bytes]) -> None:
         path = scope["path"]
         if b"content-length" in headers and b"transfer-encoding" in headers:
             problem = "content-length and transfer-encoding exclude each other; send one"  # a proxy may read the other
@@ -138,7 +138,7 @@ class RequestMiddleware:
             return
         client = scope.get("client")
         address = client[0] if client else "unknown"
-        self._clients.check(headers.get(b"authorization", b"").decode("latin-1"), address)
+        await self._clients.check(headers.get(b"authorization", b"").decode("latin-1"), address)
         length = headers.get(b"content-length", b"0")
         most = self._limits(scope).most
         if length.isdigit() and int(length) > most:

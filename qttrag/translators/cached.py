@@ -7,7 +7,8 @@ import json
 from collections.abc import Sequence
 
 from qttrag.protocols import Closable, Startable, Translator
-from qttrag.runtime.cache import Cache, content_key
+from qttrag.runtime.cache import content_key
+from qttrag.runtime.result_cache import ResultCache
 from qttrag.runtime.single_flight import CachedCalls
 from qttrag.types import UNSUPPORTED, Lang, Translation
 
@@ -20,7 +21,7 @@ class CachedTranslator:
     Texts in an unsupported language are not stored, because a translator may support it later.
     Counts: cached (from the cache or from another call), computed (by the inner translator)."""
 
-    def __init__(self, inner: Translator, cache: Cache) -> None:
+    def __init__(self, inner: Translator, cache: ResultCache) -> None:
         self.inner = inner
         self.cache = cache
         self._calls = CachedCalls(cache, KIND, dump=_dump, load=_load, keep=_is_translated)
