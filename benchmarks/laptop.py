@@ -8,7 +8,7 @@ import os
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,9 @@ import numpy as np
 import torch
 import typer
 
+from benchmarks import cold_question
+from benchmarks.home import home
+from qttrag.application.estimate import measure_rates
 from qttrag.cli.output import console, table
 from qttrag.generators import shared_prefix
 from qttrag.models.bert import Bert
@@ -33,8 +36,7 @@ def rerank(
     rounds: int = 3,
 ) -> None:
     """Compare a cross-encoder's encoder in torch with CTranslate2 in float32 and int8."""
-    with tempfile.TemporaryDirectory() as folder:
-        os.environ["QTTRAG_HOME"] = folder  # conversions go there
+    with tempfile.TemporaryDirectory() as folder, home(folder):
         model = _xlmr(Path(folder) / "model", *SIZES[size])
         located = LocatedModel(Path(folder) / "model", "random")
         rows = np.random.default_rng(0).integers(5, 250_000, (passages, tokens)).tolist()
@@ -88,6 +90,42 @@ def verdicts(
     console().print(f"equal replies: {'yes' if equal else 'no'}")
 
 
+@app.command()
+def question(
+    parts: list[cold_question.Part] = typer.Argument(None, help="Which; all without one, in 10 GB and many minutes."),  # noqa: B008
+    before: bool = typer.Option(True, help="Also as before: 568 M in float32, beam 4, each verdict alone."),
+) -> None:
+    """Sum one cold question by stage: 20 candidates, three foreign passages of five, models of real sizes.
+
+    The column laptop-gguf needs qttrag[llama-cpp] and the package gguf."""
+    rates = measure_rates()
+    stages = []
+    for stage in cold_question.measure(parts or list(cold_question.Part), _xlmr, before=before):
+        typer.echo(f"{stage.stage}, {stage.way}: {stage.seconds:.1f} s, {stage.remark}")
+        stages.append(stage)
+    console().print(table("seconds", *cold_question.WAYS, rows=_by_stage(stages)))
+    again = measure_rates()
+    for when, measured in [("before", rates), ("after", again)]:
+        console().print(
+            f"{when}: {measured.operations / 1e9:.0f} G operations a second, {measured.bytes / 1e9:.1f} GB a second"
+        )
+    _say_load()
+
+
+def _by_stage(stages: Sequence[cold_question.Stage]) -> list[list[str]]:
+    """Return a row for each stage and one for their sum, which needs all stages."""
+    measured = {(stage.stage, stage.way): stage.seconds for stage in stages}
+    names = list(dict.fromkeys(stage.stage for stage in stages))
+    columns = [[measured.get((name, way)) for name in names] for way in cold_question.WAYS]
+    sums = [None if None in column else sum(filter(None, column)) for column in columns]
+    rows = zip([*names, "all"], *([*column, total] for column, total in zip(columns, sums, strict=True)), strict=True)
+    return [[name, *map(_seconds, values)] for name, *values in rows]
+
+
+def _seconds(value: float | None) -> str:
+    return "–" if value is None else f"{value:.1f}"
+
+
 def _xlmr(folder: Path, layers: int, hidden: int) -> Any:
     from transformers import XLMRobertaConfig, XLMRobertaModel
 
@@ -123,6 +161,10 @@ def _report(seconds: Mapping[str, list[float]], *, per: int, unit: str) -> None:
         for name, times in seconds.items()
     ]
     console().print(table("", "seconds", unit, "times the first", rows=rows))
+    _say_load()
+
+
+def _say_load() -> None:
     load = " ".join(f"{value:.1f}" for value in os.getloadavg())
     console().print(f"{torch.get_num_threads()} threads; load of the machine (1, 5, 15 minutes): {load}")
 

@@ -20,7 +20,7 @@ PASSAGE_TOKENS = 200
 FOREIGN = 3  # of the passages that are read, as many are translated and scored
 VERDICT_TOKENS = 25
 ANSWER_TOKENS = 60
-_INSTRUCTIONS = 400  # tokens of a prompt beside its passages
+INSTRUCTION_TOKENS = 400  # tokens of a prompt beside its passages
 INT8 = 2.0  # times the rate of float32, measured: python -m benchmarks.laptop
 _EMBEDDINGS = ("embed", "shared.weight", "lm_head", "position")  # parts of names; they are looked up, not multiplied
 _GGUF_BITS = 4.85  # for each weight, of Q4_K_M
@@ -94,8 +94,8 @@ def question(deployment: Deployment, weights: Mapping[str, float], rates: Rates)
 
     A cold question: `depth` passages are reranked, `top_k` are read, FOREIGN of them translated and scored."""
     read = deployment.top_k
-    answer_prompt = _INSTRUCTIONS + read * PASSAGE_TOKENS
-    verdict_prompt = _INSTRUCTIONS + 2 * PASSAGE_TOKENS
+    answer_prompt = INSTRUCTION_TOKENS + read * PASSAGE_TOKENS
+    verdict_prompt = INSTRUCTION_TOKENS + 2 * PASSAGE_TOKENS
     generator, tagger = weights.get("generator"), weights.get("tagger.generator", weights.get("generator"))
     stages = []
     if reranker := weights.get("reranker"):
@@ -108,7 +108,9 @@ def question(deployment: Deployment, weights: Mapping[str, float], rates: Rates)
         stages.append(_reading("translate", translator, tokens, rates, INT8))
     if deployment.tagger and tagger and deployment.tagger.get("kind") == "llm":
         spec = deployment.tagger.get("generator") or deployment.generator
-        reading = _reading("tag", tagger, _INSTRUCTIONS + FOREIGN * (verdict_prompt - _INSTRUCTIONS), rates, 1.0)
+        reading = _reading(
+            "tag", tagger, INSTRUCTION_TOKENS + FOREIGN * (verdict_prompt - INSTRUCTION_TOKENS), rates, 1.0
+        )
         replies = FOREIGN if _is_gguf(spec) else 1  # llama.cpp writes one after another, transformers all together
         stages.append(_and_writing(reading, tagger, replies * VERDICT_TOKENS, rates, spec))
     if generator:

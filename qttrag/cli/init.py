@@ -26,11 +26,23 @@ CHOICES: dict[str, Choice] = {
     "laptop": Choice(
         "laptop",
         (
-            "All models run in this process, without a GPU: encoder, reranker in int8, NLLB in int8, a model of 1.5 B.",
-            "Memory: some 9 GB, of which the language model in float32 takes 6. `laptop-gguf` has it in 4 bits: some "
-            "4 GB in all; it needs qttrag[llama-cpp].",
+            "All models run in this process, without a GPU: encoder, a reranker of 118 M and NLLB in int8, a model of "
+            "1.5 B.",
+            "Memory: some 8 GB, of which the language model in float32 takes 6. `laptop-gguf` has it in 4 bits: some "
+            "3 GB in all; it is chosen where qttrag[llama-cpp] is installed.",
             _LICENCES,
             "Time: minutes a question on two cores, most of it in the language model; `qttrag doctor` estimates it.",
+        ),
+    ),
+    "laptop-gguf": Choice(
+        "laptop-gguf",
+        (
+            "All models run in this process, without a GPU: encoder, a reranker of 118 M and NLLB in int8, a model of "
+            "1.5 B in 4 bits on llama.cpp, which is installed.",
+            "Memory: some 3 GB.",
+            _LICENCES,
+            "Time: a minute or more a question on two cores, most of it in the language model; `qttrag doctor` "
+            "estimates it.",
         ),
     ),
     "gpu": Choice(
@@ -54,6 +66,13 @@ CHOICES: dict[str, Choice] = {
 }
 
 
+def choice_for(machine: Machine) -> Choice:
+    """Return the deployment for a machine; a laptop's depends on whether llama.cpp is installed here."""
+    from importlib.util import find_spec
+
+    return CHOICES["laptop-gguf" if machine == "laptop" and find_spec("llama_cpp") else machine]
+
+
 def init(
     folder: Annotated[Path, typer.Argument(help="Where to create the folders.")],
     machine: Annotated[
@@ -68,7 +87,7 @@ def init(
     from qttrag import resources
 
     copied = [str(path) for path in resources.copy_out(folder)]
-    choice = CHOICES[machine]
+    choice = choice_for(machine)
     if as_json:
         output.say_json({"copied": copied, "deployment": choice.deployment, "reasons": choice.reasons})
         return

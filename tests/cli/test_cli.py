@@ -206,6 +206,14 @@ def test_init_chooses_a_deployment_for_a_machine_and_says_why(
         assert subject in shown.out
 
 
+def test_init_chooses_four_bits_for_a_laptop_that_has_llama_cpp(
+    run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "llama_cpp.py").touch()
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert "QTTRAG_CONFIG=laptop-gguf" in run("init", tmp_path / "mine", "--for", "laptop").out
+
+
 def test_cache_is_shown_and_cleared(run: Any, config: Path) -> None:
     run("ask", QUESTION, "-c", config)
     kinds = run("cache", "info", "-c", config, "--json").json["kinds"]
