@@ -129,9 +129,11 @@ def answers(relation: str, lang: str, facts: Mapping[str, Name]) -> list[str]:
     return [value, also] if also else [value]
 
 
-def article(sheet: Sheet, lang: str) -> list[Passage]:
-    """Return the passages of a territory's article; the wording differs between languages."""
-    choose = random.Random(f"{SEED} {sheet.code} {lang}")
+def article(sheet: Sheet, lang: str, *, wording: str | None = None) -> list[Passage]:
+    """Return the passages of a territory's article; the wording differs between languages.
+
+    `wording`: translate the article of this language sentence by sentence instead."""
+    choose = random.Random(f"{SEED} {sheet.code} {wording or lang}")
     passages = []
     for section in SECTIONS:
         variants = [choose.randrange(VARIANTS) for _ in SECTIONS[section]]
@@ -170,6 +172,7 @@ def write(folder: Path) -> None:
             for p in article(s, lang)
         ]
         (folder / f"{lang}.jsonl").write_text(_lines(records), "utf-8")
+    (folder / "references.jsonl").write_text(_lines(_references()), "utf-8")
     splits: tuple[Split, ...] = ("train", "dev", "test")
     for split in splits:
         asked = list(questions(split))
@@ -178,6 +181,16 @@ def write(folder: Path) -> None:
             file.write(_lines(_mkqa(asked)).encode())
         judged = [f"{q.question_id} 0 {passage_id} 1\n" for q in asked for passage_id in q.gold]
         (folder / f"qrels-{split}.trec").write_text("".join(judged), "utf-8")
+
+
+def _references() -> Iterator[dict[str, object]]:
+    """Yield each passage of the collections in every other language, as `eval/tag-controls-demo.yaml` reads them."""
+    for sheet in sheets():
+        for lang in sheet.covered:
+            for other in LANGS:
+                if other != lang:
+                    for own, its in zip(article(sheet, lang), article(sheet, other, wording=lang), strict=True):
+                        yield {"id": f"{own.passage_id}#0", "lang": other, "text": f"{its.title}. {its.text}"}
 
 
 def _lines(records: Iterable[Mapping[str, object]]) -> str:

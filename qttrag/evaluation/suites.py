@@ -8,10 +8,12 @@ datasets:                        # one row of the tables per language
 strategies:                      # by their names in the tables; keys other than `strategy:` are its options
   qtt_rag: {}
   no_tags: {strategy: qtt_rag, tags: false}
+  english: {strategy: base, collections: [wiki-en], top_k: 3, depth: 20}   # also limits of its questions
 generators:                      # overrides of the deployment's generator; {} is that generator
   qwen: {kind: openai, model: Qwen/Qwen2.5-7B-Instruct, base_url: "http://127.0.0.1:8000/v1"}
 headline: {measure: char3_bergen, of: qtt_rag, over: cross_rag}   # by default, the last strategy over the first
 run: {file: ./theirs.trec, ids: ./ids.tsv}    # another system's ranking instead of search and reranking
+references: ./references.jsonl   # reference translations of passages, for `tags: oracle`
 """
 
 from __future__ import annotations
@@ -34,6 +36,7 @@ from qttrag.evaluation.datasets import AnyDataset, DatasetSettings
 from qttrag.evaluation.datasets.replay import TrecRunFile
 from qttrag.evaluation.metrics.registry import check
 from qttrag.resources import DEFAULT_DEPLOYMENT
+from qttrag.types import AskLimits
 
 _NAME = r"^\w[\w .+-]*$"  # a name is also a file name
 
@@ -55,10 +58,21 @@ class Row(NamedTuple):
 
 
 class Strategy(NamedTuple):
-    """A strategy by its name in the registry, and its options."""
+    """A strategy by its name in the registry, its options, and the limits and collections of its questions."""
 
     strategy: str
     options: Spec
+    limits: AskLimits = AskLimits()
+    collections: tuple[str, ...] | None = None
+
+
+class _OfQuestions(BaseModel):
+    """The keys of a strategy that are no options of it."""
+
+    model_config = ConfigDict(extra="forbid")
+    depth: int | None = Field(default=None, ge=1, le=1000)
+    top_k: int | None = Field(default=None, ge=1, le=100)
+    collections: list[str] | None = Field(default=None, min_length=1)
 
 
 class Suite(BaseModel):
@@ -73,6 +87,7 @@ class Suite(BaseModel):
     generators: dict[str, Spec] = Field(default={"own": {}}, min_length=1)
     headline: Headline
     run: TrecRunFile | None = None
+    references: str | None = None
     in_flight: int = Field(default=16, ge=1, le=1024)
 
     @model_validator(mode="before")
@@ -107,8 +122,15 @@ class Suite(BaseModel):
             ConfigError: there is no such strategy or option."""
         options = dict(self.strategies[name])
         strategy = str(options.pop("strategy", name))
+        own = {key: options.pop(key) for key in _OfQuestions.model_fields if key in options}
         strategy_options(strategy, options)
-        return Strategy(strategy, options)
+        try:
+            asked = _OfQuestions.model_validate(own)
+        except ValidationError as error:
+            where = f"suite '{self.name}', strategy '{name}'"
+            raise ConfigError(yaml_files.explain(error, where, _OfQuestions.model_fields)) from error
+        limits = AskLimits(depth=asked.depth, top_k=asked.top_k)
+        return Strategy(strategy, options, limits, tuple(asked.collections) if asked.collections else None)
 
     def deployment_for(self, generator: str) -> Deployment:
         """Return the deployment with the suite's settings and the generator that the suite calls `generator`.

@@ -13,6 +13,7 @@ from qttrag.pipeline.answer_writer import AnswerWriter
 from qttrag.pipeline.conversation import newest_that_fit
 from qttrag.pipeline.language_guard import LanguageGuard
 from qttrag.pipeline.language_support import report_unsupported, score_supported
+from qttrag.pipeline.tag_controls import Oracle
 from qttrag.prompts import PromptForm, Prompts, Style, TagForm
 from qttrag.protocols import Generator, QualityTagger, Reranker, Retriever, Translator
 from qttrag.runtime.tasks import gather_or_cancel, task_group
@@ -41,7 +42,7 @@ class Stages:
 
     `degrade`: answer without translations or scores if their stage is unavailable, with a note; else raise its error.
     `citations`: ask for the numbers of the passages. `guard`: checks the language of answers; None: no check.
-    `form`: of the answer prompts."""
+    `form`: of the answer prompts. `oracle`: the quality of translations by references, of an evaluation."""
 
     retriever: Retriever
     reranker: Reranker
@@ -57,6 +58,7 @@ class Stages:
     citations: bool = False
     guard: LanguageGuard | None = None
     form: PromptForm = field(default_factory=PromptForm)
+    oracle: Oracle | None = None
     trace: Trace = field(default_factory=Trace)
     emit: Callable[[Event], None] = ignore
 
@@ -196,6 +198,12 @@ class Stages:
         )
         with self.trace.stage("answer"):
             return await writer.write(query, passages, style, self.trace, tag_form=tag_form)
+
+    def required_oracle(self) -> Oracle:
+        if self.oracle is None:
+            what = "`tags: oracle` needs reference translations"
+            raise ConfigError(f"{what}; name their file in the suite: `references: ./references.jsonl`", public=what)
+        return self.oracle
 
     async def _translated(self, passages: Sequence[TaggedPassage], target: Lang) -> list[TaggedPassage]:
         foreign = [n for n, p in enumerate(passages) if _is_foreign(p, target)]

@@ -7,13 +7,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Literal
 
-from qttrag.types import MAX_SCORE, QualityScores, TaggedPassage
+from qttrag import trace
+from qttrag.types import MAX_SCORE, Lang, QualityScores, TaggedPassage
 
-Control = Literal["shuffled", "inverted", "constant", "random"]
+Control = Literal["shuffled", "inverted", "constant", "random", "oracle"]
+Oracle = Callable[[TaggedPassage, Lang], float | None]
+"""How good a translation is, in [0, 1], by a reference translation; None without one."""
 _HALF_POINTS = 2  # random scores are whole or half points
 
 
-def apply(control: Control, passages: Sequence[TaggedPassage], seed: str) -> list[TaggedPassage]:
+def apply(
+    control: Literal["shuffled", "inverted", "constant", "random"], passages: Sequence[TaggedPassage], seed: str
+) -> list[TaggedPassage]:
     """Return the passages with other scores on the translations that have scores; passages without are unchanged.
 
     "shuffled": each has the scores and critical errors of the next scored one, the last those of the first;
@@ -31,7 +36,28 @@ def apply(control: Control, passages: Sequence[TaggedPassage], seed: str) -> lis
     return changed
 
 
-def _score(control: Control, seed: str) -> Callable[[float], float]:
+def by_reference(passages: Sequence[TaggedPassage], target: Lang, oracle: Oracle) -> list[TaggedPassage]:
+    """Return the passages; each measured score of a translation with a reference is five times its quality, rounded to
+    one decimal, and it has no critical errors.
+
+    Translations without a reference keep their scores; translations without scores stay so.
+    Counts: with_reference, without_reference."""
+    changed = list(passages)
+    for n, passage in enumerate(passages):
+        if passage.scores is None:
+            continue
+        quality = oracle(passage, target)
+        trace.count("with_reference", quality is not None)
+        trace.count("without_reference", quality is None)
+        if quality is not None:
+            score = round(MAX_SCORE * quality, 1)
+            changed[n] = replace(
+                passage, scores=_with(passage.scores, lambda _, score=score: score), critical_errors=()
+            )
+    return changed
+
+
+def _score(control: str, seed: str) -> Callable[[float], float]:
     if control == "inverted":
         return lambda score: MAX_SCORE - score
     if control == "constant":

@@ -21,7 +21,8 @@ async def qtt_rag(
 
     `tags=false` is the ablation: the same prompt and translations without scores. "shuffled", "inverted", "constant"
     and "random" show other scores than the measured ones (`qttrag.pipeline.tag_controls`): a generator that answers as
-    well with them does not use the scores. `tag_place`: where the scores of a passage stand; the paper's: "after".
+    well with them does not use the scores; "oracle" shows scores by reference translations.
+    `tag_place`: where the scores of a passage stand; the paper's: "after".
     `tag_form`: "of_five" ("fluency 4.0/5") or the paper's "bare" ("fluency: 4.0")."""
     passages = await stages.search(query)
     style: Style = "tagged" if tag_place == "before" else "tagged_after"
@@ -32,6 +33,9 @@ async def qtt_rag(
     passages = await stages.translate_and_tag(passages, query.lang)
     if not isinstance(tags, bool):
         with stages.trace.stage("control"):
-            passages = tag_controls.apply(tags, passages, query.text)
+            if tags == "oracle":
+                passages = tag_controls.by_reference(passages, query.lang, stages.required_oracle())
+            else:
+                passages = tag_controls.apply(tags, passages, query.text)
             trace.note(f"the scores of translations are not the measured ones but {tags}")
     return await stages.answer(query, passages, style=style, tag_form=tag_form)

@@ -109,6 +109,13 @@ async def test_qtt_rag_with_inverted_tags_shows_the_contrary_and_says_so(stages:
     assert any("not the measured ones but inverted" in note for note in stages.trace.notes)
 
 
+async def test_oracle_tags_need_the_references_of_a_suite(stages: Stages) -> None:
+    with pytest.raises(ConfigError, match="needs reference translations"):
+        await run(stages, "qtt_rag", tags="oracle")
+    await run(replace(stages, oracle=lambda passage, target: 0.5), "qtt_rag", tags="oracle")
+    assert prompt(stages).count("2.5/5") == 6
+
+
 async def test_qtt_rag_without_tags_uses_the_same_prompt_and_scores_nothing(stages: Stages) -> None:
     await run(stages, "qtt_rag", tags=False)
     without = stages.generator.seen[-1][0]  # type: ignore[attr-defined]

@@ -85,7 +85,7 @@ def _imported(file: Path, dataset: str | None, lang: str | None, out: Path | Non
 def write_report(run: Run, *, against: str | None, measure: str | None, as_json: bool) -> list[ScoredCell]:
     """Score a run, write scores.json, report.html and its tables, and print the figures; return the scored cells."""
     from qttrag.evaluation.metrics.registry import check
-    from qttrag.evaluation.report import page, reported, tables
+    from qttrag.evaluation.report import page, reported, tables, tag_controls
     from qttrag.evaluation.report.gaps import gaps
     from qttrag.evaluation.runs import figures, scoring
     from qttrag.evaluation.runs.folder import write_file
@@ -105,9 +105,12 @@ def write_report(run: Run, *, against: str | None, measure: str | None, as_json:
         summary.append(tables.beside_reported(by_cell, published))
         further = tables.further_reported(by_cell, published)
         summary += [further] if further.rows else []
+    controls = tag_controls.findings(run, scored, by_cell)
+    summary += controls.tables
+    notes = [*controls.sentences, *notes]
     complete = [*summary, *(tables.all_measures(by_cell, *group) for group in groups)]
     write_file(run.folder / "scores.json", json.dumps(data, ensure_ascii=False, indent=2, allow_nan=False))
-    write_file(run.folder / "report.html", page.page(run, scored, by_cell, complete))
+    write_file(run.folder / "report.html", page.page(run, scored, by_cell, complete, findings=controls.sentences))
     write_file(run.folder / "tables.md", tables.markdown(complete, notes))
     write_file(run.folder / "tables.tex", tables.latex(complete))
     if as_json:

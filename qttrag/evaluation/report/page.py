@@ -28,8 +28,12 @@ _MAX_TEXT = 500  # characters of a passage
 _RIGHT = 0.5  # an answer with at least this value of the headline's measure counts as right
 
 
-def page(run: Run, scored: Sequence[ScoredCell], figures: Figures, tables: Sequence[Table]) -> str:
+def page(
+    run: Run, scored: Sequence[ScoredCell], figures: Figures, tables: Sequence[Table], *, findings: Sequence[str] = ()
+) -> str:
     """Return the page. Of a long run it has the first questions of each row, and says how many.
+
+    `findings`: sentences that stand before the notes.
 
     Raises:
         ConfigError: jinja2 is not installed."""
@@ -39,7 +43,7 @@ def page(run: Run, scored: Sequence[ScoredCell], figures: Figures, tables: Seque
     return _template().render(
         title=f"{run.name}: {headline.measure}, {headline.of} against {headline.over}",
         about=f"qttrag {run.identity['qttrag']} · {run.folder.name} · {len(scored)} cells",
-        notes=gaps(run, scored),
+        notes=[*findings, *gaps(run, scored)],
         tables=tables,
         charts=[chart for name, group in groups.items() for chart in run_charts.charts(run, name, group, figures)],
         of=headline.of,

@@ -107,8 +107,8 @@ def _of_suite(suite: Suite) -> Settings:
 
 
 def _row(suite: Suite, name: str, defaults: Mapping[str, Any]) -> dict[str, Any]:
-    strategy, options = suite.strategy(name)[:2]
-    return {"strategy": strategy, **defaults.get(strategy, {}), **options}
+    strategy = suite.strategy(name).strategy
+    return {**defaults.get(strategy, {}), **suite.strategies[name], "strategy": strategy}
 
 
 def of_run(run: Run, generator: str | None = None) -> Settings:

@@ -18,6 +18,7 @@ from qttrag.application.named_models import collection_names, named_models
 from qttrag.config.deployment import Deployment
 from qttrag.config.yaml_files import hide_secrets
 from qttrag.evaluation.datasets.questions import Question
+from qttrag.evaluation.runs import references
 from qttrag.evaluation.statistics import RESAMPLES, SEED
 from qttrag.evaluation.suites import Suite
 from qttrag.indexes import collection as search
@@ -54,6 +55,7 @@ def identity(suite: Suite, questions: Mapping[str, Sequence[Question]]) -> dict[
         "prompts": {lang: _prompts(lang) for lang in langs},
         "questions": {name: digest(map(_fields, row)) for name, row in questions.items()},
         "run": suite.run.digest() if suite.run else None,
+        **({"references": references.digest(suite.references)} if suite.references else {}),
         "bootstrap": {"resamples": RESAMPLES, "seed": SEED},
     }
 

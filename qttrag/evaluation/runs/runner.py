@@ -18,7 +18,7 @@ from qttrag.evaluation.answers import AnswerRecord, RankedPassage
 from qttrag.evaluation.datasets import replay
 from qttrag.evaluation.datasets.questions import Question
 from qttrag.evaluation.datasets.replay import ReplayedRetriever
-from qttrag.evaluation.runs import search_cache
+from qttrag.evaluation.runs import references, search_cache
 from qttrag.evaluation.runs.answer_files import AnswerFile, Cell
 from qttrag.evaluation.runs.folder import Run, start_or_resume
 from qttrag.evaluation.runs.search_cache import CachedSearch, Ranking
@@ -108,7 +108,9 @@ async def _check_strategies(suite: Suite) -> None:
     for generator in suite.generators:
         async with Application.open(suite.deployment_for(generator)) as application:
             for name in suite.strategies:
-                await application.check_strategy(*suite.strategy(name))
+                strategy = suite.strategy(name)
+                await application.check_strategy(strategy.strategy, strategy.options)
+                application.check_collections(strategy.collections)
 
 
 def _replayed(suite: Suite, questions: Mapping[str, Sequence[Question]]) -> tuple[ReplayedRetriever | None, list[str]]:
@@ -151,6 +153,7 @@ class _Session:
         replayed: ReplayedRetriever | None,
     ) -> None:
         self._replayed = replayed
+        self._oracle = references.read(suite.references) if suite.references else None
         self._suite = suite
         self._folder = folder
         self._cache = cache
@@ -190,7 +193,8 @@ class _Session:
     ) -> None:
         async with Application.open(self._suite.deployment_for(generator)) as opened:
             search = self._search(opened.stages)
-            application = replace(opened, stages=replace(opened.stages, retriever=search, reranker=search))
+            stages = replace(opened.stages, retriever=search, reranker=search, oracle=self._oracle)
+            application = replace(opened, stages=stages)
             remaining = iter(jobs)
 
             async def worker() -> None:
@@ -217,6 +221,8 @@ class _Session:
                 lang=question.lang,
                 strategy=strategy.strategy,
                 options=strategy.options,
+                collections=strategy.collections,
+                limits=strategy.limits,
                 query_id=query_id,
             )
             answer = await application.ask(request)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from qttrag.evaluation.datasets.replay import ReplayedRetriever
-from qttrag.protocols import Reranker, Retriever
+from qttrag.protocols import Reranker, Retriever, Selectable
 from qttrag.runtime.cache import Cache, content_key
 from qttrag.runtime.single_flight import CachedCalls
 from qttrag.types import Hit, Lang, Passage, Query
@@ -51,6 +51,11 @@ class CachedSearch:
         self._calls = CachedCalls(kept, _KIND, dump=str, load=str)
         self._keys: dict[str, str] = {}
         self._rankings: dict[str, Ranking] = {}
+
+    @property
+    def collections(self) -> list[str]:
+        """Return the collections that a query may select; empty: none."""
+        return self._retriever.collections if isinstance(self._retriever, Selectable) else []
 
     def take(self, query_id: str) -> Ranking | None:
         """Return the last ranking of a question and delete it; None if the question has no ranking."""

@@ -308,6 +308,14 @@ def test_suites_inherit_and_rows_can_be_removed() -> None:
     assert mkqa.rows()["mkqa ko"].settings.expected["ko"] == 2827
 
 
+def test_a_row_may_limit_its_questions_and_choose_their_collections(tmp_path: Path) -> None:
+    own = {"strategy": "base", "top_k": 3, "depth": 20, "collections": ["wiki-en"]}
+    row = suites.load("xor-tydi", {"strategies": {"english": own}}).strategy("english")
+    assert (row.limits.top_k, row.limits.depth, row.collections, row.options) == (3, 20, ("wiki-en",), {})
+    with pytest.raises(ConfigError, match="strategy 'english': `top_k: 0`"):
+        suites.load("xor-tydi", {"strategies": {"english": {**own, "top_k": 0}}})
+
+
 @pytest.mark.parametrize("name", ["xor-tydi", "mkqa", "mintaka", "xquad", "paper", "demo", "template"])
 def test_every_suite_that_comes_with_qttrag_can_be_read(name: str) -> None:
     loaded = suites.load(name)
