@@ -80,6 +80,32 @@ def test_ask_as_json_is_one_object(run: Any, config: Path) -> None:
     assert answer["trace"]["seconds"]["retrieve"] >= 0
 
 
+def test_a_question_about_a_pretranslated_index_translates_and_scores_nothing(
+    run: Any, config: Path, tmp_path: Path
+) -> None:
+    def asked(*words: str) -> Any:
+        return run("ask", QUESTION, "-c", config, *words, "--json").json
+
+    without = asked("--set", f"cache.path={tmp_path / 'other.sqlite'}")
+    (done,) = run("index", "pretranslate", "mixed", "--to", "ko", "--tag", "-c", config, "--json").json
+    assert done["translated"] == done["scored"] + done["unscored"] == 30
+    answer = asked()
+    assert answer["trace"]["counts"]["translate.cached"] > 0
+    assert not {"translate.computed", "tag.computed"} & set(answer["trace"]["counts"])
+    assert (answer["answer"], answer["passages"]) == (without["answer"], without["passages"])
+    (again,) = run("index", "pretranslate", "mixed", "--to", "ko", "--tag", "-c", config, "--json").json
+    assert (again["translated"], again["cached"]) == (0, 30)
+
+
+def test_a_build_can_translate_what_it_built(run: Any, config: Path, tmp_path: Path) -> None:
+    words = ["index", "build", tmp_path / "mixed.yaml", "--overwrite", "-c", config]
+    made = run(*words, "--pretranslate", "fi", "--json").json
+    assert made["index"]["rows"] == 40
+    assert [(one["lang"], one["translated"]) for one in made["pretranslated"]] == [("fi", 30)]
+    assert run(*words, "--pretranslate", "xx").code == 2
+    assert run(*words, "--tag").code == 2
+
+
 def test_ask_searches_only_the_given_collections(run: Any, config: Path) -> None:
     words = ["ask", QUESTION, "-c", config, "-s", "base", "--json"]
     assert run(*words, "--collection", "mixed").json["collections"] == ["mixed"]

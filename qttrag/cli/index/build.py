@@ -9,6 +9,7 @@ import typer
 
 from qttrag.cli import output
 from qttrag.cli.index.options import OnError, OnInvalid, Overwrite, Restart
+from qttrag.cli.index.pretranslate import Tag, as_dict, pretranslated, show_pretranslated, target_languages
 from qttrag.cli.index.progress import show_progress
 from qttrag.cli.index.summary import show_manifest, show_outcomes
 from qttrag.errors import InputError
@@ -23,6 +24,10 @@ def build(
     overwrite: Overwrite = False,
     restart: Restart = False,
     on_error: OnError = OnInvalid.stop,
+    pretranslate: Annotated[
+        str | None, typer.Option(help="Then translate all passages into these languages: ko,fi,zh.")
+    ] = None,
+    tag: Tag = False,
     config: output.Config = DEFAULT_DEPLOYMENT,
     as_json: output.Json = False,
 ) -> None:
@@ -31,6 +36,8 @@ def build(
     A folder of documents (PDF, Word, slides, tables, web pages, books, Markdown, text, e-mail) needs no recipe: its
     index has the folder's name and the encoder of the deployment (--config). The same command brings it up to date:
     it reads new and changed files and removes deleted ones; --overwrite reads all files again.
+
+    --pretranslate is `qttrag index pretranslate` after the build, with the deployment of --config.
 
     Examples:
 
@@ -44,8 +51,16 @@ def build(
     from qttrag.indexes.jobs.build import build
     from qttrag.indexes.recipe import load
 
+    if tag and pretranslate is None:
+        raise InputError("--tag scores the translations of --pretranslate; give that, too")
+    if pretranslate is not None:
+        target_languages(pretranslate)  # an unknown one is an error before the build
     loaded = _folder_recipe(recipe, config) if Path(recipe).expanduser().is_dir() else load(recipe)
     if loaded.source.kind == "folder":
+        if pretranslate is not None:
+            raise InputError(
+                f"a folder is translated after its build: qttrag index pretranslate {loaded.name} --to ..."
+            )
         _build_folder(loaded, again=overwrite, as_json=as_json)
         return
     with show_progress(loaded.name) as progress:
@@ -57,7 +72,15 @@ def build(
             progress=progress,
             open_encoder=open_encoder,
         )
-    show_manifest(manifest, as_json=as_json)
+    if pretranslate is None:
+        show_manifest(manifest, as_json=as_json)
+        return
+    done = pretranslated(loaded.name, pretranslate, tag=tag, config=config)
+    if as_json:
+        output.say_json({"index": manifest.model_dump(mode="json"), "pretranslated": [as_dict(one) for one in done]})
+    else:
+        show_manifest(manifest, as_json=False)
+        show_pretranslated(done, as_json=False)
 
 
 def _folder_recipe(folder: str, config: str) -> Recipe:
