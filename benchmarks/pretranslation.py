@@ -22,7 +22,6 @@ from qttrag.config import deployment
 from qttrag.indexes.collection import open_index
 from qttrag.types import Answer, AskRequest, Lang
 
-TARGETS = ("ko", "fi", "zh")
 QUESTIONS = Path("demo/data/mkqa-test.jsonl.gz")
 _CALLS = ("translate.computed", "tag.computed", "translate.cached", "tag.cached")
 
@@ -33,7 +32,7 @@ class Asked(NamedTuple):
     counts: Counter[str]
 
 
-def questions(n: int) -> list[AskRequest]:
+def questions(n: int, targets: Sequence[str]) -> list[AskRequest]:
     """Return `n` questions of the demo, in turn in each of the languages, about different territories."""
     with gzip.open(QUESTIONS, "rt", encoding="utf-8") as file:
         records = [json.loads(line) for line in file]
@@ -41,7 +40,7 @@ def questions(n: int) -> list[AskRequest]:
     return [
         AskRequest(records[number * step % len(records)]["queries"][lang], lang=lang)
         for number in range(n)
-        for lang in [TARGETS[number % len(TARGETS)]]
+        for lang in [targets[number % len(targets)]]
     ]
 
 
@@ -49,14 +48,17 @@ def opened(config: str, cache: Path) -> Application:
     return Application.open(deployment.load(config, {"cache": {"path": str(cache)}}))
 
 
-async def translate_all(config: str, cache: Path, names: Sequence[str]) -> tuple[float, Counter[str]]:
+async def translate_all(
+    config: str, cache: Path, names: Sequence[str], targets: Sequence[str]
+) -> tuple[float, Counter[str]]:
     """Translate and score the collections; return the seconds, models loaded before, and the counts."""
     counts: Counter[str] = Counter()
     async with opened(config, cache) as application:
         await application.start()
+        langs = [Lang(to) for to in targets]
         started = time.perf_counter()
         for name in names:
-            for done in await pretranslate(application, open_index(name), [Lang(to) for to in TARGETS], tag=True):
+            for done in await pretranslate(application, open_index(name), langs, tag=True):
                 counts.update(done.counts)
         return time.perf_counter() - started, counts
 
@@ -92,13 +94,15 @@ def same(one: Answer, other: Answer) -> dict[str, bool]:
 async def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--questions", type=int, default=100)
+    parser.add_argument("--to", default="ko,fi,zh", help="the languages of the questions")
     parser.add_argument("--config", default="demo")
     parser.add_argument("--collections", default="demo-en,demo-ko,demo-fi,demo-zh")
     chosen = parser.parse_args()
-    requests = questions(chosen.questions)
+    targets = chosen.to.split(",")
+    requests = questions(chosen.questions, targets)
     with tempfile.TemporaryDirectory() as folder:
         prepared, empty = Path(folder, "prepared.sqlite"), Path(folder, "empty.sqlite")
-        seconds, counts = await translate_all(chosen.config, prepared, chosen.collections.split(","))
+        seconds, counts = await translate_all(chosen.config, prepared, chosen.collections.split(","), targets)
         translated, scored = counts["translate.computed"], counts["tag.scored"]
         print(f"pretranslated: {translated:,} translations, {scored:,} scores, {seconds:.0f} s", flush=True)
         print(f"cache: {prepared.stat().st_size / 1e6:.1f} MB")

@@ -312,6 +312,15 @@ def test_doctor_reports_invalid_servers_and_hides_passwords(run: Any, config: Pa
         server.shutdown()
 
 
+def test_doctor_reports_a_shared_cache_that_does_not_answer(run: Any, config: Path) -> None:
+    url = "redis://:secret@127.0.0.1:1/0"
+    result = run("doctor", "-c", config, "--set", f"cache={url}", "--json")
+    (finding,) = [finding for finding in result.json if finding["what"] == "cache"]
+    assert result.code == 4
+    assert not finding["ok"]
+    assert finding["detail"].startswith("the cache cannot be read: redis://***@127.0.0.1:1/0: ")
+
+
 def test_doctor_calls_a_server_whose_url_has_a_password(run: Any, config: Path) -> None:
     with Server(text_reply("x")) as server:
         url = server.base_url.replace("http://", "http://me:hunter2@")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,6 +17,7 @@ from qttrag.errors import InputError
 from qttrag.resources import DEFAULT_DEPLOYMENT
 
 if TYPE_CHECKING:
+    from qttrag.indexes.jobs.workers import OpenEncoder
     from qttrag.indexes.recipe import Recipe
 
 
@@ -28,6 +30,12 @@ def build(
         str | None, typer.Option(help="Then translate all passages into these languages: ko,fi,zh.")
     ] = None,
     tag: Tag = False,
+    on: Annotated[
+        str | None, typer.Option("--on", help="Encode on a Ray cluster: ray (this machine), or ray://HOST:PORT.")
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Workers of the cluster; default: one for each GPU, or core.")
+    ] = None,
     config: output.Config = DEFAULT_DEPLOYMENT,
     as_json: output.Json = False,
 ) -> None:
@@ -36,6 +44,8 @@ def build(
     A folder of documents (PDF, Word, slides, tables, web pages, books, Markdown, text, e-mail) needs no recipe: its
     index has the folder's name and the encoder of the deployment (--config). The same command brings it up to date:
     it reads new and changed files and removes deleted ones; --overwrite reads all files again.
+
+    --on spreads the encoding over a cluster; reading, shards and resuming are the same, and so is the index.
 
     --pretranslate is `qttrag index pretranslate` after the build, with the deployment of --config.
 
@@ -47,7 +57,6 @@ def build(
 
       qttrag index build ./handbook
     """
-    from qttrag.application.factory import open_encoder
     from qttrag.indexes.jobs.build import build
     from qttrag.indexes.recipe import load
 
@@ -61,9 +70,11 @@ def build(
             raise InputError(
                 f"a folder is translated after its build: qttrag index pretranslate {loaded.name} --to ..."
             )
+        if on is not None:
+            raise InputError("--on: a folder of documents is built on this machine; leave it out")
         _build_folder(loaded, again=overwrite, as_json=as_json)
         return
-    with show_progress(loaded.name) as progress:
+    with _encoders(loaded, on, workers) as open_encoder, show_progress(loaded.name) as progress:
         manifest = build(
             loaded,
             overwrite=overwrite,
@@ -81,6 +92,22 @@ def build(
     else:
         show_manifest(manifest, as_json=False)
         show_pretranslated(done, as_json=False)
+
+
+def _encoders(recipe: Recipe, on: str | None, workers: int | None) -> AbstractContextManager[OpenEncoder]:
+    """Return what opens the recipe's encoder: in this process, or on the cluster `on`."""
+    from qttrag.application.factory import open_encoder
+
+    if on is None:
+        if workers is not None:
+            raise InputError("--workers is the number of workers of --on; give that, too")
+        return nullcontext(open_encoder)
+    if recipe.sparse or recipe.encoder.servers.urls:
+        reason = "has `sparse: true`" if recipe.sparse else "encodes on `servers:`"
+        raise InputError(f"--on {on}: recipe '{recipe.name}' {reason}, which a cluster does not do; leave --on out")
+    from qttrag.distributed.ray_encoders import encoders_on
+
+    return encoders_on(on, workers=workers)
 
 
 def _folder_recipe(folder: str, config: str) -> Recipe:
