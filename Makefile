@@ -5,15 +5,17 @@
 # make wheel   the package as users install it, in dist/
 # make test-real   the tests on pretrained weights, in an environment of its own (builds llama.cpp: 10 to 40 minutes)
 # make test-vllm   the tests against real servers: vLLM's CPU build, in an environment of its own
+# make test-ray    the tests of builds on a Ray cluster, in an environment of its own
 # make test-clients   OpenAI's and other clients against the service on the demo, in environments of their own (needs node)
 PYTHON ?= python3.11
 VENV ?= .venv
 VLLM ?= .venv-vllm
 REAL ?= .venv-real
 CLIENTS ?= .venv-clients
+RAY ?= .venv-ray
 BIN = $(VENV)/bin
 
-.PHONY: setup demo test check wheel test-vllm test-real test-clients
+.PHONY: setup demo test check wheel test-vllm test-real test-ray test-clients
 
 $(VENV)/.ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -58,6 +60,15 @@ $(REAL)/.ready: tests/real/requirements.txt pyproject.toml constraints.txt
 
 test-real: $(REAL)/.ready
 	$(REAL)/bin/pytest -m real -s tests/real
+
+$(RAY)/.ready: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(RAY)
+	$(RAY)/bin/pip install --quiet --constraint constraints.txt torch
+	$(RAY)/bin/pip install --quiet --constraint constraints.txt --editable '.[models,eval,server,documents,ray,dev]'
+	touch $@
+
+test-ray: $(RAY)/.ready
+	$(RAY)/bin/pytest -m ray tests/distributed
 
 $(CLIENTS)/.ready: $(wildcard tests/clients/requirements*.txt) tests/clients/package-lock.json
 	$(PYTHON) -m venv $(CLIENTS)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
@@ -15,7 +16,7 @@ from qttrag.resources import DEFAULT_DEPLOYMENT
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from qttrag.config.deployment import Deployment
+    from qttrag.config.deployment import CacheSettings, Deployment
     from qttrag.generators.openai import OpenAIGenerator
     from qttrag.generators.probe import Probe
     from qttrag.models.inventory import NamedModel
@@ -99,6 +100,7 @@ def _deployment(config: str, settings: list[str] | None) -> Iterator[Finding]:
         yield Finding(f"deployment {config}", False, str(error))
         return
     yield Finding(f"deployment {config}", True, f"strategy {loaded.strategy}")
+    yield from _shared_cache(loaded.cache)
     for model in models:
         if model.served:
             lists_models = model.kind != "served" or model.listing != "models"  # TEI and some hosts of rerankers do not
@@ -112,6 +114,20 @@ def _deployment(config: str, settings: list[str] | None) -> Iterator[Finding]:
         yield _means(name)
     yield from _seconds(loaded, models)
     yield from _ollama()
+
+
+def _shared_cache(settings: CacheSettings) -> Iterator[Finding]:
+    """Yield whether the server of a cache that several nodes share answers."""
+    from qttrag.runtime.cache import KINDS, content_key
+    from qttrag.runtime.open_cache import open_cache
+    from qttrag.trace import Trace
+
+    if not settings.enabled or settings.url is None:
+        return
+    cache, trace = open_cache(settings), Trace()
+    with closing(cache), trace.stage("cache"):
+        cache.get_many(KINDS[0], [content_key({})])
+    yield Finding("cache", not trace.notes, "; ".join(trace.notes) or f"{cache.location} answers")
 
 
 def _seconds(loaded: Deployment, models: list[NamedModel]) -> Iterator[Finding]:

@@ -80,6 +80,32 @@ def test_ask_as_json_is_one_object(run: Any, config: Path) -> None:
     assert answer["trace"]["seconds"]["retrieve"] >= 0
 
 
+def test_a_question_about_a_pretranslated_index_translates_and_scores_nothing(
+    run: Any, config: Path, tmp_path: Path
+) -> None:
+    def asked(*words: str) -> Any:
+        return run("ask", QUESTION, "-c", config, *words, "--json").json
+
+    without = asked("--set", f"cache.path={tmp_path / 'other.sqlite'}")
+    (done,) = run("index", "pretranslate", "mixed", "--to", "ko", "--tag", "-c", config, "--json").json
+    assert done["translated"] == done["scored"] + done["unscored"] == 30
+    answer = asked()
+    assert answer["trace"]["counts"]["translate.cached"] > 0
+    assert not {"translate.computed", "tag.computed"} & set(answer["trace"]["counts"])
+    assert (answer["answer"], answer["passages"]) == (without["answer"], without["passages"])
+    (again,) = run("index", "pretranslate", "mixed", "--to", "ko", "--tag", "-c", config, "--json").json
+    assert (again["translated"], again["cached"]) == (0, 30)
+
+
+def test_a_build_can_translate_what_it_built(run: Any, config: Path, tmp_path: Path) -> None:
+    words = ["index", "build", tmp_path / "mixed.yaml", "--overwrite", "-c", config]
+    made = run(*words, "--pretranslate", "fi", "--json").json
+    assert made["index"]["rows"] == 40
+    assert [(one["lang"], one["translated"]) for one in made["pretranslated"]] == [("fi", 30)]
+    assert run(*words, "--pretranslate", "xx").code == 2
+    assert run(*words, "--tag").code == 2
+
+
 def test_ask_searches_only_the_given_collections(run: Any, config: Path) -> None:
     words = ["ask", QUESTION, "-c", config, "-s", "base", "--json"]
     assert run(*words, "--collection", "mixed").json["collections"] == ["mixed"]
@@ -292,6 +318,15 @@ def test_doctor_reports_invalid_servers_and_hides_passwords(run: Any, config: Pa
             assert "***@" in shown.out
             assert "hunter2" not in shown.out + shown.err
         server.shutdown()
+
+
+def test_doctor_reports_a_shared_cache_that_does_not_answer(run: Any, config: Path) -> None:
+    url = "redis://:secret@127.0.0.1:1/0"
+    result = run("doctor", "-c", config, "--set", f"cache={url}", "--json")
+    (finding,) = [finding for finding in result.json if finding["what"] == "cache"]
+    assert result.code == 4
+    assert not finding["ok"]
+    assert finding["detail"].startswith("the cache cannot be read: redis://***@127.0.0.1:1/0: ")
 
 
 def test_doctor_calls_a_server_whose_url_has_a_password(run: Any, config: Path) -> None:

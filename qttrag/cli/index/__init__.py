@@ -8,6 +8,7 @@ from qttrag.cli.index.build import build
 from qttrag.cli.index.changes import append, compact, remove
 from qttrag.cli.index.inspect import info, search, verify
 from qttrag.cli.index.language_bias import measure_means, measure_shifts
+from qttrag.cli.index.pretranslate import pretranslate
 from qttrag.cli.index.tune import tune
 
 app = group("Build, change, check and search collections.")
@@ -23,5 +24,6 @@ for command in (
     import_bergen,
     measure_shifts,
     measure_means,
+    pretranslate,
 ):
     app.command()(command)

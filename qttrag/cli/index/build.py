@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,12 +10,14 @@ import typer
 
 from qttrag.cli import output
 from qttrag.cli.index.options import OnError, OnInvalid, Overwrite, Restart
+from qttrag.cli.index.pretranslate import Tag, as_dict, pretranslated, show_pretranslated, target_languages
 from qttrag.cli.index.progress import show_progress
 from qttrag.cli.index.summary import show_manifest, show_outcomes
 from qttrag.errors import InputError
 from qttrag.resources import DEFAULT_DEPLOYMENT
 
 if TYPE_CHECKING:
+    from qttrag.indexes.jobs.workers import OpenEncoder
     from qttrag.indexes.recipe import Recipe
 
 
@@ -23,6 +26,16 @@ def build(
     overwrite: Overwrite = False,
     restart: Restart = False,
     on_error: OnError = OnInvalid.stop,
+    pretranslate: Annotated[
+        str | None, typer.Option(help="Then translate all passages into these languages: ko,fi,zh.")
+    ] = None,
+    tag: Tag = False,
+    on: Annotated[
+        str | None, typer.Option("--on", help="Encode on a Ray cluster: ray (this machine), or ray://HOST:PORT.")
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Workers of the cluster; default: one for each GPU, or core.")
+    ] = None,
     config: output.Config = DEFAULT_DEPLOYMENT,
     as_json: output.Json = False,
 ) -> None:
@@ -32,6 +45,10 @@ def build(
     index has the folder's name and the encoder of the deployment (--config). The same command brings it up to date:
     it reads new and changed files and removes deleted ones; --overwrite reads all files again.
 
+    --on spreads the encoding over a cluster; reading, shards and resuming are the same, and so is the index.
+
+    --pretranslate is `qttrag index pretranslate` after the build, with the deployment of --config.
+
     Examples:
 
       qttrag index build example
@@ -40,15 +57,24 @@ def build(
 
       qttrag index build ./handbook
     """
-    from qttrag.application.factory import open_encoder
     from qttrag.indexes.jobs.build import build
     from qttrag.indexes.recipe import load
 
+    if tag and pretranslate is None:
+        raise InputError("--tag scores the translations of --pretranslate; give that, too")
+    if pretranslate is not None:
+        target_languages(pretranslate)  # an unknown one is an error before the build
     loaded = _folder_recipe(recipe, config) if Path(recipe).expanduser().is_dir() else load(recipe)
     if loaded.source.kind == "folder":
+        if pretranslate is not None:
+            raise InputError(
+                f"a folder is translated after its build: qttrag index pretranslate {loaded.name} --to ..."
+            )
+        if on is not None:
+            raise InputError("--on: a folder of documents is built on this machine; leave it out")
         _build_folder(loaded, again=overwrite, as_json=as_json)
         return
-    with show_progress(loaded.name) as progress:
+    with _encoders(loaded, on, workers) as open_encoder, show_progress(loaded.name) as progress:
         manifest = build(
             loaded,
             overwrite=overwrite,
@@ -57,7 +83,31 @@ def build(
             progress=progress,
             open_encoder=open_encoder,
         )
-    show_manifest(manifest, as_json=as_json)
+    if pretranslate is None:
+        show_manifest(manifest, as_json=as_json)
+        return
+    done = pretranslated(loaded.name, pretranslate, tag=tag, config=config)
+    if as_json:
+        output.say_json({"index": manifest.model_dump(mode="json"), "pretranslated": [as_dict(one) for one in done]})
+    else:
+        show_manifest(manifest, as_json=False)
+        show_pretranslated(done, as_json=False)
+
+
+def _encoders(recipe: Recipe, on: str | None, workers: int | None) -> AbstractContextManager[OpenEncoder]:
+    """Return what opens the recipe's encoder: in this process, or on the cluster `on`."""
+    from qttrag.application.factory import open_encoder
+
+    if on is None:
+        if workers is not None:
+            raise InputError("--workers is the number of workers of --on; give that, too")
+        return nullcontext(open_encoder)
+    if recipe.sparse or recipe.encoder.servers.urls:
+        reason = "has `sparse: true`" if recipe.sparse else "encodes on `servers:`"
+        raise InputError(f"--on {on}: recipe '{recipe.name}' {reason}, which a cluster does not do; leave --on out")
+    from qttrag.distributed.ray_encoders import encoders_on
+
+    return encoders_on(on, workers=workers)
 
 
 def _folder_recipe(folder: str, config: str) -> Recipe:

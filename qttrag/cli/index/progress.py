@@ -12,11 +12,13 @@ from qttrag.cli import output
 if TYPE_CHECKING:
     from qttrag.indexes.jobs.index_job import Progress
 
-_STEPS = {"encode": "encoding", "copy": "copying", "train": "training", "add": "adding"}
+_STEPS = {"encode": "encoding", "copy": "copying", "train": "training", "add": "adding", "translate": "translating"}
 
 
 @contextmanager
-def show_progress(name: str, *, log_seconds: float = 60.0) -> Iterator[Callable[[Progress], None]]:
+def show_progress(
+    name: str, *, loading: str = "encoder", log_seconds: float = 60.0
+) -> Iterator[Callable[[Progress], None]]:
     """Show a bar with the speed and remaining time of this run; in a log, write a line every `log_seconds`."""
     from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn
     from rich.progress import Progress as Bars
@@ -25,7 +27,7 @@ def show_progress(name: str, *, log_seconds: float = 60.0) -> Iterator[Callable[
     last_log = time.monotonic()
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
     with Bars(*columns, console=output.console(stderr=True), transient=True) as bars:
-        task = bars.add_task(f"loading the encoder of {name}", total=None)
+        task = bars.add_task(f"loading the {loading} for {name}", total=None)
 
         def show(progress: Progress) -> None:
             nonlocal last_log

@@ -24,9 +24,9 @@ _NOT_IN_FINGERPRINT: Any = {"name": True, "faiss": True, "encoder": PLACEMENT_SE
 
 class Progress(NamedTuple):
     """Progress of one step. `passages`: done so far. `share`: from 0 to 1, of the source that has been read (encode) or
-    of the passages to copy or add; None while training, which cannot be measured."""
+    of the passages to copy, add or translate; None while training, which cannot be measured."""
 
-    step: Literal["encode", "copy", "train", "add"]
+    step: Literal["encode", "copy", "train", "add", "translate"]
     passages: int
     share: float | None
 

@@ -1,0 +1,1 @@
+"""Builds whose work is spread over a cluster."""
