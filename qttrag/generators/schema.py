@@ -1,4 +1,4 @@
-"""Constrained decoding: an in-process model follows a JSON schema token by token."""
+"""Constrained decoding: an in-process model follows a JSON schema, or copies from texts, token by token."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from qttrag.errors import StageError
+from qttrag.generators import quotation
+from qttrag.types import Quotation
 
 if TYPE_CHECKING:
     import torch
@@ -14,7 +16,7 @@ if TYPE_CHECKING:
 _COMPACT: Any = {"whitespace_flexible": False, "key_separator": ": ", "item_separator": ", "}
 
 
-class SchemaMasks:
+class GrammarMasks:
     """Makes the logits processors of one tokenizer."""
 
     def __init__(self, tokenizer: Any, *, vocab_size: int) -> None:
@@ -23,14 +25,18 @@ class SchemaMasks:
         self._tokenizer = from_tokenizer(tokenizer, n_vocab=vocab_size)
         self._vocab_size = vocab_size
 
-    def processor(self, schemas: Sequence[Mapping[str, object] | None], *, prompt_length: int) -> _Processor:
-        """Return the processor of one batch: row n follows `schemas[n]`; None: it is free."""
-        return _Processor([schema and self._matcher(schema) for schema in schemas], self._vocab_size, prompt_length)
+    def processor(self, forms: Sequence[Mapping[str, object] | Quotation | None], *, prompt_length: int) -> _Processor:
+        """Return the processor of one batch: row n follows the JSON schema or the quotation `forms[n]`; None: it is
+        free."""
+        return _Processor([form and self._matcher(form) for form in forms], self._vocab_size, prompt_length)
 
-    def _matcher(self, schema: Mapping[str, object]) -> Any:
+    def _matcher(self, form: Mapping[str, object] | Quotation) -> Any:
         from llguidance import LLMatcher
 
-        grammar = LLMatcher.grammar_from_json_schema(json.dumps(schema), overrides=_COMPACT)
+        if isinstance(form, Quotation):
+            grammar = LLMatcher.grammar_from_lark(quotation.grammar(form))
+        else:
+            grammar = LLMatcher.grammar_from_json_schema(json.dumps(form), overrides=_COMPACT)
         matcher = LLMatcher(self._tokenizer, grammar)
         _check(matcher)
         return matcher
@@ -64,4 +70,4 @@ class _Processor:
 
 def _check(matcher: Any) -> None:
     if matcher.is_error():
-        raise StageError("generator", f"the JSON schema cannot be followed: {matcher.get_error()}")
+        raise StageError("generator", f"the form of the reply cannot be followed: {matcher.get_error()}")

@@ -40,7 +40,8 @@ class Stages:
     """A deployment's models and settings, with the `trace` and `emit` of one question.
 
     `degrade`: answer without translations or scores if their stage is unavailable, with a note; else raise its error.
-    `citations`: ask for the numbers of the passages. `guard`: checks the language of answers; None: no check."""
+    `citations`: ask for the numbers of the passages. `extractive`: short answers are copied from the passages.
+    `guard`: checks the language of answers; None: no check."""
 
     retriever: Retriever
     reranker: Reranker
@@ -54,6 +55,7 @@ class Stages:
     answer_tokens: int = ANSWER_TOKENS["short"]
     degrade: bool = True
     citations: bool = False
+    extractive: bool = False
     guard: LanguageGuard | None = None
     trace: Trace = field(default_factory=Trace)
     emit: Callable[[Event], None] = ignore
@@ -181,6 +183,7 @@ class Stages:
             style=self.answer_style,
             max_tokens=self.answer_tokens,
             citations=self.citations,
+            extractive=self.extractive,
             emit=self.emit,
         )
         with self.trace.stage("answer"):
