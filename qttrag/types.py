@@ -261,9 +261,18 @@ class TaggedPassage:
         return self.passage.content if self.translation is None else self.translation
 
 
+class Quotation(NamedTuple):
+    """A completion that is copied: a part of one of `texts`, word for word, or else the sentence `otherwise`."""
+
+    texts: tuple[str, ...]
+    otherwise: str
+
+
 @dataclass(frozen=True, slots=True)
 class Decoding:
     """Decoding parameters of a generator. Temperature 0 is greedy. `schema`: a JSON schema for the completion.
+
+    `quote`: what the completion is copied from; only generators of kind `transformers` can. Without a schema.
 
     `alternatives`: how many of the most likely tokens to report at each position (`Completion.tokens`)."""
 
@@ -273,6 +282,7 @@ class Decoding:
     repetition_penalty: float = 1.0
     schema: Mapping[str, object] | None = field(default=None, hash=False)
     alternatives: int = 0
+    quote: Quotation | None = None
 
 
 class Token(NamedTuple):

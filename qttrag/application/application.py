@@ -87,6 +87,7 @@ class Application:
             degrade=deployment.degrade,
             citations=deployment.citations,
             form=PromptForm(abstain=deployment.abstain, labels=deployment.labels),
+            extractive=deployment.extractive,
             guard=None if guard == "off" else LanguageGuard(detector, repairs=guard == "repair"),
         )
         return cls(deployment, stages, detector, cache, builder.built())

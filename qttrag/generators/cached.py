@@ -100,7 +100,8 @@ class CachedGenerator:
 
     def _key(self, messages: Sequence[Message], decoding: Decoding, *, is_whole: bool = True) -> bytes:
         # off the event loop: the model may have to be downloaded for its identity
-        parts = {"identity": self.identity, "messages": list(messages), "decoding": asdict(decoding)}
+        settings = {name: value for name, value in asdict(decoding).items() if name != "quote" or value}
+        parts = {"identity": self.identity, "messages": list(messages), "decoding": settings}
         return content_key(parts if is_whole else {**parts, "text_only": True})
 
 

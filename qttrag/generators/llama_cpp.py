@@ -10,6 +10,7 @@ from typing import Any
 
 from qttrag.errors import BrokenOff, ConfigError, StageError, first_line
 from qttrag.generators.in_process import InProcessGenerator, Request
+from qttrag.generators.quotation import cannot_quote
 from qttrag.models import devices, single_file
 from qttrag.models.loading import Lazy, LocatedModel, failed
 from qttrag.openai_client.capabilities import merge_system
@@ -180,6 +181,8 @@ def _generate(llama: Any, chat: Chat, request: Request) -> int:
     import llama_cpp
 
     stream, decoding = request.stream, request.decoding
+    if decoding.quote is not None:
+        raise cannot_quote("llama_cpp")
     if stream.tokens:
         raise BrokenOff(_STAGE, "the model failed in the middle of a completion; ask again")
     tokens = llama.generate(

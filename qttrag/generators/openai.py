@@ -10,6 +10,7 @@ from typing import Any, Literal
 from qttrag import trace
 from qttrag.errors import BrokenOff, ConfigError, unknown
 from qttrag.generators.completion_stream import CompletionStream, joined, separated
+from qttrag.generators.quotation import cannot_quote
 from qttrag.models.loading import Lazy, locate
 from qttrag.openai_client.balancing import Server
 from qttrag.openai_client.capabilities import Capabilities, Request
@@ -157,6 +158,8 @@ class OpenAIGenerator:
             request["extra_headers"] = headers
         if decoding.repetition_penalty != 1.0:
             request["repetition_penalty"] = decoding.repetition_penalty
+        if decoding.quote is not None:
+            raise cannot_quote("openai")
         if decoding.schema is not None:
             json_schema = {"name": "reply", "strict": True, "schema": dict(decoding.schema)}
             request["response_format"] = {"type": "json_schema", "json_schema": json_schema}

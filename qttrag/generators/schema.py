@@ -1,4 +1,4 @@
-"""Constrained decoding: an in-process model follows a JSON schema token by token."""
+"""Constrained decoding: an in-process model follows a JSON schema, or copies from texts, token by token."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from qttrag.errors import StageError
+from qttrag.generators import quotation
+from qttrag.types import Quotation
 
 if TYPE_CHECKING:
     import torch
@@ -23,7 +25,7 @@ def separators(schema: Mapping[str, object], length: Callable[[str], int]) -> tu
     return min(_SEPARATORS, key=lambda pair: length(json.dumps(example, separators=pair, ensure_ascii=False)))
 
 
-class SchemaMasks:
+class GrammarMasks:
     """Makes the logits processors of one tokenizer."""
 
     def __init__(self, tokenizer: Any, *, vocab_size: int) -> None:
@@ -33,21 +35,29 @@ class SchemaMasks:
         self._vocab_size = vocab_size
         self._grammars: dict[str, str] = {}  # by schema
 
-    def processor(self, schemas: Sequence[Mapping[str, object] | None], *, prompt_length: int) -> _Processor:
-        """Return the processor of one batch: row n follows `schemas[n]`; None: it is free."""
-        return _Processor([schema and self._matcher(schema) for schema in schemas], self._vocab_size, prompt_length)
+    def processor(self, forms: Sequence[Mapping[str, object] | Quotation | None], *, prompt_length: int) -> _Processor:
+        """Return the processor of one batch: row n follows the JSON schema or the quotation `forms[n]`; None: it is
+        free."""
+        return _Processor([form and self._matcher(form) for form in forms], self._vocab_size, prompt_length)
 
-    def _matcher(self, schema: Mapping[str, object]) -> Any:
+    def _matcher(self, form: Mapping[str, object] | Quotation) -> Any:
         from llguidance import LLMatcher
 
-        text = json.dumps(schema)
-        if text not in self._grammars:
-            item, key = separators(schema, lambda example: len(self._tokenizer.tokenize_str(example)))
-            form: Any = {"whitespace_flexible": False, "item_separator": item, "key_separator": key}
-            self._grammars[text] = LLMatcher.grammar_from_json_schema(text, overrides=form)
-        matcher = LLMatcher(self._tokenizer, self._grammars[text])
+        matcher = LLMatcher(self._tokenizer, self._grammar(form))
         _check(matcher)
         return matcher
+
+    def _grammar(self, form: Mapping[str, object] | Quotation) -> str:
+        from llguidance import LLMatcher
+
+        if isinstance(form, Quotation):
+            return LLMatcher.grammar_from_lark(quotation.grammar(form))
+        text = json.dumps(form)
+        if text not in self._grammars:
+            item, key = separators(form, lambda example: len(self._tokenizer.tokenize_str(example)))
+            options: Any = {"whitespace_flexible": False, "item_separator": item, "key_separator": key}
+            self._grammars[text] = LLMatcher.grammar_from_json_schema(text, overrides=options)
+        return self._grammars[text]
 
 
 class _Processor:
@@ -78,4 +88,4 @@ class _Processor:
 
 def _check(matcher: Any) -> None:
     if matcher.is_error():
-        raise StageError("generator", f"the JSON schema cannot be followed: {matcher.get_error()}")
+        raise StageError("generator", f"the form of the reply cannot be followed: {matcher.get_error()}")

@@ -11,7 +11,7 @@ from typing import Any, Literal, NamedTuple
 from qttrag.errors import BrokenOff, ConfigError, StageError, first_line
 from qttrag.generators import shared_prefix
 from qttrag.generators.in_process import InProcessGenerator, Request
-from qttrag.generators.schema import SchemaMasks
+from qttrag.generators.schema import GrammarMasks
 from qttrag.generators.streaming import Alternatives, Streamer
 from qttrag.models import devices
 from qttrag.models.loading import Lazy, LocatedModel, failed, locate, quiet
@@ -134,7 +134,7 @@ class TransformersGenerator(InProcessGenerator):
         pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else end_tokens[0]
         # without the checkpoint's own sampling settings, which would change greedy decoding
         model.generation_config = GenerationConfig(eos_token_id=end_tokens, pad_token_id=pad)
-        masks = SchemaMasks(tokenizer, vocab_size=model.config.vocab_size)
+        masks = GrammarMasks(tokenizer, vocab_size=model.config.vocab_size)
 
         def run(requests: list[Request]) -> list[int]:
             try:
@@ -160,7 +160,7 @@ class TransformersGenerator(InProcessGenerator):
 
 
 def _generate(
-    model: Any, tokenizer: Any, masks: SchemaMasks, requests: list[Request], *, end_tokens: list[int], pad: int
+    model: Any, tokenizer: Any, masks: GrammarMasks, requests: list[Request], *, end_tokens: list[int], pad: int
 ) -> list[int]:
     """Complete the prompts in one batch, each into its stream; return the number of tokens of each completion."""
     import torch
@@ -175,8 +175,8 @@ def _generate(
         if decoding.temperature > 0
         else {"do_sample": False}
     )
-    schemas = [request.decoding.schema for request in requests]
-    processors: list[Any] = [masks.processor(schemas, prompt_length=longest)] if any(schemas) else []
+    forms = [request.decoding.schema or request.decoding.quote for request in requests]
+    processors: list[Any] = [masks.processor(forms, prompt_length=longest)] if any(forms) else []
     numbers = [request.decoding.alternatives for request in requests]
     if any(numbers):
         processors.append(Alternatives([request.stream for request in requests], numbers, tokenizer))

@@ -30,6 +30,7 @@ from qttrag.types import (
     LanguageCheck,
     Message,
     Query,
+    Quotation,
     TaggedPassage,
 )
 
@@ -42,8 +43,9 @@ class AnswerWriter:
     """Writes answers with one generator.
 
     `translator` None: an answer in a wrong language stays in it. `guard` None: no answer's language is checked.
-    `style`: of the answers. `max_tokens`: per answer. `citations`: ask for the numbers of the passages. `form`: of the
-    prompts. `emit`: receives the pieces of the answer, and "restarted" when those before are void."""
+    `style`: of the answers. `max_tokens`: per answer. `citations`: ask for the numbers of the passages.
+    `extractive`: a short answer is copied from the passages, or is the prompt's sentence for "not in the passages".
+    `form`: of the prompts. `emit`: receives the pieces of the answer, and "restarted" when those before are void."""
 
     generator: Generator
     prompts: Prompts
@@ -52,6 +54,7 @@ class AnswerWriter:
     style: AnswerStyle
     max_tokens: int
     citations: bool
+    extractive: bool
     emit: Callable[[Event], None]
     form: PromptForm = field(default_factory=PromptForm)
 
@@ -71,7 +74,8 @@ class AnswerWriter:
             StageError: the generator failed, or broke off more than twice."""
         prompt = self.prompts.answer(query.lang)
         fitted = await self._fit(query, passages, prompt, style, tag_form)
-        completion = await self._stream(fitted.messages)
+        quote = self._quotation(passages, prompt, fitted.omitted)
+        completion = await self._stream(fitted.messages, quote)
         check: LanguageCheck = "off"
         if self.guard is not None and completion.text:
             completion, check = await self._check_language(self.guard, completion, query.lang, prompt, fitted.messages)
@@ -88,6 +92,13 @@ class AnswerWriter:
             reasoning=completion.reasoning.strip() or None,
         )
         return self._with_citations(answer, prompt, fitted.omitted)
+
+    def _quotation(
+        self, passages: Sequence[TaggedPassage], prompt: AnswerPrompt, omitted: Sequence[int]
+    ) -> Quotation | None:
+        if not self.extractive or self.style != "short":
+            return None
+        return Quotation(tuple(_texts(passages, omitted).values()), prompt.unknown)
 
     def _note_ending(self, completion: Completion) -> None:
         if not completion.text and completion.reasoning.strip():
@@ -143,14 +154,14 @@ class AnswerWriter:
                 blocks.append(Block(number, partial(prompt.refined, number), passage.refined, target))
         return blocks
 
-    async def _stream(self, messages: Sequence[Message]) -> Completion:
+    async def _stream(self, messages: Sequence[Message], quote: Quotation | None = None) -> Completion:
         """Return the completion, emitted piece by piece; restart it if the generator breaks off.
 
         Raises:
             StageError: the generator failed, or broke off more than twice."""
         for attempt in range(1 + _RESTARTS):
             try:
-                decoding = Decoding(max_tokens=self.max_tokens)
+                decoding = Decoding(max_tokens=self.max_tokens, quote=quote)
                 async with closing(self.generator.generate(messages, decoding)) as stream:
                     text = await self._emit_pieces(stream)
                 whole = stream.completion if isinstance(stream, CompletionStream) else None
@@ -212,12 +223,7 @@ class AnswerWriter:
 
     def _with_citations(self, answer: Answer, prompt: AnswerPrompt, omitted: Sequence[int]) -> Answer:
         """Return the answer with the passages that it cites, or marked as an abstention."""
-        texts = {
-            number: "\n".join(filter(None, (passage.reading_text, passage.refined)))
-            for number, passage in enumerate(answer.context, 1)
-            if number not in omitted
-        }
-        checked = citations.check(answer.text, texts)
+        checked = citations.check(answer.text, _texts(answer.context, omitted))
         text = checked.text if self.citations else answer.text  # else brackets need not be citations
         if self._abstains(checked.bare, prompt):
             tracing.count("abstained")
@@ -234,6 +240,15 @@ class AnswerWriter:
         words = citations.plain(text)
         sentences = [citations.plain(each) for each in {prompt.unknown, self.prompts.answer(FALLBACK).unknown}]
         return any(each in words and len(words) <= _ABSTENTION_LENGTH * len(each) for each in sentences)
+
+
+def _texts(passages: Sequence[TaggedPassage], omitted: Sequence[int]) -> dict[int, str]:
+    """Return what the generator reads of each passage that is in the prompt, by number."""
+    return {
+        number: "\n".join(filter(None, (passage.reading_text, passage.refined)))
+        for number, passage in enumerate(passages, 1)
+        if number not in omitted
+    }
 
 
 def _max_repair_tokens(prompt: AnswerPrompt) -> int:

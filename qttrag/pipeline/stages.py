@@ -41,8 +41,9 @@ class Stages:
     """A deployment's models and settings, with the `trace` and `emit` of one question.
 
     `degrade`: answer without translations or scores if their stage is unavailable, with a note; else raise its error.
-    `citations`: ask for the numbers of the passages. `guard`: checks the language of answers; None: no check.
-    `form`: of the answer prompts. `oracle`: the quality of translations by references, of an evaluation."""
+    `citations`: ask for the numbers of the passages. `extractive`: short answers are copied from the passages.
+    `guard`: checks the language of answers; None: no check. `form`: of the answer prompts. `oracle`: the quality of
+    translations by references, of an evaluation."""
 
     retriever: Retriever
     reranker: Reranker
@@ -56,6 +57,7 @@ class Stages:
     answer_tokens: int = ANSWER_TOKENS["short"]
     degrade: bool = True
     citations: bool = False
+    extractive: bool = False
     guard: LanguageGuard | None = None
     form: PromptForm = field(default_factory=PromptForm)
     oracle: Oracle | None = None
@@ -194,6 +196,7 @@ class Stages:
             max_tokens=self.answer_tokens,
             citations=self.citations,
             form=self.form,
+            extractive=self.extractive,
             emit=self.emit,
         )
         with self.trace.stage("answer"):

@@ -11,7 +11,7 @@ import pytest
 from qttrag.errors import ConfigError, StageError, StageUnavailable
 from qttrag.generators.openai import OpenAIGenerator
 from qttrag.trace import Trace
-from qttrag.types import Decoding, Message
+from qttrag.types import Decoding, Message, Quotation
 from tests.openai_client.server import Reply, Server, chunk, failure, text_reply
 
 MESSAGES: list[Message] = [{"role": "user", "content": "언제?"}]
@@ -63,6 +63,12 @@ async def test_a_schema_is_sent_to_the_server() -> None:
     with Server(text_reply("{}")) as server:
         await complete(generator(server), Decoding(schema=SCHEMA))
     assert server.requests[0]["response_format"]["json_schema"]["schema"] == SCHEMA
+
+
+async def test_a_server_is_not_asked_to_copy_its_answer() -> None:
+    with Server(text_reply("Seoul")) as server, pytest.raises(StageError, match="extractive: false"):
+        await complete(generator(server), Decoding(quote=Quotation(("Seoul.",), "Unknown.")))
+    assert not server.requests
 
 
 async def test_a_rejected_schema_is_left_out_at_once_and_in_later_requests() -> None:

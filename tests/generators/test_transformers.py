@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -21,7 +22,7 @@ from qttrag.runtime.cache import Cache
 from qttrag.taggers.verdicts import SCHEMA, parse
 from qttrag.text.reasoning import ReasoningSeparator
 from qttrag.trace import Trace
-from qttrag.types import Decoding, Message, Piece
+from qttrag.types import Decoding, Message, Piece, Quotation
 from tests.texts import LANGS, sentences
 
 QUESTIONS = [text for lang in LANGS for text in sentences(lang, 4, seed=3)]
@@ -71,6 +72,21 @@ async def test_a_random_model_follows_a_schema(llama: TransformersGenerator) -> 
     decoding = Decoding(max_tokens=64, schema=SCHEMA)
     replies = await asyncio.gather(*(complete(llama, text, decoding) for text in QUESTIONS))
     assert all(parse(reply).scores is not None for reply in replies)
+
+
+async def test_a_random_model_copies_whole_words(llama: TransformersGenerator) -> None:
+    texts = ("Gabonin valuutta on CFA-frangi.", "가봉의 통화는 프랑이다.")
+    words = {"Gabonin", "valuutta", "on", "CFA", "frangi"}
+    for question in QUESTIONS[:6]:
+        reply = await complete(llama, question, Decoding(max_tokens=24, quote=Quotation(texts, "No answer.")))
+        assert reply == "No answer." or any(reply.strip() in text for text in texts)
+        assert set(re.findall("[A-Za-z]+", reply)) <= words | {"No", "answer"}
+
+
+async def test_a_quotation_is_not_empty_and_may_be_the_other_sentence(llama: TransformersGenerator) -> None:
+    reply = await complete(llama, QUESTIONS[0], Decoding(max_tokens=24, quote=Quotation((), "No.")))
+    assert reply == "No."
+    assert (await complete(llama, QUESTIONS[0], Decoding(max_tokens=4, quote=Quotation(("7",), "No.")))).strip()
 
 
 async def test_rows_with_and_without_a_schema_share_a_batch(llama: TransformersGenerator) -> None:

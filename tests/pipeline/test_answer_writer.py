@@ -6,14 +6,24 @@ from qttrag.pipeline.answer_writer import AnswerWriter
 from qttrag.prompts import Prompts, Style
 from qttrag.testing import FakeGenerator
 from qttrag.trace import Trace
-from qttrag.types import Event, Lang, Passage, QualityScores, Query, TaggedPassage
+from qttrag.types import AnswerStyle, Event, Lang, Passage, QualityScores, Query, TaggedPassage
 
 SCORED = TaggedPassage(Passage("en-1", "Seoul.", Lang("en")), "서울.", QualityScores(4.5, 4, 3))
 
 
-def writer(generator: FakeGenerator, events: list[Event]) -> AnswerWriter:
+def writer(
+    generator: FakeGenerator, events: list[Event], *, style: AnswerStyle = "short", extractive: bool = False
+) -> AnswerWriter:
     return AnswerWriter(
-        generator, Prompts(), None, None, style="short", max_tokens=16, citations=False, emit=events.append
+        generator,
+        Prompts(),
+        None,
+        None,
+        style=style,
+        max_tokens=16,
+        citations=False,
+        extractive=extractive,
+        emit=events.append,
     )
 
 
@@ -33,3 +43,18 @@ async def test_only_the_tagged_style_shows_scores(style: Style, shown: bool) -> 
     await writer(generator, []).write(Query("수도는?", Lang("ko")), [SCORED], style, Trace())
     ((messages, _),) = generator.seen
     assert ("4.5/5" in messages[1]["content"]) is shown
+
+
+async def test_an_extractive_answer_is_copied_from_what_the_generator_reads() -> None:
+    generator = FakeGenerator()
+    await writer(generator, [], extractive=True).write(Query("수도는?", Lang("ko")), [SCORED], "tagged", Trace())
+    ((_, decoding),) = generator.seen
+    assert decoding.quote == (("서울.",), Prompts().answer(Lang("ko")).unknown)
+
+
+async def test_only_short_answers_are_extractive() -> None:
+    generator = FakeGenerator()
+    asked = writer(generator, [], style="sentences", extractive=True)
+    await asked.write(Query("수도는?", Lang("ko")), [SCORED], "tagged", Trace())
+    ((_, decoding),) = generator.seen
+    assert decoding.quote is None

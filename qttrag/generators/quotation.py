@@ -1,0 +1,41 @@
+"""Completions that are copied from given texts."""
+
+from __future__ import annotations
+
+import json
+
+import regex
+
+from qttrag.errors import StageError
+from qttrag.text.scripts import character_class
+from qttrag.types import Quotation
+
+_BY_CHARACTER = character_class("Hani", "Kana", "Hang", "Thai", "Laoo", "Khmr", "Mymr", "Tibt")
+_WORDS = regex.compile(rf"[{_BY_CHARACTER}]|[\w--[{_BY_CHARACTER}]]+|\W", regex.V1)
+
+
+def grammar(quotation: Quotation) -> str:
+    """Return a grammar of llguidance for a part of one of the texts, or the other sentence.
+
+    A part is of whole words; of single characters in scripts without spaces and in Korean, whose particles follow a
+    name without a space. A space may precede it, as language models write words."""
+    names = [f"PART{number}" for number in range(len(quotation.texts))]
+    rules = [f"{name}: {_part(text)}" for name, text in zip(names, quotation.texts, strict=True)]
+    copied = f' | " "? ({" | ".join(names)})' if names else ""
+    return "\n".join([f"start: {_quoted(quotation.otherwise)}{copied}", *rules])
+
+
+def _part(text: str) -> str:
+    return f'%regex {{ "substring_chunks": {_quoted(_WORDS.findall(text))} }} & /(?s:.*\\w.*)/'
+
+
+def _quoted(value: str | list[str]) -> str:
+    return json.dumps(value, ensure_ascii=False)
+
+
+def cannot_quote(kind: str) -> StageError:
+    """Return the error of a generator that cannot restrict a completion to parts of texts."""
+    return StageError(
+        "generator",
+        f"kind '{kind}' cannot copy its answers from the passages; set `extractive: false`, or use kind 'transformers'",
+    )
