@@ -265,7 +265,9 @@ class TaggedPassage:
 class Decoding:
     """Decoding parameters of a generator. Temperature 0 is greedy. `schema`: a JSON schema for the completion.
 
-    `alternatives`: how many of the most likely tokens to report at each position (`Completion.tokens`)."""
+    `alternatives`: how many of the most likely tokens to report at each position (`Completion.tokens`).
+    `scripts`: those that the text is expected in (ISO 15924); empty: any. A generator with a `script_penalty:` makes
+    letters of others less likely."""
 
     max_tokens: int = 128
     temperature: float = 0.0
@@ -273,6 +275,7 @@ class Decoding:
     repetition_penalty: float = 1.0
     schema: Mapping[str, object] | None = field(default=None, hash=False)
     alternatives: int = 0
+    scripts: tuple[str, ...] = ()
 
 
 class Token(NamedTuple):

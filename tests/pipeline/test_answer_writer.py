@@ -33,3 +33,11 @@ async def test_only_the_tagged_style_shows_scores(style: Style, shown: bool) -> 
     await writer(generator, []).write(Query("수도는?", Lang("ko")), [SCORED], style, Trace())
     ((messages, _),) = generator.seen
     assert ("4.5/5" in messages[1]["content"]) is shown
+
+
+async def test_an_answer_is_expected_in_the_scripts_of_its_language_and_of_the_question() -> None:
+    generator = FakeGenerator()
+    for text, lang in (("수도는?", "ko"), ("Nokia의 본사는?", "ko"), ("首都は?", "ja"), ("Дом? 1", "fi")):
+        await writer(generator, []).write(Query(text, Lang(lang)), [SCORED], "plain", Trace())
+    scripts = [decoding.scripts for _, decoding in generator.seen]
+    assert scripts == [("Hang",), ("Hang", "Latn"), ("Hani", "Kana"), ("Cyrl", "Latn")]
