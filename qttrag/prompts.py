@@ -77,7 +77,8 @@ class _File(BaseModel):
 
 
 class Headers(BaseModel):
-    """The line before a passage, in square brackets, which no passage contains."""
+    """The line before a passage, in square brackets, which no passage contains. `names`: at its end, where the names of
+    the original are shown beside a translation."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     plain: str
@@ -86,6 +87,7 @@ class Headers(BaseModel):
     scored: str
     unscored: str
     refined: str
+    names: str
 
 
 class AnswerStyles(BaseModel):
@@ -119,6 +121,7 @@ class AnswerPrompt(_File):
         "headers.scored": ("n", "scores"),
         "headers.unscored": ("n", "reason"),
         "headers.refined": ("n",),
+        "headers.names": ("names",),
     }
     optional = ("language", "native")
     unknown: str
@@ -140,7 +143,10 @@ class AnswerPrompt(_File):
             header, values["scores"] = headers.scored, tag.assessment(passage)
         else:
             header, values["reason"] = headers.unscored, tag.assessment(passage)
-        return f"{self._fill(f'headers.{header}', **values)}\n{sanitise(body)}"
+        line = self._fill(f"headers.{header}", **values)
+        if passage.original_names:
+            line += f" · {self._fill('headers.names', names=sanitise(', '.join(passage.original_names)))}"
+        return f"{line}\n{sanitise(body)}"
 
     def refined(self, n: int, body: str) -> str:
         """Return the refinement of passage `n` as the generator reads it."""

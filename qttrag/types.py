@@ -254,6 +254,7 @@ class TaggedPassage:
     critical_errors: tuple[CriticalError, ...] = ()  # of the translation, found by the tagger
     score: float = 0.0  # the reranker's; without one, the retriever's
     retrieved_rank: int = 0  # 1-based, before reranking
+    original_names: tuple[str, ...] = ()  # of the original, to be shown beside the translation
 
     @property
     def reading_text(self) -> str:

@@ -86,6 +86,7 @@ class Application:
             answer_tokens=deployment.max_answer_tokens(deployment.answer_style),
             degrade=deployment.degrade,
             citations=deployment.citations,
+            original_names=None if deployment.original_names == "off" else deployment.original_names,
             guard=None if guard == "off" else LanguageGuard(detector, repairs=guard == "repair"),
         )
         return cls(deployment, stages, detector, cache, builder.built())

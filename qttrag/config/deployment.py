@@ -41,6 +41,10 @@ def _off(value: Any) -> Any:
 LanguageGuardMode = Annotated[Literal["off", "report", "repair"], BeforeValidator(_off)]
 """For an answer in the wrong language: do nothing, report it, or ask again once and then translate it."""
 
+OriginalNamesMode = Annotated[Literal["off", "as_written", "latin"], BeforeValidator(_off)]
+"""For the names of a passage that its translation loses or writes in another script: hide them, or show them beside it
+as the original writes them, or in Latin letters."""
+
 
 class CacheSettings(BaseModel):
     """The cache of translations and completions. `path`: null for the user's cache folder."""
@@ -76,6 +80,7 @@ class Deployment(BaseModel):
     degrade: bool = True  # translator or tagger unavailable: answer without it and report that
     citations: bool = False  # ask the generator for the numbers of the passages it used
     language_guard: LanguageGuardMode = "report"
+    original_names: OriginalNamesMode = "off"  # names that a translation hides, shown beside it
     examples: dict[str, list[str]] = {}  # questions by language that the page offers
     cache: CacheSettings = CacheSettings()
     server: ServerSettings = ServerSettings()

@@ -13,6 +13,7 @@ from qttrag.pipeline.answer_writer import AnswerWriter
 from qttrag.pipeline.conversation import newest_that_fit
 from qttrag.pipeline.language_guard import LanguageGuard
 from qttrag.pipeline.language_support import report_unsupported, score_supported
+from qttrag.pipeline.original_names import OriginalNames, hidden_names
 from qttrag.prompts import Prompts, Style
 from qttrag.protocols import Generator, QualityTagger, Reranker, Retriever, Translator
 from qttrag.runtime.tasks import gather_or_cancel, task_group
@@ -29,6 +30,7 @@ from qttrag.types import (
     EventKind,
     Lang,
     Message,
+    Passage,
     Query,
     TaggedPassage,
     ignore,
@@ -40,7 +42,8 @@ class Stages:
     """A deployment's models and settings, with the `trace` and `emit` of one question.
 
     `degrade`: answer without translations or scores if their stage is unavailable, with a note; else raise its error.
-    `citations`: ask for the numbers of the passages. `guard`: checks the language of answers; None: no check."""
+    `citations`: ask for the numbers of the passages. `guard`: checks the language of answers; None: no check.
+    `original_names`: how names of the original that a translation hides are shown beside it; None: not at all."""
 
     retriever: Retriever
     reranker: Reranker
@@ -55,6 +58,7 @@ class Stages:
     degrade: bool = True
     citations: bool = False
     guard: LanguageGuard | None = None
+    original_names: OriginalNames | None = None
     trace: Trace = field(default_factory=Trace)
     emit: Callable[[Event], None] = ignore
 
@@ -204,8 +208,13 @@ class Stages:
             return translated
         for n, translation in zip(foreign, translations, strict=True):
             text = None if UNSUPPORTED in translation.flags else translation.text
-            translated[n] = replace(passages[n], translation=text, flags=translation.flags)
+            names = () if text is None else self._names(passages[n].passage, text, target)
+            tracing.count("original_names", len(names))
+            translated[n] = replace(passages[n], translation=text, flags=translation.flags, original_names=names)
         return translated
+
+    def _names(self, passage: Passage, translation: str, target: Lang) -> tuple[str, ...]:
+        return hidden_names(passage, translation, target, self.original_names) if self.original_names else ()
 
     async def _tagged(self, passages: Sequence[TaggedPassage], target: Lang) -> list[TaggedPassage]:
         to_score = [(n, p, p.translation) for n, p in enumerate(passages) if p.translation is not None]
