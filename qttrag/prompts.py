@@ -111,7 +111,8 @@ class _File(BaseModel):
 
 
 class Headers(BaseModel):
-    """The line before a passage, in square brackets, which no passage contains."""
+    """The line before a passage, in square brackets, which no passage contains. `names`: at its end, where the names of
+    the original are shown beside a translation."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     plain: str
@@ -120,6 +121,7 @@ class Headers(BaseModel):
     scored: str
     unscored: str
     refined: str
+    names: str
 
 
 class AnswerStyles(BaseModel):
@@ -157,6 +159,7 @@ class AnswerPrompt(_File):
         "headers.scored": ("n", "scores"),
         "headers.unscored": ("n", "reason"),
         "headers.refined": ("n",),
+        "headers.names": ("names",),
     }
     optional = ("language", "native")
     unknown: str
@@ -190,7 +193,10 @@ class AnswerPrompt(_File):
             header, values["scores"] = headers.scored, scores
         else:
             header, values["reason"] = headers.unscored, scores
-        lines = [self._fill(f"headers.{header}", **values), sanitise(body)]
+        line = self._fill(f"headers.{header}", **values)
+        if passage.original_names:
+            line += f" · {self._fill('headers.names', names=sanitise(', '.join(passage.original_names)))}"
+        lines = [line, sanitise(body)]
         return "\n".join([*lines, f"[{scores}]"] if headers.after and scores else lines)
 
     def refined(self, n: int, body: str) -> str:

@@ -254,6 +254,7 @@ class TaggedPassage:
     critical_errors: tuple[CriticalError, ...] = ()  # of the translation, found by the tagger
     score: float = 0.0  # the reranker's; without one, the retriever's
     retrieved_rank: int = 0  # 1-based, before reranking
+    original_names: tuple[str, ...] = ()  # of the original, to be shown beside the translation
 
     @property
     def reading_text(self) -> str:
@@ -274,7 +275,9 @@ class Decoding:
 
     `quote`: what the completion is copied from; only generators of kind `transformers` can. Without a schema.
 
-    `alternatives`: how many of the most likely tokens to report at each position (`Completion.tokens`)."""
+    `alternatives`: how many of the most likely tokens to report at each position (`Completion.tokens`).
+    `scripts`: those that the text is expected in (ISO 15924); empty: any. A generator with a `script_penalty:` makes
+    letters of others less likely."""
 
     max_tokens: int = 128
     temperature: float = 0.0
@@ -283,6 +286,7 @@ class Decoding:
     schema: Mapping[str, object] | None = field(default=None, hash=False)
     alternatives: int = 0
     quote: Quotation | None = None
+    scripts: tuple[str, ...] = ()
 
 
 class Token(NamedTuple):

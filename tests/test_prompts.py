@@ -14,10 +14,11 @@ import yaml
 from qttrag import resources
 from qttrag.errors import ConfigError
 from qttrag.prompts import Prompts, Style
+from qttrag.text.han import evidence
 from qttrag.trace import Trace
 from qttrag.types import AnswerStyle, CriticalError, Lang, Passage, QualityScores, TaggedPassage
 
-OWN = ["ar", "de", "en", "es", "fi", "fr", "it", "ja", "ko", "pt", "ru", "th", "zh"]
+OWN = ["ar", "de", "en", "es", "fi", "fr", "it", "ja", "ko", "pt", "ru", "th", "zh", "zh-Hant"]
 SCORES = QualityScores(4.5, 4.0, 3.25)
 
 
@@ -50,7 +51,7 @@ def test_every_shipped_file_is_valid(prompts: Prompts) -> None:
 
 
 @pytest.mark.parametrize("kind", ["answer", "tag", "refine", "condense", "rerank", "translate"])
-def test_thirteen_languages_have_prompt_files(prompts: Prompts, kind: str) -> None:
+def test_fourteen_languages_have_prompt_files(prompts: Prompts, kind: str) -> None:
     assert set(OWN) <= set(prompts.languages(kind))  # type: ignore[arg-type]
 
 
@@ -65,7 +66,13 @@ def test_every_file_is_written_in_its_own_language(prompts: Prompts, lang: str) 
     for text in (*systems, rerank.list_system, rerank.pair_system):
         prose = re.sub(r"\{.*\}|\$\w+|\w*\(?(semantic|grammar|fluency)\)?|JSON", " ", text)
         (detected,) = detect(" ".join(prose.split()), model="lite", k=1)
-        assert detected["lang"] == lang
+        assert detected["lang"] == lang.split("-")[0]
+
+
+def test_traditional_chinese_prompts_have_no_simplified_character(prompts: Prompts) -> None:
+    files = [path.read_text("utf-8") for path in prompts.folder.glob("*/zh-Hant.yaml")]
+    assert len(files) == 6
+    assert {character for text in files for character in text if evidence(character).script == "Hans"} == set()
 
 
 @pytest.mark.parametrize("lang", [lang for lang in OWN if lang != "en"])

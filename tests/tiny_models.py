@@ -217,6 +217,32 @@ def make_madlad(out: Path) -> Path:
     return _save_seq2seq(model, out)
 
 
+def make_seamless(out: Path) -> Path:
+    """Build the text part of a SeamlessM4T, with the codes of four languages at the end of its vocabulary."""
+    from transformers import SeamlessM4TConfig, SeamlessM4TForTextToText, SeamlessM4TTokenizer
+
+    vocab, merges = _byte_pairs(400)
+    order = ["<pad>", "<unk>", "<s>", "</s>", *(piece for piece in vocab if piece not in SPECIAL)]
+    build: Any = SeamlessM4TTokenizer
+    codes = [f"__{code}__" for code in ("eng", "kor", "fin", "cmn_Hant")]
+    tokenizer = build(
+        {piece: n for n, piece in enumerate(order)}, merges, src_lang="eng", tgt_lang="kor",
+        additional_special_tokens=codes, model_max_length=512,
+    )  # fmt: skip
+    torch.manual_seed(8)
+    configure: Any = SeamlessM4TConfig
+    config = configure(
+        vocab_size=len(tokenizer), hidden_size=64, encoder_layers=2, decoder_layers=2, encoder_attention_heads=4,
+        decoder_attention_heads=4, encoder_ffn_dim=128, decoder_ffn_dim=128, max_position_embeddings=512,
+        initializer_range=0.3, tie_word_embeddings=False, pad_token_id=0, bos_token_id=2, eos_token_id=3,
+        decoder_start_token_id=3,
+    )  # fmt: skip
+    model: Any = SeamlessM4TForTextToText(config)
+    model.lm_head.weight.data[0] = 0.0  # as above
+    tokenizer.save_pretrained(out)
+    return _save_seq2seq(model, out)
+
+
 def make_marian(out: Path, source: str, target: str, *, tags: Sequence[str] = (), seed: int = 6) -> Path:
     """Build a Marian model of one pair with OPUS-MT's files: a vocabulary for both languages, with the padding last.
 

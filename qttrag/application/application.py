@@ -88,6 +88,7 @@ class Application:
             citations=deployment.citations,
             form=PromptForm(abstain=deployment.abstain, labels=deployment.labels),
             extractive=deployment.extractive,
+            original_names=None if deployment.original_names == "off" else deployment.original_names,
             guard=None if guard == "off" else LanguageGuard(detector, repairs=guard == "repair"),
         )
         return cls(deployment, stages, detector, cache, builder.built())

@@ -53,6 +53,7 @@ KINDS: dict[str, dict[str, str]] = {
         "m2m100_transformers": "qttrag.translators.m2m100:M2M100TransformersTranslator",
         "madlad": "qttrag.translators.madlad:MadladTranslator",
         "madlad_transformers": "qttrag.translators.madlad:MadladTransformersTranslator",
+        "seamless_transformers": "qttrag.translators.seamless:SeamlessTransformersTranslator",
         "llm": "qttrag.translators.llm:LLMTranslator",
         "served": "qttrag.translators.served:ServedTranslator",
         "route": "qttrag.translators.route:RouteTranslator",

@@ -73,6 +73,7 @@ def _passage_from_dict(fields: Mapping[str, Any]) -> TaggedPassage:
         critical_errors=tuple(
             CriticalError(error["kind"], tuple(error["original"])) for error in fields["critical_errors"]
         ),
+        original_names=tuple(fields.get("original_names", ())),  # answers of older runs have none
         **own,
     )
 
@@ -101,7 +102,11 @@ def passages_as_dicts(context: Sequence[TaggedPassage]) -> list[dict[str, Any]]:
 def passage_as_dict(tagged: TaggedPassage, n: int) -> dict[str, Any]:
     """Return passage number `n`: its own fields beside those of `TaggedPassage`."""
     fields = asdict(tagged)
-    lists = {"flags": list(tagged.flags), "critical_errors": critical_errors_as_dicts(tagged.critical_errors)}
+    lists = {
+        "flags": list(tagged.flags),
+        "critical_errors": critical_errors_as_dicts(tagged.critical_errors),
+        "original_names": list(tagged.original_names),
+    }
     del fields["passage"]
     return {"n": n, **passage_fields(tagged.passage), **fields, **lists}
 

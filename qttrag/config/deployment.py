@@ -41,6 +41,10 @@ def _off(value: Any) -> Any:
 LanguageGuardMode = Annotated[Literal["off", "report", "repair"], BeforeValidator(_off)]
 """For an answer in the wrong language: do nothing, report it, or ask again once and then translate it."""
 
+OriginalNamesMode = Annotated[Literal["off", "as_written", "latin"], BeforeValidator(_off)]
+"""For the names of a passage that its translation loses or writes in another script: hide them, or show them beside it
+as the original writes them, or in Latin letters."""
+
 
 _OF_FILES = frozenset({"path", "max_bytes"})
 _OF_SERVERS = frozenset({"ttl", "timeout", "max_value_bytes"})
@@ -104,6 +108,7 @@ class Deployment(BaseModel):
     abstain: bool = True  # ask the generator to say where the passages do not have the answer
     labels: Literal["query", "english"] = "query"  # the language of the labels of passages and question in the prompt
     language_guard: LanguageGuardMode = "report"
+    original_names: OriginalNamesMode = "off"  # names that a translation hides, shown beside it
     examples: dict[str, list[str]] = {}  # questions by language that the page offers
     cache: CacheSettings = CacheSettings()
     server: ServerSettings = ServerSettings()

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qttrag.errors import CollectionError, first_line
+from qttrag.text.languages import variants
 from qttrag.types import Lang
 
 if TYPE_CHECKING:
@@ -36,8 +37,11 @@ class LanguageMeans:
     vectors: NDArray[np.float32]
 
     def of(self, lang: Lang) -> NDArray[np.float32] | None:
-        """Return the mean of a language, float32, shape (dim,); None if it was not measured."""
-        return self.vectors[self.langs.index(lang)] if lang in self.langs else None
+        """Return the mean of a language, float32, shape (dim,); None if it was not measured.
+
+        A language in a script without a mean has that of its other script: Traditional Chinese that of "zh"."""
+        known = [lang, *sorted(variants(lang))]
+        return next((self.vectors[self.langs.index(each)] for each in known if each in self.langs), None)
 
     def write(self, folder: Path) -> Path:
         """Write the means into `folder` and return the path: "means-", a digest of the contents, ".npz".

@@ -67,6 +67,7 @@ class Call(NamedTuple):
             (tokens,) = await work
             trace.count("completion_tokens", tokens)
             trace.count("cut_at_max_tokens", int(not stream.ended))
+            trace.count("steered_tokens", stream.steered)
             yield Piece("", stream.with_alternatives, cut=not stream.ended, usage=Usage(len(ids), tokens))
         finally:
             stream.abandoned = True

@@ -11,6 +11,7 @@ from typing import Any
 from qttrag.errors import BrokenOff, ConfigError, StageError, first_line
 from qttrag.generators.in_process import InProcessGenerator, Request
 from qttrag.generators.quotation import cannot_quote
+from qttrag.generators.script_penalty import PenaltySettings, ScriptPenalty, add
 from qttrag.models import devices, single_file
 from qttrag.models.loading import Lazy, LocatedModel, failed
 from qttrag.openai_client.capabilities import merge_system
@@ -31,7 +32,9 @@ class LlamaCppGenerator(InProcessGenerator):
     trained with. `threads`: null: as many as there are cores. `gpu_layers`: layers on a GPU, if the package was built
     for one; -1: all. One prompt runs at a time; what it has in common with the beginning of the one before is not
     computed again. `call_timeout`: seconds for a whole call, including the wait.
-    `thinking`: whether a reasoning model may think before it answers, where its chat template lets choose."""
+    `thinking`: whether a reasoning model may think before it answers, where its chat template lets choose.
+    `script_penalty`: subtracted from the logits of tokens with letters of another script than the answer's language and
+    the question; 0: none. `script_penalty_after`: the first tokens of an answer, which have no penalty."""
 
     def __init__(
         self,
@@ -44,6 +47,8 @@ class LlamaCppGenerator(InProcessGenerator):
         gpu_layers: int = 0,
         call_timeout: float = 600.0,
         thinking: bool = False,
+        script_penalty: float = 0.0,
+        script_penalty_after: int = 0,
     ) -> None:
         if context < 1 or call_timeout <= 0 or (threads is not None and threads < 1):
             raise ConfigError(
@@ -58,13 +63,15 @@ class LlamaCppGenerator(InProcessGenerator):
         self._gpu_layers = gpu_layers
         self._call_timeout = call_timeout
         self._thinking = thinking
+        self._penalty = PenaltySettings(script_penalty, script_penalty_after).checked("llama_cpp", thinking=thinking)
         self._lazy_chat = Lazy(lambda: self._chat)  # without the weights, which counting tokens does not need
         self._lazy = Lazy(self._load)
 
     @property
     def identity(self) -> str:
         located = self._located
-        return f"llama_cpp:{located.revision}:{located.path.name}{':thinking' if self._thinking else ''}"
+        thinking = ":thinking" if self._thinking else ""
+        return f"llama_cpp:{located.revision}:{located.path.name}{thinking}{self._penalty.identity}"
 
     @cached_property
     def context(self) -> int:
@@ -88,9 +95,11 @@ class LlamaCppGenerator(InProcessGenerator):
             n_gpu_layers=self._gpu_layers,
         )
 
+        penalty = ScriptPenalty(self._penalty, lambda: [chat.decode([token]) for token in range(llama.n_vocab())])
+
         def run(requests: list[Request]) -> list[int]:
             try:
-                return [_generate(llama, chat, request) for request in requests]
+                return [_generate(llama, chat, penalty, request) for request in requests]
             except StageError:
                 raise
             except Exception as error:
@@ -176,7 +185,7 @@ def _open(path: Path, **settings: Any) -> Any:
         raise ConfigError(f"{_STAGE}: {path} cannot be loaded by llama.cpp: {first_line(error)}") from error
 
 
-def _generate(llama: Any, chat: Chat, request: Request) -> int:
+def _generate(llama: Any, chat: Chat, penalty: ScriptPenalty, request: Request) -> int:
     """Complete a prompt into its stream; return the number of tokens of the completion."""
     import llama_cpp
 
@@ -193,6 +202,7 @@ def _generate(llama: Any, chat: Chat, request: Request) -> int:
         temp=decoding.temperature,
         repeat_penalty=decoding.repetition_penalty,
         grammar=None if decoding.schema is None else _grammar(decoding.schema),
+        logits_processor=_processor(penalty, request),
     )
     for token in tokens:
         if not stream.done:  # its caller may have left
@@ -202,6 +212,20 @@ def _generate(llama: Any, chat: Chat, request: Request) -> int:
         if stream.done:
             break
     return stream.tokens
+
+
+def _processor(penalty: ScriptPenalty, request: Request) -> Any:
+    """Return a logits processor for llama.cpp, which adds the penalty of a completion; None without one."""
+    if (bias := penalty.bias(request.decoding.scripts)) is None:
+        return None
+    from llama_cpp import LogitsProcessorList
+
+    def process(tokens: Any, logits: Any) -> Any:
+        if len(tokens) >= len(request.ids) + penalty.settings.after:
+            request.stream.steered += add(bias, logits)
+        return logits
+
+    return LogitsProcessorList([process])
 
 
 def _grammar(schema: Mapping[str, object]) -> Any:

@@ -18,12 +18,14 @@ _REPLACEMENT = "\ufffd"  # in place of an incomplete character
 class RowStream:
     """The text of one row. `abandoned`: its caller was cancelled. `ended`: the model ended it before `max_tokens`.
 
-    `with_alternatives`: its tokens with their alternatives, if those were requested."""
+    `with_alternatives`: its tokens with their alternatives, if those were requested. `steered`: tokens that a penalty
+    on scripts changed."""
 
     def __init__(self, tokenizer: Any, emit: Callable[[str], object], max_tokens: int) -> None:
         self.abandoned = False
         self.ended = False
         self.tokens = 0
+        self.steered = 0
         self.with_alternatives: list[Token] = []
         self.alternatives: Mapping[str, float] = {}  # of the next token
         self._tokenizer = tokenizer

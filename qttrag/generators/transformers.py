@@ -12,6 +12,7 @@ from qttrag.errors import BrokenOff, ConfigError, StageError, first_line
 from qttrag.generators import shared_prefix
 from qttrag.generators.in_process import InProcessGenerator, Request
 from qttrag.generators.schema import GrammarMasks
+from qttrag.generators.script_penalty import BatchPenalty, PenaltySettings, ScriptPenalty
 from qttrag.generators.streaming import Alternatives, Streamer
 from qttrag.models import devices
 from qttrag.models.loading import Lazy, LocatedModel, failed, locate, quiet
@@ -52,7 +53,9 @@ class TransformersGenerator(InProcessGenerator):
     `dtype` "auto": the checkpoint's own on a GPU, float32 on a CPU. `context`: tokens for prompt and completion;
     null: all that the model has. A batch has at most `batch_tokens` tokens and `max_batch` prompts; other calls wait
     for the next one. `call_timeout`: seconds for a whole call, including the wait.
-    `thinking`: whether a reasoning model may think before it answers, where its chat template lets choose."""
+    `thinking`: whether a reasoning model may think before it answers, where its chat template lets choose.
+    `script_penalty`: subtracted from the logits of tokens with letters of another script than the answer's language and
+    the question; 0: none. `script_penalty_after`: the first tokens of an answer, which have no penalty."""
 
     def __init__(
         self,
@@ -66,6 +69,8 @@ class TransformersGenerator(InProcessGenerator):
         max_batch: int = 16,
         call_timeout: float = 600.0,
         thinking: bool = False,
+        script_penalty: float = 0.0,
+        script_penalty_after: int = 0,
     ) -> None:
         if call_timeout <= 0:
             raise ConfigError(f"generator kind 'transformers': `call_timeout: {call_timeout}` must be above 0")
@@ -78,13 +83,14 @@ class TransformersGenerator(InProcessGenerator):
         self._max_batch = max_batch
         self._call_timeout = call_timeout
         self._thinking = thinking
+        self._penalty = PenaltySettings(script_penalty, script_penalty_after).checked("transformers", thinking=thinking)
         self._lazy_chat = Lazy(lambda: self._chat)  # separate from the weights, which counting tokens does not need
         self._lazy = Lazy(self._load)
 
     @property
     def identity(self) -> str:
         thinking = ":thinking" if self._thinking else ""
-        return f"transformers:{self._located.revision}:{self._device_and_dtype[1]}{thinking}"
+        return f"transformers:{self._located.revision}:{self._device_and_dtype[1]}{thinking}{self._penalty.identity}"
 
     @cached_property
     def context(self) -> int:
@@ -135,10 +141,11 @@ class TransformersGenerator(InProcessGenerator):
         # without the checkpoint's own sampling settings, which would change greedy decoding
         model.generation_config = GenerationConfig(eos_token_id=end_tokens, pad_token_id=pad)
         masks = GrammarMasks(tokenizer, vocab_size=model.config.vocab_size)
+        penalty = ScriptPenalty(self._penalty, lambda: _token_texts(tokenizer))
 
         def run(requests: list[Request]) -> list[int]:
             try:
-                return _generate(model, tokenizer, masks, requests, end_tokens=end_tokens, pad=pad)
+                return _generate(model, tokenizer, masks, penalty, requests, end_tokens=end_tokens, pad=pad)
             except StageError:
                 raise
             except Exception as error:
@@ -160,7 +167,14 @@ class TransformersGenerator(InProcessGenerator):
 
 
 def _generate(
-    model: Any, tokenizer: Any, masks: GrammarMasks, requests: list[Request], *, end_tokens: list[int], pad: int
+    model: Any,
+    tokenizer: Any,
+    masks: GrammarMasks,
+    penalty: ScriptPenalty,
+    requests: list[Request],
+    *,
+    end_tokens: list[int],
+    pad: int,
 ) -> list[int]:
     """Complete the prompts in one batch, each into its stream; return the number of tokens of each completion."""
     import torch
@@ -177,10 +191,13 @@ def _generate(
     )
     forms = [request.decoding.schema or request.decoding.quote for request in requests]
     processors: list[Any] = [masks.processor(forms, prompt_length=longest)] if any(forms) else []
-    numbers = [request.decoding.alternatives for request in requests]
+    numbers, streams = [request.decoding.alternatives for request in requests], [r.stream for r in requests]
     if any(numbers):
-        processors.append(Alternatives([request.stream for request in requests], numbers, tokenizer))
-    streamer = Streamer([request.stream for request in requests], end_tokens)
+        processors.append(Alternatives(streams, numbers, tokenizer))
+    biases = [penalty.bias(request.decoding.scripts) for request in requests]
+    if any(bias is not None for bias in biases):
+        processors.append(BatchPenalty(streams, biases, after=penalty.settings.after, prompt_length=longest))
+    streamer = Streamer(streams, end_tokens)
     with torch.inference_mode():
         prefix = shared_prefix.of_batch(model, [request.ids for request in requests])
         rows, attention = zip(*(prefix.padded(request.ids, longest, pad) for request in requests), strict=True)
@@ -196,6 +213,12 @@ def _generate(
             **sampling,
         )
     return [request.stream.tokens for request in requests]
+
+
+def _token_texts(tokenizer: Any) -> list[str]:
+    """Return the text of each token; "" for role tokens and the like."""
+    added = tokenizer.added_tokens_decoder
+    return ["" if token in added else tokenizer.decode([token]) for token in range(len(tokenizer))]
 
 
 def _unloadable(path: Path, error: Exception) -> ConfigError:

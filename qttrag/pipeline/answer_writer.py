@@ -17,6 +17,7 @@ from qttrag.pipeline.language_guard import LanguageGuard
 from qttrag.prompts import FALLBACK, AnswerPrompt, PromptForm, Prompts, Style, TagForm
 from qttrag.protocols import Generator, Translator
 from qttrag.runtime.tasks import closing
+from qttrag.text.scripts import scripts_of, written_in
 from qttrag.trace import Trace
 from qttrag.types import (
     RESTART,
@@ -74,11 +75,17 @@ class AnswerWriter:
             StageError: the generator failed, or broke off more than twice."""
         prompt = self.prompts.answer(query.lang)
         fitted = await self._fit(query, passages, prompt, style, tag_form)
-        quote = self._quotation(passages, prompt, fitted.omitted)
-        completion = await self._stream(fitted.messages, quote)
+        decoding = Decoding(
+            max_tokens=self.max_tokens,
+            quote=self._quotation(passages, prompt, fitted.omitted),
+            scripts=_scripts(query),
+        )
+        completion = await self._stream(fitted.messages, decoding)
         check: LanguageCheck = "off"
         if self.guard is not None and completion.text:
-            completion, check = await self._check_language(self.guard, completion, query.lang, prompt, fitted.messages)
+            completion, check = await self._check_language(
+                self.guard, completion, query.lang, prompt, fitted.messages, decoding
+            )
             tracing.count(f"language_{check.replace(' ', '_')}")
         self._note_ending(completion)
         answer = Answer(
@@ -154,14 +161,13 @@ class AnswerWriter:
                 blocks.append(Block(number, partial(prompt.refined, number), passage.refined, target))
         return blocks
 
-    async def _stream(self, messages: Sequence[Message], quote: Quotation | None = None) -> Completion:
+    async def _stream(self, messages: Sequence[Message], decoding: Decoding) -> Completion:
         """Return the completion, emitted piece by piece; restart it if the generator breaks off.
 
         Raises:
             StageError: the generator failed, or broke off more than twice."""
         for attempt in range(1 + _RESTARTS):
             try:
-                decoding = Decoding(max_tokens=self.max_tokens, quote=quote)
                 async with closing(self.generator.generate(messages, decoding)) as stream:
                     text = await self._emit_pieces(stream)
                 whole = stream.completion if isinstance(stream, CompletionStream) else None
@@ -189,7 +195,13 @@ class AnswerWriter:
         return "".join(pieces).rstrip()
 
     async def _check_language(
-        self, guard: LanguageGuard, first: Completion, lang: Lang, prompt: AnswerPrompt, messages: Sequence[Message]
+        self,
+        guard: LanguageGuard,
+        first: Completion,
+        lang: Lang,
+        prompt: AnswerPrompt,
+        messages: Sequence[Message],
+        decoding: Decoding,
     ) -> tuple[Completion, LanguageCheck]:
         """Return the answer and the outcome of the check; an answer in a wrong language is repaired if possible."""
         judged = await guard.judge(first.text, lang)
@@ -201,7 +213,7 @@ class AnswerWriter:
             tracing.note(problem)
             return first, "wrong"
         self.emit(Event("restarted", text=problem))
-        second = await self._stream(prompt.repair_messages(messages, first.text))
+        second = await self._stream(prompt.repair_messages(messages, first.text), decoding)
         if second.text and (await guard.judge(second.text, lang)).outcome != "wrong":
             tracing.note(f"{problem}; the generator was asked again")
             return second, "asked again"
@@ -249,6 +261,11 @@ def _texts(passages: Sequence[TaggedPassage], omitted: Sequence[int]) -> dict[in
         for number, passage in enumerate(passages, 1)
         if number not in omitted
     }
+
+
+def _scripts(query: Query) -> tuple[str, ...]:
+    """Return the scripts of an answer: its language's and the question's, which may have a name in another one."""
+    return tuple(sorted(written_in(query.lang) | scripts_of(query.text).keys()))
 
 
 def _max_repair_tokens(prompt: AnswerPrompt) -> int:

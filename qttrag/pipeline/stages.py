@@ -13,6 +13,7 @@ from qttrag.pipeline.answer_writer import AnswerWriter
 from qttrag.pipeline.conversation import newest_that_fit
 from qttrag.pipeline.language_guard import LanguageGuard
 from qttrag.pipeline.language_support import report_unsupported, score_supported
+from qttrag.pipeline.original_names import OriginalNames, hidden_names
 from qttrag.pipeline.tag_controls import Oracle
 from qttrag.prompts import PromptForm, Prompts, Style, TagForm
 from qttrag.protocols import Generator, QualityTagger, Reranker, Retriever, Translator
@@ -30,6 +31,7 @@ from qttrag.types import (
     EventKind,
     Lang,
     Message,
+    Passage,
     Query,
     TaggedPassage,
     ignore,
@@ -42,7 +44,8 @@ class Stages:
 
     `degrade`: answer without translations or scores if their stage is unavailable, with a note; else raise its error.
     `citations`: ask for the numbers of the passages. `extractive`: short answers are copied from the passages.
-    `guard`: checks the language of answers; None: no check. `form`: of the answer prompts. `oracle`: the quality of
+    `guard`: checks the language of answers; None: no check. `form`: of the answer prompts. `original_names`: how names
+    of the original that a translation hides are shown beside it; None: not at all. `oracle`: the quality of
     translations by references, of an evaluation."""
 
     retriever: Retriever
@@ -60,6 +63,7 @@ class Stages:
     extractive: bool = False
     guard: LanguageGuard | None = None
     form: PromptForm = field(default_factory=PromptForm)
+    original_names: OriginalNames | None = None
     oracle: Oracle | None = None
     trace: Trace = field(default_factory=Trace)
     emit: Callable[[Event], None] = ignore
@@ -226,8 +230,13 @@ class Stages:
             return translated
         for n, translation in zip(foreign, translations, strict=True):
             text = None if UNSUPPORTED in translation.flags else translation.text
-            translated[n] = replace(passages[n], translation=text, flags=translation.flags)
+            names = () if text is None else self._names(passages[n].passage, text, target)
+            tracing.count("original_names", len(names))
+            translated[n] = replace(passages[n], translation=text, flags=translation.flags, original_names=names)
         return translated
+
+    def _names(self, passage: Passage, translation: str, target: Lang) -> tuple[str, ...]:
+        return hidden_names(passage, translation, target, self.original_names) if self.original_names else ()
 
     async def _tagged(self, passages: Sequence[TaggedPassage], target: Lang) -> list[TaggedPassage]:
         to_score = [(n, p, p.translation) for n, p in enumerate(passages) if p.translation is not None]

@@ -91,6 +91,6 @@ class CentredQueries:
 def report(n: int, lang: Lang, means: LanguageMeans) -> None:
     """Count the corrected hits of a question, and note a question whose language has no mean."""
     trace.count("centred", n)
-    if lang not in means.langs:
+    if means.of(lang) is None:
         name = "an unknown language" if lang == UNDETERMINED else f"{language(lang).name} ({lang})"
         trace.note(f"no passage is in {name}: the mean of all passages was subtracted from the question")

@@ -110,7 +110,8 @@ class CriticalErrorOut(BaseModel):
 class PassageOut(BaseModel):
     """A passage as it was read. `n`: its number in the answer. `scores` null: an original, or see `unscored`.
 
-    `file`, `page`, `headings`: the place in the document that it was cut from; null and empty for other passages."""
+    `file`, `page`, `headings`: the place in the document that it was cut from; null and empty for other passages.
+    `original_names`: shown to the generator beside the translation, which hides them."""
 
     n: int
     passage_id: str
@@ -121,6 +122,7 @@ class PassageOut(BaseModel):
     scores: Scores | None
     unscored: str | None
     critical_errors: list[CriticalErrorOut]
+    original_names: list[str]
     refined: str | None
     flags: list[str]
     score: float

@@ -7,9 +7,9 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
-from qttrag.text.languages import ALIKE, ALSO_WRITTEN_IN, LANGUAGES
+from qttrag.text.languages import ALIKE, LANGUAGES
 from qttrag.text.normalization import clean
-from qttrag.text.scripts import component_scripts, scripts_of
+from qttrag.text.scripts import component_scripts, scripts_of, written_in
 from qttrag.types import UNDETERMINED, Lang
 
 _LETTERS = 20  # with fewer, fastText takes 1 in 4 Swedish and 1 in 10 Spanish texts for another language (FLORES-200)
@@ -35,7 +35,7 @@ def judge(text: str, lang: Lang, detected: Lang, references: Sequence[str] = ())
     several scripts of `lang`; up to 7 Han characters for Japanese; a language that detectors confuse with `lang`
     (`ALIKE`)."""
     text = clean(text)
-    letters, own = scripts_of(text), _scripts(lang) | ALSO_WRITTEN_IN.get(lang, frozenset())
+    letters, own = scripts_of(text), written_in(lang)
     if not letters:
         return _UNDECIDED
     if not own & letters.keys():

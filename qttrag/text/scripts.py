@@ -6,7 +6,8 @@ from collections import Counter
 
 import regex
 
-from qttrag.text.languages import LANGUAGES
+from qttrag.text.languages import ALSO_WRITTEN_IN, LANGUAGES
+from qttrag.types import Lang
 
 _COMPONENTS = {"Hans": ("Hani",), "Hant": ("Hani",), "Jpan": ("Hani", "Kana")}
 _CLASSES = {
@@ -20,6 +21,12 @@ _CLASSES = {
 def component_scripts(script: str) -> frozenset[str]:
     """Return the scripts of the letters, as `script_of` gives them, that an ISO 15924 script of a language combines."""
     return frozenset(_COMPONENTS.get(script, (script,)))
+
+
+def written_in(lang: Lang) -> frozenset[str]:
+    """Return the scripts, as `script_of` gives them, in which texts of a language may be written."""
+    scripts = {LANGUAGES[lang].script} | ALSO_WRITTEN_IN.get(lang, frozenset())
+    return frozenset().union(*map(component_scripts, scripts))
 
 
 def character_class(*scripts: str) -> str:

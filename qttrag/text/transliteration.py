@@ -63,7 +63,11 @@ def _ratio(one: str, other: str) -> float:
 
 @functools.lru_cache(65_536)
 def _consonants(word: str) -> str:
-    """Return the consonants of a folded word; those that scripts confuse (l and r, b and v, s and z) are one."""
+    """Return the consonants of a folded word; those that scripts confuse (l and r, b and v, s and z) are one.
+
+    A final v sounds as f, which is p elsewhere: Ivanov, 이바노프. p and b stay apart: if they were one, a tenth of the
+    missing names would pass (English into Korean, FLORES-200)."""
+    word = re.sub("v$", "f", word)
     for letters, letter in _DIGRAPHS:
         word = word.replace(letters, letter)
     return re.sub(r"(.)\1+", r"\1", word.translate(_SOUNDS))

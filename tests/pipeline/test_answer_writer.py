@@ -58,3 +58,11 @@ async def test_only_short_answers_are_extractive() -> None:
     await asked.write(Query("수도는?", Lang("ko")), [SCORED], "tagged", Trace())
     ((_, decoding),) = generator.seen
     assert decoding.quote is None
+
+
+async def test_an_answer_is_expected_in_the_scripts_of_its_language_and_of_the_question() -> None:
+    generator = FakeGenerator()
+    for text, lang in (("수도는?", "ko"), ("Nokia의 본사는?", "ko"), ("首都は?", "ja"), ("Дом? 1", "fi")):
+        await writer(generator, []).write(Query(text, Lang(lang)), [SCORED], "plain", Trace())
+    scripts = [decoding.scripts for _, decoding in generator.seen]
+    assert scripts == [("Hang",), ("Hang", "Latn"), ("Hani", "Kana"), ("Cyrl", "Latn")]

@@ -14,6 +14,7 @@ import pytest
 from qttrag.errors import StageError
 from qttrag.generators.llama_cpp import LlamaCppGenerator
 from qttrag.taggers.verdicts import SCHEMA, parse
+from qttrag.text.scripts import scripts_of
 from qttrag.trace import Trace
 from qttrag.types import Decoding, Message
 from tests.real import weights
@@ -118,3 +119,11 @@ async def test_tokens_are_counted(generator: LlamaCppGenerator) -> None:
     with trace.stage("answer"):
         await generator.complete(ask("Hello."), Decoding(max_tokens=4))
     assert 1 <= trace.counts["answer.completion_tokens"] <= 4
+
+
+async def test_a_penalty_on_scripts_turns_english_into_another_script(file: Path) -> None:
+    generator = LlamaCppGenerator(str(file), context=512, threads=1, script_penalty=100.0)
+    decoding = Decoding(max_tokens=8, scripts=("Cyrl",))
+    reply = await generator.complete(ask("What is the capital of France?"), decoding)
+    assert not scripts_of(reply.text)["Latn"]
+    assert scripts_of((await generator.complete(ask("What is the capital of France?"), Decoding())).text)["Latn"]

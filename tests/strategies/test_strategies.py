@@ -17,7 +17,19 @@ from qttrag.prompts import Prompts
 from qttrag.rerankers.none import NoReranker
 from qttrag.testing import FakeGenerator, FakeRetriever, FakeTagger, FakeTranslator
 from qttrag.trace import Trace
-from qttrag.types import Answer, Decoding, Event, Hit, Lang, Message, Passage, QualityScores, Query, Verdict
+from qttrag.types import (
+    Answer,
+    Decoding,
+    Event,
+    Hit,
+    Lang,
+    Message,
+    Passage,
+    QualityScores,
+    Query,
+    Translation,
+    Verdict,
+)
 
 PASSAGES = [
     Passage("en-1", "서울 capital of Korea", Lang("en"), "Seoul"),
@@ -85,6 +97,22 @@ async def test_cross_rag_translates_only_foreign_passages(stages: Stages) -> Non
         "ko-1": None,
     }
     assert tagger_of(stages).seen == []
+
+
+@pytest.mark.parametrize("strategy", ["cross_rag", "qtt_rag"])
+async def test_names_that_a_translation_hides_stand_in_the_header_of_the_passage(stages: Stages, strategy: str) -> None:
+    class Hiding(FakeTranslator):
+        async def translate(self, texts: Sequence[str], source: Sequence[Lang], target: Lang) -> list[Translation]:
+            return [Translation("서울은 수도이다.") for _ in texts]
+
+    passages = [Passage("en-1", "서울 is the capital, Seoul.", Lang("en"), "Seoul"), PASSAGES[-1]]
+    showing = replace(stages, retriever=FakeRetriever(passages), translator=Hiding(), original_names="latin")
+    answer = await run(showing, strategy)
+    assert {p.passage.passage_id: p.original_names for p in answer.context} == {"en-1": ("Seoul",), "ko-1": ()}
+    assert answer.trace.counts["translate.original_names"] == 1
+    (header,) = [line for line in prompt(showing).splitlines() if line.endswith(" · 원문의 이름: Seoul")]
+    assert header.startswith("[")
+    assert not any(p.original_names for p in (await run(replace(showing, original_names=None), strategy)).context)
 
 
 async def test_cross_rag_can_translate_all_passages_into_one_language(stages: Stages) -> None:

@@ -56,6 +56,8 @@ class TranslatorsByKind:
                 model = self._folder("m2m100", tiny_models.make_m2m100)
             case "madlad":
                 model = self._folder("madlad", tiny_models.make_madlad)
+            case "seamless":
+                model = self._folder("seamless", tiny_models.make_seamless)
             case "marian":
                 model = {f"{a}-fi": self._folder(f"{a}-fi", tiny_models.make_marian, a, "fi") for a in ("en", "ko")}
         translator: Translator = constructor(model, **ON_A_CPU)

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 
+from qttrag.encoders import language_means
 from qttrag.errors import CollectionError
 from qttrag.indexes.collection import Collection, find, open_index
 from qttrag.indexes.jobs.index_job import IndexJob, Progress, ignore_progress, write_index
+from qttrag.indexes.jobs.measure_means import means_of
 from qttrag.indexes.jobs.resuming import keep_finished_shards
 from qttrag.indexes.recipe import Recipe
 from qttrag.indexes.sources.records import SourcePosition
@@ -24,9 +26,10 @@ _BATCH_ROWS = 4096  # rows copied at once
 def compact(name: str, *, restart: bool = False, progress: Callable[[Progress], None] = ignore_progress) -> Manifest:
     """Rewrite an index without its removed passages and return its manifest.
 
-    Nothing is encoded; the FAISS index is chosen (if the recipe says auto) and trained for the remaining passages. If
-    nothing was removed or appended, nothing is done. It needs as much free disk as the index takes; the published index
-    stays unchanged until the end, and the same call resumes an interrupted one. `restart` starts over.
+    Nothing is encoded; the FAISS index is chosen (if the recipe says auto) and trained for the remaining passages.
+    Means of languages are measured again where the index has them. If nothing was removed or appended, nothing is done.
+    It needs as much free disk as the index takes; the published index stays unchanged until the end, and the same call
+    resumes an interrupted one. `restart` starts over.
 
     Raises:
         CollectionError: the index is missing, damaged, empty or locked, or the disk is full."""
@@ -65,6 +68,9 @@ def _compact(collection: Collection, workspace: BuildWorkspace, progress: Callab
         files = after.files
         if has_registry(before.files):
             files = read_registry(workspace.target, before).write(workspace.index, files)
+        if any(file.startswith(language_means.PREFIX) for file in before.files):
+            path = means_of(collection).write(workspace.index)
+            files = {**files, path.name: checksum(path)}
         after.model_copy(
             update={
                 "truncated": before.truncated,

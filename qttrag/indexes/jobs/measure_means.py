@@ -24,7 +24,7 @@ _BLOCK_ROWS = 8192  # vectors read at once
 def measure_means(name: str, *, progress: Callable[[int], None] = lambda rows: None) -> tuple[Manifest, LanguageMeans]:
     """Measure the means of an index from its stored vectors, removed passages left out, and store them with it.
 
-    They replace earlier ones. `append` and `remove` keep them as they are; after `compact` they must be measured again.
+    They replace earlier ones. `append` and `remove` keep them as they are; `compact` measures them again.
     `progress`: called with the number of rows read.
 
     Raises:

@@ -91,14 +91,34 @@ def test_appended_passages_leave_the_means_as_they_are(tmp_path: Path, tiny: Pat
     assert verify("mixed") == []
 
 
-def test_a_compacted_index_is_measured_again() -> None:
+def test_a_compacted_index_has_the_means_of_its_passages() -> None:
     synthetic.index(VECTORS, "Flat")
     measure_means("synthetic")
+    remove("synthetic", [f"p{row:04d}" for row in range(0, 40, 4)])
+    compact("synthetic")
+    stored = language_means.read(find("synthetic").folder)
+    _, measured = measure_means("synthetic")
+    assert stored.counts == measured.counts
+    np.testing.assert_allclose(stored.vectors, measured.vectors, atol=1e-7)
+    assert verify("synthetic") == []
+
+
+def test_an_index_without_means_is_compacted_without_them() -> None:
+    synthetic.index(VECTORS, "Flat")
     remove("synthetic", ["p0000"])
     compact("synthetic")
     with pytest.raises(CollectionError, match="qttrag index measure-means synthetic"):
         language_means.read(find("synthetic").folder)
     assert measure_means("synthetic")[1].counts[0] == 62
+
+
+def test_traditional_chinese_has_the_mean_of_chinese() -> None:
+    synthetic.index(VECTORS, "Flat")
+    _, means = measure_means("synthetic")
+    chinese, traditional = means.of(Lang("zh")), means.of(Lang("zh-Hant"))
+    assert chinese is not None
+    assert traditional is not None
+    assert (chinese == traditional).all()
 
 
 def test_damaged_means_are_refused_by_name(tmp_path: Path) -> None:
