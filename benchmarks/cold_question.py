@@ -10,6 +10,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -32,6 +33,7 @@ from qttrag.translators.ctranslate2 import converted
 
 WAYS = ("before", "laptop", "laptop-gguf")
 DEPTH, READ = 20, 5
+LAYERS = gpu.REAL.generator[1]  # of the language model
 _VOCABULARY = 150_000  # token numbers below it are in every model here
 
 
@@ -117,30 +119,30 @@ def translate(*, before: bool) -> list[Stage]:
     return stages
 
 
-def in_torch(*, before: bool) -> list[Stage]:
+def in_torch(layers: int, *, before: bool) -> list[Stage]:
     """Score and answer with a model of 1.5 B in float32; before: each verdict on its own."""
-    model = _llama()
+    model = _llama(layers)
     verdicts, answer = prompts()
-    what, stages = "1.5 B in float32", []
+    what, stages, times = f"1.5 B in float32{_part(layers)}", [], LAYERS / layers
     with torch.inference_mode():
         if before:
-            alone = seconds(lambda: _complete(model, verdicts[:1], VERDICT_TOKENS)) * FOREIGN
+            alone = seconds(lambda: _complete(model, verdicts[:1], VERDICT_TOKENS)) * FOREIGN * times
             stages.append(Stage("tag", "before", alone, f"{what}; one verdict, times {FOREIGN}"))
-        together = seconds(lambda: _complete(model, verdicts, VERDICT_TOKENS))
+        together = seconds(lambda: _complete(model, verdicts, VERDICT_TOKENS)) * times
         stages.append(Stage("tag", "laptop", together, f"{what}, verdicts in one batch, instructions once"))
-        taken = seconds(lambda: _complete(model, [answer], ANSWER_TOKENS))
+        taken = seconds(lambda: _complete(model, [answer], ANSWER_TOKENS)) * times
     ways = ("before", "laptop") if before else ("laptop",)
     return [*stages, *(Stage("answer", way, taken, what) for way in ways)]
 
 
-def in_llama_cpp() -> list[Stage]:
+def in_llama_cpp(layers: int) -> list[Stage]:
     """Score and answer with a model of 1.5 B in 4 bits, one prompt after another, as llama.cpp does here."""
     from llama_cpp import Llama
 
     verdicts, answer = prompts()
     threads = torch.get_num_threads()
     with tempfile.TemporaryDirectory() as folder:
-        file = random_gguf.write(Path(folder) / "random.gguf", random_gguf.Shape())
+        file = random_gguf.write(Path(folder) / "random.gguf", random_gguf.Shape(layers=layers))
         model = Llama(str(file), n_ctx=8192, n_threads=threads, n_threads_batch=threads, verbose=False)
 
         def complete(ids: list[int], tokens: int) -> None:
@@ -149,29 +151,38 @@ def in_llama_cpp() -> list[Stage]:
                     return
 
         complete(verdicts[0][:8], 1)
-        tagged = seconds(lambda: [complete(ids, VERDICT_TOKENS) for ids in verdicts])
-        answered = seconds(lambda: complete(answer, ANSWER_TOKENS))
-    what = "1.5 B in 4 bits, llama.cpp"
+        tagged = sum(seconds(partial(complete, ids, VERDICT_TOKENS)) for ids in verdicts) * LAYERS / layers
+        answered = seconds(lambda: complete(answer, ANSWER_TOKENS)) * LAYERS / layers
+    what = f"1.5 B in 4 bits, llama.cpp{_part(layers)}"
     remark = f"{what}, instructions once"
     return [Stage("tag", "laptop-gguf", tagged, remark), Stage("answer", "laptop-gguf", answered, what)]
 
 
-def measure(parts: Sequence[Part], xlmr: Callable[[Path, int, int], Any], *, before: bool) -> Iterator[Stage]:
-    """Measure each part once. `xlmr`: makes an encoder in a folder of so many layers and dimensions."""
+def measure(
+    parts: Sequence[Part], xlmr: Callable[[Path, int, int], Any], *, before: bool, layers: int = LAYERS
+) -> Iterator[Stage]:
+    """Measure each part once. `xlmr`: makes an encoder in a folder of so many layers and dimensions.
+
+    `layers`: of the language model, whose seconds are multiplied up to all; the projection to its vocabulary is then
+    counted too often, so that they are an upper bound."""
     if Part.RERANK in parts:
         yield from rerank(xlmr, before=before)
     if Part.TRANSLATE in parts:
         yield from translate(before=before)
     if Part.LLAMA_CPP in parts and importlib.util.find_spec("llama_cpp") and importlib.util.find_spec("gguf"):
-        yield from in_llama_cpp()
+        yield from in_llama_cpp(layers)
     if Part.TORCH in parts:
-        yield from in_torch(before=before)
+        yield from in_torch(layers, before=before)
 
 
-def _llama() -> Any:
+def _part(layers: int) -> str:
+    return "" if layers == LAYERS else f"; {layers} of {LAYERS} layers, multiplied"
+
+
+def _llama(layers: int) -> Any:
     from transformers import LlamaConfig, LlamaForCausalLM
 
-    hidden, layers, heads, feed_forward, vocabulary = gpu.REAL.generator
+    hidden, _, heads, feed_forward, vocabulary = gpu.REAL.generator
     config = LlamaConfig(
         vocab_size=vocabulary, hidden_size=hidden, intermediate_size=feed_forward, num_hidden_layers=layers,
         num_attention_heads=heads, num_key_value_heads=2, max_position_embeddings=8192, tie_word_embeddings=True,

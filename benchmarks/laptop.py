@@ -94,13 +94,17 @@ def verdicts(
 def question(
     parts: list[cold_question.Part] = typer.Argument(None, help="Which; all without one, in 10 GB and many minutes."),  # noqa: B008
     before: bool = typer.Option(True, help="Also as before: 568 M in float32, beam 4, each verdict alone."),
+    layers: int = typer.Option(
+        cold_question.LAYERS, min=1, help="Of the language model; fewer are multiplied up to all."
+    ),
 ) -> None:
     """Sum one cold question by stage: 20 candidates, three foreign passages of five, models of real sizes.
 
     The column laptop-gguf needs qttrag[llama-cpp] and the package gguf."""
     rates = measure_rates()
     stages = []
-    for stage in cold_question.measure(parts or list(cold_question.Part), _xlmr, before=before):
+    chosen = parts or list(cold_question.Part)
+    for stage in cold_question.measure(chosen, _xlmr, before=before, layers=layers):
         typer.echo(f"{stage.stage}, {stage.way}: {stage.seconds:.1f} s, {stage.remark}")
         stages.append(stage)
     console().print(table("seconds", *cold_question.WAYS, rows=_by_stage(stages)))

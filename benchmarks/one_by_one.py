@@ -25,7 +25,8 @@ class ExactScan:
 
     def __init__(self) -> None:
         self._encoder = SentenceTransformersKind(str(MODELS / "encoder")).load()
-        self._passages = [passage for name in COLLECTIONS for passage in open_index(name).passages]
+        stored = [open_index(name).passages for name in COLLECTIONS]
+        self._passages = [passages[row] for passages in stored for row in range(len(passages))]
         files = [file for name in COLLECTIONS for file in sorted(find(name).folder.glob("vectors-*.npy"))]
         self._vectors = np.concatenate([np.load(file) for file in files]).astype("float32")
         self._langs = np.array([passage.lang for passage in self._passages])

@@ -41,8 +41,7 @@ CHOICES: dict[str, Choice] = {
             "1.5 B in 4 bits on llama.cpp, which is installed.",
             "Memory: some 3 GB.",
             _LICENCES,
-            "Time: a minute or more a question on two cores, most of it in the language model; `qttrag doctor` "
-            "estimates it.",
+            "Time: minutes a question on two cores, most of it in the language model; `qttrag doctor` estimates it.",
         ),
     ),
     "gpu": Choice(
