@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
-from qttrag.cli.eval import compare, diff_settings, export, flags, judge, retrieval, run, schema, score, show, stages
+from qttrag.cli.eval import (
+    cases,
+    compare,
+    diff_settings,
+    export,
+    flags,
+    judge,
+    retrieval,
+    run,
+    schema,
+    score,
+    show,
+    stages,
+)
 from qttrag.cli.groups import group
 
 app = group("Answer the questions of a suite, and score the answers.")
 for command in (
-    run.run, score.score, compare.compare, diff_settings.diff_settings, show.show, retrieval.retrieval, stages.tagger,
-    stages.detector, export.export, judge.judge, flags.flags, schema.schema,
+    run.run, score.score, compare.compare, diff_settings.diff_settings, show.show, cases.cases, retrieval.retrieval,
+    stages.tagger, stages.detector, export.export, judge.judge, flags.flags, schema.schema,
 ):  # fmt: skip
     app.command()(command)

@@ -8,8 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from qttrag.errors import InputError, unknown
+
 if TYPE_CHECKING:
     from qttrag.evaluation.runs.folder import Run
+    from qttrag.evaluation.runs.scoring import ScoredCell
 
 RunFolder = Annotated[str, typer.Argument(help="The folder of a run, or the name of its suite.")]
 Measure = Annotated[
@@ -35,6 +38,14 @@ def open_run(value: str) -> Run:
 
     path = Path(value)
     return folder.open_run(path if path.is_dir() else results_folder() / value)
+
+
+def check_strategies(scored: Sequence[ScoredCell], *names: str | None) -> None:
+    """Raise an InputError if a run has no answers of a strategy."""
+    known = list(dict.fromkeys(cell.cell.strategy for cell in scored))
+    for name in names:
+        if name is not None and name not in known:
+            raise InputError(unknown("strategy", name, known))
 
 
 def retrieval_measures(value: str | None) -> Sequence[str]:

@@ -40,7 +40,7 @@ def page(
     headline = run.headline
     limit = max(5, _MAX_ANSWERS // len(scored))
     groups = {f"{row} · {generator}": group for (row, generator), group in _by_row_and_generator(scored).items()}
-    return _template().render(
+    return template("page.html").render(
         title=f"{run.name}: {headline.measure}, {headline.of} against {headline.over}",
         about=f"qttrag {run.identity['qttrag']} · {run.folder.name} · {len(scored)} cells",
         notes=[*findings, *gaps(run, scored)],
@@ -55,7 +55,11 @@ def page(
 
 
 @functools.cache
-def _template() -> Template:
+def template(name: str) -> Template:
+    """Return a template of this folder; what it inserts is escaped.
+
+    Raises:
+        ConfigError: jinja2 is not installed."""
     try:
         from jinja2 import Environment, FileSystemLoader, StrictUndefined
     except ModuleNotFoundError as error:
@@ -68,7 +72,7 @@ def _template() -> Template:
         lstrip_blocks=True,
     )
     environment.policies["json.dumps_kwargs"] = {"ensure_ascii": False}  # keeps the order of strategies, too
-    return environment.get_template("page.html")
+    return environment.get_template(name)
 
 
 def _by_row_and_generator(scored: Sequence[ScoredCell]) -> dict[tuple[str, str], list[ScoredCell]]:
