@@ -7,6 +7,7 @@
     └── StageError         a model or server failed; names the stage
         └── StageUnavailable   a temporary failure: down, overloaded, timed out
             ├── BrokenOff          a completion was interrupted; its beginning is no answer
+            ├── PartialHits        some of the collections could not be searched
             └── DeadlineExceeded   the request's time was up; names the stage that took most of it
 
 Every message names the thing, the value and the remedy. `exit_code` is what the command line returns. Messages are for
@@ -16,11 +17,11 @@ the operator: they name servers, files and settings. `public` is the text for cl
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from qttrag.types import PartialAnswer
+    from qttrag.types import Hit, PartialAnswer
 
 
 class QttragError(Exception):
@@ -80,6 +81,16 @@ class BrokenOff(StageUnavailable):
     """A completion was interrupted; its beginning must be discarded."""
 
     _what = "was interrupted"
+
+
+class PartialHits(StageUnavailable):
+    """Some of the collections could not be searched at present. `hits`: of the others, best first."""
+
+    _what = "could not search all collections; try again later"
+
+    def __init__(self, cause: StageUnavailable, hits: Sequence[Hit]) -> None:
+        super().__init__(cause.stage, str(cause).removeprefix(f"{cause.stage}: "))
+        self.hits = list(hits)
 
 
 class DeadlineExceeded(StageUnavailable):

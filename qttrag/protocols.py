@@ -34,7 +34,11 @@ if TYPE_CHECKING:
 
 class Retriever(Protocol):
     async def retrieve(self, query: Query, k: int) -> list[Hit]:
-        """Return up to `k` hits, best first, ties by passage id."""
+        """Return up to `k` hits, best first, ties by passage id.
+
+        Raises:
+            PartialHits: some of the collections could not be searched; it has the hits of the others.
+            StageUnavailable: none could be searched."""
         ...
 
 
@@ -146,7 +150,8 @@ class Encoder(Protocol):
 class VectorStore(Protocol):
     """A collection of passages with their vectors. It opens on first use; methods are called by one thread at a time.
 
-    Every member but `name` raises CollectionError if the collection is missing or damaged."""
+    Every member but `name` raises CollectionError if the collection is missing or damaged, and StageUnavailable if a
+    server with it is down, overloaded or slow."""
 
     @property
     def name(self) -> str:
@@ -183,6 +188,16 @@ class Prefetchable(Protocol):
 
     def read_ahead(self) -> int:
         """Read them and return the bytes read; 0 where memory is too small for them."""
+        ...
+
+
+@runtime_checkable
+class Placed(Protocol):
+    """A store that is searched elsewhere than in this process."""
+
+    @property
+    def place(self) -> str:
+        """Return the server that does the work; stores at the same place are searched one after another."""
         ...
 
 

@@ -17,7 +17,7 @@ from qttrag.errors import ConfigError, renamed, unknown
 from qttrag.indexes.jobs.workers import kind_of, kind_settings
 from qttrag.indexes.recipe import EncoderSettings
 from qttrag.prompts import Prompts
-from qttrag.protocols import PROTOCOLS, Encoder
+from qttrag.protocols import PROTOCOLS, Encoder, VectorStore
 from qttrag.runtime.result_cache import ResultCache
 
 OWN = "deployment"
@@ -308,6 +308,18 @@ def open_encoder(settings: EncoderSettings) -> Encoder:
         raise ConfigError(f"encoder kind '{settings.kind}': a recipe has no {', '.join(missing)}, which it needs")
     encoder: Encoder = constructor(**given)
     return encoder
+
+
+def open_store(settings: Spec) -> VectorStore:
+    """Return the store that settings with a `kind:` describe; nothing is opened.
+
+    Raises:
+        ConfigError: an unknown kind or setting, a missing one, or one of the wrong type."""
+    kind = settings.get("kind")
+    constructor = registry.resolve("store", kind)
+    others = {name: value for name, value in settings.items() if name != "kind"}
+    store: VectorStore = constructor(**check_settings(f"store kind '{kind}'", others, _parameters(constructor)))
+    return store
 
 
 def strategy_options(name: str, options: Mapping[str, Any]) -> tuple[Callable[..., Any], Spec]:

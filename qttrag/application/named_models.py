@@ -7,13 +7,15 @@ from dataclasses import replace
 from pathlib import Path
 
 from qttrag import resources
-from qttrag.application.factory import StageSettings, stage_settings
+from qttrag.application.factory import Builder, StageSettings, stage_settings
 from qttrag.config.deployment import Deployment
 from qttrag.errors import CollectionError, ConfigError
 from qttrag.indexes import collection as indexes
 from qttrag.indexes import recipe as recipes
 from qttrag.models import hub, inventory, single_file
 from qttrag.models.inventory import NamedModel, PulledModel
+from qttrag.prompts import Prompts
+from qttrag.protocols import VectorStore
 
 _SINGLE_FILES = {"llama_cpp": single_file.GGUF, "fasttext": single_file.FASTTEXT}  # kinds whose models are one file
 
@@ -32,6 +34,13 @@ def named_models(file: Path, deployment: Deployment) -> list[NamedModel]:
 def collection_names(deployment: Deployment) -> list[str]:
     """Return the names of the built indexes that a deployment searches, without repeats and without other stores."""
     return list(dict.fromkeys(name for stage in stage_settings(deployment) for name in _built_indexes(stage)))
+
+
+def other_stores(deployment: Deployment) -> list[VectorStore]:
+    """Return the stores of a deployment that are not built indexes on this machine; nothing is opened."""
+    specs = [stage.spec for stage in stage_settings(deployment) if stage.stage == "store"]
+    builder = Builder(deployment, Prompts(), None)
+    return [builder.build("store", spec) for spec in specs if spec.get("kind") != "faiss_folder"]
 
 
 def centred_collections(deployment: Deployment) -> list[str]:

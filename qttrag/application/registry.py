@@ -31,6 +31,8 @@ KINDS: dict[str, dict[str, str]] = {
     },
     "store": {
         "faiss_folder": "qttrag.stores.faiss_folder:FaissFolder",
+        "milvus": "qttrag.stores.milvus:milvus",
+        "qdrant": "qttrag.stores.qdrant:qdrant",
     },
     "reranker": {
         "cross_encoder": "qttrag.rerankers.cross_encoder:CrossEncoderReranker",

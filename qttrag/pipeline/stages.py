@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from qttrag import trace as tracing
-from qttrag.errors import ConfigError, StageError
+from qttrag.errors import ConfigError, PartialHits, StageError
 from qttrag.pipeline.answer_translation import translate_answer
 from qttrag.pipeline.answer_writer import AnswerWriter
 from qttrag.pipeline.conversation import newest_that_fit
@@ -29,6 +29,7 @@ from qttrag.types import (
     Decoding,
     Event,
     EventKind,
+    Hit,
     Lang,
     Message,
     Passage,
@@ -42,11 +43,11 @@ from qttrag.types import (
 class Stages:
     """A deployment's models and settings, with the `trace` and `emit` of one question.
 
-    `degrade`: answer without translations or scores if their stage is unavailable, with a note; else raise its error.
-    `citations`: ask for the numbers of the passages. `extractive`: short answers are copied from the passages.
-    `guard`: checks the language of answers; None: no check. `form`: of the answer prompts. `original_names`: how names
-    of the original that a translation hides are shown beside it; None: not at all. `oracle`: the quality of
-    translations by references, of an evaluation."""
+    `degrade`: answer without translations or scores if their stage is unavailable, and from the other collections if
+    some are, with a note; else raise the error. `citations`: ask for the numbers of the passages. `extractive`: short
+    answers are copied from the passages. `guard`: checks the language of answers; None: no check. `form`: of the answer
+    prompts. `original_names`: how names of the original that a translation hides are shown beside it; None: not at all.
+    `oracle`: the quality of translations by references, of an evaluation."""
 
     retriever: Retriever
     reranker: Reranker
@@ -74,7 +75,7 @@ class Stages:
         The question is cleaned of typographic variants and invisible characters (`qttrag.text.normalization`)."""
         query = _cleaned(query)
         with self.trace.stage("retrieve"):
-            hits = await self.retriever.retrieve(query, self.depth)
+            hits = await self._retrieved(query)
             tracing.count("passages", len(hits))
             if not hits:
                 tracing.note("no passage was found")
@@ -87,6 +88,15 @@ class Stages:
         ]
         self.emit(Event("ranked", tuple(passages)))
         return passages
+
+    async def _retrieved(self, query: Query) -> list[Hit]:
+        try:
+            return await self.retriever.retrieve(query, self.depth)
+        except PartialHits as error:
+            if not self.degrade:
+                raise
+            tracing.note_degraded("some collections were not searched", error)
+            return error.hits
 
     async def translate(self, passages: Sequence[TaggedPassage], target: Lang) -> list[TaggedPassage]:
         """Return the passages; those in another language than `target` have a translation.

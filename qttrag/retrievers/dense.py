@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from qttrag.encoders.concurrent import ConcurrentEncoder
 from qttrag.encoders.language_means import LanguageMeans
-from qttrag.errors import CollectionError, ConfigError, InputError
+from qttrag.errors import CollectionError, ConfigError, InputError, PartialHits, StageUnavailable
 from qttrag.models import devices
 from qttrag.models.loading import Lazy
-from qttrag.protocols import Encoder, Prefetchable, VectorStore
+from qttrag.protocols import Encoder, Placed, Prefetchable, VectorStore
 from qttrag.retrievers import centring, index_encoders, merging, search_scope
 from qttrag.retrievers.centring import CentredQueries
-from qttrag.retrievers.merging import Merged
 from qttrag.runtime.batching import Batcher
 from qttrag.stores.faiss_folder import FaissFolder
 from qttrag.types import Embeddings, Hit, Lang, Query, TextRole
@@ -49,11 +49,18 @@ class _Prefixes(NamedTuple):
         return prefix
 
 
+class _Searches(NamedTuple):
+    """Searches of the stores at one place; they return the hits of each store and group of languages."""
+
+    stores: Sequence[VectorStore]
+    batcher: Batcher[_Request, list[list[Hit]]]
+
+
 class _Loaded(NamedTuple):
     encoder: ConcurrentEncoder
     prefixes: _Prefixes
     means: LanguageMeans | None
-    searches: Batcher[_Request, Merged]
+    searches: Sequence[_Searches]
 
 
 class DenseRetriever:
@@ -68,7 +75,10 @@ class DenseRetriever:
     score lower, e.g. {ko: {en: 0.04}} for questions in Korean and passages in English; `qttrag index measure-shifts`
     measures them. `transform: centre` subtracts the mean vector of each language from its questions and passages, so
     that the language of a passage counts less; `qttrag index measure-means` measures the means of each collection.
-    `threads`: searches at the same time in a built index; null: as many as there are cores."""
+    `threads`: searches at the same time in a built index; null: as many as there are cores.
+
+    If some of several servers with collections are unavailable, `retrieve` raises PartialHits with the hits of the
+    others."""
 
     RENAMED = {  # noqa: RUF012
         name: f"retriever: {{encoder: {{{name}: ...}}}}"
@@ -117,10 +127,14 @@ class DenseRetriever:
         loaded = await self._lazy.get()
         languages = search_scope.passage_languages(self._languages, query)
         (text,) = await loaded.encoder.encode([loaded.prefixes.query + query.text])
-        (merged,) = await loaded.searches.map([_Request(text.vector, k, languages, query.lang, query.collections)])
+        request = _Request(text.vector, k, languages, query.lang, query.collections)
+        found, unavailable = await _all_hits(loaded.searches, request)
+        merged = merging.merge(found, k, query.lang, self._merging)
         merging.report(merged, query.lang)
         if loaded.means is not None:
             centring.report(len(merged.hits), query.lang, loaded.means)
+        if unavailable is not None:
+            raise PartialHits(unavailable, merged.hits) from unavailable
         return merged.hits
 
     async def embed(self, texts: Sequence[str], role: TextRole | None) -> Embeddings:
@@ -137,9 +151,19 @@ class DenseRetriever:
         encoder = self._encoder.load()
         prefixes = _Prefixes(index_encoders.query_prefix(infos, encoder.info), index_encoders.passage_prefix(infos))
         means = centring.means_of(self._stores) if self._centres else None
-        searches: Batcher[_Request, Merged] = Batcher(
-            lambda requests: self._search(means, requests),
-            executor=devices.executor(encoder.device),  # searches and an encoder on the same processor take turns
+        searches = [
+            _Searches(stores, self._batcher(stores, means, place or encoder.device))
+            for place, stores in _by_place(self._stores).items()
+        ]
+        return _Loaded(ConcurrentEncoder(encoder, batch_tokens=self._encoder.batch_tokens), prefixes, means, searches)
+
+    def _batcher(
+        self, stores: Sequence[VectorStore], means: LanguageMeans | None, device: str
+    ) -> Batcher[_Request, list[list[Hit]]]:
+        """Return the searches of stores. `device`: searches and an encoder on the same processor take turns."""
+        return Batcher(
+            lambda requests: self._search(stores, means, requests),
+            executor=devices.executor(device),
             length=lambda request: 1,
             key=lambda request: (
                 request.k,
@@ -148,10 +172,11 @@ class DenseRetriever:
                 request.chosen,
             ),
         )
-        return _Loaded(ConcurrentEncoder(encoder, batch_tokens=self._encoder.batch_tokens), prefixes, means, searches)
 
-    def _search(self, means: LanguageMeans | None, requests: list[_Request]) -> list[Merged]:
-        """Return the hits of requests that differ only in their vectors."""
+    def _search(
+        self, stores: Sequence[VectorStore], means: LanguageMeans | None, requests: list[_Request]
+    ) -> list[list[list[Hit]]]:
+        """Return the hits of requests that differ only in their vectors, of each store and group of languages."""
         import numpy as np
 
         vectors = np.stack([request.vector for request in requests])
@@ -159,13 +184,43 @@ class DenseRetriever:
         queries = None if means is None else CentredQueries(vectors, lang, means)
         hits_by_search = [
             store.search(vectors, k, group) if queries is None else queries.search(store, k, group)
-            for store in self._stores
+            for store in stores
             if search_scope.is_chosen(store.name, chosen)
             for group in merging.language_groups(store.languages, languages, self._searched_separately(store, lang))
         ]
-        return [
-            merging.merge([hits[n] for hits in hits_by_search], k, lang, self._merging) for n in range(len(requests))
-        ]
+        return [[hits[n] for hits in hits_by_search] for n in range(len(requests))]
 
     def _searched_separately(self, store: VectorStore, lang: Lang) -> set[Lang]:
         return set(store.languages) if self._centres else self._merging.searched_separately(lang)
+
+
+def _by_place(stores: Sequence[VectorStore]) -> dict[str | None, list[VectorStore]]:
+    """Return the stores at each place; None: in this process."""
+    places: dict[str | None, list[VectorStore]] = {}
+    for store in stores:
+        places.setdefault(store.place if isinstance(store, Placed) else None, []).append(store)
+    return places
+
+
+async def _all_hits(
+    searches: Sequence[_Searches], request: _Request
+) -> tuple[list[list[Hit]], StageUnavailable | None]:
+    """Return the hits of all places that answer, and the error of one that is unavailable.
+
+    Raises:
+        StageUnavailable: none answers."""
+    asked = [each for each in searches if any(search_scope.is_chosen(s.name, request.chosen) for s in each.stores)]
+    results = await asyncio.gather(*(each.batcher.map([request]) for each in asked), return_exceptions=True)
+    unavailable = [result for result in results if isinstance(result, StageUnavailable)]
+    if unavailable and len(unavailable) == len(results):
+        raise unavailable[0]
+    return list(_answers(results)), unavailable[0] if unavailable else None
+
+
+def _answers(results: Sequence[list[list[list[Hit]]] | BaseException]) -> Iterator[list[Hit]]:
+    """Yield the hits of each search; an error other than StageUnavailable is raised."""
+    for result in results:
+        if isinstance(result, list):
+            yield from result[0]
+        elif not isinstance(result, StageUnavailable):
+            raise result

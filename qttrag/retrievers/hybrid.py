@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+from qttrag.errors import PartialHits
 from qttrag.protocols import Retriever, Selectable
 from qttrag.retrievers.rank_fusion import RRF_K, fuse
 from qttrag.types import Hit, Query
@@ -27,5 +28,18 @@ class HybridRetriever:
         return list(dict.fromkeys(name for names in of_each for name in names)) if all(of_each) else []
 
     async def retrieve(self, query: Query, k: int) -> list[Hit]:
-        rankings = await asyncio.gather(*(retriever.retrieve(query, k) for retriever in self._retrievers))
-        return fuse(rankings, k, rrf_k=self._rrf_k)
+        """Return the fused hits. Where a retriever raises PartialHits, so does this one, with all hits fused."""
+        results = await asyncio.gather(*(_hits_or_partial(retriever, query, k) for retriever in self._retrievers))
+        rankings = [result.hits if isinstance(result, PartialHits) else result for result in results]
+        fused = fuse(rankings, k, rrf_k=self._rrf_k)
+        for result in results:
+            if isinstance(result, PartialHits):
+                raise PartialHits(result, fused) from result
+        return fused
+
+
+async def _hits_or_partial(retriever: Retriever, query: Query, k: int) -> list[Hit] | PartialHits:
+    try:
+        return await retriever.retrieve(query, k)
+    except PartialHits as error:
+        return error

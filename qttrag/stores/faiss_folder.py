@@ -13,6 +13,7 @@ from qttrag.encoders import language_means
 from qttrag.encoders.language_means import LanguageMeans
 from qttrag.errors import CollectionError
 from qttrag.indexes.collection import Collection, find, manifest_file, open_index, read_ahead
+from qttrag.indexes.storage.manifest import Manifest
 from qttrag.types import EncoderInfo, Hit, Lang
 
 if TYPE_CHECKING:
@@ -82,16 +83,7 @@ class FaissFolder:
 
     @property
     def encoder(self) -> EncoderInfo:
-        manifest = self.collection.manifest
-        recipe = manifest.recipe["encoder"]
-        return EncoderInfo(
-            model=str(recipe["model"]),
-            revision=manifest.encoder_revision,
-            dim=manifest.dim,
-            max_tokens=int(recipe["max_tokens"]),
-            query_prefix=str(recipe["query_prefix"]),
-            passage_prefix=str(recipe["passage_prefix"]),
-        )
+        return encoder_of(self.collection.manifest)
 
     @property
     def identity(self) -> str:
@@ -118,6 +110,19 @@ class FaissFolder:
 
     def read_ahead(self) -> int:
         return read_ahead(self.location)
+
+
+def encoder_of(manifest: Manifest) -> EncoderInfo:
+    """Return the encoder of a built index."""
+    recipe = manifest.recipe["encoder"]
+    return EncoderInfo(
+        model=str(recipe["model"]),
+        revision=manifest.encoder_revision,
+        dim=manifest.dim,
+        max_tokens=int(recipe["max_tokens"]),
+        query_prefix=str(recipe["query_prefix"]),
+        passage_prefix=str(recipe["passage_prefix"]),
+    )
 
 
 def _stamp(location: str) -> tuple[int, int] | None:

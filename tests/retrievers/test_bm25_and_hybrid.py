@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from qttrag.errors import StageUnavailable
+from qttrag.errors import PartialHits, StageUnavailable
 from qttrag.indexes.jobs.remove import remove
 from qttrag.retrievers.bm25 import BM25Retriever
 from qttrag.retrievers.hybrid import HybridRetriever
@@ -103,6 +103,18 @@ async def test_fusion_sums_reciprocal_ranks_and_breaks_ties_by_id() -> None:
     assert [hit.passage.passage_id for hit in hits] == ["a", "b", "c"]
     assert hits[0].score == hits[1].score == 1 / 61 + 1 / 62
     assert hits[2].score == 1 / 63
+
+
+async def test_partial_hits_of_one_retriever_are_fused_and_stay_partial() -> None:
+    class Partial(FakeRetriever):
+        async def retrieve(self, query: Query, k: int) -> list[Hit]:
+            raise PartialHits(StageUnavailable("retriever", "http://a is down"), await super().retrieve(query, k))
+
+    a, b = passage("a"), passage("b")
+    hybrid = HybridRetriever(first=Partial([a]), second=FakeRetriever([b]))
+    with pytest.raises(PartialHits, match=r"^retriever: http://a is down$") as partial:
+        await hybrid.retrieve(Query("q", Lang("en")), 3)
+    assert [hit.passage for hit in partial.value.hits] == [a, b]
 
 
 async def test_a_dense_and_a_lexical_retriever_are_fused(tmp_path: Path, tiny: Path) -> None:

@@ -5,13 +5,17 @@ from __future__ import annotations
 import asyncio
 import queue
 import threading
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from qttrag.encoders.sentence_transformers import SentenceTransformersEncoder, SentenceTransformersKind
-from qttrag.errors import CollectionError, ConfigError, InputError
+from qttrag.errors import CollectionError, ConfigError, InputError, PartialHits, StageUnavailable
 from qttrag.indexes.recipe import load
 from qttrag.retrievers.dense import DenseRetriever
 from qttrag.stores.faiss_folder import FaissFolder
@@ -128,6 +132,61 @@ async def test_counting_lengths_while_the_encoder_works_changes_no_vectors(tiny:
         await asyncio.sleep(0)
     for vectors in await working:
         assert abs(vectors - alone).max() < 1e-4
+
+
+class Remote(FaissFolder):
+    """A store on a server, which may be down."""
+
+    def __init__(self, name: str, *, place: str, is_down: bool = False) -> None:
+        super().__init__(name)
+        self.place = place
+        self.is_down = is_down
+
+    def search(
+        self, vectors: NDArray[np.float32], k: int, languages: Sequence[Lang] | Literal["all"]
+    ) -> list[list[Hit]]:
+        if self.is_down:
+            raise StageUnavailable("retriever", f"{self.place} is down")
+        return super().search(vectors, k, languages)
+
+
+async def test_stores_at_several_places_are_merged_by_score(tmp_path: Path, tiny: Path) -> None:
+    build(tmp_path, tiny, "one", 40)
+    build(tmp_path / "b", tiny, "two", 12)
+    stores = [FaissFolder("one"), Remote("two", place="http://a")]
+    apart = DenseRetriever(encoder=encoder(tiny), collections=stores)
+    query = Query("서울의 다리", KO)
+    assert await apart.retrieve(query, 10) == await retriever(tiny, "one", "two").retrieve(query, 10)
+
+
+async def test_where_one_of_two_places_is_down_the_error_has_the_hits_of_the_other(tmp_path: Path, tiny: Path) -> None:
+    build(tmp_path, tiny, "one", 40)
+    build(tmp_path / "b", tiny, "two", 12)
+    stores = [FaissFolder("one"), Remote("two", place="http://a", is_down=True)]
+    dense, query = DenseRetriever(encoder=encoder(tiny), collections=stores), Query("서울의 다리", KO)
+    with pytest.raises(PartialHits, match="http://a is down") as partial:
+        await dense.retrieve(query, 10)
+    assert partial.value.hits == await retriever(tiny, "one").retrieve(query, 10)
+    assert partial.value.public == "the retriever could not search all collections; try again later"
+
+
+async def test_a_question_that_names_no_collection_of_a_place_that_is_down_is_complete(
+    tmp_path: Path, tiny: Path
+) -> None:
+    build(tmp_path, tiny, "one", 40)
+    build(tmp_path / "b", tiny, "two", 12)
+    stores = [FaissFolder("one"), Remote("two", place="http://a", is_down=True)]
+    dense = DenseRetriever(encoder=encoder(tiny), collections=stores)
+    assert len(await dense.retrieve(Query("서울의 다리", KO, collections=("one",)), 10)) == 10
+
+
+async def test_where_all_places_are_down_the_stage_is_unavailable(tmp_path: Path, tiny: Path) -> None:
+    build(tmp_path, tiny, "one")
+    stores = [Remote("one", place=f"http://{name}", is_down=True) for name in "ab"]
+    dense = DenseRetriever(encoder=encoder(tiny), collections=stores)
+    with pytest.raises(StageUnavailable, match="is down") as error:
+        await dense.retrieve(Query("서울의 다리", KO), 10)
+    assert not isinstance(error.value, PartialHits)
 
 
 class SlowToRead(FaissFolder):

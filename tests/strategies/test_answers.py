@@ -11,14 +11,26 @@ import pytest
 
 from qttrag.application.factory import strategy_options
 from qttrag.detectors.script import ScriptDetector
-from qttrag.errors import BrokenOff, StageError, StageUnavailable
+from qttrag.errors import BrokenOff, PartialHits, StageError, StageUnavailable
 from qttrag.pipeline.language_guard import LanguageGuard
 from qttrag.pipeline.stages import Stages
 from qttrag.prompts import Prompts
 from qttrag.rerankers.none import NoReranker
 from qttrag.testing import FakeGenerator, FakeRetriever, FakeTagger, FakeTranslator
 from qttrag.trace import Trace
-from qttrag.types import Answer, Decoding, Event, Lang, Message, Passage, QualityScores, Query, Translation, Verdict
+from qttrag.types import (
+    Answer,
+    Decoding,
+    Event,
+    Hit,
+    Lang,
+    Message,
+    Passage,
+    QualityScores,
+    Query,
+    Translation,
+    Verdict,
+)
 
 PASSAGES = [
     Passage("en-1", "서울 is the capital of Korea", Lang("en"), "Seoul"),
@@ -102,6 +114,25 @@ async def test_an_unavailable_translator_is_an_error_without_degrade(stages: Sta
 async def test_an_unavailable_tagger_is_an_error_without_degrade(stages: Stages) -> None:
     with pytest.raises(StageUnavailable, match="http://x is down"):
         await run(replace(stages, tagger=Unavailable(), degrade=False))
+
+
+class SomeCollections(FakeRetriever):
+    """A retriever that one of several collections does not answer."""
+
+    async def retrieve(self, query: Query, k: int) -> list[Hit]:
+        raise PartialHits(StageUnavailable("retriever", "http://x is down"), await super().retrieve(query, k))
+
+
+async def test_without_some_collections_the_answer_is_from_the_others_with_a_note(stages: Stages) -> None:
+    answer = await run(replace(stages, retriever=SomeCollections(PASSAGES[:2])))
+    assert [p.passage for p in answer.context] == PASSAGES[:2]
+    assert answer.degraded == ["some collections were not searched: retriever: http://x is down"]
+    assert "http://x" not in str(answer.trace.as_dict()["degraded"])
+
+
+async def test_without_some_collections_there_is_an_error_without_degrade(stages: Stages) -> None:
+    with pytest.raises(PartialHits, match="http://x is down"):
+        await run(replace(stages, retriever=SomeCollections(PASSAGES), degrade=False))
 
 
 async def test_a_complete_answer_is_not_degraded(stages: Stages) -> None:

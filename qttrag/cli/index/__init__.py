@@ -6,6 +6,7 @@ from qttrag.cli.groups import group
 from qttrag.cli.index.bergen import import_bergen
 from qttrag.cli.index.build import build
 from qttrag.cli.index.changes import append, compact, remove
+from qttrag.cli.index.export import export
 from qttrag.cli.index.inspect import info, search, verify
 from qttrag.cli.index.language_bias import measure_means, measure_shifts
 from qttrag.cli.index.pretranslate import pretranslate
@@ -21,6 +22,7 @@ for command in (
     remove,
     compact,
     tune,
+    export,
     import_bergen,
     measure_shifts,
     measure_means,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from qttrag.cli import output
+from qttrag.cli.index.export import export_into
 from qttrag.cli.index.options import OnError, OnInvalid, Overwrite, Restart
 from qttrag.cli.index.pretranslate import Tag, as_dict, pretranslated, show_pretranslated, target_languages
 from qttrag.cli.index.progress import show_progress
@@ -19,6 +20,7 @@ from qttrag.resources import DEFAULT_DEPLOYMENT
 if TYPE_CHECKING:
     from qttrag.indexes.jobs.workers import OpenEncoder
     from qttrag.indexes.recipe import Recipe
+    from qttrag.stores.versioned import VersionedCollection
 
 
 def build(
@@ -37,6 +39,10 @@ def build(
         int | None, typer.Option(min=1, help="Workers of the cluster; default: one for each GPU, or core.")
     ] = None,
     config: output.Config = DEFAULT_DEPLOYMENT,
+    to: Annotated[
+        str | None,
+        typer.Option("--store", help="Also write the index into a vector database, e.g. milvus://HOST:PORT."),
+    ] = None,
     as_json: output.Json = False,
 ) -> None:
     """Build the index that a recipe describes. After an interruption, the same command resumes.
@@ -47,7 +53,8 @@ def build(
 
     --on spreads the encoding over a cluster; reading, shards and resuming are the same, and so is the index.
 
-    --pretranslate is `qttrag index pretranslate` after the build, with the deployment of --config.
+    --pretranslate is `qttrag index pretranslate` after the build, with the deployment of --config. With --store, the
+    built index is then exported as `qttrag index export` does; its folder stays, for later changes.
 
     Examples:
 
@@ -65,6 +72,7 @@ def build(
     if pretranslate is not None:
         target_languages(pretranslate)  # an unknown one is an error before the build
     loaded = _folder_recipe(recipe, config) if Path(recipe).expanduser().is_dir() else load(recipe)
+    store = None if to is None else _store(to, loaded.name)
     if loaded.source.kind == "folder":
         if pretranslate is not None:
             raise InputError(
@@ -72,7 +80,7 @@ def build(
             )
         if on is not None:
             raise InputError("--on: a folder of documents is built on this machine; leave it out")
-        _build_folder(loaded, again=overwrite, as_json=as_json)
+        _build_folder(loaded, again=overwrite, store=store, as_json=as_json)
         return
     with _encoders(loaded, on, workers) as open_encoder, show_progress(loaded.name) as progress:
         manifest = build(
@@ -83,6 +91,8 @@ def build(
             progress=progress,
             open_encoder=open_encoder,
         )
+    if store is not None:
+        export_into(loaded.name, store)
     if pretranslate is None:
         show_manifest(manifest, as_json=as_json)
         return
@@ -110,6 +120,12 @@ def _encoders(recipe: Recipe, on: str | None, workers: int | None) -> AbstractCo
     return encoders_on(on, workers=workers)
 
 
+def _store(address: str, name: str) -> VersionedCollection:
+    from qttrag.application.store_addresses import store_at
+
+    return store_at(address, name)
+
+
 def _folder_recipe(folder: str, config: str) -> Recipe:
     from qttrag.application.document_recipes import folder_recipe
     from qttrag.config import deployment
@@ -117,13 +133,15 @@ def _folder_recipe(folder: str, config: str) -> Recipe:
     return folder_recipe(Path(folder).expanduser().resolve(), deployment.load(config))
 
 
-def _build_folder(recipe: Recipe, *, again: bool, as_json: bool) -> None:
+def _build_folder(recipe: Recipe, *, again: bool, store: VersionedCollection | None, as_json: bool) -> None:
     from qttrag.application.factory import open_encoder
     from qttrag.indexes.jobs.build_folder import build_folder
     from qttrag.indexes.jobs.change_documents import ChangeProgress
 
     with show_progress(recipe.name) as progress:
         built = build_folder(recipe, open_encoder=open_encoder, again=again, progress=ChangeProgress(passages=progress))
+    if store is not None and built.manifest is not None:
+        export_into(recipe.name, store)
     if as_json:
         manifest = built.manifest and built.manifest.model_dump(mode="json")
         output.say_json({"index": manifest, "documents": [outcome._asdict() for outcome in built.outcomes]})

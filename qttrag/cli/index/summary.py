@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from qttrag.cli import output
@@ -42,7 +42,12 @@ def show_manifest(manifest: Manifest, *, as_json: bool) -> None:
 
 def format_langs(manifest: Manifest) -> str:
     """Return the number of passages by language: "en 10, fi 12"."""
-    return ", ".join(f"{lang} {n:,}" for lang, n in sorted(manifest.langs.items()))
+    return format_counts(manifest.langs)
+
+
+def format_counts(langs: Mapping[str, int]) -> str:
+    """Return counts by language: "en 10, fi 12"."""
+    return ", ".join(f"{lang} {n:,}" for lang, n in sorted(langs.items()))
 
 
 def format_recall(recall: float, error: float | None) -> str:

@@ -26,19 +26,26 @@ def tune(
     ] = None,
     n: Annotated[int, typer.Option("-n", min=1, help="The number of passages to use as questions.")] = 500,
     in_process: InProcess = False,
+    store: Annotated[
+        str | None,
+        typer.Option("--store", help="Measure searches in the database that the index was exported to, as for export."),
+    ] = None,
     as_json: output.Json = False,
 ) -> None:
     """Choose how to search an index: find the fastest plan with the required recall, and save it in the manifest.
 
     All vectors are read once for an exact search of the questions. Then plans are measured: how many lists or graph
     nodes to visit, and how many candidates to score with the stored vectors. A plan suffices if its recall minus the
-    standard error reaches the required recall.
+    standard error reaches the required recall. With --store, searches in a database are measured, and the number of
+    nodes or lists is kept there.
 
     Examples:
 
       qttrag index tune wiki-en --recall 0.98
 
       qttrag index tune wiki-ko -k 20 --queries questions.txt
+
+      qttrag index tune wiki-ko --store milvus://milvus:19530
     """
     from qttrag.application.factory import open_encoder
     from qttrag.indexes.collection import find, open_index
@@ -50,6 +57,9 @@ def tune(
         sample = sample_questions(collection.manifest, queries, in_process=in_process, open_encoder=open_encoder)
     else:
         sample = sample_passages(collection, n)
+    if store is not None:
+        _tune_store(store, collection, sample, recall, k, as_json=as_json)
+        return
     tuned, trials = _measure(collection, sample, recall, k)
     save(folder, collection.manifest, tuned)
     if as_json:
@@ -66,6 +76,33 @@ def tune(
             f"{name}: a recall of {recall:g} is not possible with '{collection.factory}'; the best plan ({measured}) "
             "is saved. Build it with more bits per dimension (RaBitQ4, SQ8) or Flat"
         )
+
+
+def _tune_store(
+    address: str, collection: Collection, sample: QuerySample, recall: float, k: int, *, as_json: bool
+) -> None:
+    from qttrag.application.store_addresses import store_at
+    from qttrag.stores.recall import measure
+
+    measured, trials = measure(store_at(address, collection.manifest.name), collection, sample, target=recall, k=k)
+    if as_json:
+        output.say_json({"tuned": measured.model_dump(mode="json"), "tried": [trial._asdict() for trial in trials]})
+        return
+    rows = [
+        [
+            "→" if trial.effort == measured.effort else "",
+            "–" if trial.effort is None else f"{trial.effort:,}",
+            format_recall(trial.recall, trial.error),
+            f"{trial.ms:.2f}",
+        ]
+        for trial in trials
+    ]
+    output.console().print(output.table("", "nodes or lists", "recall", "ms a query", rows=rows))
+    is_reached = any(trial.reaches(recall) for trial in trials)
+    output.say(
+        f"recall@{k} over {measured.queries} queries: {measured.sample}; each searched alone. "
+        + ("Kept in the database" if is_reached else f"A recall of {recall:g} was not reached; the best is kept")
+    )
 
 
 def _measure(collection: Collection, sample: QuerySample, recall: float, k: int) -> tuple[Tuned, list[Trial]]:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import qttrag
-from qttrag.application.named_models import collection_names, named_models
+from qttrag.application.named_models import collection_names, named_models, other_stores
 from qttrag.config.deployment import Deployment
 from qttrag.config.yaml_files import hide_secrets
 from qttrag.evaluation.datasets.questions import Question
@@ -40,7 +40,7 @@ def identity(suite: Suite, questions: Mapping[str, Sequence[Question]]) -> dict[
 
     Raises:
         ConfigError: the deployment is invalid, or a model is not on this machine.
-        CollectionError: an index is not built, or damaged."""
+        CollectionError: an index is not built, or damaged. StageUnavailable: a store does not answer."""
     deployments = {name: suite.deployment_for(name) for name in suite.generators}
     first = next(iter(deployments.values()))
     searched = suite.run is not None or not all(q.passages for row in questions.values() for q in row)
@@ -51,7 +51,7 @@ def identity(suite: Suite, questions: Mapping[str, Sequence[Question]]) -> dict[
         "suite": hide_secrets(suite.model_dump(mode="json", exclude={"in_flight"}, by_alias=True)),
         "deployments": {name: _settings(deployment) for name, deployment in deployments.items()},
         "models": {name: _models(deployment) for name, deployment in deployments.items()},
-        "collections": {name: _collection(name) for name in collection_names(first) if searched},
+        "collections": _collections(first) if searched else {},
         "prompts": {lang: _prompts(lang) for lang in langs},
         "questions": {name: digest(map(_fields, row)) for name, row in questions.items()},
         "run": suite.run.digest() if suite.run else None,
@@ -65,11 +65,11 @@ def search_digest(deployment: Deployment) -> str:
 
     Raises:
         ConfigError: a model is not on this machine.
-        CollectionError: an index is not built, or damaged."""
+        CollectionError: an index is not built, or damaged. StageUnavailable: a store does not answer."""
     stages = ("retriever", "reranker", "translator")
     models = _models(deployment, stages)
-    collections = {name: _collection(name) for name in collection_names(deployment)}
-    return digest([*(getattr(deployment, stage) for stage in stages), deployment.depth, models, collections])
+    settings = [getattr(deployment, stage) for stage in stages]
+    return digest([*settings, deployment.depth, models, _collections(deployment)])
 
 
 def environment() -> dict[str, Any]:
@@ -125,6 +125,12 @@ def _models(deployment: Deployment, stages: Sequence[str] = ()) -> dict[str, Any
         for named in named_models(Path(), deployment)
         if not stages or named.place.split(".")[0] in stages
     }
+
+
+def _collections(deployment: Deployment) -> dict[str, dict[str, Any]]:
+    built = {name: _collection(name) for name in collection_names(deployment)}
+    stored = {s.name: {"store": s.identity, "encoder": s.encoder.revision} for s in other_stores(deployment)}
+    return {**built, **stored}
 
 
 def _collection(name: str) -> dict[str, Any]:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-_PREFIX = "removed-"
+PREFIX = "removed-"
 
 
 def read_removed(folder: Path, files: Mapping[str, FileSum], rows: int) -> NDArray[np.int64]:
@@ -25,7 +25,7 @@ def read_removed(folder: Path, files: Mapping[str, FileSum], rows: int) -> NDArr
 
     removed: Any = np.empty(0, np.int64)
     for name in files:
-        if name.startswith(_PREFIX):
+        if name.startswith(PREFIX):
             removed = np.load(folder / name, allow_pickle=False)
             is_rows = removed.dtype == np.int64 and removed.ndim == 1 and len(removed) > 0
             if not (is_rows and 0 <= removed.min() <= removed.max() < rows):
@@ -40,9 +40,9 @@ def write_removed(folder: Path, files: Mapping[str, FileSum], rows: NDArray[np.i
     The earlier one is not deleted: the manifest on disk still names it."""
     import numpy as np
 
-    path = folder / f"{_PREFIX}{len(rows):09d}.npy"
+    path = folder / f"{PREFIX}{len(rows):09d}.npy"
     with atomic_files.temporary_path(path).open("wb") as stream:
         np.save(stream, rows, allow_pickle=False)
     atomic_files.commit(path)
-    others = {name: recorded for name, recorded in files.items() if not name.startswith(_PREFIX)}
+    others = {name: recorded for name, recorded in files.items() if not name.startswith(PREFIX)}
     return {**others, path.name: checksum(path)}
