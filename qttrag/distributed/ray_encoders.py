@@ -30,21 +30,21 @@ _BATCHES = 2  # sent to a worker at once, so that it does not wait for the netwo
 def encoders_on(cluster: str, *, workers: int | None = None) -> Iterator[OpenEncoder]:
     """Connect to a cluster and yield what opens encoders on it.
 
-    `cluster`: "ray", a cluster on this machine or that of RAY_ADDRESS, or "ray://HOST:PORT". `workers`: None: one for
-    each GPU of the cluster, or without GPUs for each processor core.
+    `cluster`: "ray", the cluster of $RAY_ADDRESS, of which this machine is a node, or else one on this machine alone.
+    `workers`: None: one for each GPU of the cluster, or without GPUs for each processor core.
 
     Raises:
-        InputError: the cluster is neither. ConfigError: Ray is not installed, or the cluster cannot be reached."""
-    if cluster != "ray" and not cluster.startswith("ray://"):
-        raise InputError(f"--on {cluster}: give ray (this machine, or $RAY_ADDRESS) or ray://HOST:10001")
+        InputError: the cluster is another. ConfigError: Ray is not installed, or the cluster cannot be reached."""
+    if cluster != "ray":
+        raise InputError(f"--on {cluster}: give ray, and the cluster's address as RAY_ADDRESS=HOST:6379")
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     try:
         import ray
     except ModuleNotFoundError as error:
         raise ConfigError(not_installed(f"--on {cluster}", error, extra="ray")) from error
-    local = {"include_dashboard": False} if cluster == "ray" and "RAY_ADDRESS" not in os.environ else {}
+    local = {"include_dashboard": False} if "RAY_ADDRESS" not in os.environ else {}
     try:
-        ray.init(None if cluster == "ray" else cluster, log_to_driver=False, **local)
+        ray.init(log_to_driver=False, **local)
     except (ConnectionError, TimeoutError) as error:
         raise ConfigError(f"--on {cluster}: the cluster cannot be reached ({first_line(error)}); start it") from error
     try:

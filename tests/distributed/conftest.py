@@ -9,17 +9,13 @@ from typing import Any
 
 import pytest
 
-from tests.redis_server import free_port
-
-CLIENT_PORT = free_port()
-
 
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[Any]:
     from ray.cluster_utils import Cluster
 
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-    head = {"num_cpus": 1, "include_dashboard": False, "ray_client_server_port": CLIENT_PORT}
+    head = {"num_cpus": 1, "include_dashboard": False}
     cluster = Cluster(initialize_head=True, head_node_args=head)
     for _ in range(2):
         cluster.add_node(num_cpus=1)

@@ -12,8 +12,9 @@ from qttrag.errors import ConfigError, InputError
 from qttrag.indexes.recipe import EncoderSettings
 
 
-def test_another_kind_of_cluster_is_refused() -> None:
-    with pytest.raises(InputError, match="--on spark: give ray"), encoders_on("spark"):
+@pytest.mark.parametrize("cluster", ["spark", "ray://head:10001"])
+def test_another_kind_of_cluster_is_refused(cluster: str) -> None:
+    with pytest.raises(InputError, match=f"--on {cluster}: give ray, .*RAY_ADDRESS"), encoders_on(cluster):
         pass
 
 

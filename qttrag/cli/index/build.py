@@ -33,7 +33,8 @@ def build(
     ] = None,
     tag: Tag = False,
     on: Annotated[
-        str | None, typer.Option("--on", help="Encode on a Ray cluster: ray (this machine), or ray://HOST:PORT.")
+        str | None,
+        typer.Option("--on", help="Encode on a Ray cluster: ray ($RAY_ADDRESS, or this machine)."),
     ] = None,
     workers: Annotated[
         int | None, typer.Option(min=1, help="Workers of the cluster; default: one for each GPU, or core.")
