@@ -41,7 +41,10 @@ def page(run: Run, scored: Sequence[ScoredCell], figures: Figures, tables: Seque
         about=f"qttrag {run.identity['qttrag']} · {run.folder.name} · {len(scored)} cells",
         notes=gaps(run, scored),
         tables=tables,
-        charts=[chart for name, group in groups.items() for chart in run_charts.charts(run, name, group, figures)],
+        charts=[
+            *run_charts.across_rows(headline.measure, scored, figures),
+            *(chart for name, group in groups.items() for chart in run_charts.charts(run, name, group, figures)),
+        ],
         of=headline.of,
         over=headline.over,
         shown=f"The first {limit} questions of each row; right: {headline.measure} of {_RIGHT:g} or more.",
