@@ -156,7 +156,7 @@ def _questions(files: _Files, lang: str, context: ContextSettings, left_out: Cou
         if absent := [code for code in context.gold_langs(lang) if question_id not in files[code].answers]:
             left_out[f"not asked in '{absent[0]}'"] += 1
             continue
-        elsewhere = {
+        elsewhere: dict[str, tuple[str, ...]] = {
             language(code).code: file.answers[question_id]
             for code, file in files.items()
             if code != lang and question_id in file.answers
@@ -176,7 +176,7 @@ def _context(
     lang: str,
     context: ContextSettings,
     question: _QuestionAnswers,
-    elsewhere: Mapping[Lang, tuple[str, ...]],
+    elsewhere: Mapping[str, tuple[str, ...]],
 ) -> list[Passage]:
     draw = random.Random(question.question_id)  # noqa: S311  an order, not a secret
     chosen = [files[code].paragraph_of[question.question_id].passage for code in context.gold_langs(lang)]

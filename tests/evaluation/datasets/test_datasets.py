@@ -298,8 +298,10 @@ def test_own_questions_can_have_choices_and_nuggets(tmp_path: Path) -> None:
 
 
 def test_an_empty_list_of_passages_is_read_and_none_is_searched(tmp_path: Path) -> None:
-    records = [{"id": str(n), "question": "?", "lang": "fi", "answers": ["x"], **more} for n, more in enumerate(
-        ({"passages": []}, {"passages": None}, {}))]  # fmt: skip
+    changes: list[dict[str, Any]] = [{"passages": []}, {"passages": None}, {}]
+    records = [
+        {"id": str(n), "question": "?", "lang": "fi", "answers": ["x"], **more} for n, more in enumerate(changes)
+    ]
     questions = read("jsonl", write(tmp_path / "m.jsonl", *records), "fi").questions
     assert [question.passages for question in questions] == [(), None, None]
 

@@ -41,7 +41,7 @@ def read(file: str, lang: str = "ko", **context: Any) -> Dataset:
 
 
 def passages(dataset: Dataset) -> dict[str, set[str]]:
-    return {q.question_id: {p.passage_id for p in q.passages} for q in dataset.questions}
+    return {q.question_id: {p.passage_id for p in q.passages or ()} for q in dataset.questions}
 
 
 def test_the_gold_passage_is_in_the_chosen_language(tmp_path: Path) -> None:

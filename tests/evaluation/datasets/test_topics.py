@@ -56,9 +56,9 @@ def test_with_a_corpus_the_judged_passages_are_read_and_say_whether_there_is_an_
 ) -> None:
     passages = [{"docid": i, "title": "제목", "text": i} for i in ("x", "e#0", "d#1", "d#0")]
     first, second = read(topics, qrels=qrels, corpus=write(tmp_path / "corpus.jsonl", *passages)).questions
-    assert [passage.passage_id for passage in first.passages] == ["d#0", "d#1"]
+    assert [passage.passage_id for passage in first.passages or ()] == ["d#0", "d#1"]
     assert (first.answerable, second.answerable) == (True, False)
-    assert {passage.lang for passage in first.passages} == {Lang("ko")}
+    assert {passage.lang for passage in first.passages or ()} == {Lang("ko")}
 
 
 def test_a_corpus_without_a_judged_passage_is_refused(topics: Path, qrels: str, tmp_path: Path) -> None:
