@@ -75,6 +75,7 @@ class Document(BaseModel):
     notes: list[str] = []
     cells: list[CellEntry] = []
     comparisons: list[ComparisonEntry] = []
+    overlaps: list[CellEntry] = Field(default=[], description="questions right in two languages, by pair of languages")
 
 
 def entry(figure: Figure) -> FigureEntry:

@@ -87,7 +87,7 @@ def write_report(run: Run, *, against: str | None, measure: str | None, as_json:
     from qttrag.evaluation.metrics.registry import check
     from qttrag.evaluation.report import page, reported, tables, tag_controls
     from qttrag.evaluation.report.gaps import gaps
-    from qttrag.evaluation.runs import figures, scoring
+    from qttrag.evaluation.runs import figures, overlap, scoring
     from qttrag.evaluation.runs.folder import write_file
 
     published = reported.load(against) if against else None
@@ -108,7 +108,12 @@ def write_report(run: Run, *, against: str | None, measure: str | None, as_json:
     controls = tag_controls.findings(run, scored, by_cell)
     summary += controls.tables
     notes = [*controls.sentences, *notes]
-    complete = [*summary, *(tables.all_measures(by_cell, *group) for group in groups)]
+    parallel = tables.across_languages(overlap.overlaps(scored))
+    complete = [
+        *summary,
+        *([parallel] if parallel else []),
+        *(tables.all_measures(by_cell, *group) for group in groups),
+    ]
     write_file(run.folder / "scores.json", json.dumps(data, ensure_ascii=False, indent=2, allow_nan=False))
     write_file(run.folder / "report.html", page.page(run, scored, by_cell, complete, findings=controls.sentences))
     write_file(run.folder / "tables.md", tables.markdown(complete, notes))

@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Literal, NamedTuple
 
 from qttrag.errors import InputError
 from qttrag.evaluation.datasets.files import HubFile, local_path, records, text_of
-from qttrag.evaluation.datasets.questions import CHOICE_LETTERS, Question
+from qttrag.evaluation.datasets.questions import Question, with_choices
 from qttrag.evaluation.datasets.settings import DatasetSettings
 from qttrag.text.languages import language
 from qttrag.types import Passage
@@ -51,7 +51,7 @@ class BelebeleDataset(DatasetSettings):
             choices = tuple(text_of(where, record, f"mc_answer{n}") for n in range(1, _CHOICES + 1))
             yield Question(
                 "#".join(key),
-                _with_choices(text_of(where, record, "question"), choices),
+                with_choices(text_of(where, record, "question"), choices),
                 asked.code,
                 (choices[_right(where, record)],),
                 passages=(Passage(passage_id, passages[key], read_in.code),),
@@ -64,10 +64,6 @@ class BelebeleDataset(DatasetSettings):
 
 def _key(where: str, record: dict[str, Any]) -> _Key:
     return _Key(text_of(where, record, "link"), text_of(where, record, "question_number"))
-
-
-def _with_choices(question: str, choices: tuple[str, ...]) -> str:
-    return "\n".join([question, *(f"{letter}. {text}" for letter, text in zip(CHOICE_LETTERS, choices, strict=False))])
 
 
 def _right(where: str, record: dict[str, Any]) -> int:

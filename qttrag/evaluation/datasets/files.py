@@ -31,10 +31,11 @@ _File = TypeVar("_File", str, HubFile, str | HubFile)
 
 
 def file_in(file: _File, lang: str) -> _File:
-    """Return a file with the language in place of "{lang}" in its name."""
+    """Return a file with the language in its name: in place of "{lang}" its code, and of "{name}" its English name in
+    lower case, as "korean"."""
     if isinstance(file, HubFile):
-        return file.model_copy(update={"file": file.file.replace("{lang}", lang)})
-    return file.replace("{lang}", lang)
+        return file.model_copy(update={"file": file_in(file.file, lang)})
+    return file.replace("{lang}", lang).replace("{name}", language(lang).name.lower() if "{name}" in file else "")
 
 
 def local_path(file: str | HubFile, lang: str | None = None) -> Path:

@@ -46,7 +46,7 @@ def own_passages(row: str, questions: Iterable[Question]) -> dict[str, list[Hit]
     return {
         f"{row}/{q.question_id}": [Hit(p, float(len(q.passages) - n)) for n, p in enumerate(q.passages)]
         for q in questions
-        if q.passages
+        if q.passages is not None
     }
 
 

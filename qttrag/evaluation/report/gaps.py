@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from qttrag.evaluation.runs import judging
 from qttrag.evaluation.runs.folder import Run
 from qttrag.evaluation.runs.scoring import ScoredCell
 
@@ -13,13 +12,8 @@ from qttrag.evaluation.runs.scoring import ScoredCell
 def gaps(run: Run, scored: Sequence[ScoredCell]) -> list[str]:
     """Return what a reader of the figures should know, the most important first; the notes of the run come last."""
     by_cell = [gap for read in (_failed, _degraded, _unscored) for cell in scored for gap in read(cell)]
-    return [*by_cell, *_judge(run), *run.notes]
-
-
-def _judge(run: Run) -> list[str]:
-    judge, verdicts = judging.read(run)
-    unreadable = sum(right is None for right in verdicts.values())
-    return [f"judged by {judge['judge']}; {unreadable} of {len(verdicts)} replies unreadable"] if judge else []
+    judges = dict.fromkeys(cell.judge for cell in scored if cell.judge)
+    return [*by_cell, *judges, *run.notes]
 
 
 def _failed(cell: ScoredCell) -> list[str]:

@@ -45,7 +45,10 @@ def page(
         about=f"qttrag {run.identity['qttrag']} · {run.folder.name} · {len(scored)} cells",
         notes=[*findings, *gaps(run, scored)],
         tables=tables,
-        charts=[chart for name, group in groups.items() for chart in run_charts.charts(run, name, group, figures)],
+        charts=[
+            *run_charts.across_rows(headline.measure, scored, figures),
+            *(chart for name, group in groups.items() for chart in run_charts.charts(run, name, group, figures)),
+        ],
         of=headline.of,
         over=headline.over,
         shown=f"The first {limit} questions of each row; right: {headline.measure} of {_RIGHT:g} or more.",

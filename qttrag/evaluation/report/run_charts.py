@@ -32,6 +32,21 @@ def charts(run: Run, name: str, group: Sequence[ScoredCell], figures: Figures) -
     yield stacked(f"{name}: seconds per question, by stage", seconds)
 
 
+def across_rows(measure: str, scored: Sequence[ScoredCell], figures: Figures) -> Iterator[str]:
+    """Yield charts that compare the datasets of a run in one language, one chart per measure, language, generator and
+    strategy: the measure, and the shares of answers in another language. None if a language has one dataset."""
+    groups: dict[tuple[str, str, str], list[ScoredCell]] = defaultdict(list)
+    for cell in scored:
+        groups[cell.lang, cell.cell.generator, cell.cell.strategy].append(cell)
+    for (lang, generator, strategy), cells in groups.items():
+        for name in dict.fromkeys((measure, "correct_language", "wrong_language")):
+            found = {c.cell.dataset: figures[c.cell][name].interval for c in cells if name in figures[c.cell]}
+            if len(cells) > 1 and found:
+                factor = scale(name)
+                rows = [Bar(row, i.value * factor, i.low * factor, i.high * factor) for row, i in found.items()]
+                yield bars(f"{lang} · {generator} · {strategy}: {name} by dataset", rows)
+
+
 def _by_strategy(group: Sequence[ScoredCell], figures: Figures, measure: str) -> list[Bar]:
     factor = scale(measure)
     intervals = {c.cell.strategy: figures[c.cell][measure].interval for c in group if measure in figures[c.cell]}

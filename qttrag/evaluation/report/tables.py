@@ -11,6 +11,7 @@ from qttrag.evaluation.metrics.registry import measures
 from qttrag.evaluation.report.reported import ReportedFigures, cells_of
 from qttrag.evaluation.runs.answer_files import Cell
 from qttrag.evaluation.runs.figures import Comparison
+from qttrag.evaluation.runs.overlap import Overlap
 from qttrag.evaluation.statistics import Interval
 
 Figures = Mapping[Cell, Mapping[str, Figure]]
@@ -47,6 +48,22 @@ def _with_failed(figure: Figure | None, measure: str, failed: int) -> str:
         return figure_text(figure, measure)
     as_zero = f"; as 0: {figure.as_zero.value * scale(measure):.1f}" if figure and figure.as_zero else ""
     return f"{figure_text(figure, measure)} (failed {failed}{as_zero})"
+
+
+def across_languages(found: Sequence[Overlap]) -> Table | None:
+    """Return how far the same questions are right in two languages, a row per pair; None without parallel questions."""
+    rows = [
+        [each.dataset, each.generator, each.strategy, f"{each.one} {each.other}", str(each.n),
+         *(interval_text(each.figures[name].interval) for name in ("overlap", "only_one", "only_other"))]
+        for each in found
+    ]  # fmt: skip
+    columns = ["dataset", "generator", "strategy", "languages", "n", "right in both %", "first only %", "second only %"]
+    signatures = [figure.signature for each in found for figure in each.figures.values()]
+    return (
+        Table("questions right in both languages, of those right in either", columns, rows, signatures)
+        if rows
+        else None
+    )
 
 
 def all_measures(figures: Figures, dataset: str, generator: str) -> Table:

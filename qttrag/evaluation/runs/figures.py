@@ -13,6 +13,7 @@ from qttrag.evaluation.document import ComparisonEntry, Document, Figure
 from qttrag.evaluation.metrics.registry import Values, check, measures
 from qttrag.evaluation.runs.answer_files import Cell
 from qttrag.evaluation.runs.folder import Run
+from qttrag.evaluation.runs.overlap import overlaps
 from qttrag.evaluation.runs.scoring import ScoredCell
 from qttrag.evaluation.statistics import Interval, IntervalMethod, holm, intervals, paired_difference
 
@@ -164,6 +165,10 @@ def as_document(run: Run, scored: Sequence[ScoredCell]) -> Document:
             for cell in scored
         ],
         comparisons=[as_entry(comparison) for comparison in comparisons(scored, headline.measure, headline.over)],
+        overlaps=[
+            document.cell(each.figures, **{k: v for k, v in each._asdict().items() if k != "figures"})
+            for each in overlaps(scored)
+        ],
     )
 
 

@@ -160,9 +160,16 @@ def _question(fields: dict[str, Any]) -> Question:
         tuple(fields["answers"]),
         {lang: tuple(texts) for lang, texts in fields["elsewhere"].items()},
         tuple(fields["gold"]),
-        tuple(Passage(**{**passage, "lang": Lang(passage["lang"])}) for passage in fields["passages"]),
+        _passages(fields["passages"]),
         official_answers=tuple(official) if (official := fields.get("official_answers")) is not None else None,
         relevance=fields.get("relevance", {}),
         answerable=fields.get("answerable"),
         choices=tuple(fields.get("choices", ())),
+        nuggets=tuple(map(tuple, fields.get("nuggets", ()))),
     )
+
+
+def _passages(passages: list[dict[str, Any]] | None) -> tuple[Passage, ...] | None:
+    if passages is None:
+        return None
+    return tuple(Passage(**{**passage, "lang": Lang(passage["lang"])}) for passage in passages)

@@ -65,6 +65,12 @@ def read(run: Run) -> tuple[Mapping[str, str] | None, Verdicts]:
         raise InputError(f"{path}: damaged ({type(error).__name__}: {error}); remove it and judge again") from error
 
 
+def note(judge: Mapping[str, str] | None, verdicts: Verdicts) -> str | None:
+    """Return what a reader of a judge's figures should know, None without a judge."""
+    unreadable = sum(right is None for right in verdicts.values())
+    return f"judged by {judge['judge']}; {unreadable} of {len(verdicts)} replies unreadable" if judge else None
+
+
 async def judge(
     run: Run,
     generator: Generator,

@@ -43,7 +43,7 @@ def identity(suite: Suite, questions: Mapping[str, Sequence[Question]]) -> dict[
         CollectionError: an index is not built, or damaged. StageUnavailable: a store does not answer."""
     deployments = {name: suite.deployment_for(name) for name in suite.generators}
     first = next(iter(deployments.values()))
-    searched = suite.run is not None or not all(q.passages for row in questions.values() for q in row)
+    searched = suite.run is not None or not all(q.passages is not None for row in questions.values() for q in row)
     langs = sorted({question.lang for row in questions.values() for question in row})
     return {
         "layout": LAYOUT,
@@ -150,7 +150,7 @@ def _prompts(lang: Lang) -> str:
 
 def _fields(question: Question) -> list[Any]:
     elsewhere = {lang: list(texts) for lang, texts in question.elsewhere.items()}
-    passages = [[passage.passage_id, passage.text, passage.title] for passage in question.passages]
+    passages = [[passage.passage_id, passage.text, passage.title] for passage in question.passages or ()]
     return [
         question.question_id,
         question.text,
@@ -159,9 +159,11 @@ def _fields(question: Question) -> list[Any]:
         elsewhere,
         list(question.gold),
         passages,
+        *(["reads nothing"] if question.passages == () else []),
         *([dict(question.relevance)] if question.relevance else []),
         *([question.answerable] if question.answerable is not None else []),
         *([list(question.choices)] if question.choices else []),
+        *([{"nuggets": question.nuggets}] if question.nuggets else []),
     ]
 
 

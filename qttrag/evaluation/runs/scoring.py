@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from qttrag.errors import InputError
 from qttrag.evaluation.answers import AnswerRecord
@@ -25,7 +25,8 @@ StageSeconds = Mapping[str, float | None]
 @dataclass(frozen=True)
 class ScoredCell:
     """The answers of a cell with the values of all measures, by question id. `failed`: the errors by question id.
-    `references`: the sources of the references, for signatures. `seconds`: those charged by stage, by question id."""
+    `references`: the sources of the references, for signatures. `seconds`: those charged by stage, by question id.
+    `judge`: a note on the judge of the run, None if it has none."""
 
     cell: Cell
     lang: str
@@ -34,6 +35,7 @@ class ScoredCell:
     values: Mapping[str, Values]
     failed: Mapping[str, str]
     seconds: Mapping[str, StageSeconds] = field(default_factory=dict)
+    judge: str | None = None
 
     @property
     def degraded(self) -> list[str]:
@@ -62,11 +64,12 @@ def score(run: Run) -> list[ScoredCell]:
         matches = _RankingMatches(cache)
         records = {cell: latest(cell.file(run.folder)) for cell in cells}
         seconds = _charged(records)
-        _, verdicts = judging.read(run)
-        return [
+        judge, verdicts = judging.read(run)
+        scored = [
             _score(run, cell, question_sets[cell.dataset], matches, records[cell], seconds[cell], verdicts)
             for cell in cells
         ]
+        return [replace(cell, judge=judging.note(judge, verdicts)) for cell in scored]
     finally:
         cache.close()
 

@@ -286,10 +286,32 @@ def test_own_questions_can_have_passages_and_no_answer(tmp_path: Path) -> None:
     file = write(tmp_path / "m.jsonl", {**asked, "passages": passages})
     (question,) = read("jsonl", file, "fi").questions
     assert (question.answers, question.answerable) == ((), False)
-    assert [(p.passage_id, p.lang, p.title) for p in question.passages] == [("0", "fi", ""), ("p", "en", "T")]
+    assert [(p.passage_id, p.lang, p.title) for p in question.passages or ()] == [("0", "fi", ""), ("p", "en", "T")]
 
 
-@pytest.mark.parametrize("change", [{"answers": []}, {"answerable": "no"}, {"answers": ["x"], "passages": [1]}])
+def test_own_questions_can_have_choices_and_nuggets(tmp_path: Path) -> None:
+    record = {"id": "1", "question": "Kumpi?", "lang": "fi", "answers": ["Turku"], "choices": ["Oulu", "Turku"],
+              "nuggets": ["1827", ["palo", "tulipalo"]]}  # fmt: skip
+    (question,) = read("jsonl", write(tmp_path / "m.jsonl", record), "fi").questions
+    assert (question.text, question.choices) == ("Kumpi?\nA. Oulu\nB. Turku", ("Oulu", "Turku"))
+    assert question.nuggets == (("1827",), ("palo", "tulipalo"))
+
+
+def test_an_empty_list_of_passages_is_read_and_none_is_searched(tmp_path: Path) -> None:
+    changes: list[dict[str, Any]] = [{"passages": []}, {"passages": None}, {}]
+    records = [
+        {"id": str(n), "question": "?", "lang": "fi", "answers": ["x"], **more} for n, more in enumerate(changes)
+    ]
+    questions = read("jsonl", write(tmp_path / "m.jsonl", *records), "fi").questions
+    assert [question.passages for question in questions] == [(), None, None]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"answers": []}, {"answerable": "no"}, {"answers": ["x"], "passages": [1]}, {"answers": ["x"], "choices": ["x"]},
+     {"answers": ["x"], "choices": ["y", "z"]}, {"answers": ["x"], "nuggets": "y"},
+     {"answers": ["x"], "nuggets": [[]]}],
+)  # fmt: skip
 def test_questions_that_cannot_be_scored_are_refused(tmp_path: Path, change: dict[str, Any]) -> None:
     file = write(tmp_path / "m.jsonl", {"id": "1", "question": "?", "lang": "fi", **change})
     with pytest.raises(InputError, match=r"m\.jsonl:1: "):

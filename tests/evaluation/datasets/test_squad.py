@@ -41,7 +41,7 @@ def read(file: str, lang: str = "ko", **context: Any) -> Dataset:
 
 
 def passages(dataset: Dataset) -> dict[str, set[str]]:
-    return {q.question_id: {p.passage_id for p in q.passages} for q in dataset.questions}
+    return {q.question_id: {p.passage_id for p in q.passages or ()} for q in dataset.questions}
 
 
 def test_the_gold_passage_is_in_the_chosen_language(tmp_path: Path) -> None:
@@ -71,11 +71,46 @@ def test_answers_in_the_other_languages_are_known(tmp_path: Path) -> None:
     assert question.elsewhere == {"en": ("1848",)}
 
 
-def test_files_that_are_not_parallel_are_refused(tmp_path: Path) -> None:
+def test_files_without_common_questions_are_refused(tmp_path: Path) -> None:
     file = write_files(tmp_path)
     (tmp_path / "x.en.json").write_text(json.dumps({"data": []}))
-    with pytest.raises(InputError, match="give parallel files"):
+    with pytest.raises(InputError, match=r"x\.en\.json: has no question of .*x\.ko\.json; give files in which"):
         read(file, gold="en")
+
+
+def test_paragraphs_are_paired_by_the_questions_and_not_by_their_place(tmp_path: Path) -> None:
+    file = write_files(tmp_path)
+    path = tmp_path / "x.en.json"
+    articles = json.loads(path.read_text("utf-8"))["data"]
+    path.write_text(json.dumps({"data": [articles[1], {"paragraphs": articles[0]["paragraphs"][:1]}]}), "utf-8")
+    dataset = read(file, gold="en", distractors=1, distractors_in="en")
+    assert passages(dataset) == {"q0": {"en/1-0", "en/0-0"}, "q2": {"en/0-0", "en/1-0"}}
+    assert dataset.left_out == {"not asked in 'en'": 1}
+
+
+def test_the_gold_passage_may_be_in_several_languages(tmp_path: Path) -> None:
+    assert passages(read(write_files(tmp_path), gold=["own", "en", "fi"]))["q1"] == {"ko/0-1", "en/0-1", "fi/0-1"}
+
+
+def test_one_file_may_have_questions_in_several_languages(tmp_path: Path) -> None:
+    write_files(tmp_path, ("ko",))
+    path = tmp_path / "x.ko.json"
+    path.write_text(path.read_text("utf-8").replace('"q1"', '"finnish-1"').replace('"q2"', '"korean-2"'), "utf-8")
+    settings = {"kind": "squad", "file": str(path), "langs": ["ko"], "id_prefix": "{name}-"}
+    dataset = load("x", parse(settings), "ko")
+    assert [q.question_id for q in dataset.questions] == ["korean-2"]
+    assert dataset.left_out == {"in another language": 2}
+
+
+async def test_without_a_gold_passage_or_distractors_nothing_is_read_or_searched(tmp_path: Path, tiny: Path) -> None:
+    rows = {"none": {"kind": "squad", "file": write_files(tmp_path), "langs": ["ko"], "context": {"gold": None}}}
+    path = suite.write_suite(
+        tmp_path, tiny, datasets=rows, strategies={"base": {}}, headline={"of": "base", "over": "base"}
+    )
+    outcome = await run(suites.load(str(path)), tmp_path / "out")
+    assert (outcome.answered, outcome.failed) == (3, 0)
+    records = latest(Cell("none ko", "own", "base").file(tmp_path / "out"))
+    assert [record.context for record in records.values()] == [()] * 3
 
 
 @pytest.mark.parametrize(
@@ -105,7 +140,20 @@ def test_a_blank_answer_is_no_reference(tmp_path: Path) -> None:
     file = write_files(tmp_path)
     path = tmp_path / "x.ko.json"
     path.write_text(path.read_text("utf-8").replace('"1848"', '" "'), "utf-8")
-    assert [q.question_id for q in read(file).questions] == ["q1", "q2"]
+    dataset = read(file)
+    assert [q.question_id for q in dataset.questions] == ["q1", "q2"]
+    assert dataset.left_out == {"without an answer": 1}
+
+
+def test_a_blank_question_is_left_out_and_counted(tmp_path: Path) -> None:
+    path = tmp_path / "x.ko.json"
+    file = write_files(tmp_path, ("ko",))
+    content = json.loads(path.read_text("utf-8"))
+    content["data"][0]["paragraphs"][0]["qas"][0]["question"] = " "
+    path.write_text(json.dumps(content), "utf-8")
+    dataset = read(file)
+    assert [q.question_id for q in dataset.questions] == ["q1", "q2"]
+    assert dataset.left_out == {"without a question": 1}
 
 
 def test_a_missing_language_is_named(tmp_path: Path) -> None:
@@ -129,6 +177,10 @@ async def test_strategies_read_the_passages_of_the_questions_and_no_index_is_nee
 
 def test_the_context_suite_can_be_read() -> None:
     rows = suites.load("context-consistency").rows()
-    settings = rows["foreign-own zh"].settings
-    assert isinstance(settings, SquadDataset)
-    assert settings.context.model_dump() == {"gold": "en", "distractors": 4, "distractors_in": "own"}
+    contexts = {name: row.settings.context.model_dump() for name, row in rows.items() if name.endswith(" zh")
+                if isinstance(row.settings, SquadDataset)}  # fmt: skip
+    assert len(contexts) == 5 + 2 * 2 * 4
+    assert contexts["none zh"] == {"gold": None, "distractors": 0, "distractors_in": "own"}
+    assert contexts["3-foreign zh"]["gold"] == ["en", "de", "ru"]
+    assert contexts["foreign-4-own zh"] == {"gold": "en", "distractors": 4, "distractors_in": "own"}
+    assert contexts["own-and-2-foreign zh"] == {"gold": ["own", "en", "de"], "distractors": 0, "distractors_in": "own"}

@@ -56,9 +56,9 @@ def test_with_a_corpus_the_judged_passages_are_read_and_say_whether_there_is_an_
 ) -> None:
     passages = [{"docid": i, "title": "제목", "text": i} for i in ("x", "e#0", "d#1", "d#0")]
     first, second = read(topics, qrels=qrels, corpus=write(tmp_path / "corpus.jsonl", *passages)).questions
-    assert [passage.passage_id for passage in first.passages] == ["d#0", "d#1"]
+    assert [passage.passage_id for passage in first.passages or ()] == ["d#0", "d#1"]
     assert (first.answerable, second.answerable) == (True, False)
-    assert {passage.lang for passage in first.passages} == {Lang("ko")}
+    assert {passage.lang for passage in first.passages or ()} == {Lang("ko")}
 
 
 def test_a_corpus_without_a_judged_passage_is_refused(topics: Path, qrels: str, tmp_path: Path) -> None:
@@ -88,3 +88,29 @@ def test_a_line_without_an_id_is_refused(tmp_path: Path) -> None:
     (tmp_path / "t.tsv").write_text("수도는 어디인가?\n", "utf-8")
     with pytest.raises(InputError, match=r"t\.tsv:1: '수도는 어디인가\?' is not id<TAB>text"):
         read(tmp_path / "t.tsv")
+
+
+def test_topics_of_trec_are_read_with_and_without_end_tags(tmp_path: Path) -> None:
+    path = tmp_path / "topics.txt"
+    path.write_text(
+        "<top>\n<num> Number: 301\n<title> International\n organized crime\n\n<desc> Description:\nIdentify\n</top>\n"
+        "<top><num>C302</num><title>Rhine &amp; Danube</title><desc>...</desc></top>\n"
+    )
+    topics = [(q.question_id, q.text) for q in read(path).questions]
+    assert topics == [("301", "International organized crime"), ("C302", "Rhine & Danube")]
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [("<topics/>\n", "has no <top> element"), ("<top><num>1</num></top>", "topic 1: has no <num>")],
+)
+def test_topics_of_another_form_are_refused(tmp_path: Path, text: str, complaint: str) -> None:
+    (tmp_path / "t.xml").write_text(text)
+    with pytest.raises(InputError, match=complaint):
+        read(tmp_path / "t.xml")
+
+
+def test_a_corpus_may_be_tsv_in_another_language(topics: Path, qrels: str, tmp_path: Path) -> None:
+    (tmp_path / "korean.tsv").write_text("d#0\tOne.\nd#1\tTwo.\ne#0\tThree.\n")
+    first, _ = read(topics, qrels=qrels, corpus=str(tmp_path / "{name}.tsv"), corpus_in="en").questions
+    assert [(p.text, p.lang) for p in first.passages or ()] == [("One.", "en"), ("Two.", "en")]

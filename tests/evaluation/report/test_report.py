@@ -22,10 +22,11 @@ from qttrag.evaluation.metrics import AnswerCase, QuestionSet
 from qttrag.evaluation.metrics.registry import evaluate, measures
 from qttrag.evaluation.report import charts, reported, tables
 from qttrag.evaluation.report.page import _passage, page
-from qttrag.evaluation.report.run_charts import _score_histograms
+from qttrag.evaluation.report.run_charts import _score_histograms, across_rows
 from qttrag.evaluation.runs import figures, scoring
 from qttrag.evaluation.runs.answer_files import AnswerFile, Cell
 from qttrag.evaluation.runs.folder import References, Run, open_run, write_file, write_lines
+from qttrag.evaluation.runs.overlap import overlaps
 from qttrag.types import Lang, Passage, QualityScores, TaggedPassage
 
 HOSTILE = '</script><script>alert("x")</script>&<b>'
@@ -247,6 +248,29 @@ def test_the_page_has_a_chart_of_each_kind(made: Run) -> None:
         "seconds per question",
     ):
         assert title in html
+
+
+def test_the_rows_of_a_language_have_charts_across_them(made: Run) -> None:
+    scored = scoring.score(made)
+    assert list(across_rows("char3_fair", scored, figures.figures(scored))) == []  # one row alone
+    scored += [replace(cell, cell=cell.cell._replace(dataset="foreign ko")) for cell in scored]
+    shown = "".join(across_rows("char3_fair", scored, figures.figures(scored)))
+    for measure in ("char3_fair", "correct_language", "wrong_language"):
+        assert f"ko · own · qtt_rag: {measure} by dataset" in shown
+    assert shown.count("foreign ko") == shown.count("made ko") == 6
+
+
+def test_parallel_questions_are_compared_across_languages(made: Run) -> None:
+    korean = scoring.score(made)
+    finnish = [replace(cell, cell=cell.cell._replace(dataset="made fi"), lang="fi") for cell in korean]
+    entry = figures.as_document(made, [*korean, *finnish]).overlaps[0]
+    assert (entry.figures["overlap"].value, entry.figures["only_one"].value) == (1.0, 0.0)
+    table = tables.across_languages(overlaps([*korean, *finnish]))
+    assert table is not None
+    assert [row[:5] for row in table.rows] == [
+        ["made", "own", name, "ko fi", n] for name, n in (("base", "39"), ("qtt_rag", "40"))
+    ]
+    assert tables.across_languages([]) is None
 
 
 def test_a_single_score_is_reported_alone() -> None:

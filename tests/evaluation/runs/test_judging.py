@@ -40,7 +40,13 @@ async def test_the_verdicts_become_a_measure_and_unreadable_replies_are_counted(
         for cell in scoring.score(run)
     }
     assert judged == {"base": {"0": 1.0, "1": 0.0}, "qtt_rag": {"0": 1.0}}
-    assert any("judged by fake" in note for note in gaps(run, scoring.score(run)))
+
+
+async def test_the_verdicts_of_a_run_are_read_once_for_figures_and_notes(run: Run) -> None:
+    await judging.judge(run, FakeGenerator(by_hand), Prompts())
+    scored = scoring.score(run)
+    (run.folder / judging.FILE).unlink()
+    assert any("judged by fake" in note and "1 of 4 replies" in note for note in gaps(run, scored))
 
 
 async def test_an_interrupted_judgement_goes_on(run: Run) -> None:
