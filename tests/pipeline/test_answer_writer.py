@@ -58,3 +58,13 @@ async def test_only_short_answers_are_extractive() -> None:
     await asked.write(Query("수도는?", Lang("ko")), [SCORED], "tagged", Trace())
     ((_, decoding),) = generator.seen
     assert decoding.quote is None
+
+
+async def test_an_answer_from_a_passage_in_another_language_is_free() -> None:
+    generator = FakeGenerator()
+    foreign = TaggedPassage(Passage("en-2", "Seoul.", Lang("en")))
+    await writer(generator, [], extractive=True).write(
+        Query("수도는?", Lang("ko")), [SCORED, foreign], "plain", Trace()
+    )
+    ((_, decoding),) = generator.seen
+    assert decoding.quote is None
