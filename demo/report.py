@@ -13,19 +13,21 @@ import random
 import re
 import statistics
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from rich.console import Console
 from rich.table import Table
 from sacrebleu.metrics.chrf import CHRF
-from scipy.stats import spearmanr
+from scipy.stats import rankdata, spearmanr
 
 from demo.corpus import SECTIONS, VARIANTS, Question, article, questions, section_text, stated, statement
 from demo.facts import LANGS, Sheet, sheets
 from demo.invented import Territory
+from demo.outside import OTHER_SUBJECTS, missing_facts
 from demo.tasks import DAMAGES, damage
 from demo.train import MODELS
 from qttrag.application.application import Application
@@ -36,6 +38,7 @@ from qttrag.types import AskRequest, Lang, Passage, Query, TaggedPassage
 DEPLOYMENT = "demo"
 STRATEGY_NAMES = ("base", "cross_rag", "dkm_rag", "qtt_rag", "hard_filter", "query_translation")
 _RESAMPLES = 1000
+_ABSENT = 120  # questions about facts that no passage has
 _AIMS = {"recall@5 ": 0.95, "spearman": 0.7, "readable": 1.0, "char3 given gold": 0.85, "EM given gold": 0.85}
 
 
@@ -146,28 +149,41 @@ async def reading(stages: Stages, asked: Sequence[Question], others: int) -> lis
 
 
 async def tagging_translations(stages: Stages, tested: Sequence[Sheet]) -> list[Figure]:
-    """Return Spearman's correlation of the tagger's scores with chrF, for real translations of the passages."""
+    """Return how the tagger's scores judge real translations of the passages: Spearman's correlation of their sum with
+    chrF, and the area under the ROC curve of telling titles with the exact name of the territory from others."""
     made, chrf = [], CHRF()
     assert stages.translator is not None
     assert stages.tagger is not None
     for lang in LANGS[1:]:
-        originals, references = [], []
+        originals, references, names = [], [], []
         for sheet in tested:
             for section in (s for s in SECTIONS if stated(s, sheet.facts)):
                 texts = [section_text(section, [0] * 4, each, sheet.name, sheet.facts) for each in ("en", lang)]
                 originals.append(Passage("", texts[0], Lang("en"), title=sheet.name["en"]).content)
                 references.append(Passage("", texts[1], Lang(lang), title=sheet.name[lang]).content)
+                names.append(sheet.name[lang])
         sources = [Lang("en")] * len(originals)
         outputs = [o.text for o in await stages.translator.translate(originals, sources, Lang(lang))]
         verdicts = await stages.tagger.score(originals, outputs, sources, Lang(lang))
-        pairs = [
-            (sum(v.scores.values()), chrf.sentence_score(output, [reference]).score)
-            for v, output, reference in zip(verdicts, outputs, references, strict=True)
+        scored = [
+            (sum(v.scores.values()), output, reference, name)
+            for v, output, reference, name in zip(verdicts, outputs, references, names, strict=True)
             if v.scores is not None
         ]
-        rho = float(spearmanr(*zip(*pairs, strict=True)).statistic)
-        made.append(Figure("scores of real translations against chrF", lang, rho, rho, rho, len(pairs)))
+        sums = [total for total, *_ in scored]
+        rho = float(spearmanr(sums, [chrf.sentence_score(o, [r]).score for _, o, r, _ in scored]).statistic)
+        made.append(Figure("scores of real translations against chrF", lang, rho, rho, rho, len(scored)))
+        area = _area(sums, [output.startswith(f"{name}.") for _, output, _, name in scored])
+        made.append(Figure("AUC of the scores, exact name against inexact", lang, area, area, area, len(scored)))
     return made
+
+
+def _area(values: Sequence[float], positive: Sequence[bool]) -> float:
+    """Return the area under the ROC curve: the share of pairs, of a positive and another, in the right order."""
+    count = sum(positive)
+    ranks = sum(rank for rank, is_positive in zip(rankdata(values), positive, strict=True) if is_positive)
+    pairs = count * (len(positive) - count)
+    return float((ranks - count * (count + 1) / 2) / pairs) if pairs else float("nan")
 
 
 def _answered(how: str, asked: Sequence[Question], texts: Iterable[str]) -> list[Figure]:
@@ -185,13 +201,34 @@ async def answering(application: Application, asked: Sequence[Question]) -> list
     made: list[Figure] = []
     limit = asyncio.Semaphore(16)
 
-    async def ask(question: Question, strategy: str) -> str:
+    async def ask(question: Question, strategy: str, options: Mapping[str, Any] = MappingProxyType({})) -> str:
+        request = AskRequest(question.text, lang=question.lang, strategy=strategy, options=options)
         async with limit:
-            return (await application.ask(AskRequest(question.text, lang=question.lang, strategy=strategy))).text
+            return (await application.ask(request)).text
 
     for strategy in STRATEGY_NAMES:
         texts = await asyncio.gather(*(ask(question, strategy) for question in asked))
         made += _answered(strategy, asked, texts)
+    texts = await asyncio.gather(*(ask(question, "qtt_rag", {"tags": "shuffled"}) for question in asked))
+    made += _answered("qtt_rag, scores shuffled", asked, texts)
+    return made
+
+
+async def abstaining(application: Application, tested: Sequence[Sheet]) -> list[Figure]:
+    """Return the shares of answers that say so, to questions on other subjects and about facts that no passage has."""
+    made = []
+    absent = [question for sheet in tested for question in missing_facts(sheet)]
+    absent = random.Random(0).sample(absent, min(_ABSENT, len(absent)))
+    for lang in LANGS:
+        for what, texts in (
+            ("abstains: another subject", OTHER_SUBJECTS[lang]),
+            ("abstains: a fact that no passage has", [q.text for q in absent if q.lang == lang]),
+        ):
+            answers = await asyncio.gather(*(application.ask(AskRequest(text, lang=lang)) for text in texts))
+            made.append(figure(what, lang, [float(answer.abstained) for answer in answers]))
+            for text, answer in zip(texts, answers, strict=True):
+                if text in OTHER_SUBJECTS[lang]:
+                    Console(stderr=True).print(f"{text} -> {answer.text}", markup=False)
     return made
 
 
@@ -210,6 +247,7 @@ async def measure(count: int) -> list[Figure]:
             tagging_translations(stages, tested),
             reading(stages, asked, 0),
             reading(stages, asked, 4),
+            abstaining(application, tested),
             answering(application, asked),
         ):
             found = await part

@@ -18,11 +18,10 @@ def grammar(quotation: Quotation) -> str:
     """Return a grammar of llguidance for a part of one of the texts, or the other sentence.
 
     A part is of whole words; of single characters in scripts without spaces and in Korean, whose particles follow a
-    name without a space. A space may precede it, as language models write words."""
+    name without a space. A space may precede both, as language models write words."""
     names = [f"PART{number}" for number in range(len(quotation.texts))]
     rules = [f"{name}: {_part(text)}" for name, text in zip(names, quotation.texts, strict=True)]
-    copied = f' | " "? ({" | ".join(names)})' if names else ""
-    return "\n".join([f"start: {_quoted(quotation.otherwise)}{copied}", *rules])
+    return "\n".join([f'start: " "? ({" | ".join([_quoted(quotation.otherwise), *names])})', *rules])
 
 
 def _part(text: str) -> str:

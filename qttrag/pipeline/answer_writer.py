@@ -45,8 +45,9 @@ class AnswerWriter:
 
     `translator` None: an answer in a wrong language stays in it. `guard` None: no answer's language is checked.
     `style`: of the answers. `max_tokens`: per answer. `citations`: ask for the numbers of the passages.
-    `extractive`: a short answer is copied from the passages, or is the prompt's sentence for "not in the passages".
-    `form`: of the prompts. `emit`: receives the pieces of the answer, and "restarted" when those before are void."""
+    `extractive`: a short answer is copied from the passages, or is the prompt's sentence for "not in the passages", if
+    all are read in the language of the answer. `form`: of the prompts.
+    `emit`: receives the pieces of the answer, and "restarted" when those before are void."""
 
     generator: Generator
     prompts: Prompts
@@ -77,7 +78,7 @@ class AnswerWriter:
         fitted = await self._fit(query, passages, prompt, style, tag_form)
         decoding = Decoding(
             max_tokens=self.max_tokens,
-            quote=self._quotation(passages, prompt, fitted.omitted),
+            quote=self._quotation(query, passages, prompt, fitted.omitted),
             scripts=_scripts(query),
         )
         completion = await self._stream(fitted.messages, decoding)
@@ -101,9 +102,10 @@ class AnswerWriter:
         return self._with_citations(answer, prompt, fitted.omitted)
 
     def _quotation(
-        self, passages: Sequence[TaggedPassage], prompt: AnswerPrompt, omitted: Sequence[int]
+        self, query: Query, passages: Sequence[TaggedPassage], prompt: AnswerPrompt, omitted: Sequence[int]
     ) -> Quotation | None:
-        if not self.extractive or self.style != "short":
+        """Return what the answer is copied from; None: it is free, e.g. since a passage is in another language."""
+        if not self.extractive or self.style != "short" or any(_is_foreign(each, query.lang) for each in passages):
             return None
         return Quotation(tuple(_texts(passages, omitted).values()), prompt.unknown)
 
@@ -252,6 +254,10 @@ class AnswerWriter:
         words = citations.plain(text)
         sentences = [citations.plain(each) for each in {prompt.unknown, self.prompts.answer(FALLBACK).unknown}]
         return any(each in words and len(words) <= _ABSTENTION_LENGTH * len(each) for each in sentences)
+
+
+def _is_foreign(passage: TaggedPassage, lang: Lang) -> bool:
+    return passage.translation is None and passage.passage.lang != lang
 
 
 def _texts(passages: Sequence[TaggedPassage], omitted: Sequence[int]) -> dict[int, str]:

@@ -66,3 +66,13 @@ async def test_an_answer_is_expected_in_the_scripts_of_its_language_and_of_the_q
         await writer(generator, []).write(Query(text, Lang(lang)), [SCORED], "plain", Trace())
     scripts = [decoding.scripts for _, decoding in generator.seen]
     assert scripts == [("Hang",), ("Hang", "Latn"), ("Hani", "Kana"), ("Cyrl", "Latn")]
+
+
+async def test_an_answer_from_a_passage_in_another_language_is_free() -> None:
+    generator = FakeGenerator()
+    foreign = TaggedPassage(Passage("en-2", "Seoul.", Lang("en")))
+    await writer(generator, [], extractive=True).write(
+        Query("수도는?", Lang("ko")), [SCORED, foreign], "plain", Trace()
+    )
+    ((_, decoding),) = generator.seen
+    assert decoding.quote is None

@@ -1,0 +1,44 @@
+"""Serve the demo and open its page in the browser; Ctrl-C stops it.
+
+python -m demo.page [PORT]    needs the demo's collections (make demo builds them)
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+import webbrowser
+
+_PORT = "8080"
+_PAUSE = 0.5  # seconds
+
+
+def main() -> int:
+    port = sys.argv[1] if len(sys.argv) > 1 else _PORT
+    url = f"http://127.0.0.1:{port}"
+    command = [sys.executable, "-m", "qttrag", "serve", "-c", "demo", "--port", port]
+    with subprocess.Popen(command) as server:
+        try:
+            while server.poll() is None and not _answers(url):
+                time.sleep(_PAUSE)
+            if server.poll() is None and not webbrowser.open(url):
+                print(f"no browser could be opened; the page is at {url}", flush=True)
+            return server.wait()
+        except KeyboardInterrupt:
+            server.terminate()
+            return 0
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url) as page:
+            return bool(page.status == 200)
+    except (urllib.error.URLError, ConnectionError):
+        return False
+
+
+if __name__ == "__main__":
+    sys.exit(main())
