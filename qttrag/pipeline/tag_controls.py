@@ -51,9 +51,7 @@ def by_reference(passages: Sequence[TaggedPassage], target: Lang, oracle: Oracle
         trace.count("without_reference", quality is None)
         if quality is not None:
             score = round(MAX_SCORE * quality, 1)
-            changed[n] = replace(
-                passage, scores=_with(passage.scores, lambda _, score=score: score), critical_errors=()
-            )
+            changed[n] = replace(passage, scores=_all(passage.scores, score), critical_errors=())
     return changed
 
 
