@@ -10,15 +10,14 @@ from typing import Literal
 from qttrag import trace
 from qttrag.types import MAX_SCORE, Lang, QualityScores, TaggedPassage
 
-Control = Literal["shuffled", "inverted", "constant", "random", "oracle"]
+WithoutReference = Literal["shuffled", "inverted", "constant", "random"]
+Control = WithoutReference | Literal["oracle"]
 Oracle = Callable[[TaggedPassage, Lang], float | None]
 """How good a translation is, in [0, 1], by a reference translation; None without one."""
 _HALF_POINTS = 2  # random scores are whole or half points
 
 
-def apply(
-    control: Literal["shuffled", "inverted", "constant", "random"], passages: Sequence[TaggedPassage], seed: str
-) -> list[TaggedPassage]:
+def apply(control: WithoutReference, passages: Sequence[TaggedPassage], seed: str) -> list[TaggedPassage]:
     """Return the passages with other scores on the translations that have scores; passages without are unchanged.
 
     "shuffled": each has the scores and critical errors of the next scored one, the last those of the first;
@@ -50,8 +49,8 @@ def by_reference(passages: Sequence[TaggedPassage], target: Lang, oracle: Oracle
         trace.count("with_reference", quality is not None)
         trace.count("without_reference", quality is None)
         if quality is not None:
-            score = round(MAX_SCORE * quality, 1)
-            changed[n] = replace(passage, scores=_all(passage.scores, score), critical_errors=())
+            scores = _with(passage.scores, _constant(round(MAX_SCORE * quality, 1)))
+            changed[n] = replace(passage, scores=scores, critical_errors=())
     return changed
 
 
@@ -59,9 +58,13 @@ def _score(control: str, seed: str) -> Callable[[float], float]:
     if control == "inverted":
         return lambda score: MAX_SCORE - score
     if control == "constant":
-        return lambda score: float(MAX_SCORE)
+        return _constant(float(MAX_SCORE))
     draw = random.Random(seed)  # noqa: S311  a control, not a secret
     return lambda score: draw.randint(0, int(MAX_SCORE) * _HALF_POINTS) / _HALF_POINTS
+
+
+def _constant(value: float) -> Callable[[float], float]:
+    return lambda score: value
 
 
 def _with(scores: QualityScores | None, change: Callable[[float], float]) -> QualityScores | None:

@@ -127,7 +127,7 @@ def test_only_one_line_goes_with_the_abstention() -> None:
         prompt = Prompts().answer(lang)
         for style in ("plain", "tagged", "tagged_after"):
             whole, without = (
-                prompt.messages("?", [], style=style, form=PromptForm(abstain=abstain))[0]["content"].splitlines()  # type: ignore[arg-type]
+                prompt.messages("?", [], style=style, form=PromptForm(abstain=abstain))[0]["content"].splitlines()
                 for abstain in (True, False)
             )
             assert without == whole[:-1]

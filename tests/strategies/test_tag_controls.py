@@ -21,7 +21,7 @@ NUMBERS = (CriticalError("numbers", ("1950",)),)
 PASSAGES = [translated("a", 4.5, 4.0, 3.5, errors=NUMBERS), translated("b"), translated("c", 1.0), translated("d", 2.0)]
 
 
-def scores(control: tag_controls.Control, seed: str = "q") -> list[tuple[float, ...] | None]:
+def scores(control: tag_controls.WithoutReference, seed: str = "q") -> list[tuple[float, ...] | None]:
     return [each.scores.values() if each.scores else None for each in tag_controls.apply(control, PASSAGES, seed)]
 
 

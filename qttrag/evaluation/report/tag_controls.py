@@ -92,11 +92,12 @@ def sentence(compared: Mapping[str, Comparison]) -> str:
     better = [name for name, c in compared.items() if c.p_holm < _LEVEL and c.difference.value > 0]
     worse = [name for name, c in compared.items() if c.p_holm < _LEVEL and c.difference.value < 0]
     if not better and not worse:
-        widest = max(max(abs(c.difference.low), abs(c.difference.high)) for c in compared.values())
+        name, largest = max(compared.items(), key=lambda item: abs(item[1].difference.value))
+        differs = interval_text(largest.difference, scale(largest.measure), sign=True)
         return (
-            f"the generator does not use the scores, as far as {n} questions show: none of {_words(compared)} differs "
-            f"significantly from the measured ones (all p > {_LEVEL:g} after Holm's correction; the intervals allow "
-            f"differences of up to {100 * widest:.1f} points)"
+            f"{n} questions do not show that the generator uses the scores: none of {_words(compared)} differs "
+            f"significantly from the measured ones (all p > {_LEVEL:g} after Holm's correction). This does not show "
+            f"that it ignores them: the largest difference, to {_words([name])}, is {differs}"
         )
     parts = [f"the generator uses the scores ({n} questions)"]
     if better:

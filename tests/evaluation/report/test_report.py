@@ -347,7 +347,7 @@ def test_a_run_as_reported_differs_in_no_setting_and_one_with_ours_in_each(made:
     cells = scoring.score(made)
     as_reported, ours = as_run_of(made, "paper"), as_run_of(made, "served")
     for run in (as_reported, ours):
-        run.identity["deployments"]["own"] = next(iter(run.identity["deployments"].values()))  # type: ignore[index]
+        run.identity["deployments"]["own"] = next(iter(run.identity["deployments"].values()))
     assert published.differences(as_reported, cells) == []
     assert {line.split()[0] for line in published.differences(ours, cells)} == {
         "retriever.collections", "translator.unit", "translator.beam_size", "tagger.system_turn", "tagger.example",
