@@ -26,9 +26,9 @@ $(VENV)/.ready: pyproject.toml constraints.txt
 
 setup: $(VENV)/.ready
 
-# what the demo needs alone, without compiled copies of modules: a gigabyte less than make setup installs
+# what the demo needs alone, without compiled copies of modules: 0.9 GB less than make setup installs
 $(VENV)/.demo: pyproject.toml constraints.txt
-	@echo "installing the demo's packages into $(VENV) (1.5 GB)"
+	@echo "installing the demo's packages into $(VENV) (1.6 GB)"
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --no-compile --constraint constraints.txt torch
 	$(BIN)/pip install --quiet --no-compile --constraint constraints.txt --editable '.[demo]'

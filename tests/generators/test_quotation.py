@@ -21,7 +21,7 @@ QUOTATION = Quotation(
 def tokenizers() -> tuple[Any, Any]:
     from llguidance.hf import from_tokenizer
 
-    tokenizer = AutoTokenizer.from_pretrained(MODELS / "language-model")
+    tokenizer: Any = AutoTokenizer.from_pretrained(MODELS / "language-model")
     return tokenizer, from_tokenizer(tokenizer, n_vocab=6464)
 
 
