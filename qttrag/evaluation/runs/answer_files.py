@@ -55,7 +55,8 @@ def _passage(fields: dict[str, Any]) -> TaggedPassage:
     errors = tuple(
         CriticalError(error["kind"], tuple(error["original"])) for error in fields.get("critical_errors", ())
     )
-    return TaggedPassage(**{**fields, **typed, "flags": tuple(fields["flags"]), "critical_errors": errors})
+    sequences = {name: tuple(fields.get(name, ())) for name in ("flags", "original_names")}
+    return TaggedPassage(**{**fields, **typed, **sequences, "critical_errors": errors})
 
 
 def _place(fields: dict[str, Any] | None) -> Place | None:

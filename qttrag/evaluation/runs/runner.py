@@ -24,7 +24,7 @@ from qttrag.evaluation.runs.folder import Run, start_or_resume
 from qttrag.evaluation.runs.search_cache import CachedSearch, Ranking
 from qttrag.evaluation.statistics import SEED
 from qttrag.evaluation.suites import Suite
-from qttrag.pipeline.stages import Stages
+from qttrag.protocols import Reranker, Retriever
 from qttrag.rerankers.none import NoReranker
 from qttrag.runtime.cache import Cache
 from qttrag.runtime.tasks import gather_or_cancel
@@ -113,8 +113,9 @@ async def _check_strategies(suite: Suite) -> None:
                 application.check_collections(strategy.collections)
 
 
-def _replayed(suite: Suite, questions: Mapping[str, Sequence[Question]]) -> tuple[ReplayedRetriever | None, list[str]]:
-    """Return the retriever of fixed rankings, None if the deployment searches, and notes about it."""
+def _replayed(suite: Suite, questions: Mapping[str, Sequence[Question]]) -> tuple[ReplayedRetriever, list[str]]:
+    """Return the retriever of fixed rankings: those of the suite's run, and of questions with passages of their own;
+    and notes about it."""
     rankings = {key: hits for row, some in questions.items() for key, hits in replay.own_passages(row, some).items()}
     notes: list[str] = []
     if suite.run is not None:
@@ -122,7 +123,7 @@ def _replayed(suite: Suite, questions: Mapping[str, Sequence[Question]]) -> tupl
         ids = [question.question_id for some in questions.values() for question in some]
         of_run, notes = replay.load(suite.run, collection_names(deployment), ids)
         rankings |= of_run
-    return ReplayedRetriever(rankings) if rankings else None, notes
+    return ReplayedRetriever(rankings), notes
 
 
 @contextmanager
@@ -140,6 +141,13 @@ def _exclusive_lock(folder: Path) -> Iterator[None]:
         ) from None
 
 
+class _Asked(NamedTuple):
+    """An application and its search."""
+
+    application: Application
+    search: CachedSearch
+
+
 class _Session:
     """One session of a run: its counters and the state that its workers share."""
 
@@ -150,7 +158,7 @@ class _Session:
         cache: Cache,
         selection: Selection,
         on_progress: Callable[[Progress], None],
-        replayed: ReplayedRetriever | None,
+        replayed: ReplayedRetriever,
     ) -> None:
         self._replayed = replayed
         self._oracle = references.read(suite.references) if suite.references else None
@@ -192,27 +200,28 @@ class _Session:
         self, generator: str, files: Mapping[Cell, AnswerFile], jobs: Sequence[tuple[Cell, Question]]
     ) -> None:
         async with Application.open(self._suite.deployment_for(generator)) as opened:
-            search = self._search(opened.stages)
-            stages = replace(opened.stages, retriever=search, reranker=search, oracle=self._oracle)
-            application = replace(opened, stages=stages)
+            searching = self._asked(opened, opened.stages.retriever, opened.stages.reranker)
+            replaying = self._asked(opened, self._replayed, NoReranker())
             remaining = iter(jobs)
 
             async def worker() -> None:
                 for cell, question in remaining:
-                    record = await self._answer(application, search, cell, question)
+                    asked = replaying if self._is_replayed(question) else searching
+                    record = await self._answer(asked, cell, question)
                     await asyncio.to_thread(files[cell].append, record)
                     self._count(cell, record)
 
             await gather_or_cancel(worker() for _ in range(min(self._suite.in_flight, len(jobs))))
 
-    def _search(self, stages: Stages) -> CachedSearch:
-        if self._replayed:
-            return CachedSearch(self._replayed, NoReranker(), self._cache)
-        return CachedSearch(stages.retriever, stages.reranker, self._cache)
+    def _asked(self, opened: Application, retriever: Retriever, reranker: Reranker) -> _Asked:
+        search = CachedSearch(retriever, reranker, self._cache)
+        stages = replace(opened.stages, retriever=search, reranker=search, oracle=self._oracle)
+        return _Asked(replace(opened, stages=stages), search)
 
-    async def _answer(
-        self, application: Application, search: CachedSearch, cell: Cell, question: Question
-    ) -> AnswerRecord:
+    def _is_replayed(self, question: Question) -> bool:
+        return self._suite.run is not None or question.passages is not None
+
+    async def _answer(self, asked: _Asked, cell: Cell, question: Question) -> AnswerRecord:
         strategy = self._suite.strategy(cell.strategy)
         query_id = f"{cell.dataset}/{cell.strategy}/{question.question_id}"
         try:
@@ -225,13 +234,13 @@ class _Session:
                 limits=strategy.limits,
                 query_id=query_id,
             )
-            answer = await application.ask(request)
+            answer = await asked.application.ask(request)
         except (ConfigError, CollectionError):  # every other question would fail with it too
             raise
         except Exception as error:
-            search.take(query_id)
+            asked.search.take(query_id)
             return AnswerRecord(question.question_id, None, error=f"{type(error).__name__}: {error}")
-        return _record(question, answer, search.take(query_id))
+        return _record(question, answer, asked.search.take(query_id))
 
     def _count(self, cell: Cell, record: AnswerRecord) -> None:
         self.answered += not record.failed

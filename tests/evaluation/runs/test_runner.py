@@ -389,3 +389,21 @@ async def test_a_run_of_other_passages_is_refused(ready: Path, tiny: Path) -> No
     path = suite.write_suite(ready, tiny, n=1, run={"file": "./theirs.trec"})
     with pytest.raises(InputError, match=r"none of its passages is in the collections, e\.g\. 'kilt-1'"):
         await answer(ready, path)
+
+
+async def test_questions_without_passages_of_their_own_are_searched_beside_those_that_have_them(
+    ready: Path, tiny: Path
+) -> None:
+    lines = [json.loads(line) for line in suite.write_questions(ready / "all.jsonl", 1).read_text().splitlines()]
+    own = [{**line, "passages": [{"text": line["answers"][0], "lang": "en"}]} for line in lines]
+    (ready / "own.jsonl").write_text("\n".join(map(json.dumps, own)))
+    rows = {
+        "searched": {"kind": "jsonl", "file": "./questions.jsonl", "langs": ["ko"]},
+        "given": {"kind": "jsonl", "file": "./own.jsonl", "langs": ["ko"]},
+    }
+    both = {"strategies": {"base": {}, "cross_rag": {}}, "headline": {"of": "cross_rag", "over": "base"}}
+    outcome = await answer(ready, suite.write_suite(ready, tiny, n=1, datasets=rows, **both))
+    (given,) = latest(Cell("given ko", "own", "base").file(outcome.run.folder)).values()
+    (searched,) = latest(Cell("searched ko", "own", "base").file(outcome.run.folder)).values()
+    assert [passage.passage.text for passage in given.context] == lines[0]["answers"]
+    assert len(searched.context) > 1
