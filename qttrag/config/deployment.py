@@ -74,7 +74,8 @@ class CacheSettings(BaseModel):
     @model_validator(mode="after")
     def _is_one_cache(self) -> Self:
         foreign = _OF_SERVERS if self.url is None else _OF_FILES
-        if given := sorted(foreign & self.model_fields_set):
+        defaults = type(self).model_fields
+        if given := sorted(name for name in foreign if getattr(self, name) != defaults[name].default):
             what = "a server, with `url:`" if self.url is None else "a file, without `url:`"
             raise ValueError(f"`{given[0]}:` is a setting of a cache in {what}; remove one of them")
         return self

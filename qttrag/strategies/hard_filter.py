@@ -29,15 +29,16 @@ async def hard_filter(
         missing = stages.top_k - len(kept)
         batch, ranked = ranked[:missing], ranked[missing:]
         scored = await stages.translate_and_tag(batch, query.lang)
-        kept += [passage for passage in scored if not _is_dropped(passage, drop, threshold)]
+        kept += [passage for passage in scored if not is_dropped(passage, drop, threshold)]
         with stages.trace.stage("filter"):
-            trace.count("dropped", sum(_is_dropped(passage, drop, threshold) for passage in scored))
+            trace.count("dropped", sum(is_dropped(passage, drop, threshold) for passage in scored))
             if not kept and not ranked:
                 trace.note("every passage was dropped for its scores; the generator reads none")
     return await stages.answer(query, kept)
 
 
-def _is_dropped(passage: TaggedPassage, drop: Literal["all", "any"], threshold: float) -> bool:
+def is_dropped(passage: TaggedPassage, drop: Literal["all", "any"], threshold: float) -> bool:
+    """Return whether the filter drops a passage; an original never."""
     if passage.translation is None:
         return False
     if passage.scores is None:

@@ -241,3 +241,9 @@ def test_without_a_checkout_the_error_about_the_demo_says_where_it_is(tmp_path: 
 @pytest.mark.parametrize("name", ["gpu", "laptop", "laptop-gguf", "paper", "served"])
 def test_the_settings_of_a_shipped_deployment_are_those_of_its_kinds(name: str) -> None:
     Application.open(config.load(name))
+
+
+@pytest.mark.parametrize("name", ["laptop", "paper", "served"])
+def test_a_deployment_with_all_its_settings_written_out_is_valid(name: str) -> None:
+    loaded = config.load(name)
+    assert config.Deployment.model_validate(loaded.model_dump(mode="json")) == loaded

@@ -85,7 +85,7 @@ def _imported(file: Path, dataset: str | None, lang: str | None, out: Path | Non
 def write_report(run: Run, *, against: str | None, measure: str | None, as_json: bool) -> list[ScoredCell]:
     """Score a run, write scores.json, report.html and its tables, and print the figures; return the scored cells."""
     from qttrag.evaluation.metrics.registry import check
-    from qttrag.evaluation.report import page, reported, tables, tag_controls
+    from qttrag.evaluation.report import cost, page, reported, sensitivity, tables, tag_controls
     from qttrag.evaluation.report.gaps import gaps
     from qttrag.evaluation.runs import figures, overlap, scoring
     from qttrag.evaluation.runs.folder import write_file
@@ -112,6 +112,8 @@ def write_report(run: Run, *, against: str | None, measure: str | None, as_json:
     complete = [
         *summary,
         *([parallel] if parallel else []),
+        *sensitivity.tables(run, scored, by_cell),
+        cost.table(scored),
         *(tables.all_measures(by_cell, *group) for group in groups),
     ]
     write_file(run.folder / "scores.json", json.dumps(data, ensure_ascii=False, indent=2, allow_nan=False))
