@@ -45,8 +45,7 @@ def qdrant(
 
     `url`: http://HOST:6333 of a server or cluster (1.16 or later), or the path of a folder, which the client searches
     exactly in this process (its files are pickles: open only your own); null: the folder qdrant.db beside the built
-    indexes. `api_key_env`: the environment
-    variable with the key. `timeout`: seconds of a call.
+    indexes. `api_key_env`: the environment variable with the key. `timeout`: seconds of a call.
 
     `hnsw`, `on_disk`, `quantization`: of a collection that is exported: settings of the graph, e.g. {m: 16,
     ef_construct: 200}; whether vectors stay on the disk; whether candidates are chosen by compressed vectors, which are
