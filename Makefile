@@ -37,6 +37,7 @@ $(VENV)/.demo: pyproject.toml constraints.txt
 indexes/built/.demo: $(VENV)/.demo demo/corpus.py demo/models/encoder/model.safetensors
 	$(BIN)/python -m demo.corpus
 	for lang in en ko fi zh; do $(BIN)/qttrag index build demo-$$lang --overwrite || exit 1; done
+	mkdir -p $(@D)
 	touch $@
 
 demo: indexes/built/.demo
