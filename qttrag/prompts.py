@@ -105,7 +105,7 @@ class _File(BaseModel):
     def _fill(self, field: str, **values: str) -> str:
         return self._substitute(self._required(field), **values)
 
-    def _substitute(self, text: str, **values: str) -> str:
+    def _substitute(self, text: str, /, **values: str) -> str:
         native = language(self.language).native
         return Template(text).substitute(language=self.language, native=native, **values).strip()
 

@@ -79,13 +79,13 @@ async def test_a_random_model_copies_whole_words(llama: TransformersGenerator) -
     words = {"Gabonin", "valuutta", "on", "CFA", "frangi"}
     for question in QUESTIONS[:6]:
         reply = await complete(llama, question, Decoding(max_tokens=24, quote=Quotation(texts, "No answer.")))
-        assert reply == "No answer." or any(reply.strip() in text for text in texts)
+        assert reply.strip() == "No answer." or any(reply.strip() in text for text in texts)
         assert set(re.findall("[A-Za-z]+", reply)) <= words | {"No", "answer"}
 
 
 async def test_a_quotation_is_not_empty_and_may_be_the_other_sentence(llama: TransformersGenerator) -> None:
     reply = await complete(llama, QUESTIONS[0], Decoding(max_tokens=24, quote=Quotation((), "No.")))
-    assert reply == "No."
+    assert reply.strip() == "No."
     assert (await complete(llama, QUESTIONS[0], Decoding(max_tokens=4, quote=Quotation(("7",), "No.")))).strip()
 
 
