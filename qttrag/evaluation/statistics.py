@@ -107,8 +107,10 @@ def _acceleration(over: Floats, under: Floats) -> float:
         return 0.0
     without = (over.sum() - over) / (under.sum() - under)
     deviations = without.mean() - without
-    spread = float((deviations**2).sum())
-    return float((deviations**3).sum()) / (6 * spread**1.5) if spread else 0.0
+    if not (largest := float(abs(deviations).max())):
+        return 0.0
+    deviations = deviations / largest  # else the powers of tiny ones are 0
+    return float((deviations**3).sum()) / (6 * float((deviations**2).sum()) ** 1.5)
 
 
 def _ratios(weights: Floats, over: Floats, distinct: Floats, which: NDArray[np.intp]) -> Floats:

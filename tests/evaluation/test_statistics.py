@@ -33,6 +33,12 @@ def test_an_interval_is_what_the_normal_distribution_says_of_371_shares() -> Non
     assert found.high == pytest.approx(found.value + half, abs=0.004)
 
 
+def test_an_interval_of_tiny_values_is_that_of_large_ones() -> None:
+    values = np.array([[1.0], [2.0], [8.0], [3.0]])
+    (large,), (tiny,) = (bootstrap(values * scale, np.ones_like(values)) for scale in (1.0, 1e-120))
+    assert [tiny.low * 1e120, tiny.high * 1e120] == pytest.approx([large.low, large.high])
+
+
 def test_an_interval_of_skewed_values_is_scipys_bca_interval() -> None:
     draw = random.Random(0)
     values = [draw.expovariate(1) for _ in range(40)]
