@@ -26,9 +26,11 @@ $(VENV)/.ready: pyproject.toml constraints.txt
 
 setup: $(VENV)/.ready
 
-# what the demo needs alone, without compiled copies of modules: 0.9 GB less than make setup installs
+# what the demo needs alone, 0.9 GB less than make setup installs; modules are compiled when they are first used,
+# also where the user's shell says not to, as every command would take seconds longer without
+indexes/built/.demo demo demo-page: export PYTHONDONTWRITEBYTECODE =
 $(VENV)/.demo: pyproject.toml constraints.txt
-	@echo "installing the demo's packages into $(VENV) (1.6 GB)"
+	@echo "installing the demo's packages into $(VENV) (1.7 GB)"
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --no-compile --constraint constraints.txt torch
 	$(BIN)/pip install --quiet --no-compile --constraint constraints.txt --editable '.[demo]'
