@@ -110,7 +110,7 @@ def _acceleration(over: Floats, under: Floats) -> float:
     if not (largest := float(abs(deviations).max())):
         return 0.0
     deviations = deviations / largest  # else the powers of tiny ones are 0
-    return float((deviations**3).sum()) / (6 * float((deviations**2).sum()) ** 1.5)
+    return float((deviations**3).sum() / (6 * (deviations**2).sum() ** 1.5))
 
 
 def _ratios(weights: Floats, over: Floats, distinct: Floats, which: NDArray[np.intp]) -> Floats:
