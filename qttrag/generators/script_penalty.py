@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from qttrag.errors import ConfigError
@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from qttrag.generators.streaming import RowStream
+
+
+_KEPT = 8  # biases, each of the size of the vocabulary; the answers of a service are in few sets of scripts
 
 
 class PenaltySettings(NamedTuple):
@@ -56,12 +59,13 @@ class ScriptPenalty:
     def __init__(self, settings: PenaltySettings, texts: Callable[[], Sequence[str]]) -> None:
         self.settings = settings
         self._texts = texts
+        self.bias = lru_cache(maxsize=_KEPT)(self._bias)
 
     @cached_property
     def _scripts(self) -> list[frozenset[str]]:
         return [frozenset(scripts_of(text)) for text in self._texts()]
 
-    def bias(self, scripts: Sequence[str]) -> NDArray[np.float32] | None:
+    def _bias(self, scripts: tuple[str, ...]) -> NDArray[np.float32] | None:
         """Return what to add to the logits of a completion in `scripts`, shape (vocabulary,); None: nothing."""
         import numpy as np
 

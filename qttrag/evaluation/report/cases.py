@@ -11,14 +11,13 @@ from typing import Any, Literal, NamedTuple
 from qttrag.evaluation.datasets.questions import Question
 from qttrag.evaluation.report.page import template
 from qttrag.evaluation.runs.answer_files import Cell
-from qttrag.evaluation.runs.figures import value
+from qttrag.evaluation.runs.figures import RIGHT, value
 from qttrag.evaluation.runs.folder import Run
 from qttrag.evaluation.runs.scoring import ScoredCell
 from qttrag.strategies.hard_filter import THRESHOLD
 from qttrag.types import TaggedPassage
 
 Kind = Literal["rescued", "harmed", "low-score-right", "high-score-wrong"]
-RIGHT = 0.5  # as in the report: an answer with at least this value counts as right
 HIGH = 4.5
 TITLES: Mapping[Kind, str] = {
     "rescued": "{of} is right, {over} is not",

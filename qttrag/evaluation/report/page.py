@@ -15,7 +15,7 @@ from qttrag.evaluation.datasets.questions import Question
 from qttrag.evaluation.report import run_charts
 from qttrag.evaluation.report.gaps import gaps
 from qttrag.evaluation.report.tables import Figures, Table
-from qttrag.evaluation.runs.figures import value
+from qttrag.evaluation.runs.figures import RIGHT, value
 from qttrag.evaluation.runs.folder import Run
 from qttrag.evaluation.runs.scoring import ScoredCell
 from qttrag.types import TaggedPassage
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 _MAX_ANSWERS = 2000  # on a page, which is then some megabytes
 _MAX_TEXT = 500  # characters of a passage
-_RIGHT = 0.5  # an answer with at least this value of the headline's measure counts as right
 
 
 def page(
@@ -51,7 +50,7 @@ def page(
         ],
         of=headline.of,
         over=headline.over,
-        shown=f"The first {limit} questions of each row; right: {headline.measure} of {_RIGHT:g} or more.",
+        shown=f"The first {limit} questions of each row; right: {headline.measure} of {RIGHT:g} or more.",
         provenance=json.dumps([run.identity, run.sessions], ensure_ascii=False, indent=1),
         data={"places": {name: list(_questions(run, group, limit)) for name, group in groups.items()}},
     )
@@ -124,7 +123,7 @@ def _answer(scored: ScoredCell, question: Question, measure: str) -> dict[str, A
         "text": record.text,
         "error": None,
         "value": None if math.isnan(number) else round(number, 3),
-        "right": number >= _RIGHT,
+        "right": number >= RIGHT,
         "context": [_passage(passage) for passage in record.context],
         "notes": record.notes,
     }

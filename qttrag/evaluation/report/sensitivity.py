@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from qttrag.evaluation.report.tables import Figures, Table, figure_text, interval_text, scale
 from qttrag.evaluation.runs.answer_files import Cell
-from qttrag.evaluation.runs.figures import value
+from qttrag.evaluation.runs.figures import RIGHT, value
 from qttrag.evaluation.runs.folder import Run
 from qttrag.evaluation.runs.scoring import ScoredCell
 from qttrag.evaluation.statistics import paired_difference
@@ -17,7 +17,6 @@ from qttrag.strategies.hard_filter import THRESHOLD, is_dropped
 from qttrag.types import TaggedPassage
 
 THRESHOLDS = tuple(step / 2 for step in range(2, 11))  # 1.0 to 5.0
-_RIGHT = 0.5  # as in the report
 _FILTER = "hard_filter"
 _SCORED = "qtt_rag"
 
@@ -94,7 +93,7 @@ def _scores(run: Run, measured: Sequence[ScoredCell]) -> Iterator[list[str]]:
     for cell in _first_of_each(measured):
         groups: dict[tuple[str, str], list[float]] = defaultdict(list)
         for question_id, answer in cell.answers.items():
-            right = value(cell.values[question_id], run.headline.measure) >= _RIGHT
+            right = value(cell.values[question_id], run.headline.measure) >= RIGHT
             for p in answer.context:
                 if p.scores is not None:
                     key = (f"{p.passage.lang} → {cell.lang}", "right" if right else "wrong")

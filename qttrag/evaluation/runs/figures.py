@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from qttrag.evaluation.statistics import Floats
 
 
+RIGHT = 0.5
+"""An answer with at least this value of the headline's measure counts as right."""
+
+
 class Comparison(NamedTuple):
     """The difference of strategy `of` to strategy `over` on the `n` questions that both answered, and its p-value.
 
