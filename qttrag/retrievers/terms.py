@@ -20,6 +20,7 @@ from typing import Any
 
 from qttrag.text.languages import LANGUAGES
 from qttrag.text.normalization import for_matching
+from qttrag.text.segmentation import dictionary_words
 from qttrag.types import Lang
 
 # Kana, Han, Hangul; and Thai, Lao, Myanmar, Khmer.
@@ -46,7 +47,7 @@ def tokenise(text: str, lang: Lang) -> list[str]:
         if run.lastgroup is None:
             terms.append(next(stemmed))
         else:
-            terms += _characters(run.group()) if run.lastgroup == "characters" else _words(run.group())
+            terms += _characters(run.group()) if run.lastgroup == "characters" else dictionary_words(run.group())
     return terms
 
 
@@ -63,12 +64,6 @@ def kind_of(text: str, lang: Lang) -> str:
 def _characters(text: str) -> Iterator[str]:
     yield from text
     yield from (text[n : n + 2] for n in range(len(text) - 1))
-
-
-def _words(text: str) -> Iterator[str]:
-    from icu4py.breakers import WordBreaker
-
-    return (word for word in WordBreaker(text, "und") if any(map(str.isalnum, word)))
 
 
 def _stems(words: Sequence[str], lang: Lang) -> list[str]:

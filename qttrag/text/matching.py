@@ -68,7 +68,7 @@ def similarity(one: str, other: str) -> float:
 
 def words(text: str) -> list[str]:
     """Return the words of a text as `normalise` writes them; in scripts without spaces, every character is a word."""
-    spaced = "".join(f" {c} " if c.isalpha() and _is_spaceless(c) else c for c in normalise(text))
+    spaced = "".join(f" {c} " if c.isalpha() and is_spaceless(c) else c for c in normalise(text))
     return spaced.split()
 
 
@@ -78,10 +78,11 @@ def _in_one_word(before: str, first: str) -> bool:
         return False
     if before.isdecimal() or first.isdecimal():
         return before.isdecimal() and first.isdecimal()
-    return not (_is_spaceless(before) or _is_spaceless(first))
+    return not (is_spaceless(before) or is_spaceless(first))
 
 
-def _is_spaceless(letter: str) -> bool:
+def is_spaceless(letter: str) -> bool:
+    """Return whether a letter is of a script that writes no spaces between words."""
     return script_of(letter) in _SPACELESS
 
 

@@ -176,7 +176,7 @@ def test_missing_scores_are_counted_by_cause() -> None:
 
 
 def test_an_entity_of_the_question_that_only_the_refinement_has_is_recognised() -> None:
-    names = entities.entities("When was Turku castle of 1280 built?", Lang("en"), frozenset())
+    names = entities.entities("When was Turku castle of 1280 built?", frozenset())
     assert names == ["turku", "1280"]
     assert entities.added(names, passage(refined="The bridge in Turku opened."))
     assert not entities.added(names, passage(refined="The bridge opened."))
@@ -187,9 +187,62 @@ def test_an_entity_of_the_question_that_only_the_refinement_has_is_recognised() 
 def test_entities_of_a_script_without_capitals_are_its_rare_words() -> None:
     questions = [f"{name} 언제 개통되었는가?" for name in ("남산타워는", "한강대교는", "서울역은", "부산항은")]
     common = entities.common_words(questions)
-    assert entities.entities(questions[0], Lang("ko"), common) == ["남산타워는"]
+    assert entities.entities(questions[0], common) == ["남산타워는"]
     assert entities.added(["남산타워는"], passage(refined="남산타워가 개통되었다."))
-    assert entities.entities("北京在哪里？", Lang("zh"), common) is None
+
+
+@pytest.mark.parametrize(
+    ("questions", "expected"),
+    [
+        (["乌干达的首都是哪里？", "法国的首都是哪里？"], ["乌干达"]),
+        (["约翰·沙利文是谁？", "《红楼梦》的作者是谁？"], ["约翰", "利文"]),  # the dictionary cuts 沙利文 after 沙
+        (["诺罗纳岛在哪里？", "台湾岛在哪里？"], ["诺罗纳"]),  # single characters to the dictionary
+        (["クリアウォーターはどこですか", "東京はどこですか"], ["クリアウォーター"]),  # two pieces of katakana
+        (["ウガンダの首都はどこですか", "フランスの首都はどこですか"], ["ウガンダ"]),
+        (["เมืองหลวงของยูกันดาคืออะไร", "เมืองหลวงของฝรั่งเศสคืออะไร"], ["ยูกันดา"]),
+        (["NBA의 한국 선수는 누구인가?", "MLB의 일본 선수는 누구인가?"], ["nba의", "한국"]),
+        (["NBA选手是谁？", "MLB选手是谁？"], ["nba"]),
+    ],
+)  # fmt: skip
+def test_entities_without_spaces_are_the_words_that_few_questions_have(
+    questions: list[str], expected: list[str]
+) -> None:
+    assert entities.entities(questions[0], entities.common_words(questions)) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "translation", "refined", "expected"),
+    [
+        ("乌干达", "首都是坎帕拉。", "乌干达的首都是坎帕拉。", True),
+        ("乌干达", "乌干达首都坎帕拉。", "乌干达的首都是坎帕拉。", False),
+        ("ウガンダ", "首都はカンパラである。", "ウガンダの首都はカンパラである。", True),
+        ("ウガンダ", "首都はカンパラである。", "その首都はカンパラである。", False),
+        ("한국", "수도는 서울이다.", "한국의 수도는 서울이다.", True),
+        ("ยูกันดา", "เมืองหลวงคือกัมปาลา", "เมืองหลวงของยูกันดาคือกัมปาลา", True),
+    ],
+)
+def test_a_name_without_spaces_is_added_if_only_the_refinement_has_it(
+    name: str, translation: str, refined: str, expected: bool
+) -> None:
+    assert entities.added([name], passage(translation=translation, refined=refined)) is expected
+
+
+@pytest.mark.parametrize(
+    ("lang", "question", "without", "with_name", "refined"),
+    [
+        ("ko", "{}의 수도는 어디인가?", "수도는 캄팔라다.", "우간다 수도는 캄팔라다.", "우간다의 수도는 캄팔라다."),
+        ("zh", "{}的首都是哪里？", "首都是坎帕拉。", "乌干达首都是坎帕拉。", "乌干达的首都是坎帕拉。"),
+        ("ja", "{}の首都はどこですか？", "首都はカンパラだ。", "ウガンダの首都だ。", "ウガンダの首都はカンパラだ。"),
+    ],
+)
+def test_one_of_two_refinements_adds_the_name_of_the_question(
+    lang: str, question: str, without: str, with_name: str, refined: str
+) -> None:
+    names = {"ko": ("우간다", "가나"), "zh": ("乌干达", "加纳"), "ja": ("ウガンダ", "ガーナ")}[lang]
+    asked = [Question(name, question.format(name), Lang(lang), ("x",), {}) for name in names]
+    context = [passage(translation=translation, refined=refined) for translation in (without, with_name)]
+    answered = AnswerCase(asked[0], AnswerRecord(names[0], "x", context), QuestionSet("jsonl", asked))
+    assert evaluate(answered)["entities_added"] == (1, 2)
 
 
 def test_chrf_is_one_for_equal_texts_and_best_over_references() -> None:
