@@ -437,6 +437,19 @@ class JudgePrompt(_File):
         return [{"role": "system", "content": self._fill("system")}, {"role": "user", "content": user}]
 
 
+class SupportPrompt(_File):
+    """The prompt that judges whether a passage supports a claim."""
+
+    placeholders = {"system": (), "user": ("passage", "claim")}
+    system: str
+    user: str
+
+    def messages(self, passage: str, claim: str) -> list[Message]:
+        """Return the chat that asks whether a passage supports a claim."""
+        user = self._fill("user", passage=sanitise(passage), claim=sanitise(claim))
+        return [{"role": "system", "content": self._fill("system")}, {"role": "user", "content": user}]
+
+
 class TranslatePrompt(_File):
     """The prompt that translates a text, and what models write around a translation or in place of one.
 
@@ -469,6 +482,7 @@ _KINDS: dict[type[_File], str] = {
     RankPrompt: "rerank",
     TranslatePrompt: "translate",
     JudgePrompt: "judge",
+    SupportPrompt: "support",
 }
 
 
@@ -500,7 +514,12 @@ class Prompts:
     def judge(self, lang: Lang) -> JudgePrompt:
         return self._get(JudgePrompt, lang)
 
-    def languages(self, kind: Literal["answer", "tag", "refine", "condense", "rerank", "translate"]) -> list[Lang]:
+    def support(self, lang: Lang) -> SupportPrompt:
+        return self._get(SupportPrompt, lang)
+
+    def languages(
+        self, kind: Literal["answer", "tag", "refine", "condense", "rerank", "translate", "support"]
+    ) -> list[Lang]:
         """Return the languages that have a prompt file of this kind."""
         return sorted(Lang(path.stem) for path in (self.folder / kind).glob("*.yaml"))
 

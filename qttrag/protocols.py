@@ -327,6 +327,22 @@ class Generator(Protocol):
         ...
 
 
+class SupportJudge(Protocol):
+    """A judge of `qttrag eval support`. It may be asked about several pairs at the same time."""
+
+    @property
+    def identity(self) -> str:
+        """Return all that determines a verdict except the texts: kind, model, revision, prompt."""
+        ...
+
+    async def supports(self, premise: str, claim: str, lang: Lang) -> bool | None:
+        """Return whether the premise, in any language, supports the claim in `lang`; None: undecided.
+
+        Raises:
+            StageError: the model failed."""
+        ...
+
+
 @runtime_checkable
 class Startable(Protocol):
     async def start(self) -> None:
@@ -350,5 +366,7 @@ PROTOCOLS: dict[str, type] = {
     "translator": Translator,
     "tagger": QualityTagger,
     "generator": Generator,
+    "support_judge": SupportJudge,
 }
-"""The stages by their names in a deployment; an encoder and a store are settings of a retriever."""
+"""The stages by their names in a deployment; an encoder and a store are settings of a retriever, and a judge of support
+is one of `qttrag eval support`."""

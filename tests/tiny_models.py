@@ -113,6 +113,24 @@ def make_reranker(out: Path) -> Path:
     return out
 
 
+def make_nli(out: Path, labels: Sequence[str], *, always: int | None = None) -> Path:
+    """Build a model of natural language inference. `always`: the number of the label that is always most probable."""
+    from transformers import XLMRobertaForSequenceClassification
+
+    tokenizer = xlmr_tokenizer()
+    torch.manual_seed(7)
+    config = _xlmr_config(
+        len(tokenizer), id2label=dict(enumerate(labels)), label2id={x: n for n, x in enumerate(labels)}
+    )
+    model: Any = XLMRobertaForSequenceClassification(config)
+    if always is not None:
+        with torch.no_grad():
+            model.classifier.out_proj.bias[always] += 1000
+    model.save_pretrained(out)
+    tokenizer.save_pretrained(out)
+    return out
+
+
 def nllb_tokenizer() -> Any:
     from transformers import NllbTokenizer
 

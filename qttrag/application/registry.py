@@ -72,6 +72,10 @@ KINDS: dict[str, dict[str, str]] = {
         "llama_cpp": "qttrag.generators.llama_cpp:LlamaCppGenerator",
         "transformers": "qttrag.generators.transformers:TransformersGenerator",
     },
+    "support_judge": {
+        "llm": "qttrag.evaluation.judges.llm:LLMJudge",
+        "nli": "qttrag.evaluation.judges.nli:NliJudge",
+    },
     "strategy": {
         "base": "qttrag.strategies.base:base",
         "cross_rag": "qttrag.strategies.cross_rag:cross_rag",

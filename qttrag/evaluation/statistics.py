@@ -186,3 +186,21 @@ def cohens_kappa(pairs: Sequence[tuple[bool, bool]]) -> float:
     by_chance = math.prod(shares) + math.prod(1 - share for share in shares)
     agreed = sum(one == other for one, other in pairs) / n
     return (agreed - by_chance) / (1 - by_chance) if by_chance < 1 else math.nan
+
+
+def kappa(pairs: Sequence[tuple[bool, bool]], *, resamples: int = RESAMPLES, seed: int = SEED) -> Interval:
+    """Return `cohens_kappa` with its 95 % percentile interval over pairs drawn anew; NaN without pairs.
+
+    Draws in which both judges always say the same one thing are left out of the interval."""
+    import numpy as np
+
+    n = len(pairs)
+    if not n:
+        return Interval(math.nan, math.nan, math.nan)
+    shares = [pairs.count(both) / n for both in ((True, True), (True, False), (False, True), (False, False))]
+    both, first, second, neither = np.random.default_rng([seed, n]).multinomial(n, shares, resamples).T / n
+    by_chance = (both + first) * (both + second) + (neither + first) * (neither + second)
+    known = by_chance < 1
+    drawn = (both + neither - by_chance)[known] / (1 - by_chance[known])
+    low, high = np.quantile(drawn, (0.025, 0.975)) if len(drawn) else (math.nan, math.nan)
+    return Interval(cohens_kappa(pairs), float(low), float(high))

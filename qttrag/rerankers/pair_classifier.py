@@ -1,4 +1,4 @@
-"""Cross-encoders on transformers alone: sequence classification of (question, passage) with one label."""
+"""Sequence classification of pairs of texts on transformers alone; a cross-encoder's model has one label."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def unsupported(path: Path) -> str | None:
 
 
 class PairClassifier:
-    """A loaded cross-encoder. `tokenizer`: the model's own."""
+    """A loaded model of pairs, such as a cross-encoder. `tokenizer`: the model's own."""
 
     def __init__(self, path: Path, *, device: str, max_tokens: int, dtype: str | None = None) -> None:
         """Load the model. `dtype` None: the checkpoint's own."""
@@ -46,15 +46,19 @@ class PairClassifier:
         self._max_tokens = max_tokens
 
     def scores(self, pairs: Sequence[tuple[str, str]]) -> list[float]:
-        """Return the model's raw output for each (question, passage), cut to `max_tokens` from its longer part."""
+        """Return the one raw output for each (question, passage), cut to `max_tokens` from its longer part."""
+        return [score for (score,) in self.logits(pairs)]
+
+    def logits(self, pairs: Sequence[tuple[str, str]]) -> list[list[float]]:
+        """Return the raw output for each pair, one number per label, shape (pairs, labels); pairs are cut as above."""
         import torch
 
-        questions, passages = zip(*pairs, strict=True)
+        first, second = zip(*pairs, strict=True)
         features = self.tokenizer(
-            list(questions), list(passages), padding=True, truncation=True, max_length=self._max_tokens,
+            list(first), list(second), padding=True, truncation=True, max_length=self._max_tokens,
             return_tensors="pt", verbose=False,
         )  # fmt: skip
         with torch.inference_mode():
             logits = self._model(**features.to(self._device)).logits
-        scores: list[float] = logits.float().squeeze(-1).tolist()
-        return scores
+        rows: list[list[float]] = logits.float().tolist()
+        return rows

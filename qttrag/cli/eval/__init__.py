@@ -15,12 +15,14 @@ from qttrag.cli.eval import (
     score,
     show,
     stages,
+    support,
 )
 from qttrag.cli.groups import group
 
 app = group("Answer the questions of a suite, and score the answers.")
 for command in (
     run.run, score.score, compare.compare, diff_settings.diff_settings, show.show, cases.cases, retrieval.retrieval,
-    stages.tagger, stages.detector, export.export, judge.judge, flags.flags, schema.schema,
+    stages.tagger, stages.detector, export.export, judge.judge, support.support,
+    support.support_judge, flags.flags, schema.schema,
 ):  # fmt: skip
     app.command()(command)

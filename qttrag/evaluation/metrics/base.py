@@ -36,7 +36,8 @@ class AnswerCase:
 
     `ranked`: the passages of the ranking, best first; None if their texts are unavailable.
     `retrieval`: figures of the ranking by name; None without gold passages.
-    `judged`: a judge's verdict, None without one.
+    `judged`: a judge's verdict, None without one. `support`: for each sentence of the answer, whether each passage that
+    was read supports it, None for undecided; None without a judge of support.
     `stage_seconds`: the seconds charged to each stage, None for unknown ones; None: those of the answer itself."""
 
     question: Question
@@ -46,6 +47,7 @@ class AnswerCase:
     retrieval: Mapping[str, float] | None = None
     stage_seconds: Mapping[str, float | None] | None = None
     judged: bool | None = None
+    support: Sequence[Sequence[bool | None]] | None = None
 
     @property
     def prediction(self) -> str:

@@ -16,6 +16,7 @@ ORDER = (
     "char3_bergen", "char3_fair", "f1_bergen", "em_bergen", "match_bergen", "em_fair", "match_fair",
     "f1_official", "em_official", "bleu_official", "judged_right", "chrf", "rouge_l", "choice", "abstained",
     "answered_without_evidence", "abstained_with_evidence", "in_passages", "citation_precision", "citation_recall",
+    "supported", "supported_native", "supported_foreign",
     "correct_language", "wrong_language",
     "answer_recall@1", "answer_recall@5", "answer_recall_native@5", "answer_recall_foreign@5",
     "answer_recall_found@50", "nDCG@10", "RR@10", "R@1", "R@5", "R@50", "r_lang", "unscored", "entities_added",

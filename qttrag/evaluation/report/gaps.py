@@ -12,7 +12,7 @@ from qttrag.evaluation.runs.scoring import ScoredCell
 def gaps(run: Run, scored: Sequence[ScoredCell]) -> list[str]:
     """Return what a reader of the figures should know, the most important first; the notes of the run come last."""
     by_cell = [gap for read in (_failed, _degraded, _unscored) for cell in scored for gap in read(cell)]
-    judges = dict.fromkeys(cell.judge for cell in scored if cell.judge)
+    judges = dict.fromkeys(judge for cell in scored for judge in cell.judges)
     return [*by_cell, *judges, *run.notes]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 from qttrag.errors import InputError
 from qttrag.evaluation.answers import AnswerRecord
@@ -14,9 +15,10 @@ from qttrag.evaluation.metrics import AnswerCase, PassageMatch, QuestionSet, ans
 from qttrag.evaluation.metrics.cost import charged_seconds
 from qttrag.evaluation.metrics.registry import Values, evaluate
 from qttrag.evaluation.metrics.unscored import causes
-from qttrag.evaluation.runs import judging, search_cache
+from qttrag.evaluation.runs import judging, search_cache, support
 from qttrag.evaluation.runs.answer_files import Cell, latest
 from qttrag.evaluation.runs.folder import References, Run
+from qttrag.evaluation.runs.verdicts import Key
 from qttrag.runtime.cache import Cache
 
 StageSeconds = Mapping[str, float | None]
@@ -26,7 +28,7 @@ StageSeconds = Mapping[str, float | None]
 class ScoredCell:
     """The answers of a cell with the values of all measures, by question id. `failed`: the errors by question id.
     `references`: the sources of the references, for signatures. `seconds`: those charged by stage, by question id.
-    `judge`: a note on the judge of the run, None if it has none."""
+    `judges`: notes on the judges of the run."""
 
     cell: Cell
     lang: str
@@ -35,7 +37,7 @@ class ScoredCell:
     values: Mapping[str, Values]
     failed: Mapping[str, str]
     seconds: Mapping[str, StageSeconds] = field(default_factory=dict)
-    judge: str | None = None
+    judges: Sequence[str] = ()
 
     @property
     def degraded(self) -> list[str]:
@@ -64,14 +66,21 @@ def score(run: Run) -> list[ScoredCell]:
         matches = _RankingMatches(cache)
         records = {cell: latest(cell.file(run.folder)) for cell in cells}
         seconds = _charged(records)
-        judge, verdicts = judging.read(run)
+        judged, supported = judging.read(run), support.read(run)
+        verdicts = _Verdicts(judged[1], supported[1])
         scored = [
             _score(run, cell, question_sets[cell.dataset], matches, records[cell], seconds[cell], verdicts)
             for cell in cells
         ]
-        return [replace(cell, judge=judging.note(judge, verdicts)) for cell in scored]
+        judges = [note for note in (judging.note(*judged), support.note(*supported)) if note]
+        return [replace(cell, judges=judges) for cell in scored]
     finally:
         cache.close()
+
+
+class _Verdicts(NamedTuple):
+    right: judging.Verdicts
+    support: Mapping[Key, support.Support]
 
 
 def _charged(records: Mapping[Cell, Mapping[str, AnswerRecord]]) -> dict[Cell, dict[str, StageSeconds]]:
@@ -94,7 +103,7 @@ def _score(
     matches: _RankingMatches,
     records: Mapping[str, AnswerRecord],
     seconds: Mapping[str, StageSeconds],
-    verdicts: judging.Verdicts,
+    verdicts: _Verdicts,
 ) -> ScoredCell:
     questions = {question.question_id: question for question in question_set.questions}
     if strange := records.keys() - questions.keys():
@@ -114,7 +123,8 @@ def _score(
             ranked=matches.of(question, record),
             retrieval=retrieval_figures.get(question.question_id),
             stage_seconds=seconds[question.question_id],
-            judged=verdicts.get((cell, question.question_id, record.text or "")),
+            judged=verdicts.right.get(Key(cell, question.question_id, record.text or "")),
+            support=verdicts.support.get(support.key(cell, record)) if verdicts.support else None,
         )
         values[question.question_id] = evaluate(case)
     failed = {question_id: str(record.error) for question_id, record in records.items() if record.failed}

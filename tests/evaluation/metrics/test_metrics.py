@@ -240,7 +240,7 @@ def test_one_of_two_refinements_adds_the_name_of_the_question(
 ) -> None:
     names = {"ko": ("우간다", "가나"), "zh": ("乌干达", "加纳"), "ja": ("ウガンダ", "ガーナ")}[lang]
     asked = [Question(name, question.format(name), Lang(lang), ("x",), {}) for name in names]
-    context = [passage(translation=translation, refined=refined) for translation in (without, with_name)]
+    context = tuple(passage(translation=translation, refined=refined) for translation in (without, with_name))
     answered = AnswerCase(asked[0], AnswerRecord(names[0], "x", context), QuestionSet("jsonl", asked))
     assert evaluate(answered)["entities_added"] == (1, 2)
 
