@@ -28,7 +28,7 @@ QUESTIONS = {
     "zh": "赫尔辛基是什么时候建立的？",
     "ja": "ヘルシンキはいつ建設されましたか？",
 }
-STRATEGIES = ("base", "qtt_rag", "dkm_rag")
+STRATEGIES = ("base", "cross_rag", "qtt_rag", "dkm_rag", "hard_filter")
 
 
 def chats(profile: str, lang: str) -> list[tuple[str, Sequence[Message]]]:

@@ -11,6 +11,7 @@ from qttrag.evaluation.runs.answer_files import Cell
 from qttrag.evaluation.runs.figures import Comparison
 from qttrag.evaluation.runs.folder import Run
 from qttrag.evaluation.runs.scoring import ScoredCell
+from qttrag.text.matching import normalise
 
 _LEVEL = 0.05  # of significance, after Holm's correction
 _STRATEGY = "qtt_rag"
@@ -43,7 +44,9 @@ def findings(run: Run, scored: Sequence[ScoredCell], by_cell: Figures) -> Findin
         by_name = {name: c for name, cell in others.items() for c in compared if c.over == cell.cell.strategy}
         rows += list(_rows(place, cells, by_name, by_cell, measure))
         sentences.append(f"{' · '.join(place)}: {sentence(by_name)}")
-    columns = ["dataset", "generator", "scores", "n", measure, "measured minus these", "p", "p (Holm)"]
+    columns = [
+        "dataset", "generator", "scores", "n", measure, "answers changed", "measured minus these", "p", "p (Holm)"
+    ]  # fmt: skip
     return Findings([Table("does the generator use the scores?", columns, rows, [])], sentences)
 
 
@@ -81,7 +84,15 @@ def _rows(
                 f"{comparison.p_holm:.4f}",
             ]
         )
-        yield [*place, name, str(figure.n if figure else 0), figure_text(figure, measure), *difference]
+        changed = "–" if name == _MEASURED else _changed(cells[_MEASURED], cell)
+        yield [*place, name, str(figure.n if figure else 0), figure_text(figure, measure), changed, *difference]
+
+
+def _changed(measured: ScoredCell, other: ScoredCell) -> str:
+    """Return "12 of 40": how many answers are another text than with the measured scores, right or wrong."""
+    both = measured.answers.keys() & other.answers.keys()
+    changed = sum(normalise(measured.answers[i].text or "") != normalise(other.answers[i].text or "") for i in both)
+    return f"{changed} of {len(both)}"
 
 
 def sentence(compared: Mapping[str, Comparison]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ ROWS: dict[str, Any] = {
 }
 
 
-def controlled(folder: Path, texts: dict[str, list[str]], rows: dict[str, Any] = ROWS) -> Run:
+def controlled(folder: Path, texts: Mapping[str, Sequence[str | None]], rows: dict[str, Any] = ROWS) -> Run:
     run = write_run(folder, texts)
     suite = {**run.identity["suite"], "strategies": rows, "headline": {"of": "qtt_rag", "over": "cross_rag"}}
     return replace(run, identity={**run.identity, "suite": suite})
@@ -47,10 +48,22 @@ def test_each_control_is_compared_with_the_measured_scores_on_the_same_questions
     }
     (table,), (sentence,) = found(controlled(tmp_path, texts))
     assert [row[2] for row in table.rows] == ["measured", "none", "inverted"]
-    assert [row[5].split()[0] for row in table.rows] == ["–", "+5.0", "+100.0"]
+    assert [row[6].split()[0] for row in table.rows] == ["–", "+5.0", "+100.0"]
     assert "uses the scores (20 questions)" in sentence
     assert "significantly worse with inverted than" in sentence
     assert "not significantly better than no scores" in sentence
+
+
+def test_answers_that_change_are_counted_also_where_the_figure_does_not(tmp_path: Path) -> None:
+    texts: dict[str, list[str | None]] = {
+        "cross_rag": [RIGHT] * 4,
+        "qtt_rag": [RIGHT, WRONG, RIGHT, None],
+        "no_tags": [f"{RIGHT}.", "대구", WRONG, RIGHT],
+        "inverted": [RIGHT, WRONG, RIGHT, RIGHT],
+    }
+    (table,), _ = found(controlled(tmp_path, texts))
+    assert table.columns[5] == "answers changed"
+    assert [row[5] for row in table.rows] == ["–", "2 of 3", "0 of 3"]  # the failed question is left out
 
 
 def test_without_a_significant_difference_nothing_is_claimed_of_the_generator() -> None:
