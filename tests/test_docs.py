@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import runpy
 import shlex
 from pathlib import Path
 from typing import Any
@@ -11,11 +12,13 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
+from benchmarks.reproduction import CARDS, Plan
 from qttrag.application.application import Application
 from qttrag.cli import app
 from qttrag.config.deployment import Deployment
 from qttrag.config.yaml_files import merge_settings
 from qttrag.evaluation import suites
+from qttrag.evaluation.report import reported
 from qttrag.indexes import recipe
 
 ROOT = Path(__file__).parent.parent
@@ -26,6 +29,7 @@ PAGES = [
     *sorted(ROOT.glob("*/README.md")),
 ]
 COMMAND = re.compile(r"^\$ (qttrag .*?)(?:\s{2,}#.*)?$", re.MULTILINE)
+MODULE = re.compile(r"^\$ python -m ((?:benchmarks|demo)\.\S+.*?)(?:\s{2,}#.*)?$", re.MULTILINE)
 LINK = re.compile(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)")
 YAML_BLOCK = re.compile(r"^```yaml\n(?P<first># (?P<what>\w+)[^\n]*\n)?(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
 
@@ -44,6 +48,33 @@ def test_a_command_exists_with_its_options(match: re.Match[str]) -> None:
     words = shlex.split(match[1])[1:]
     done = CliRunner().invoke(app, [*words, "--help"])  # options are parsed before --help acts
     assert done.exit_code == 0, f"{match[1]}: {done.output}"
+
+
+@pytest.mark.parametrize("match", matches(MODULE))
+def test_a_module_runs_with_its_options(match: re.Match[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    module, *words = shlex.split(match[1])
+    monkeypatch.setattr("sys.argv", [module, *words, "--help"])
+    with pytest.raises(SystemExit) as end:
+        runpy.run_module(module, run_name="__main__", alter_sys=True)
+    assert not end.value.code
+
+
+def test_the_figures_in_the_guide_are_the_reported_ones() -> None:
+    page = (ROOT / "docs" / "guides" / "reproduce-the-paper.md").read_text(encoding="utf-8")
+    paper = reported.load("paper")
+    for dataset, by_generator in paper.figures.items():
+        for generator, row in by_generator.items():
+            assert f"| {' | '.join([dataset, generator, *map(str, row)])} |\n" in page
+    assert f"| dataset | generator | {' | '.join(paper.strategies)} |" in page
+
+
+def test_the_hours_in_the_guide_are_those_of_the_benchmark() -> None:
+    page = (ROOT / "docs" / "guides" / "reproduce-the-paper.md").read_text(encoding="utf-8")
+    rows = {"XOR-TyDi ko": (371, 0.232), "XOR-TyDi fi": (615, 0.199), "MKQA ko": (2827, 0.227), "MKQA zh": (2827, 0.05)}
+    for name, (n, foreign) in rows.items():
+        plans = [Plan(n, foreign, CARDS[card], 0.4, 64, bits) for card in CARDS for bits in (16, 4)]
+        hours = " | ".join(f"{sum(work.hours for work in plan.work()):.1f}" for plan in plans)
+        assert f"| {name}, {n:,} | {hours} |" in page
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
