@@ -1,22 +1,31 @@
-"""Two nodes of one service that share a Redis server."""
+"""Two nodes of one service that share a Redis server and a Milvus server."""
 
 from __future__ import annotations
 
 import itertools
+import json
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
-from typing import Any
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import httpx2
 import pytest
 import redis
+from milvus_lite.adapter.grpc.server import start_server_in_thread
 
+from qttrag.indexes.jobs.build import build
+from qttrag.indexes.recipe import EncoderSettings, Recipe, Source
+from qttrag.stores.export import export
+from qttrag.stores.milvus import milvus
+from tests.indexes.hashing_encoder import MODEL, open_hashing
 from tests.redis_server import RedisServer, free_port, wait_for_port
-from tests.server.node import shared_application
-from tests.server.running import application, running
+from tests.server.haproxy import proxy
+from tests.server.node import COLLECTION, shared_application
+from tests.server.running import PASSAGES, application, running
 
 
 @pytest.fixture
@@ -26,14 +35,50 @@ def url(redis_server: RedisServer) -> str:
     return redis_server.url
 
 
+@pytest.fixture(scope="module")
+def store_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a Milvus server with three passages."""
+    folder = tmp_path_factory.mktemp("milvus")
+    server, database, port = start_server_in_thread(data_dir=str(folder / "data.db"))
+    address = f"http://127.0.0.1:{port}"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("QTTRAG_HOME", str(folder))
+        source = folder / "source.jsonl"
+        records = [{"id": p.passage_id, "text": p.text, "title": p.title, "lang": p.lang} for p in PASSAGES]
+        source.write_text("\n".join(map(json.dumps, records)), encoding="utf-8")
+        recipe = Recipe(
+            name=COLLECTION, source=Source(kind="jsonl", path=str(source)), encoder=EncoderSettings(model=MODEL)
+        )
+        build(recipe, open_encoder=open_hashing)
+        export(COLLECTION, milvus(collection=COLLECTION, url=address))
+    yield address
+    server.stop(grace=0).wait()
+    database.close()
+
+
+class Node(NamedTuple):
+    process: subprocess.Popen[bytes]
+    port: int
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+
 @contextmanager
-def node(port: int, url: str) -> Iterator[subprocess.Popen[bytes]]:
-    process = subprocess.Popen([sys.executable, "-m", "tests.server.node", str(port), url])
+def two_nodes(url: str, store_url: str) -> Iterator[list[Node]]:
+    """Run two nodes, each in a process of its own."""
+    ports = [free_port(), free_port()]
+    commands = [[sys.executable, "-m", "tests.server.node", str(port), url, store_url] for port in ports]
+    nodes = [Node(subprocess.Popen(command), port) for command, port in zip(commands, ports, strict=True)]
     try:
-        yield process
+        for port in ports:
+            wait_for_port(port)
+        yield nodes
     finally:
-        process.kill()
-        process.wait(20)
+        for node in nodes:
+            node.process.kill()
+            node.process.wait(20)
 
 
 def ask(client: httpx2.Client, question: str = "Mikä on pääkaupunki?") -> Any:
@@ -88,36 +133,50 @@ def test_without_the_shared_server_each_node_counts_alone_and_metrics_show_it() 
     assert "qttrag_shared_limit_failures_total 1.0" in metrics.text
 
 
-def test_what_one_node_translated_and_scored_costs_another_nothing(url: str) -> None:
+def test_what_one_node_translated_and_scored_costs_another_nothing(url: str, store_url: str) -> None:
     counts = []
     for _ in range(2):
-        with running(shared_application(url)) as node:
+        with running(shared_application(url, store_url)) as node:
             counts.append(ask(node.client).json()["trace"]["counts"])
     assert counts[0]["translate.computed"] == counts[0]["tag.computed"] == 2
     assert counts[1]["translate.cached"] == counts[1]["tag.cached"] == 2
     assert not {"translate.computed", "tag.computed", "answer.computed"} & set(counts[1])
 
 
-def test_a_node_that_is_killed_loses_no_question_of_a_client_that_retries(url: str) -> None:
-    ports = [free_port(), free_port()]
-    turn, asked = itertools.count(), itertools.count(1)
-    with ExitStack() as stack, httpx2.Client(timeout=30) as client:
-        nodes = [stack.enter_context(node(port, url)) for port in ports]
-        for port in ports:
-            wait_for_port(port)
+def test_a_node_that_is_killed_loses_no_question_of_a_client_that_retries(url: str, store_url: str) -> None:
+    with two_nodes(url, store_url) as nodes:
+        turn = itertools.count()
 
-        def answer(number: int) -> str:
-            if next(asked) == 50:
-                nodes[0].kill()
-            for _ in range(2 * len(ports)):
-                try:
-                    base = f"http://127.0.0.1:{ports[next(turn) % len(ports)]}"
-                    response = client.post(f"{base}/v1/ask", json={"question": f"Mikä on kaupunki {number}?"})
-                    return str(response.raise_for_status().json()["answer"])
-                except httpx2.TransportError:
-                    continue
+        def post(client: httpx2.Client, question: dict[str, str]) -> httpx2.Response:
+            first = next(turn)
+            for number in (first, first + 1):
+                with suppress(httpx2.TransportError):
+                    return client.post(f"{nodes[number % 2].url}/v1/ask", json=question)
             raise AssertionError("no node answers")
 
-        with ThreadPoolExecutor(8) as threads:
-            answers = list(threads.map(answer, range(200)))
-    assert answers == ["It is Helsinki [1]."] * 200
+        assert answers(nodes, post, questions=200) == ["It is Helsinki [1]."] * 200
+
+
+def test_the_proxy_loses_no_question_when_a_node_is_killed(url: str, store_url: str, tmp_path: Path) -> None:
+    with two_nodes(url, store_url) as nodes, proxy([node.port for node in nodes], tmp_path) as address:
+
+        def post(client: httpx2.Client, question: dict[str, str]) -> httpx2.Response:
+            return client.post(f"{address}/v1/ask", json=question)
+
+        assert answers(nodes, post, questions=60) == ["It is Helsinki [1]."] * 60
+
+
+def answers(
+    nodes: Sequence[Node], post: Callable[[httpx2.Client, dict[str, str]], httpx2.Response], *, questions: int
+) -> list[str]:
+    """Ask different questions, eight at a time; the first node is killed after a quarter of them."""
+    asked = itertools.count(1)
+
+    def answer(number: int) -> str:
+        if next(asked) == questions // 4:
+            nodes[0].process.kill()
+        response = post(client, {"question": f"Mikä on kaupunki {number}?"})
+        return str(response.raise_for_status().json()["answer"])
+
+    with ThreadPoolExecutor(8) as threads, httpx2.Client(timeout=30) as client:
+        return list(threads.map(answer, range(questions)))
