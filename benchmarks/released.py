@@ -35,7 +35,8 @@ from qttrag.translators.nllb import NllbTransformersTranslator, NllbTranslator
 from qttrag.types import AskRequest, Lang, Query, Verdict
 from tests.texts import paragraph
 
-STRATEGIES = ("base", "cross_rag", "dkm_rag", "qtt_rag", "hard_filter", "query_translation")
+STRATEGIES = ("base", "cross_rag", "qtt_rag", "hard_filter", "query_translation", "dkm_rag")  # the slowest last
+_FOUND = {"qtt_rag": "translated", "hard_filter": "translated and scored", "dkm_rag": "translated"}  # in the cache
 _IN_FLIGHT = 64  # questions
 _WARM_UP = AskRequest("When was the bridge opened?", strategy="qtt_rag")  # loads the models, opens the collections
 _UNCACHED = {"cache": {"enabled": False}}
@@ -206,51 +207,47 @@ async def search(application: Application, n: int, rounds: int) -> Row:
     return await compare(f"search, demo: {n} questions", theirs, ours, rounds, f"{len(scan)} passages")
 
 
-async def end_to_end(asked: Sequence[str]) -> list[Row]:
-    """Compare questions end to end, once: each strategy, all of them, and ours with another generator after them."""
-    theirs, answers = await _released_way(asked)
-    times: dict[str, float] = {}
-    same = 0
+async def end_to_end(asked: Sequence[str], every: int) -> AsyncIterator[Row]:
+    """Compare questions end to end, once: each strategy in turn, all of them, and ours with another generator after.
+
+    The released way asks every so many-th of them only and its seconds are multiplied: it asks one after another and
+    keeps nothing, so that its time is proportional to the questions."""
+    rows: dict[str, Row] = {}
     with tempfile.TemporaryDirectory() as folder:
-        async with _ours(folder) as application:
-            await application.ask(_WARM_UP)
+        async with released() as theirs, _ours(folder) as ours:
+            for application in (theirs, ours):
+                await application.ask(_WARM_UP)
             for name in STRATEGIES:
-                start = time.perf_counter()
-                texts = await _all_at_once(application, asked, name)
-                times[name] = time.perf_counter() - start
-                same += sum(a == b for a, b in zip(texts, answers, strict=True)) if name == "base" else 0
+                rows[name] = await _strategy(name, theirs, ours, asked, every)
+                yield rows[name]
+        alone, together = (
+            sum(times) for times in zip(*((row.released, row.ours) for row in rows.values()), strict=True)
+        )
+        remark = "empty cache at the start" + (f"; released way: every {every}th, multiplied" if every > 1 else "")
+        yield Row(f"{len(asked)} questions, demo: six strategies", alone, together, alone / together, remark)
         async with _ours(folder, generator={"thinking": True}) as second:  # another identity, the same work
             await second.ask(_WARM_UP)
-            again = await seconds(partial(_all_at_once, second, asked, "qtt_rag"))
-    remarks = {
-        "base": f"{same} of {len(asked)} answers are equal",
-        "qtt_rag": "ours: translated by cross_rag before",
-        "hard_filter": "ours: translated and scored before",
-    }
-    rows = [
-        Row(f"  {name}", theirs[name], times[name], theirs[name] / times[name], remarks.get(name, ""))
-        for name in STRATEGIES
-    ]
-    total = sum(theirs.values()), sum(times.values())
-    return [
-        Row(f"{len(asked)} questions, demo: six strategies", *total, total[0] / total[1], "empty cache at the start"),
-        *rows,
-        Row("  qtt_rag, a second generator", theirs["qtt_rag"], again, theirs["qtt_rag"] / again,
-            "ours: translated and scored before"),
-    ]  # fmt: skip
+            again = await seconds(partial(_all_at_once, second, asked, "qtt_rag", []))
+    alone = rows["qtt_rag"].released
+    yield Row("  qtt_rag, a second generator", alone, again, alone / again, "ours: translated and scored before")
 
 
-async def _released_way(asked: Sequence[str]) -> tuple[dict[str, float], list[str]]:
-    """Return the seconds of each strategy and the answers of `base`."""
-    times: dict[str, float] = {}
-    answers: dict[str, list[str]] = {}
-    async with released() as application:
-        await application.ask(_WARM_UP)
-        for name in STRATEGIES:
-            start = time.perf_counter()
-            answers[name] = [(await application.ask(AskRequest(text, strategy=name))).text for text in asked]
-            times[name] = time.perf_counter() - start
-    return times, answers["base"]
+async def _strategy(name: str, theirs: Application, ours: Application, asked: Sequence[str], every: int) -> Row:
+    part = asked[::every]
+    answers: list[str] = []
+    alone = await seconds(partial(_one_after_another, theirs, part, name, answers)) * len(asked) / len(part)
+    texts: list[str] = []
+    together = await seconds(partial(_all_at_once, ours, asked, name, texts))
+    equal = sum(a == b for a, b in zip(answers, texts[::every], strict=True))
+    before = f"; ours: {_FOUND[name]} before" if name in _FOUND else ""
+    return Row(f"  {name}", alone, together, alone / together, f"{equal} of {len(part)} answers are equal{before}")
+
+
+async def _one_after_another(application: Application, asked: Sequence[str], strategy: str, into: list[str]) -> None:
+    for text in asked:
+        into.append((await application.ask(AskRequest(text, strategy=strategy))).text)
+        if len(into) % 50 == 0:
+            typer.echo(f"released way, {strategy}: {len(into)} of {len(asked)} questions", err=True)
 
 
 def _ours(folder: str, **settings: Any) -> Application:
@@ -260,17 +257,19 @@ def _ours(folder: str, **settings: Any) -> Application:
     return Application.open(config.load("demo", {"cache": cache, "tagger": tagger, **settings}))
 
 
-async def _all_at_once(application: Application, asked: Sequence[str], strategy: str) -> list[str]:
+async def _all_at_once(application: Application, asked: Sequence[str], strategy: str, into: list[str]) -> None:
     slots = asyncio.Semaphore(_IN_FLIGHT)
 
     async def ask(question: str) -> str:
         async with slots:
             return (await application.ask(AskRequest(question, strategy=strategy))).text
 
-    return await gather_or_cancel(map(ask, asked))
+    into.extend(await gather_or_cancel(map(ask, asked)))
 
 
-async def measure(parts: Sequence[Part], n: int, texts: int, rounds: int, small: bool) -> AsyncIterator[Row]:
+async def measure(
+    parts: Sequence[Part], n: int, texts: int, rounds: int, small: bool, every: int = 1
+) -> AsyncIterator[Row]:
     async with Application.open(config.load("demo", _UNCACHED)) as application:
         await application.start()
         pairs = await foreign_passages(application, texts)
@@ -285,7 +284,7 @@ async def measure(parts: Sequence[Part], n: int, texts: int, rounds: int, small:
         for row in await real_shape(4, small):
             yield row
     if Part.QUESTIONS in parts:
-        for row in await end_to_end([question.text for question in islice(questions("test"), n)]):
+        async for row in end_to_end([question.text for question in islice(questions("test"), n)], every):
             yield row
 
 
@@ -303,11 +302,14 @@ def main(
     n: int = typer.Option(48, "--questions", min=1, help="Questions end to end, and to search."),
     texts: int = typer.Option(64, min=1, help="Passages to translate and to score."),
     rounds: int = typer.Option(3, min=1, help="Runs of both ways in turn; those that say `once` are run once."),
+    every: int = typer.Option(
+        1, min=1, help="The released way asks every so many-th question; seconds are multiplied."
+    ),
     small: bool = typer.Option(False, "--small", help="A tiny shape in place of 600 M, to test this script."),
 ) -> None:
     """Run both ways and print the seconds of each, and how many times faster ours is."""
     before = os.getloadavg()[0]
-    cells = asyncio.run(shown(measure(parts or list(Part), n, texts, rounds, small)))
+    cells = asyncio.run(shown(measure(parts or list(Part), n, texts, rounds, small, every)))
     console().print(table("work", "released way, s", "qttrag, s", "times faster", "remark", rows=cells))
     loads = f"load of the machine before: {before:.1f}, after: {os.getloadavg()[0]:.1f}"
     console().print(f"{torch.get_num_threads()} threads; {loads}")

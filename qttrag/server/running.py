@@ -11,6 +11,7 @@ from fastapi import FastAPI
 from qttrag.server.draining import DrainingServer
 from qttrag.server.http_protocol import TimedProtocol
 from qttrag.server.service import Service
+from qttrag.server.starting import KeptFromCollection
 
 _CLOSING_S = 5  # for connections to close after the drain
 
@@ -42,6 +43,8 @@ def run(app: FastAPI, listening: list[socket.socket]) -> bool:
         server_header=False,
         timeout_graceful_shutdown=_CLOSING_S,
         limit_concurrency=service.settings.max_connections,
+        callback_notify=KeptFromCollection(service.starting),
+        timeout_notify=1,  # seconds between two calls of it
     )
     server = DrainingServer(config, service)
     server.run(sockets=listening)

@@ -64,7 +64,7 @@ class Service:
                         startable.setdefault(name, []).append(part)
                 if retriever is not None:
                     startable["retriever"] = [retriever(startable.get("retriever", []))]
-                self.starting = dict.fromkeys(startable, "loading")
+                self.starting.update(dict.fromkeys(startable, "loading"))
                 tasks = [loading.create_task(start_stage(name, p, self.starting)) for name, p in startable.items()]
                 yield
                 for task in tasks:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import time
-from collections.abc import MutableMapping, Sequence
+from collections.abc import Mapping, MutableMapping, Sequence
 
 from qttrag.errors import QttragError
 from qttrag.protocols import Startable
@@ -40,3 +41,19 @@ async def _attempt(
     states[name] = "ready"
     _LOG.info("stage ready", extra={"stage": name, "seconds": round(time.perf_counter() - started, 2)})
     return True
+
+
+class KeptFromCollection:
+    """Takes all that a process has loaded out of garbage collection, once, as soon as every stage is ready.
+
+    A full collection looks at each object of torch and its like; that takes 0.1 s, in which no socket is read."""
+
+    def __init__(self, states: Mapping[str, str]) -> None:
+        self._states = states
+        self._done = False
+
+    async def __call__(self) -> None:
+        if not self._done and all(state == "ready" for state in self._states.values()):
+            gc.collect()
+            gc.freeze()
+            self._done = True

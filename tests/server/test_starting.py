@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import socket
 import subprocess
@@ -12,6 +13,7 @@ from dataclasses import replace
 import pytest
 
 from qttrag.errors import StageUnavailable
+from qttrag.server.starting import KeptFromCollection
 from tests.server.running import application, running
 
 
@@ -76,3 +78,20 @@ def test_completions_of_the_older_api_are_pointed_to_chats() -> None:
         reply = up.client.post("/v1/completions", json={"model": "base", "prompt": "hei"})
     assert reply.status_code == 404
     assert "/v1/chat/completions" in reply.json()["error"]["message"]
+
+
+async def test_what_is_loaded_leaves_garbage_collection_when_every_stage_is_ready() -> None:
+    states = {"retriever": "ready", "generator": "loading"}
+    kept = KeptFromCollection(states)
+    try:
+        await kept()
+        assert gc.get_freeze_count() == 0
+        states["generator"] = "ready"
+        await kept()
+        frozen = gc.get_freeze_count()
+        assert frozen > 10_000
+        own = [[n] for n in range(50_000)]  # of a question: they stay in it
+        await kept()
+        assert len(own) > gc.get_freeze_count() - frozen
+    finally:
+        gc.unfreeze()
