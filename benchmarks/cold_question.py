@@ -124,14 +124,14 @@ def in_torch(layers: int, *, before: bool) -> list[Stage]:
     """Score and answer with a model of 1.5 B in float32; before: each verdict on its own."""
     model = _llama(layers)
     verdicts, answer = prompts()
-    what, stages, times = f"1.5 B in float32{_part(layers)}", [], LAYERS / layers
+    what, stages = "1.5 B in float32", []
     with torch.inference_mode():
         if before:
-            alone = seconds(lambda: _complete(model, verdicts[:1], VERDICT_TOKENS)) * FOREIGN * times
+            alone = seconds(lambda: _complete(model, verdicts[:1], VERDICT_TOKENS)) * FOREIGN
             stages.append(Stage("tag", "before", alone, f"{what}; one verdict, times {FOREIGN}"))
-        together = seconds(lambda: _complete(model, verdicts, VERDICT_TOKENS)) * times
+        together = seconds(lambda: _complete(model, verdicts, VERDICT_TOKENS))
         stages.append(Stage("tag", "laptop", together, f"{what}, verdicts in one batch, instructions once"))
-        taken = seconds(lambda: _complete(model, [answer], ANSWER_TOKENS)) * times
+        taken = seconds(lambda: _complete(model, [answer], ANSWER_TOKENS))
     ways = ("before", "laptop") if before else ("laptop",)
     return [*stages, *(Stage("answer", way, taken, what) for way in ways)]
 
@@ -152,9 +152,9 @@ def in_llama_cpp(layers: int) -> list[Stage]:
                     return
 
         complete(verdicts[0][:8], 1)
-        tagged = sum(seconds(partial(complete, ids, VERDICT_TOKENS)) for ids in verdicts) * LAYERS / layers
-        answered = seconds(lambda: complete(answer, ANSWER_TOKENS)) * LAYERS / layers
-    what = f"1.5 B in 4 bits, llama.cpp{_part(layers)}"
+        tagged = sum(seconds(partial(complete, ids, VERDICT_TOKENS)) for ids in verdicts)
+        answered = seconds(lambda: complete(answer, ANSWER_TOKENS))
+    what = "1.5 B in 4 bits, llama.cpp"
     remark = f"{what}, instructions once"
     return [Stage("tag", "laptop-gguf", tagged, remark), Stage("answer", "laptop-gguf", answered, what)]
 
@@ -164,20 +164,29 @@ def measure(
 ) -> Iterator[Stage]:
     """Measure each part once. `xlmr`: makes an encoder in a folder of so many layers and dimensions.
 
-    `layers`: of the language model, whose seconds are multiplied up to all; the projection to its vocabulary is then
-    counted too often, so that they are an upper bound."""
+    `layers`: of the language model; with fewer than all, it is measured at this depth and at twice as many."""
     if Part.RERANK in parts:
         yield from rerank(xlmr, before=before)
     if Part.TRANSLATE in parts:
         yield from translate(before=before)
     if Part.LLAMA_CPP in parts and importlib.util.find_spec("llama_cpp") and importlib.util.find_spec("gguf"):
-        yield from in_llama_cpp(layers)
+        yield from of_all_layers(in_llama_cpp, layers)
     if Part.TORCH in parts:
-        yield from in_torch(layers, before=before)
+        yield from of_all_layers(partial(in_torch, before=before), layers)
 
 
-def _part(layers: int) -> str:
-    return "" if layers == LAYERS else f"; {layers} of {LAYERS} layers, multiplied"
+def of_all_layers(measured: Callable[[int], list[Stage]], layers: int) -> list[Stage]:
+    """Return the stages of the whole model. With fewer layers, from two depths: each further layer costs as much
+    as those between them, and what is beside the layers, as the vocabulary, counts once."""
+    few = measured(layers)
+    if layers == LAYERS:
+        return few
+    times = (LAYERS - layers) / layers
+    how = f"; from {layers} and {2 * layers} of {LAYERS} layers"
+    return [
+        one._replace(seconds=one.seconds + times * (two.seconds - one.seconds), remark=one.remark + how)
+        for one, two in zip(few, measured(2 * layers), strict=True)
+    ]
 
 
 def _llama(layers: int) -> Any:

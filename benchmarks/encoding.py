@@ -10,6 +10,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable
+from enum import StrEnum
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,7 +19,7 @@ import typer
 from numpy.typing import NDArray
 
 from qttrag.cli.output import console, table
-from qttrag.encoders.sentence_transformers import SentenceTransformersEncoder
+from qttrag.encoders.sentence_transformers import SentenceTransformersKind
 from qttrag.indexes.jobs.encoding import encode_source, windows
 from qttrag.indexes.jobs.index_job import IndexJob
 from qttrag.indexes.jobs.workers import EncoderPool
@@ -27,11 +28,19 @@ from qttrag.indexes.sources import listing
 from qttrag.indexes.sources.records import SourceReader
 from qttrag.indexes.storage.workspace import BuildWorkspace
 from qttrag.models.loading import quiet
+from qttrag.protocols import PassageEncoder
 from qttrag.types import Prepared
 from tests import tiny_models
 from tests.texts import LANGS, sentences
 
 SIZES = {"tiny": (64, 2), "small": (384, 12), "base": (768, 12), "bge-m3": (1024, 24)}  # hidden size, layers
+
+
+class Dtype(StrEnum):
+    """float32 in torch, or int8 on CTranslate2."""
+
+    FLOAT32 = "float32"
+    INT8 = "int8"
 
 
 class Arms(NamedTuple):
@@ -58,7 +67,7 @@ class Seconds(NamedTuple):
 class Timed:
     """An encoder that measures how long it is busy."""
 
-    def __init__(self, encoder: SentenceTransformersEncoder) -> None:
+    def __init__(self, encoder: PassageEncoder) -> None:
         self.info = encoder.info
         self.tokenise, self.prepare = encoder.tokenise, encoder.prepare
         self.seconds = 0.0
@@ -97,7 +106,7 @@ class Opened(NamedTuple):
     batch_size: int
 
 
-def open_arms(folder: Path, passages: int, size: str, batch_tokens: int) -> Opened:
+def open_arms(folder: Path, passages: int, size: str, batch_tokens: int, dtype: Dtype) -> Opened:
     hidden, layers = SIZES[size]
     tiny_models.make_encoder(folder / "encoder", hidden=hidden, layers=layers)
     write_source(folder / "source.jsonl", passages)
@@ -110,12 +119,13 @@ def open_arms(folder: Path, passages: int, size: str, batch_tokens: int) -> Open
         }
     )
     files = listing.files(recipe)
-    encoder = SentenceTransformersEncoder(str(folder / "encoder"), revision=None, device="cpu", max_tokens=256)
+    kind = SentenceTransformersKind(str(folder / "encoder"), device="cpu", dtype=dtype.value)
+    (encoder,) = kind.load_for_passages()
     with EncoderPool([encoder]) as pool:
         all_windows = list(windows(recipe, pool, SourceReader(recipe, files, on_error="stop")))
     sorted_batches = [batch.prepared for window in all_windows for batch in window.batches]
     texts = [passage.content for window in all_windows for passage in window.passages]
-    lengths = encoder.lengths(texts)
+    lengths = [len(text.ids) for text in encoder.tokenise(texts)]
     batch_size = max(1, round(len(texts) / len(sorted_batches)))
     busy: list[float] = []
     unsorted_batches = [
@@ -170,6 +180,7 @@ def main(
     ),
     size: str = typer.Option("tiny", help=f"The size of the encoder, with random weights: {', '.join(SIZES)}."),
     batch_tokens: int = typer.Option(16_384, help="Tokens per batch, as in a recipe."),
+    dtype: Dtype = typer.Option(Dtype.FLOAT32, help="Of the encoder; sentence-transformers has float32."),  # noqa: B008
     rounds: int = typer.Option(3, help="The number of runs of each way, in turn."),
 ) -> None:
     """Encode the same passages by the build's pipeline, by a loop over the same prepared batches, by a loop over
@@ -179,7 +190,7 @@ def main(
     with tempfile.TemporaryDirectory() as name:
         os.environ |= {"QTTRAG_HOME": name, "HF_HUB_OFFLINE": "1"}
         quiet()
-        arms, busy, lengths, batch_size = open_arms(Path(name), passages, size, batch_tokens)
+        arms, busy, lengths, batch_size = open_arms(Path(name), passages, size, batch_tokens, dtype)
         n = len(lengths)
         arms.model_alone()
         arms.packaged()

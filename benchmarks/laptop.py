@@ -96,7 +96,9 @@ def question(
     parts: list[cold_question.Part] = typer.Argument(None, help="Which; all without one, in 10 GB and many minutes."),  # noqa: B008
     before: bool = typer.Option(True, help="Also as before: 568 M in float32, beam 4, each verdict alone."),
     layers: int = typer.Option(
-        cold_question.LAYERS, min=1, help="Of the language model; fewer are multiplied up to all."
+        cold_question.LAYERS,
+        min=1,
+        help="Of the language model; fewer are measured at two depths, and extended to all.",
     ),
 ) -> None:
     """Sum one cold question by stage: 20 candidates, three foreign passages of five, models of real sizes.

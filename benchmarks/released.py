@@ -235,12 +235,17 @@ async def end_to_end(asked: Sequence[str], every: int) -> AsyncIterator[Row]:
 async def _strategy(name: str, theirs: Application, ours: Application, asked: Sequence[str], every: int) -> Row:
     part = asked[::every]
     answers: list[str] = []
+    start = time.process_time()
     alone = await seconds(partial(_one_after_another, theirs, part, name, answers)) * len(asked) / len(part)
+    between = time.process_time()
     texts: list[str] = []
     together = await seconds(partial(_all_at_once, ours, asked, name, texts))
+    processor = (between - start) * len(asked) / len(part), time.process_time() - between
     equal = sum(a == b for a, b in zip(answers, texts[::every], strict=True))
     before = f"; ours: {_FOUND[name]} before" if name in _FOUND else ""
-    return Row(f"  {name}", alone, together, alone / together, f"{equal} of {len(part)} answers are equal{before}")
+    used = f"processor seconds {processor[0]:.0f} and {processor[1]:.0f}"
+    remark = f"{equal} of {len(part)} answers are equal; {used}{before}"
+    return Row(f"  {name}", alone, together, alone / together, remark)
 
 
 async def _one_after_another(application: Application, asked: Sequence[str], strategy: str, into: list[str]) -> None:

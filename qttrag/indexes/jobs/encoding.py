@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from qttrag.types import Prepared, Tokens
 
 _WINDOW = 4096  # passages sorted by length together, so that batches need little padding
+_FIRST_WINDOW = 256  # of a shard; each next one has as many as all before it: the encoder begins while others are read
 _DEPTH = 4  # windows read ahead and written behind, some 20 MB each
 
 
@@ -151,7 +152,8 @@ def windows(recipe: Recipe, encoders: EncoderPool, reader: SourceReader) -> Iter
     passages: list[Passage] = []
     for record in reader:
         of_record = _passages(recipe, record)
-        if of_record and len(passages) >= _WINDOW:  # only if more follow, so that the last window ends its shard
+        room = min(_WINDOW, max(_FIRST_WINDOW, in_shard))
+        if of_record and len(passages) >= room:  # only if more follow, so that the last window ends its shard
             in_shard += len(passages)
             yield window(ends_shard=False)
             passages = []
