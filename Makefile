@@ -1,6 +1,7 @@
 # make setup   a virtual environment with everything, from nothing
 # make demo    a tour of the method, answered by small models of our own (demo/README.md)
 # make demo-page   the demo's service, with its page in the browser
+# make demo-real   pretrained models on real paragraphs: shows their licences, then fetches 0.2 GB or, from a hub, 6.5 GB
 # make test    the test suite
 # make check   style and types
 # make wheel   the package as users install it, in dist/
@@ -16,7 +17,7 @@ CLIENTS ?= .venv-clients
 RAY ?= .venv-ray
 BIN = $(VENV)/bin
 
-.PHONY: setup demo demo-page test check wheel test-vllm test-real test-ray test-clients
+.PHONY: setup demo demo-page demo-real test check wheel test-vllm test-real test-ray test-clients
 
 $(VENV)/.ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -47,6 +48,9 @@ demo: indexes/built/.demo
 
 demo-page: indexes/built/.demo
 	$(BIN)/python -m demo.page
+
+demo-real: $(VENV)/.ready
+	$(BIN)/python -m demo.real
 
 test: $(VENV)/.ready
 	$(BIN)/pytest --numprocesses auto --dist loadfile

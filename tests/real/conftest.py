@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import os
-import shutil
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -31,16 +30,9 @@ def language_model() -> Path:
 
 
 def _written(file: Path, write: Callable[[Path, Path], Path]) -> Path:
-    """Return the folder that `write` makes of a packaged file; an earlier session's is used again."""
-    if (packaged := weights.packaged(file)) is None:
+    folder = weights.written(file, write, _CACHE)
+    if folder is None:
         pytest.skip(f"package '{file.parts[0]}' is not installed; make test-real creates the environment")
-    folder = _CACHE / packaged.stem
-    if not folder.exists():
-        partial = folder.with_suffix(".partial")
-        shutil.rmtree(partial, ignore_errors=True)
-        written = write(packaged, partial)
-        written.rename(folder)
-        shutil.rmtree(partial, ignore_errors=True)
     return folder
 
 

@@ -6,7 +6,9 @@ SmolLM2-135M-Instruct as GGUF. Nothing is downloaded from a model hub."""
 from __future__ import annotations
 
 import importlib.util
+import shutil
 import struct
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +27,21 @@ def packaged(file: Path) -> Path | None:
     if package is None or not package.submodule_search_locations:
         return None
     return Path(package.submodule_search_locations[0], *file.parts[1:])
+
+
+def written(file: Path, write: Callable[[Path, Path], Path], cache: Path) -> Path | None:
+    """Return the folder in `cache` that `write` makes of a packaged file, None where its package is not installed.
+
+    A folder that was written before is used again."""
+    if (found := packaged(file)) is None:
+        return None
+    folder = cache / found.stem
+    if not folder.exists():
+        partial = folder.with_suffix(".partial")
+        shutil.rmtree(partial, ignore_errors=True)
+        write(found, partial).rename(folder)
+        shutil.rmtree(partial, ignore_errors=True)
+    return folder
 
 
 def write_encoder(file: Path, folder: Path) -> Path:
