@@ -75,14 +75,20 @@ def test_a_node_that_is_lost_is_replaced_by_another(cluster: Any, recipe: Path, 
     assert sums() == alone
 
 
-def test_after_the_command_is_killed_it_goes_on_with_the_next_shard(recipe: Path, alone: dict[str, str]) -> None:
-    command = [sys.executable, "-m", "qttrag", "index", "build", str(recipe), "--on", "ray", "--workers", "2", "--json"]
+def kill_after_shards(command: list[str], shards: int) -> Path:
+    """Run a build and kill it when so many shards are finished; return its journal."""
     journal = resources.built_folder() / ".mixed.building" / "progress.json"
-    first = subprocess.Popen(command)
-    while first.poll() is None and not (journal.exists() and len(json.loads(journal.read_bytes())["shards"]) >= 2):
+    first = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    while first.poll() is None and not (journal.exists() and len(json.loads(journal.read_bytes())["shards"]) >= shards):
         time.sleep(0.005)
     first.send_signal(signal.SIGKILL)
     first.wait()
+    return journal
+
+
+def test_after_the_command_is_killed_it_goes_on_with_the_next_shard(recipe: Path, alone: dict[str, str]) -> None:
+    command = [sys.executable, "-m", "qttrag", "index", "build", str(recipe), "--on", "ray", "--workers", "2", "--json"]
+    journal = kill_after_shards(command, 2)
     finished = json.loads(journal.read_bytes())["shards"]
     files = {
         name: (journal.parent / "index" / name).stat().st_mtime_ns for shard in finished for name in shard["files"]

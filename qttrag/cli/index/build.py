@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from qttrag.cli import output
+from qttrag.cli.cluster import On, Workers, check_workers
 from qttrag.cli.index.export import export_into
 from qttrag.cli.index.options import OnError, OnInvalid, Overwrite, Restart
 from qttrag.cli.index.pretranslate import Tag, as_dict, pretranslated, show_pretranslated, target_languages
@@ -32,13 +33,8 @@ def build(
         str | None, typer.Option(help="Then translate all passages into these languages: ko,fi,zh.")
     ] = None,
     tag: Tag = False,
-    on: Annotated[
-        str | None,
-        typer.Option("--on", help="Encode on a Ray cluster: ray ($RAY_ADDRESS, or this machine)."),
-    ] = None,
-    workers: Annotated[
-        int | None, typer.Option(min=1, help="Workers of the cluster; default: one for each GPU, or core.")
-    ] = None,
+    on: On = None,
+    workers: Workers = None,
     config: output.Config = DEFAULT_DEPLOYMENT,
     to: Annotated[
         str | None,
@@ -109,9 +105,8 @@ def _encoders(recipe: Recipe, on: str | None, workers: int | None) -> AbstractCo
     """Return what opens the recipe's encoder: in this process, or on the cluster `on`."""
     from qttrag.application.factory import open_encoder
 
+    check_workers(on, workers)
     if on is None:
-        if workers is not None:
-            raise InputError("--workers is the number of workers of --on; give that, too")
         return nullcontext(open_encoder)
     if recipe.sparse or recipe.encoder.servers.urls:
         reason = "has `sparse: true`" if recipe.sparse else "encodes on `servers:`"
