@@ -21,6 +21,7 @@ from qttrag.resources import DEFAULT_DEPLOYMENT
 if TYPE_CHECKING:
     from qttrag.indexes.jobs.workers import OpenEncoder
     from qttrag.indexes.recipe import Recipe
+    from qttrag.indexes.storage.manifest import Manifest
     from qttrag.stores.versioned import VersionedCollection
 
 
@@ -51,7 +52,8 @@ def build(
     --on spreads the encoding over a cluster; reading, shards and resuming are the same, and so is the index.
 
     --pretranslate is `qttrag index pretranslate` after the build, with the deployment of --config. With --store, the
-    built index is then exported as `qttrag index export` does; its folder stays, for later changes.
+    built index is then exported as `qttrag index export` does; its folder stays, for later changes. If one of them is
+    interrupted, the same command resumes it and builds nothing again.
 
     Examples:
 
@@ -79,15 +81,18 @@ def build(
             raise InputError("--on: a folder of documents is built on this machine; leave it out")
         _build_folder(loaded, again=overwrite, store=store, as_json=as_json)
         return
-    with _encoders(loaded, on, workers) as open_encoder, show_progress(loaded.name) as progress:
-        manifest = build(
-            loaded,
-            overwrite=overwrite,
-            restart=restart,
-            on_error=on_error.value,
-            progress=progress,
-            open_encoder=open_encoder,
-        )
+    more = store is not None or pretranslate is not None
+    manifest = _already_built(loaded) if more and not overwrite and not restart else None
+    if manifest is None:
+        with _encoders(loaded, on, workers) as open_encoder, show_progress(loaded.name) as progress:
+            manifest = build(
+                loaded,
+                overwrite=overwrite,
+                restart=restart,
+                on_error=on_error.value,
+                progress=progress,
+                open_encoder=open_encoder,
+            )
     if store is not None:
         export_into(loaded.name, store)
     if pretranslate is None:
@@ -99,6 +104,22 @@ def build(
     else:
         show_manifest(manifest, as_json=False)
         show_pretranslated(done, as_json=False)
+
+
+def _already_built(recipe: Recipe) -> Manifest | None:
+    """Return the manifest of the recipe's index, so that an interrupted export or pre-translation is resumed; None: it
+    is not built, or by another recipe."""
+    from qttrag.errors import CollectionError
+    from qttrag.indexes.collection import find
+
+    try:
+        manifest = find(recipe.name).manifest
+    except CollectionError:
+        return None
+    if manifest.recipe_digest != recipe.digest:
+        return None
+    output.tell(f"index '{recipe.name}' was built {manifest.built} and is used as it is; --overwrite builds it again")
+    return manifest
 
 
 def _encoders(recipe: Recipe, on: str | None, workers: int | None) -> AbstractContextManager[OpenEncoder]:
