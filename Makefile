@@ -7,7 +7,7 @@
 # make wheel   the package as users install it, in dist/
 # make test-real   the tests on pretrained weights, in an environment of its own (builds llama.cpp: 10 to 40 minutes)
 # make test-vllm   the tests against real servers: vLLM's CPU build, in an environment of its own
-# make test-ray    the tests of builds on a Ray cluster, in an environment of its own
+# make test-ray    the tests of builds and runs on a Ray cluster, in an environment of its own
 # make test-clients   OpenAI's and other clients against the service on the demo, in environments of their own (needs node)
 PYTHON ?= python3.11
 VENV ?= .venv

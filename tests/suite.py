@@ -8,6 +8,9 @@ from typing import Any
 
 import yaml
 
+from qttrag.evaluation.runs import scoring
+from qttrag.evaluation.runs.figures import as_document
+from qttrag.evaluation.runs.folder import open_run
 from tests import deployment
 from tests.texts import facts
 
@@ -40,3 +43,18 @@ def write_suite(folder: Path, tiny: Path, *, n: int = 4, **changes: Any) -> Path
     path = folder / "tiny.yaml"
     path.write_text(yaml.safe_dump(suite, sort_keys=False), encoding="utf-8")
     return path
+
+
+def figures(folder: Path) -> dict[str, Any]:
+    """Return what equal runs have in common: all figures but those of the cost."""
+    opened = open_run(folder)
+    data = as_document(opened, scoring.score(opened)).model_dump(mode="json")
+    for cell in data["cells"]:
+        for name in ("seconds", "cache_hits", "translated", "calls", "prompt_tokens", "completion_tokens"):
+            cell["figures"].pop(name, None)
+    return data
+
+
+def lines(folder: Path) -> int:
+    """Return the number of records of a run."""
+    return sum(path.read_bytes().count(b"\n") for path in folder.glob("answers/*/*/*.jsonl"))

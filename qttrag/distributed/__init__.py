@@ -1,1 +1,1 @@
-"""Builds whose work is spread over a cluster."""
+"""Builds and runs of suites whose work is spread over a cluster."""

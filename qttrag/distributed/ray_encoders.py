@@ -6,13 +6,13 @@ files. A worker that dies is started again by Ray, and its batch is encoded agai
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from qttrag.application.factory import open_encoder
-from qttrag.errors import ConfigError, InputError, StageUnavailable, first_line, not_installed
+from qttrag.distributed.ray_cluster import cause, connected, has_gpus, start_workers
+from qttrag.errors import ConfigError, StageUnavailable
 from qttrag.indexes.jobs.workers import OpenEncoder
 from qttrag.indexes.recipe import EncoderSettings
 from qttrag.protocols import PassageEncoder, QueryEncoder
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _STAGE = "encoder"
+_RETRIES = 10  # of a batch whose worker died: it may be what kills the worker
 _BATCHES = 2  # sent to a worker at once, so that it does not wait for the network between two
 
 
@@ -35,22 +36,8 @@ def encoders_on(cluster: str, *, workers: int | None = None) -> Iterator[OpenEnc
 
     Raises:
         InputError: the cluster is another. ConfigError: Ray is not installed, or the cluster cannot be reached."""
-    if cluster != "ray":
-        raise InputError(f"--on {cluster}: give ray, and the cluster's address as RAY_ADDRESS=HOST:6379")
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    try:
-        import ray
-    except ModuleNotFoundError as error:
-        raise ConfigError(not_installed(f"--on {cluster}", error, extra="ray")) from error
-    local = {"include_dashboard": False} if "RAY_ADDRESS" not in os.environ else {}
-    try:
-        ray.init(log_to_driver=False, **local)
-    except (ConnectionError, TimeoutError) as error:
-        raise ConfigError(f"--on {cluster}: the cluster cannot be reached ({first_line(error)}); start it") from error
-    try:
+    with connected(cluster):
         yield lambda settings: _RayEncoder(settings, workers)
-    finally:
-        ray.shutdown()
 
 
 class _RayEncoder:
@@ -71,21 +58,18 @@ class _RayEncoder:
 
         Raises:
             ConfigError: a worker cannot load the model, or has another one."""
-        import ray
-
         (tokeniser, *_) = self._local.load_for_passages()
-        resources = ray.cluster_resources()
-        on_gpu = resources.get("GPU", 0) > 0 and self._settings.device != "cpu"
-        options, device = ({"num_gpus": 1}, "auto") if on_gpu else ({"num_cpus": 1}, "cpu")  # a worker sees one GPU
-        settings = self._settings.model_copy(update={"device": device}).model_dump()
-        count = self._workers or int(resources["GPU" if on_gpu else "CPU"])
-        placed = ray.remote(max_restarts=-1, max_task_retries=-1, scheduling_strategy="SPREAD", **options)
-        worker: Any = placed(EncodingWorker)
-        workers = [worker.remote(settings, tokeniser.info.revision) for _ in range(count)]
-        try:
-            ray.get([each.ready.remote() for each in workers])
-        except ray.exceptions.RayError as error:
-            raise ConfigError(f"encoder: a worker of the cluster cannot load it: {_cause(error)}") from error
+        gpus = has_gpus() and self._settings.device != "cpu"
+        settings = self._settings.model_copy(update={"device": "auto" if gpus else "cpu"})  # a worker sees one GPU
+        workers = start_workers(
+            EncodingWorker,
+            settings.model_dump(),
+            tokeniser.info.revision,
+            count=self._workers,
+            gpus=gpus,
+            stage=_STAGE,
+            retries=_RETRIES,
+        )
         return [_RemotePassageEncoder(tokeniser, each) for _ in range(_BATCHES) for each in workers]
 
 
@@ -128,11 +112,5 @@ class _RemotePassageEncoder:
         try:
             vectors: NDArray[np.float32] = ray.get(self._worker.encode.remote(prepared))
         except ray.exceptions.RayError as error:
-            raise StageUnavailable(_STAGE, f"a worker of the cluster failed: {_cause(error)}") from error
+            raise StageUnavailable(_STAGE, f"a worker of the cluster failed: {cause(error)}") from error
         return vectors
-
-
-def _cause(error: Exception) -> str:
-    """Return the error in the worker in a line; Ray puts its traceback before it."""
-    lines = [line.strip() for line in str(getattr(error, "cause", None) or error).splitlines()]
-    return next((line for line in reversed(lines) if line), type(error).__name__)

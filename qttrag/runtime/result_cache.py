@@ -15,7 +15,19 @@ class KindInfo(NamedTuple):
     bytes: int
 
 
-class ResultCache(Protocol):
+class Entries(Protocol):
+    """Texts by kind and content key. It is safe with several threads."""
+
+    def get_many(self, kind: str, keys: Sequence[bytes]) -> list[str | None]:
+        """Return the value of each key, in the keys' order; None: no entry, or the cache cannot be read."""
+        ...
+
+    def put_many(self, kind: str, items: Mapping[bytes, str]) -> None:
+        """Store each value under its key, in place of an earlier one; if the cache cannot be written, store nothing."""
+        ...
+
+
+class ResultCache(Entries, Protocol):
     """A cache of texts by kind ("translation", "completion") and content key. It is safe with several threads.
 
     An answer does not depend on its cache: a result that cannot be read or stored is computed again, with a note."""
@@ -28,14 +40,6 @@ class ResultCache(Protocol):
     @property
     def limit(self) -> str:
         """Return in words what is deleted, and when."""
-        ...
-
-    def get_many(self, kind: str, keys: Sequence[bytes]) -> list[str | None]:
-        """Return the value of each key, in the keys' order; None: no entry, or the cache cannot be read."""
-        ...
-
-    def put_many(self, kind: str, items: Mapping[bytes, str]) -> None:
-        """Store each value under its key, in place of an earlier one; if the cache cannot be written, store nothing."""
         ...
 
     def info(self) -> dict[str, KindInfo]:

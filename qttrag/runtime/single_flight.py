@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager, contextmanager
 from typing import Generic, NamedTuple, TypeVar
 
 from qttrag import trace
-from qttrag.runtime.result_cache import ResultCache
+from qttrag.runtime.result_cache import Entries
 
 T = TypeVar("T")
 
@@ -68,7 +68,7 @@ class CachedCalls(Generic[T]):
 
     def __init__(
         self,
-        cache: ResultCache,
+        cache: Entries,
         kind: str,
         *,
         dump: Callable[[T], str],

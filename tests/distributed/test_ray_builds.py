@@ -20,6 +20,7 @@ from qttrag.indexes.jobs.build import build
 from qttrag.indexes.jobs.index_job import Progress
 from qttrag.indexes.recipe import load
 from tests.distributed.workers import kill, worker_processes
+from tests.stores import databases
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("address"), pytest.mark.timeout(300)]
 
@@ -75,14 +76,20 @@ def test_a_node_that_is_lost_is_replaced_by_another(cluster: Any, recipe: Path, 
     assert sums() == alone
 
 
-def test_after_the_command_is_killed_it_goes_on_with_the_next_shard(recipe: Path, alone: dict[str, str]) -> None:
-    command = [sys.executable, "-m", "qttrag", "index", "build", str(recipe), "--on", "ray", "--workers", "2", "--json"]
+def kill_after_shards(command: list[str], shards: int) -> Path:
+    """Run a build and kill it when so many shards are finished; return its journal."""
     journal = resources.built_folder() / ".mixed.building" / "progress.json"
-    first = subprocess.Popen(command)
-    while first.poll() is None and not (journal.exists() and len(json.loads(journal.read_bytes())["shards"]) >= 2):
+    first = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    while first.poll() is None and not (journal.exists() and len(json.loads(journal.read_bytes())["shards"]) >= shards):
         time.sleep(0.005)
     first.send_signal(signal.SIGKILL)
     first.wait()
+    return journal
+
+
+def test_after_the_command_is_killed_it_goes_on_with_the_next_shard(recipe: Path, alone: dict[str, str]) -> None:
+    command = [sys.executable, "-m", "qttrag", "index", "build", str(recipe), "--on", "ray", "--workers", "2", "--json"]
+    journal = kill_after_shards(command, 2)
     finished = json.loads(journal.read_bytes())["shards"]
     files = {
         name: (journal.parent / "index" / name).stat().st_mtime_ns for shard in finished for name in shard["files"]
@@ -92,3 +99,19 @@ def test_after_the_command_is_killed_it_goes_on_with_the_next_shard(recipe: Path
     index = resources.built_folder() / "mixed"
     assert {name: (index / name).stat().st_mtime_ns for name in files} == files
     assert sums() == alone
+
+
+def test_a_build_into_a_store_goes_on_after_a_kill_and_doubles_nothing(recipe: Path, tmp_path: Path) -> None:
+    address = f"milvus:{tmp_path / 'milvus.db'}"
+    command = [sys.executable, "-m", "qttrag", "index", "build", str(recipe), "--on", "ray", "--workers", "2"]
+    command += ["--store", address, "--json"]
+    kill_after_shards(command, 2)
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    exported = databases.store("milvus", tmp_path, "mixed").manifest
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    again = databases.store("milvus", tmp_path, "mixed")
+    published = again.published()
+    assert published is not None
+    assert (exported.rows, exported.shards, exported.state) == (3000, 6, "complete")
+    assert again.manifest == exported
+    assert again.database.count(published.name) == 3000

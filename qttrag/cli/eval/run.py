@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from qttrag.cli import output
+from qttrag.cli.cluster import On, Workers, check_workers
 from qttrag.cli.eval import options
 from qttrag.cli.eval.progress import ProgressBar
 from qttrag.cli.eval.score import write_report
 from qttrag.errors import StageError
 
 if TYPE_CHECKING:
+    from qttrag.evaluation.runs.answering import OpenAnswering
     from qttrag.evaluation.runs.runner import Outcome, Progress
     from qttrag.evaluation.runs.scoring import ScoredCell
 
@@ -41,6 +44,8 @@ def run(
         list[str] | None,
         typer.Option("--set", help="Override a setting of the suite, e.g. --set in_flight=64. Repeatable."),
     ] = None,
+    on: On = None,
+    workers: Workers = None,
     as_json: output.Json = False,
 ) -> None:
     """Answer every question of a suite under every strategy and generator, and score the answers.
@@ -48,11 +53,16 @@ def run(
     If it is interrupted, the same command resumes it; questions that are answered are skipped. The exit code is 4 if a
     strategy has no answer to any question of a dataset.
 
+    --on spreads the questions over a cluster, each worker of which opens the deployment; a run may be resumed with or
+    without it. `in_flight` of the suite is then the number of questions at the same time of each worker.
+
     Examples:
 
       qttrag eval run xor-tydi
 
       qttrag eval run demo --sample 40
+
+      qttrag eval run xor-tydi --on ray --workers 4
 
       qttrag eval run my-suite.yaml --set deployment=laptop --set set.generator.model=Qwen/Qwen2.5-7B-Instruct
     """
@@ -65,15 +75,29 @@ def run(
     loaded = suites.load(suite, overrides)
     folder = out or options.results_folder() / loaded.name
     selection = runner.Selection(limit=limit, sample=sample, retry_failed=retry_failed, retry_degraded=retry_degraded)
-    with ProgressBar() as bar:
+    with _answering(on, workers) as open_answering, ProgressBar() as bar:
 
         def show(at: Progress) -> None:
             bar.show(at.done, at.total, " · ".join(at.cell), at.failed)
 
-        outcome = output.run(runner.run(loaded, folder, selection=selection, on_progress=show))
+        outcome = output.run(
+            runner.run(loaded, folder, selection=selection, on_progress=show, open_answering=open_answering)
+        )
     _print_outcome(outcome)
     scored = write_report(outcome.run, against=None, measure=None, as_json=as_json)
     _exit_if_unanswered(scored, suite)
+
+
+def _answering(on: str | None, workers: int | None) -> AbstractContextManager[OpenAnswering]:
+    """Return what opens the stages: in this process, or on the cluster `on`."""
+    check_workers(on, workers)
+    if on is None:
+        from qttrag.evaluation.runs.answering import in_process
+
+        return nullcontext(in_process)
+    from qttrag.distributed.ray_answering import answering_on
+
+    return answering_on(on, workers=workers)
 
 
 def _exit_if_unanswered(scored: Sequence[ScoredCell], suite: str) -> None:

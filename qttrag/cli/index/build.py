@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from qttrag.cli import output
+from qttrag.cli.cluster import On, Workers, check_workers
 from qttrag.cli.index.export import export_into
 from qttrag.cli.index.options import OnError, OnInvalid, Overwrite, Restart
 from qttrag.cli.index.pretranslate import Tag, as_dict, pretranslated, show_pretranslated, target_languages
@@ -20,6 +21,7 @@ from qttrag.resources import DEFAULT_DEPLOYMENT
 if TYPE_CHECKING:
     from qttrag.indexes.jobs.workers import OpenEncoder
     from qttrag.indexes.recipe import Recipe
+    from qttrag.indexes.storage.manifest import Manifest
     from qttrag.stores.versioned import VersionedCollection
 
 
@@ -32,13 +34,8 @@ def build(
         str | None, typer.Option(help="Then translate all passages into these languages: ko,fi,zh.")
     ] = None,
     tag: Tag = False,
-    on: Annotated[
-        str | None,
-        typer.Option("--on", help="Encode on a Ray cluster: ray ($RAY_ADDRESS, or this machine)."),
-    ] = None,
-    workers: Annotated[
-        int | None, typer.Option(min=1, help="Workers of the cluster; default: one for each GPU, or core.")
-    ] = None,
+    on: On = None,
+    workers: Workers = None,
     config: output.Config = DEFAULT_DEPLOYMENT,
     to: Annotated[
         str | None,
@@ -55,7 +52,8 @@ def build(
     --on spreads the encoding over a cluster; reading, shards and resuming are the same, and so is the index.
 
     --pretranslate is `qttrag index pretranslate` after the build, with the deployment of --config. With --store, the
-    built index is then exported as `qttrag index export` does; its folder stays, for later changes.
+    built index is then exported as `qttrag index export` does; its folder stays, for later changes. If one of them is
+    interrupted, the same command resumes it and builds nothing again.
 
     Examples:
 
@@ -83,15 +81,18 @@ def build(
             raise InputError("--on: a folder of documents is built on this machine; leave it out")
         _build_folder(loaded, again=overwrite, store=store, as_json=as_json)
         return
-    with _encoders(loaded, on, workers) as open_encoder, show_progress(loaded.name) as progress:
-        manifest = build(
-            loaded,
-            overwrite=overwrite,
-            restart=restart,
-            on_error=on_error.value,
-            progress=progress,
-            open_encoder=open_encoder,
-        )
+    more = store is not None or pretranslate is not None
+    manifest = _already_built(loaded) if more and not overwrite and not restart else None
+    if manifest is None:
+        with _encoders(loaded, on, workers) as open_encoder, show_progress(loaded.name) as progress:
+            manifest = build(
+                loaded,
+                overwrite=overwrite,
+                restart=restart,
+                on_error=on_error.value,
+                progress=progress,
+                open_encoder=open_encoder,
+            )
     if store is not None:
         export_into(loaded.name, store)
     if pretranslate is None:
@@ -105,13 +106,28 @@ def build(
         show_pretranslated(done, as_json=False)
 
 
+def _already_built(recipe: Recipe) -> Manifest | None:
+    """Return the manifest of the recipe's index, so that an interrupted export or pre-translation is resumed; None: it
+    is not built, or by another recipe."""
+    from qttrag.errors import CollectionError
+    from qttrag.indexes.collection import find
+
+    try:
+        manifest = find(recipe.name).manifest
+    except CollectionError:
+        return None
+    if manifest.recipe_digest != recipe.digest:
+        return None
+    output.tell(f"index '{recipe.name}' was built {manifest.built} and is used as it is; --overwrite builds it again")
+    return manifest
+
+
 def _encoders(recipe: Recipe, on: str | None, workers: int | None) -> AbstractContextManager[OpenEncoder]:
     """Return what opens the recipe's encoder: in this process, or on the cluster `on`."""
     from qttrag.application.factory import open_encoder
 
+    check_workers(on, workers)
     if on is None:
-        if workers is not None:
-            raise InputError("--workers is the number of workers of --on; give that, too")
         return nullcontext(open_encoder)
     if recipe.sparse or recipe.encoder.servers.urls:
         reason = "has `sparse: true`" if recipe.sparse else "encodes on `servers:`"

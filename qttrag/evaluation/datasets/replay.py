@@ -36,6 +36,9 @@ class ReplayedRetriever:
     def __init__(self, rankings: Mapping[str, Sequence[Hit]]) -> None:
         self._rankings = rankings
 
+    def __len__(self) -> int:
+        return len(self._rankings)
+
     async def retrieve(self, query: Query, k: int) -> list[Hit]:
         row, _, question_id = query.query_id.split("/", 2)
         return list(self._rankings.get(f"{row}/{question_id}", self._rankings.get(question_id, ())))[:k]

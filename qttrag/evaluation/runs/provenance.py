@@ -60,6 +60,24 @@ def identity(suite: Suite, questions: Mapping[str, Sequence[Question]]) -> dict[
     }
 
 
+def of_node(run: Mapping[str, Any], generator: str) -> dict[str, Any]:
+    """Return the part of the provenance of a run that the files of a machine decide, under one generator."""
+    return {**{name: run[name] for name in ("qttrag", "collections", "prompts")}, "models": run["models"][generator]}
+
+
+def of_deployment(deployment: Deployment, *, like: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the provenance of a deployment's files on this machine, with the parts that `like` (`of_node`) has.
+
+    Raises:
+        as `identity`."""
+    return {
+        "qttrag": qttrag.__version__,
+        "collections": _collections(deployment) if like["collections"] else {},
+        "prompts": {lang: _prompts(Lang(lang)) for lang in like["prompts"]},
+        "models": _models(deployment),
+    }
+
+
 def search_digest(deployment: Deployment) -> str:
     """Return a digest of everything that the rankings of a deployment depend on.
 

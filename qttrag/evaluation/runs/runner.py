@@ -6,29 +6,25 @@ import asyncio
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 from qttrag.application.application import Application
 from qttrag.application.named_models import collection_names
-from qttrag.errors import CollectionError, ConfigError, InputError, StageError
+from qttrag.errors import InputError, StageError
 from qttrag.evaluation import datasets
-from qttrag.evaluation.answers import AnswerRecord, RankedPassage
+from qttrag.evaluation.answers import AnswerRecord
 from qttrag.evaluation.datasets import replay
 from qttrag.evaluation.datasets.questions import Question
 from qttrag.evaluation.datasets.replay import ReplayedRetriever
-from qttrag.evaluation.runs import references, search_cache
+from qttrag.evaluation.runs import references
 from qttrag.evaluation.runs.answer_files import AnswerFile, Cell
+from qttrag.evaluation.runs.answering import AnsweringJob, OpenAnswering, in_process
 from qttrag.evaluation.runs.folder import Run, start_or_resume
-from qttrag.evaluation.runs.search_cache import CachedSearch, Ranking
 from qttrag.evaluation.statistics import SEED
 from qttrag.evaluation.suites import Suite
-from qttrag.protocols import Reranker, Retriever
-from qttrag.rerankers.none import NoReranker
-from qttrag.runtime.cache import Cache
 from qttrag.runtime.tasks import gather_or_cancel
-from qttrag.types import Answer, AskRequest
 
 _MAX_CONSECUTIVE_FAILURES = 50  # a server is down, and the rest of the suite would fail too
 
@@ -79,8 +75,11 @@ async def run(
     *,
     selection: Selection = Selection(),
     on_progress: Callable[[Progress], None] = lambda progress: None,
+    open_answering: OpenAnswering = in_process,
 ) -> Outcome:
     """Answer the selected questions that are not answered yet; answers are on the disk even if this raises.
+
+    `open_answering`: opens the stages, in this process or elsewhere.
 
     Raises:
         InputError: a dataset is invalid, the folder has another run, or another process is running in it.
@@ -94,12 +93,8 @@ async def run(
     replayed, replay_notes = _replayed(suite, questions)
     with _exclusive_lock(folder):
         started = start_or_resume(folder, suite, questions, [*notes, *replay_notes])
-        cache = search_cache.store(folder)
-        try:
-            session = _Session(suite, folder, cache, selection, on_progress, replayed)
-            await session.work({row: selection.of(some) for row, some in questions.items()})
-        finally:
-            cache.close()
+        session = _Session(suite, started, selection, on_progress, replayed, open_answering)
+        await session.work({row: selection.of(some) for row, some in questions.items()})
     return Outcome(started, session.answered, session.failed, session.skipped, session.repaired)
 
 
@@ -141,32 +136,25 @@ def _exclusive_lock(folder: Path) -> Iterator[None]:
         ) from None
 
 
-class _Asked(NamedTuple):
-    """An application and its search."""
-
-    application: Application
-    search: CachedSearch
-
-
 class _Session:
     """One session of a run: its counters and the state that its workers share."""
 
     def __init__(
         self,
         suite: Suite,
-        folder: Path,
-        cache: Cache,
+        started: Run,
         selection: Selection,
         on_progress: Callable[[Progress], None],
         replayed: ReplayedRetriever,
+        open_answering: OpenAnswering,
     ) -> None:
         self._replayed = replayed
         self._oracle = references.read(suite.references) if suite.references else None
         self._suite = suite
-        self._folder = folder
-        self._cache = cache
+        self._run = started
         self._selection = selection
         self._on_progress = on_progress
+        self._open_answering = open_answering
         self._total = 0
         self._consecutive_failures = 0
         self.answered = self.failed = self.skipped = self.repaired = 0
@@ -177,7 +165,7 @@ class _Session:
         self._total = per_cell * len(self._suite.generators) * len(self._suite.strategies)
         for generator in self._suite.generators:
             cells = [Cell(row, generator, strategy) for row in questions for strategy in self._suite.strategies]
-            files = {cell: AnswerFile(cell.file(self._folder)) for cell in cells}
+            files = {cell: AnswerFile(cell.file(self._run.folder)) for cell in cells}
             self.repaired += sum(file.repaired for file in files.values())
             try:
                 jobs = [(cell, q) for cell in cells for q in questions[cell.dataset] if self._is_due(files[cell], q)]
@@ -199,48 +187,19 @@ class _Session:
     async def _answer_all(
         self, generator: str, files: Mapping[Cell, AnswerFile], jobs: Sequence[tuple[Cell, Question]]
     ) -> None:
-        async with Application.open(self._suite.deployment_for(generator)) as opened:
-            searching = self._asked(opened, opened.stages.retriever, opened.stages.reranker)
-            replaying = self._asked(opened, self._replayed, NoReranker())
+        job = AnsweringJob(
+            self._suite, generator, self._suite.deployment_for(generator), self._run, self._replayed, self._oracle
+        )
+        async with self._open_answering(job) as answering:
             remaining = iter(jobs)
 
             async def worker() -> None:
                 for cell, question in remaining:
-                    asked = replaying if self._is_replayed(question) else searching
-                    record = await self._answer(asked, cell, question)
+                    record = await answering.answer(cell, question)
                     await asyncio.to_thread(files[cell].append, record)
                     self._count(cell, record)
 
-            await gather_or_cancel(worker() for _ in range(min(self._suite.in_flight, len(jobs))))
-
-    def _asked(self, opened: Application, retriever: Retriever, reranker: Reranker) -> _Asked:
-        search = CachedSearch(retriever, reranker, self._cache)
-        stages = replace(opened.stages, retriever=search, reranker=search, oracle=self._oracle)
-        return _Asked(replace(opened, stages=stages), search)
-
-    def _is_replayed(self, question: Question) -> bool:
-        return self._suite.run is not None or question.passages is not None
-
-    async def _answer(self, asked: _Asked, cell: Cell, question: Question) -> AnswerRecord:
-        strategy = self._suite.strategy(cell.strategy)
-        query_id = f"{cell.dataset}/{cell.strategy}/{question.question_id}"
-        try:
-            request = AskRequest(
-                question.text,
-                lang=question.lang,
-                strategy=strategy.strategy,
-                options=strategy.options,
-                collections=strategy.collections,
-                limits=strategy.limits,
-                query_id=query_id,
-            )
-            answer = await asked.application.ask(request)
-        except (ConfigError, CollectionError):  # every other question would fail with it too
-            raise
-        except Exception as error:
-            asked.search.take(query_id)
-            return AnswerRecord(question.question_id, None, error=f"{type(error).__name__}: {error}")
-        return _record(question, answer, asked.search.take(query_id))
+            await gather_or_cancel(worker() for _ in range(min(answering.in_flight, len(jobs))))
 
     def _count(self, cell: Cell, record: AnswerRecord) -> None:
         self.answered += not record.failed
@@ -254,18 +213,3 @@ class _Session:
             )
         done = self.answered + self.failed + self.skipped
         self._on_progress(Progress(done, self._total, self.failed, cell))
-
-
-def _record(question: Question, answer: Answer, ranking: Ranking | None) -> AnswerRecord:
-    return AnswerRecord(
-        question.question_id,
-        answer.text,
-        context=answer.context,
-        ranking=tuple(RankedPassage(hit.passage.passage_id, hit.score) for hit in ranking.hits) if ranking else (),
-        search=ranking.key if ranking else None,
-        seconds={name: round(value, 4) for name, value in answer.trace.seconds.items()},
-        counts=dict(answer.trace.counts),
-        notes=tuple(map(str, answer.trace.notes)),
-        abstained=answer.abstained,
-        missing=tuple(answer.degraded),
-    )

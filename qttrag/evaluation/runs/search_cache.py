@@ -12,6 +12,7 @@ from typing import NamedTuple
 from qttrag.evaluation.datasets.replay import ReplayedRetriever
 from qttrag.protocols import Reranker, Retriever, Selectable
 from qttrag.runtime.cache import Cache, content_key
+from qttrag.runtime.result_cache import Entries
 from qttrag.runtime.single_flight import CachedCalls
 from qttrag.types import Hit, Lang, Passage, Query
 
@@ -43,7 +44,7 @@ class CachedSearch:
     `scope`: what the searches depend on, in a cache that serves several deployments.
     Counts: cached (from the cache or from another call), computed (by the inner retriever or reranker)."""
 
-    def __init__(self, retriever: Retriever, reranker: Reranker, kept: Cache, *, scope: str = "") -> None:
+    def __init__(self, retriever: Retriever, reranker: Reranker, kept: Entries, *, scope: str = "") -> None:
         self._scope = scope
         self._replayed = isinstance(retriever, ReplayedRetriever)
         self._retriever = retriever

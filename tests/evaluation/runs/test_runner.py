@@ -17,12 +17,12 @@ from qttrag.evaluation import suites
 from qttrag.evaluation.answers import AnswerRecord, RankedPassage
 from qttrag.evaluation.runs import scoring
 from qttrag.evaluation.runs.answer_files import AnswerFile, Cell, dumps, latest, loads
-from qttrag.evaluation.runs.figures import as_document
 from qttrag.evaluation.runs.folder import open_run
 from qttrag.evaluation.runs.runner import Outcome, Selection, run
 from qttrag.types import CriticalError, Lang, Passage, QualityScores, TaggedPassage
 from tests import deployment, suite
 from tests.openai_client.server import Reply, Server, failure, text_reply
+from tests.suite import figures, lines
 
 CELLS = 2 * len(suite.STRATEGIES)
 
@@ -35,16 +35,6 @@ def ready(tmp_path: Path, tiny: Path) -> Path:
 
 async def answer(ready: Path, path: Path, out: str = "out", **selection: Any) -> Outcome:
     return await run(suites.load(str(path)), ready / out, selection=Selection(**selection))
-
-
-def figures(folder: Path) -> dict[str, Any]:
-    """Return what equal runs have in common: all figures but those of the cost."""
-    opened = open_run(folder)
-    data = as_document(opened, scoring.score(opened)).model_dump(mode="json")
-    for cell in data["cells"]:
-        for name in ("seconds", "cache_hits", "translated", "calls", "prompt_tokens", "completion_tokens"):
-            cell["figures"].pop(name, None)
-    return data
 
 
 async def test_every_question_is_answered_once_under_every_strategy(ready: Path, tiny: Path) -> None:
@@ -104,10 +94,6 @@ async def test_a_killed_run_is_resumed_and_scores_the_same(ready: Path, tiny: Pa
     assert (last.answered, last.skipped) == (6 * CELLS - done, done)
     await answer(ready, path, "whole")
     assert figures(ready / "killed") == figures(ready / "whole")
-
-
-def lines(folder: Path) -> int:
-    return sum(path.read_bytes().count(b"\n") for path in folder.glob("answers/*/*/*.jsonl"))
 
 
 async def test_failed_questions_are_recorded_and_retried_only_on_request(ready: Path, tiny: Path) -> None:
