@@ -25,8 +25,8 @@ from qttrag import __version__, resources
 if TYPE_CHECKING:
     from qttrag.indexes.ann.first_stage import FirstStage
     from qttrag.indexes.ann.inverted_list_parts import InvertedListParts
-    from qttrag.indexes.collection import Collection
-    from qttrag.indexes.jobs.tune import Trial
+    from qttrag.indexes.collection import Collection, Plan
+    from qttrag.indexes.jobs.measured_recall import Trial
     from qttrag.indexes.storage.manifest import Tuned
     from qttrag.indexes.storage.vectors import Vectors
 
@@ -97,14 +97,15 @@ def build(home: Path, rows: int, dim: int, faiss_string: str, questions: int, tu
     }
 
 
-def tune(home: Path, collection: Collection, recall: float, k: int) -> tuple[Tuned, list[Trial]]:
+def tune(home: Path, collection: Collection, recall: float, k: int) -> tuple[Tuned, list[Trial[Plan]]]:
     """Tune the index with the questions whose exact best `build` saved."""
     from qttrag.indexes.ann.first_stage import Candidates
     from qttrag.indexes.jobs import tune
+    from qttrag.indexes.jobs.measured_recall import QuerySample
 
     known = exact_results.load(home, file=_TUNING_FILE)
     best = [Candidates(np.zeros(len(scores), np.int64), scores) for scores in known.scores]
-    sample = tune.QuerySample(known.questions, None, "questions generated as those of the benchmark")
+    sample = QuerySample(known.questions, None, "questions generated as those of the benchmark")
     return tune.tune(collection, sample, target=recall, k=k, best=best)
 
 

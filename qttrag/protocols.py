@@ -23,6 +23,7 @@ from qttrag.types import (
     Query,
     TextRole,
     Tokens,
+    TokenWeights,
     Translation,
     Verdict,
 )
@@ -179,6 +180,26 @@ class VectorStore(Protocol):
         """Return up to `k` hits a query, best first, ties by passage id; only passages in `languages`.
 
         `vectors`: unit vectors of the queries, float32, shape (n, dim). Scores are cosines."""
+        ...
+
+
+@runtime_checkable
+class WeightedStore(Protocol):
+    """A `VectorStore` that also searches by learned weights of tokens, where its passages have them.
+
+    It has methods alone, since `isinstance` reads the properties of a Protocol, and those of a store open it."""
+
+    def check_weights(self) -> None:
+        """Raises CollectionError if the passages have no weights."""
+        ...
+
+    def search_weights(
+        self, weights: TokenWeights, k: int, languages: Sequence[Lang] | Literal["all"]
+    ) -> list[list[Hit]]:
+        """Return up to `k` hits a query, best first, ties by passage id; passages that share no token are none.
+
+        `weights`: of the queries' tokens; each query has some. A score is the sum, over the tokens that the passage
+        shares with the query, of the products of their weights."""
         ...
 
 

@@ -22,6 +22,11 @@ def rows(weights: TokenWeights) -> list[TokenWeights]:
     ]
 
 
+def by_token(weights: TokenWeights) -> list[dict[int, float]]:
+    """Return the weights of each text by token."""
+    return [dict(zip(row.tokens.tolist(), row.weights.tolist(), strict=True)) for row in rows(weights)]
+
+
 def stacked(parts: Sequence[TokenWeights]) -> TokenWeights:
     """Return the weights of the texts of all parts, in order."""
     import numpy as np

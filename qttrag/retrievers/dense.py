@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from qttrag.encoders.concurrent import ConcurrentEncoder
 from qttrag.encoders.language_means import LanguageMeans
-from qttrag.errors import CollectionError, ConfigError, InputError, PartialHits, StageUnavailable
+from qttrag.errors import CollectionError, ConfigError, InputError, PartialHits
 from qttrag.models import devices
 from qttrag.models.loading import Lazy
-from qttrag.protocols import Encoder, Placed, Prefetchable, VectorStore
+from qttrag.protocols import Encoder, Prefetchable, VectorStore
 from qttrag.retrievers import centring, index_encoders, merging, search_scope
 from qttrag.retrievers.centring import CentredQueries
+from qttrag.retrievers.places import Searches, all_hits, by_place
 from qttrag.runtime.batching import Batcher
 from qttrag.stores.faiss_folder import FaissFolder
 from qttrag.types import Embeddings, Hit, Lang, Query, TextRole
@@ -49,18 +49,11 @@ class _Prefixes(NamedTuple):
         return prefix
 
 
-class _Searches(NamedTuple):
-    """Searches of the stores at one place; they return the hits of each store and group of languages."""
-
-    stores: Sequence[VectorStore]
-    batcher: Batcher[_Request, list[list[Hit]]]
-
-
 class _Loaded(NamedTuple):
     encoder: ConcurrentEncoder
     prefixes: _Prefixes
     means: LanguageMeans | None
-    searches: Sequence[_Searches]
+    searches: Sequence[Searches[_Request]]
 
 
 class DenseRetriever:
@@ -128,7 +121,7 @@ class DenseRetriever:
         languages = search_scope.passage_languages(self._languages, query)
         (text,) = await loaded.encoder.encode([loaded.prefixes.query + query.text])
         request = _Request(text.vector, k, languages, query.lang, query.collections)
-        found, unavailable = await _all_hits(loaded.searches, request)
+        found, unavailable = await all_hits(loaded.searches, request)
         merged = merging.merge(found, k, query.lang, self._merging)
         merging.report(merged, query.lang)
         if loaded.means is not None:
@@ -152,8 +145,8 @@ class DenseRetriever:
         prefixes = _Prefixes(index_encoders.query_prefix(infos, encoder.info), index_encoders.passage_prefix(infos))
         means = centring.means_of(self._stores) if self._centres else None
         searches = [
-            _Searches(stores, self._batcher(stores, means, place or encoder.device))
-            for place, stores in _by_place(self._stores).items()
+            Searches(stores, self._batcher(stores, means, place or encoder.device))
+            for place, stores in by_place(self._stores).items()
         ]
         return _Loaded(ConcurrentEncoder(encoder, batch_tokens=self._encoder.batch_tokens), prefixes, means, searches)
 
@@ -192,35 +185,3 @@ class DenseRetriever:
 
     def _searched_separately(self, store: VectorStore, lang: Lang) -> set[Lang]:
         return set(store.languages) if self._centres else self._merging.searched_separately(lang)
-
-
-def _by_place(stores: Sequence[VectorStore]) -> dict[str | None, list[VectorStore]]:
-    """Return the stores at each place; None: in this process."""
-    places: dict[str | None, list[VectorStore]] = {}
-    for store in stores:
-        places.setdefault(store.place if isinstance(store, Placed) else None, []).append(store)
-    return places
-
-
-async def _all_hits(
-    searches: Sequence[_Searches], request: _Request
-) -> tuple[list[list[Hit]], StageUnavailable | None]:
-    """Return the hits of all places that answer, and the error of one that is unavailable.
-
-    Raises:
-        StageUnavailable: none answers."""
-    asked = [each for each in searches if any(search_scope.is_chosen(s.name, request.chosen) for s in each.stores)]
-    results = await asyncio.gather(*(each.batcher.map([request]) for each in asked), return_exceptions=True)
-    unavailable = [result for result in results if isinstance(result, StageUnavailable)]
-    if unavailable and len(unavailable) == len(results):
-        raise unavailable[0]
-    return list(_answers(results)), unavailable[0] if unavailable else None
-
-
-def _answers(results: Sequence[list[list[list[Hit]]] | BaseException]) -> Iterator[list[Hit]]:
-    """Yield the hits of each search; an error other than StageUnavailable is raised."""
-    for result in results:
-        if isinstance(result, list):
-            yield from result[0]
-        elif not isinstance(result, StageUnavailable):
-            raise result

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from qttrag.errors import CollectionError, first_line
-from qttrag.types import EncoderInfo, Hit, Lang, Passage, Place
+from qttrag.types import EncoderInfo, Hit, Lang, Passage, Place, TokenWeights
 
 if TYPE_CHECKING:
     import numpy as np
@@ -48,8 +48,9 @@ class StoredManifest(BaseModel):
 
     `state`: "loading" until every passage is stored; "updating" while passages are appended and removed in place.
     `content`: a digest of the built index that it was exported from. `index`: settings of the database's own index.
-    `rows`: passages; `langs`: passages by language. `shards`: number of the index's shards that are stored;
-    `shards_digest`: their digest. `tuned`: None: not measured."""
+    `sparse`: whether passages have learned weights of tokens. `rows`: passages; `langs`: passages by language.
+    `shards`: number of the index's shards that are stored; `shards_digest`: their digest. `tuned`: None: not
+    measured."""
 
     model_config = ConfigDict(extra="forbid")
     layout: int = LAYOUT
@@ -60,6 +61,7 @@ class StoredManifest(BaseModel):
     content: str
     index: dict[str, Any]
     encoder: dict[str, Any]
+    sparse: bool = False
     rows: int
     langs: dict[str, int]
     shards: int
@@ -132,12 +134,20 @@ class VectorDatabase(Protocol):
 
     def write_manifest(self, version: str, manifest: str) -> None: ...
 
-    def create(self, version: str, dim: int, manifest: str, *, rows: int) -> None:
-        """Make an empty version. `rows`: passages that it will have."""
+    def create(self, version: str, dim: int, manifest: str, *, rows: int, sparse: bool = False) -> None:
+        """Make an empty version. `rows`: passages that it will have. `sparse`: whether they have weights of tokens."""
         ...
 
-    def upsert(self, version: str, passages: Sequence[Passage], vectors: NDArray[np.float32]) -> None:
+    def upsert(
+        self,
+        version: str,
+        passages: Sequence[Passage],
+        vectors: NDArray[np.float32],
+        weights: TokenWeights | None = None,
+    ) -> None:
         """Store passages under their ids, in place of earlier ones; they are durable on return.
+
+        `weights`: of the passages' tokens, where the version was created with `sparse`.
 
         Raises:
             InputError: a passage is longer than the database stores."""
@@ -157,6 +167,11 @@ class VectorDatabase(Protocol):
 
     def search(self, version: str, vectors: NDArray[np.float32], settings: SearchSettings) -> list[list[Hit]]:
         """Return the hits of each query in any order, with inner products as scores."""
+        ...
+
+    def search_weights(self, version: str, weights: TokenWeights, settings: SearchSettings) -> list[list[Hit]]:
+        """Return the hits of each query in any order, with the sums of products of weights as scores; the search is
+        exact. `weights`: of the queries' tokens; each query has some."""
         ...
 
     def efforts(self, index: Mapping[str, Any]) -> Sequence[int]:

@@ -14,6 +14,7 @@ from qttrag.indexes.collection import Collection, open_index
 from qttrag.indexes.jobs.index_job import Progress, ignore_progress
 from qttrag.indexes.storage.manifest import Manifest
 from qttrag.indexes.storage.passages import passages_file
+from qttrag.indexes.storage.token_weights import weights_file
 from qttrag.indexes.storage.tombstones import PREFIX as REMOVED
 from qttrag.indexes.storage.vectors import vectors_file
 from qttrag.stores.database import StoredManifest
@@ -42,7 +43,7 @@ def export(
 
     A new version is loaded beside the published one; the alias names it when it is complete, and earlier versions are
     deleted. The same call resumes an interrupted one; it repeats at most one shard of the index. A version with the
-    same passages, vectors and index settings is left as it is.
+    same passages, vectors and index settings is left as it is. Learned weights of tokens are written, too.
 
     `update`: change the published version in place: store the shards appended since, delete removed passages. It is
     faster, but readers see some of the changes before others.
@@ -59,17 +60,21 @@ def export(
 
 
 def content_of(manifest: Manifest) -> str:
-    """Return a digest of the passages and vectors of a built index, and of what was removed from them."""
-    shards = range(_shards(manifest))
-    names = [file(shard) for shard in shards for file in (passages_file, vectors_file)]
+    """Return a digest of the passages, vectors and weights of a built index, and of what was removed from them."""
+    names = _files(manifest, _shards(manifest))
     names += [file for file in manifest.files if file.startswith(REMOVED)]
     return _digest([manifest.encoder_revision, *(manifest.files[file].sha256 for file in names)])
 
 
 def shards_digest(manifest: Manifest, shards: int) -> str:
     """Return a digest of the first shards of a built index."""
-    names = [file(shard) for shard in range(shards) for file in (passages_file, vectors_file)]
-    return _digest([manifest.files[file].sha256 for file in names])
+    return _digest([manifest.files[file].sha256 for file in _files(manifest, shards)])
+
+
+def _files(manifest: Manifest, shards: int) -> list[str]:
+    """Return the names of the files that the first shards have in a database."""
+    kinds = (passages_file, vectors_file, *([weights_file] if manifest.recipe.get("sparse") else []))
+    return [file(shard) for shard in range(shards) for file in kinds]
 
 
 class _Export:
@@ -130,7 +135,8 @@ class _Export:
         manifest = self._new_manifest()
         name = version_name(self._store.name, max(numbers.values(), default=0) + 1)
         dim, rows = self._index.manifest.dim, manifest.rows
-        _patiently(self._database.create, name, dim, manifest.model_dump_json(), rows=rows)
+        text = manifest.model_dump_json()
+        _patiently(self._database.create, name, dim, text, rows=rows, sparse=manifest.sparse)
         return Version(name, manifest)
 
     def _new_manifest(self) -> StoredManifest:
@@ -143,6 +149,7 @@ class _Export:
             content=content_of(source),
             index=self._database.index,
             encoder=asdict(encoder_of(source)),
+            sparse=self._index.weights is not None,
             rows=source.rows - source.removed,
             langs=source.langs,
             shards=0,
@@ -156,7 +163,8 @@ class _Export:
         for shard in range(version.manifest.shards, _shards(source)):
             for rows, vectors in self._batches(shard):
                 passages = self._index.passages.take(rows)
-                _patiently(self._database.upsert, version.name, passages, vectors)
+                weights = None if self._index.weights is None else self._index.weights.take(rows)
+                _patiently(self._database.upsert, version.name, passages, vectors, weights)
             stored = {"shards": shard + 1, "shards_digest": shards_digest(source, shard + 1)}
             version = self._write(version.name, version.manifest.model_copy(update=stored))
         return version

@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
 from qttrag import resources
+from qttrag.encoders import token_weights
 from qttrag.errors import ConfigError, InputError, StageError, StageUnavailable, first_line, unknown
 from qttrag.stores.database import SearchSettings, VersionMissing, place_fields, place_of
 from qttrag.stores.versioned import VersionedCollection
-from qttrag.types import Hit, Lang, Passage
+from qttrag.types import Hit, Lang, Passage, TokenWeights
 
 if TYPE_CHECKING:
     import numpy as np
@@ -41,6 +42,7 @@ _INVALID = {5, 6, 1100, 1101}  # parameters, filters
 _REFUSED = {16, 7, 1400, 1401}  # unauthenticated, permission denied
 _POLL_S = 0.5
 _FLUSH_S = 600.0  # to write all passages of an export to the server's disk
+_NO_WEIGHTS = {4_294_967_294: 1.0}  # of a passage without any, which Milvus refuses; no token has this number
 _FIELDS = ["id", "lang", "title", "text", "place"]
 
 Index = Literal["HNSW", "HNSW_SQ", "IVF_FLAT", "IVF_SQ8", "IVF_RABITQ", "DISKANN", "FLAT", "AUTOINDEX"]
@@ -142,7 +144,7 @@ class MilvusDatabase:
         with self._client() as client:
             client.alter_collection_properties(version, {_MANIFEST: manifest}, timeout=self._timeout)
 
-    def create(self, version: str, dim: int, manifest: str, *, rows: int) -> None:
+    def create(self, version: str, dim: int, manifest: str, *, rows: int, sparse: bool = False) -> None:
         with self._client() as client:
             from pymilvus import DataType
 
@@ -157,6 +159,9 @@ class MilvusDatabase:
             options = {"nlist": _lists(rows), **self._options} if self._index.startswith("IVF") else self._options
             indexes.add_index("vector", index_type=self._index, metric_type="IP", params=options)
             indexes.add_index("lang", index_type="INVERTED")
+            if sparse:
+                schema.add_field("weights", DataType.SPARSE_FLOAT_VECTOR)
+                indexes.add_index("weights", index_type="SPARSE_INVERTED_INDEX", metric_type="IP")
             client.create_collection(
                 version,
                 schema=schema,
@@ -166,8 +171,14 @@ class MilvusDatabase:
                 timeout=self._timeout,
             )
 
-    def upsert(self, version: str, passages: Sequence[Passage], vectors: NDArray[np.float32]) -> None:
-        rows = [
+    def upsert(
+        self,
+        version: str,
+        passages: Sequence[Passage],
+        vectors: NDArray[np.float32],
+        weights: TokenWeights | None = None,
+    ) -> None:
+        rows: list[dict[str, Any]] = [
             {
                 "id": passage.passage_id,
                 "lang": str(passage.lang),
@@ -178,6 +189,9 @@ class MilvusDatabase:
             }
             for passage, vector in zip(passages, vectors, strict=True)
         ]
+        if weights is not None:
+            for row, of_passage in zip(rows, token_weights.by_token(weights), strict=True):
+                row["weights"] = of_passage or _NO_WEIGHTS
         with self._client() as client:
             client.upsert(version, rows, timeout=self._timeout)
 
@@ -199,16 +213,24 @@ class MilvusDatabase:
             return int(row["count(*)"])
 
     def search(self, version: str, vectors: NDArray[np.float32], settings: SearchSettings) -> list[list[Hit]]:
+        return self._search(version, vectors, settings, "vector", self._search_options(settings))
+
+    def search_weights(self, version: str, weights: TokenWeights, settings: SearchSettings) -> list[list[Hit]]:
+        return self._search(version, token_weights.by_token(weights), settings, "weights", {})
+
+    def _search(
+        self, version: str, queries: Any, settings: SearchSettings, field: str, options: dict[str, int]
+    ) -> list[list[Hit]]:
         languages = settings.languages
         with self._client(version) as client:
             results = client.search(
                 version,
-                vectors,
-                anns_field="vector",
+                queries,
+                anns_field=field,
                 limit=settings.k,
                 filter="" if languages == "all" else f"lang in {json.dumps(list(map(str, languages)))}",
                 output_fields=_FIELDS,
-                search_params={"metric_type": "IP", "params": self._search_options(settings)},
+                search_params={"metric_type": "IP", "params": options},
                 timeout=self._timeout,
             )
             return [[_hit(found) for found in of_query] for of_query in results]

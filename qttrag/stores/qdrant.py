@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
 from qttrag import resources
+from qttrag.encoders import token_weights
 from qttrag.errors import CollectionError, ConfigError, StageUnavailable, first_line
 from qttrag.stores.database import SearchSettings, VersionMissing, place_fields, place_of
 from qttrag.stores.versioned import VersionedCollection
-from qttrag.types import Hit, Lang, Passage
+from qttrag.types import Hit, Lang, Passage, TokenWeights
 
 if TYPE_CHECKING:
     import numpy as np
@@ -27,6 +28,7 @@ _IDS = uuid.UUID("8e0a6c0e-6a0b-4d0c-9a53-6f1f5a3d7c11")  # namespace of the key
 _EFFORTS = (64, 128, 256, 512, 1024, 2048, 4096)  # graph nodes
 _MEMORY = ":memory:"
 _REFUSED = (401, 403)
+_WEIGHTS = "weights"  # the name of the sparse vectors
 _LOCAL: weakref.WeakValueDictionary[str, Any] = weakref.WeakValueDictionary()  # clients by folder, which each locks
 
 
@@ -100,7 +102,7 @@ class QdrantDatabase:
         with self._client(version) as client:
             client.update_collection(version, metadata={_MANIFEST: manifest})
 
-    def create(self, version: str, dim: int, manifest: str, *, rows: int) -> None:
+    def create(self, version: str, dim: int, manifest: str, *, rows: int, sparse: bool = False) -> None:
         with self._client() as client:
             from qdrant_client import models
 
@@ -113,20 +115,32 @@ class QdrantDatabase:
                     hnsw_config=models.HnswConfigDiff(**self._making["hnsw"]),
                     quantization_config=_quantization(self._making["quantization"]),
                 ),
+                sparse_vectors_config={_WEIGHTS: models.SparseVectorParams()} if sparse else None,
                 metadata={_MANIFEST: manifest},
             )
             if not self._is_local:
                 client.create_payload_index(version, "lang", field_schema=models.PayloadSchemaType.KEYWORD)
 
-    def upsert(self, version: str, passages: Sequence[Passage], vectors: NDArray[np.float32]) -> None:
+    def upsert(
+        self,
+        version: str,
+        passages: Sequence[Passage],
+        vectors: NDArray[np.float32],
+        weights: TokenWeights | None = None,
+    ) -> None:
         with self._client(version) as client:
             from qdrant_client import models
 
-            points = models.Batch(
-                ids=[_key(passage.passage_id) for passage in passages],
-                vectors=vectors.tolist(),
-                payloads=[_payload(passage) for passage in passages],
-            )
+            of_points: list[Any] = vectors.tolist()
+            if weights is not None:
+                of_points = [
+                    {"": vector, **({_WEIGHTS: sparse} if sparse.indices else {})}
+                    for vector, sparse in zip(of_points, _sparse_vectors(weights), strict=True)
+                ]
+            points = [
+                models.PointStruct(id=_key(passage.passage_id), vector=vector, payload=_payload(passage))
+                for passage, vector in zip(passages, of_points, strict=True)
+            ]
             client.upsert(version, points, wait=True)
 
     def delete(self, version: str, ids: Sequence[str]) -> None:
@@ -146,12 +160,11 @@ class QdrantDatabase:
 
             effort = settings.effort or self._effort
             params = None if effort is None or self._is_local else models.SearchParams(hnsw_ef=max(effort, settings.k))
-            condition = _condition(settings.languages)
-            requests = [
-                models.QueryRequest(query=vector, filter=condition, limit=settings.k, with_payload=True, params=params)
-                for vector in vectors.tolist()
-            ]
-            return [[_hit(point) for point in result.points] for result in client.query_batch_points(version, requests)]
+            return _found(client, version, vectors.tolist(), settings, params=params)
+
+    def search_weights(self, version: str, weights: TokenWeights, settings: SearchSettings) -> list[list[Hit]]:
+        with self._client(version) as client:
+            return _found(client, version, _sparse_vectors(weights), settings, using=_WEIGHTS)
 
     def point(self, alias: str, version: str) -> None:
         earlier = self.version_of(alias)
@@ -228,6 +241,26 @@ class QdrantDatabase:
 def _close_at_exit() -> None:
     """Close the clients of folders before Python shuts down, when they can no longer close themselves."""
     atexit.register(lambda: [client.close() for client in list(_LOCAL.values())])
+
+
+def _found(client: Any, version: str, queries: Sequence[Any], settings: SearchSettings, **more: Any) -> list[list[Hit]]:
+    from qdrant_client import models
+
+    condition = _condition(settings.languages)
+    requests = [
+        models.QueryRequest(query=query, filter=condition, limit=settings.k, with_payload=True, **more)
+        for query in queries
+    ]
+    return [[_hit(point) for point in result.points] for result in client.query_batch_points(version, requests)]
+
+
+def _sparse_vectors(weights: TokenWeights) -> list[Any]:
+    from qdrant_client import models
+
+    return [
+        models.SparseVector(indices=row.tokens.tolist(), values=row.weights.tolist())
+        for row in token_weights.rows(weights)
+    ]
 
 
 def _condition(languages: Sequence[Lang] | Literal["all"]) -> Any:

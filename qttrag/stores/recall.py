@@ -2,34 +2,16 @@
 
 from __future__ import annotations
 
-import statistics
 import time
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
-from typing import NamedTuple
 
 from qttrag.errors import CollectionError, InputError
 from qttrag.indexes.ann import exact
 from qttrag.indexes.collection import Collection
-from qttrag.indexes.jobs.tune import QuerySample
+from qttrag.indexes.jobs.measured_recall import MIN_GAIN, QuerySample, Trial, fastest, record
 from qttrag.stores.database import SPARE, MeasuredRecall
 from qttrag.stores.export import content_of
 from qttrag.stores.versioned import Version, VersionedCollection
-
-_MIN_GAIN = 0.0005  # in recall; if doubling the effort gains less, more effort does not help
-
-
-class StoreTrial(NamedTuple):
-    """An effort with its mean recall, the standard error, and the median milliseconds of a query, searched alone."""
-
-    effort: int | None
-    recall: float
-    error: float
-    ms: float
-
-    def reaches(self, recall: float) -> bool:
-        """Return whether the recall is reached by more than the standard error, so that other queries reach it too."""
-        return self.recall - self.error >= recall
 
 
 def measure(
@@ -40,8 +22,8 @@ def measure(
     target: float,
     k: int,
     on_scan: Callable[[int], None] = lambda rows: None,
-    on_trial: Callable[[StoreTrial], None] = lambda trial: None,
-) -> tuple[MeasuredRecall, list[StoreTrial]]:
+    on_trial: Callable[[Trial[int | None]], None] = lambda trial: None,
+) -> tuple[MeasuredRecall, list[Trial[int | None]]]:
     """Return the least effort with the recall `target` of the exact best `k`, and all trials; if none has it, the
     effort with the highest recall. The manifest of the collection keeps it, and searches use it.
 
@@ -54,25 +36,15 @@ def measure(
         StageUnavailable: the database does not answer."""
     version = _version_of(store, index)
     best = _exact_ids(index, sample, k, on_scan)
-    trials: list[StoreTrial] = []
+    trials: list[Trial[int | None]] = []
     for effort in store.database.efforts(version.manifest.index) or (None,):
         trials.append(_trial(store, index, sample, best, effort, k))
         on_trial(trials[-1])
         gain = trials[-1].recall - trials[-2].recall if len(trials) > 1 else 1.0
-        if trials[-1].reaches(target) or gain < _MIN_GAIN:
+        if trials[-1].reaches(target) or gain < MIN_GAIN:
             break
-    chosen = trials[-1] if trials[-1].reaches(target) else max(trials, key=lambda trial: (trial.recall, -trial.ms))
-    measured = MeasuredRecall(
-        effort=chosen.effort,
-        k=k,
-        recall=round(chosen.recall, 5),
-        error=round(chosen.error, 5),
-        wanted=target,
-        queries=len(sample.vectors),
-        sample=sample.description,
-        ms=round(chosen.ms, 3),
-        measured=datetime.now(UTC).isoformat(timespec="seconds"),
-    )
+    chosen = fastest(trials, target)
+    measured = MeasuredRecall(effort=chosen.plan, **record(chosen, sample, target=target, k=k))
     tuned = version.manifest.model_copy(update={"tuned": measured})
     store.database.write_manifest(version.name, tuned.model_dump_json())
     store.refresh()
@@ -115,7 +87,7 @@ def _trial(
     best: Sequence[set[str]],
     effort: int | None,
     k: int,
-) -> StoreTrial:
+) -> Trial[int | None]:
     recalls, seconds = [], []
     for number, (vector, exact_ids) in enumerate(zip(sample.vectors, best, strict=True)):
         start = time.perf_counter()
@@ -124,6 +96,4 @@ def _trial(
         own = None if sample.own_rows is None else index.passages[int(sample.own_rows[number])].passage_id
         ids = [hit.passage.passage_id for hit in hits if hit.passage.passage_id != own]
         recalls.append(min(len(exact_ids.intersection(ids[:k])), k) / k)
-    mean = statistics.fmean(recalls)
-    error = (statistics.pvariance(recalls, mean) / len(recalls)) ** 0.5
-    return StoreTrial(effort, mean, error, sorted(seconds)[len(seconds) // 2] * 1000)
+    return Trial.of(effort, recalls, seconds)

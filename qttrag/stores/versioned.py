@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
@@ -19,7 +19,7 @@ from qttrag.stores.database import (
     VersionMissing,
     read_manifest,
 )
-from qttrag.types import EncoderInfo, Hit, Lang
+from qttrag.types import EncoderInfo, Hit, Lang, TokenWeights
 
 if TYPE_CHECKING:
     import numpy as np
@@ -122,18 +122,39 @@ class VersionedCollection:
         self, effort: int | None, vectors: NDArray[np.float32], k: int, languages: Sequence[Lang] | Literal["all"]
     ) -> list[list[Hit]]:
         """Search with another effort than the measured one. The rest is as in `search`."""
+
+        def found(version: Version) -> list[list[Hit]]:
+            settings = SearchSettings(k + SPARE, languages, effort, version.manifest.index)
+            return self.database.search(version.name, vectors, settings)
+
+        return [_best(hits, k) for hits in self._of_current_version(found)]
+
+    def check_weights(self) -> None:
+        """Raises CollectionError if the passages have no weights."""
+        if not self.manifest.sparse:
+            raise CollectionError(
+                f"collection '{self._name}' of {self.database.kind} at {self.place} has no weights of tokens; add "
+                f"`sparse: true` to its recipe, build it again and export it: qttrag index export {self._name} --to ..."
+            )
+
+    def search_weights(
+        self, weights: TokenWeights, k: int, languages: Sequence[Lang] | Literal["all"]
+    ) -> list[list[Hit]]:
+        """Return hits as `WeightedStore.search_weights` does; ties are broken as in `search`."""
+
+        def found(version: Version) -> list[list[Hit]]:
+            self.check_weights()
+            settings = SearchSettings(k + SPARE, languages, None, version.manifest.index)
+            return self.database.search_weights(version.name, weights, settings)
+
+        return [_best([hit for hit in hits if hit.score > 0], k) for hits in self._of_current_version(found)]
+
+    def _of_current_version(self, search: Callable[[Version], list[list[Hit]]]) -> list[list[Hit]]:
         try:
-            found = self._search(effort, vectors, k, languages)
+            return search(self._open().version)
         except VersionMissing:  # a new one has replaced it since it was looked up
             self.refresh()
-            found = self._search(effort, vectors, k, languages)
-        return [sorted(hits, key=lambda hit: (-hit.score, hit.passage.passage_id))[:k] for hits in found]
-
-    def _search(
-        self, effort: int | None, vectors: NDArray[np.float32], k: int, languages: Sequence[Lang] | Literal["all"]
-    ) -> list[list[Hit]]:
-        version, manifest = self._open().version
-        return self.database.search(version, vectors, SearchSettings(k + SPARE, languages, effort, manifest.index))
+            return search(self._open().version)
 
     def _open(self) -> _Opened:
         opened = self._opened
@@ -162,6 +183,10 @@ class VersionedCollection:
             _LOG.warning("new version not used", extra={"collection": self._name, "cause": cause})
             newer = earlier
         return newer._replace(at=time.monotonic())
+
+
+def _best(hits: Sequence[Hit], k: int) -> list[Hit]:
+    return sorted(hits, key=lambda hit: (-hit.score, hit.passage.passage_id))[:k]
 
 
 def alias_of(name: str) -> str:

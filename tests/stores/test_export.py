@@ -22,7 +22,7 @@ from qttrag.stores.export import export
 from qttrag.stores.milvus import MilvusDatabase
 from qttrag.stores.recall import measure
 from qttrag.stores.versioned import VersionedCollection, versions_of
-from qttrag.types import Hit, Passage
+from qttrag.types import Hit, Passage, TokenWeights
 from tests import deployment
 from tests.indexes import synthetic
 from tests.indexes.jobs.real_encoders import append
@@ -63,12 +63,18 @@ class Dying(MilvusDatabase):
 
     calls_left = 0
 
-    def upsert(self, version: str, passages: Sequence[Passage], vectors: NDArray[np.float32]) -> None:
+    def upsert(
+        self,
+        version: str,
+        passages: Sequence[Passage],
+        vectors: NDArray[np.float32],
+        weights: TokenWeights | None = None,
+    ) -> None:
         if self.calls_left == 0:
             raise StageUnavailable("retriever", "killed")
         self.calls_left -= 1
         self.passages = [*getattr(self, "passages", []), *passages]
-        super().upsert(version, passages, vectors)
+        super().upsert(version, passages, vectors, weights)
 
 
 def dying(folder: Path, calls: int) -> tuple[VersionedCollection, Dying]:

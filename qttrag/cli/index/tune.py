@@ -12,8 +12,8 @@ from qttrag.cli.index.options import InProcess, Name
 from qttrag.cli.index.summary import format_recall
 
 if TYPE_CHECKING:
-    from qttrag.indexes.collection import Collection
-    from qttrag.indexes.jobs.tune import QuerySample, Trial
+    from qttrag.indexes.collection import Collection, Plan
+    from qttrag.indexes.jobs.measured_recall import QuerySample, Trial
     from qttrag.indexes.storage.manifest import Tuned
 
 
@@ -86,12 +86,14 @@ def _tune_store(
 
     measured, trials = measure(store_at(address, collection.manifest.name), collection, sample, target=recall, k=k)
     if as_json:
-        output.say_json({"tuned": measured.model_dump(mode="json"), "tried": [trial._asdict() for trial in trials]})
+        output.say_json(
+            {"tuned": measured.model_dump(mode="json"), "tried": [_store_trial_as_dict(trial) for trial in trials]}
+        )
         return
     rows = [
         [
-            "→" if trial.effort == measured.effort else "",
-            "–" if trial.effort is None else f"{trial.effort:,}",
+            "→" if trial.plan == measured.effort else "",
+            "–" if trial.plan is None else f"{trial.plan:,}",
             format_recall(trial.recall, trial.error),
             f"{trial.ms:.2f}",
         ]
@@ -105,7 +107,7 @@ def _tune_store(
     )
 
 
-def _measure(collection: Collection, sample: QuerySample, recall: float, k: int) -> tuple[Tuned, list[Trial]]:
+def _measure(collection: Collection, sample: QuerySample, recall: float, k: int) -> tuple[Tuned, list[Trial[Plan]]]:
     from rich.progress import Progress
 
     from qttrag.indexes.jobs.tune import tune
@@ -117,13 +119,13 @@ def _measure(collection: Collection, sample: QuerySample, recall: float, k: int)
         def show_scan(rows: int) -> None:
             bars.update(task, completed=rows)
 
-        def show_trial(trial: Trial) -> None:
+        def show_trial(trial: Trial[Plan]) -> None:
             bars.update(task, description=f"measuring: recall {trial.recall:.4f} in {trial.ms:.1f} ms", total=None)
 
         return tune(collection, sample, target=recall, k=k, on_scan=show_scan, on_trial=show_trial)
 
 
-def _trial_row(trial: Trial, tuned: Tuned) -> list[str]:
+def _trial_row(trial: Trial[Plan], tuned: Tuned) -> list[str]:
     effort, depth = trial.plan
     chosen = (effort.nprobe, effort.ef_search, depth) == (tuned.nprobe, tuned.ef_search, tuned.depth)
     lists, nodes = (("–" if value is None else f"{value:,}") for value in effort)
@@ -131,6 +133,10 @@ def _trial_row(trial: Trial, tuned: Tuned) -> list[str]:
     return ["→" if chosen else "", lists, nodes, f"{depth:,}", recall, f"{trial.ms:.2f}"]
 
 
-def _trial_as_dict(trial: Trial) -> dict[str, Any]:
+def _trial_as_dict(trial: Trial[Plan]) -> dict[str, Any]:
     measured = {"recall": trial.recall, "error": trial.error, "ms": trial.ms}
     return {**trial.plan.effort._asdict(), "depth": trial.plan.depth, **measured}
+
+
+def _store_trial_as_dict(trial: Trial[int | None]) -> dict[str, Any]:
+    return {"effort": trial.plan, "recall": trial.recall, "error": trial.error, "ms": trial.ms}

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from qttrag.errors import CollectionError, InputError
 from qttrag.indexes.ann import exact
 from qttrag.indexes.ann.first_stage import AS_BUILT, Candidates, Effort
 from qttrag.indexes.collection import SPARE, Collection, Plan
+from qttrag.indexes.jobs.measured_recall import MIN_GAIN, QuerySample, Trial, fastest, record
 from qttrag.indexes.jobs.workers import OpenEncoder, load_question_encoder, question_settings
 from qttrag.indexes.recipe import Recipe
 from qttrag.indexes.sources.lines import plain_lines
@@ -28,29 +27,6 @@ _DEPTHS = (2, 4, 8, 16, 32, 64)  # candidates per hit
 _GRAPH_NODES = (64, 128, 256, 512, 1024, 2048)
 _NOISE = 1e-3  # random part of a direction
 _COMPARED = 3  # efforts that reach the recall, compared by their time
-_MIN_GAIN = 0.0005  # in recall; if doubling the effort gains less, more effort does not help
-
-
-class QuerySample(NamedTuple):
-    """Queries for measuring: unit vectors, float32. `own_rows`: per query, the row it was made from, which does not
-    count as a hit. `description`: for the manifest."""
-
-    vectors: NDArray[np.float32]
-    own_rows: NDArray[np.int64] | None
-    description: str
-
-
-class Trial(NamedTuple):
-    """A plan with its mean recall, the standard error, and the median milliseconds of a query, searched alone."""
-
-    plan: Plan
-    recall: float
-    error: float
-    ms: float
-
-    def reaches(self, recall: float) -> bool:
-        """Return whether the recall is reached by more than the standard error, so that other queries reach it too."""
-        return self.recall - self.error >= recall
 
 
 def sample_passages(collection: Collection, n: int, *, seed: int = 0) -> QuerySample:
@@ -111,8 +87,8 @@ def tune(
     k: int,
     best: Sequence[Candidates] | None = None,
     on_scan: Callable[[int], None] = lambda rows: None,
-    on_trial: Callable[[Trial], None] = lambda trial: None,
-) -> tuple[Tuned, list[Trial]]:
+    on_trial: Callable[[Trial[Plan]], None] = lambda trial: None,
+) -> tuple[Tuned, list[Trial[Plan]]]:
     """Return the fastest plan that reaches the recall `target` of the exact best `k`, and all trials; if none reaches
     it, the plan with the highest recall.
 
@@ -128,25 +104,18 @@ def tune(
         )
     if best is None:
         best = exact.scan(collection.vectors, sample.vectors, k, left_out=sample.own_rows, progress=on_scan)
-    trials: list[Trial] = []
+    trials: list[Trial[Plan]] = []
     for trial in _trials(collection, sample, best, target, k):
         trials.append(trial)
         on_trial(trial)
-    sufficient = [trial for trial in trials if trial.reaches(target)]
-    chosen = min(sufficient, key=lambda t: t.ms) if sufficient else max(trials, key=lambda t: (t.recall, -t.ms))
+    chosen = fastest(trials, target)
+    effort, depth = chosen.plan
     tuned = Tuned(
-        nprobe=chosen.plan.effort.nprobe,
-        ef_search=chosen.plan.effort.ef_search,
-        depth=chosen.plan.depth,
-        k=k,
-        recall=round(chosen.recall, 5),
-        error=round(chosen.error, 5),
-        wanted=target,
-        queries=len(sample.vectors),
-        sample=sample.description,
-        ms=round(chosen.ms, 3),
+        nprobe=effort.nprobe,
+        ef_search=effort.ef_search,
+        depth=depth,
         rows=len(collection.passages),
-        measured=datetime.now(UTC).isoformat(timespec="seconds"),
+        **record(chosen, sample, target=target, k=k),
     )
     return tuned, trials
 
@@ -167,7 +136,7 @@ def save(folder: Path, manifest: Manifest, tuned: Tuned) -> Manifest:
 
 def _trials(
     collection: Collection, sample: QuerySample, best: Sequence[Candidates], target: float, k: int
-) -> Iterator[Trial]:
+) -> Iterator[Trial[Plan]]:
     rows = len(collection.passages)
     depths = sorted({min(max(factor * k, k + SPARE), rows) for factor in _DEPTHS})
     sufficient, previous = 0, -1.0
@@ -181,7 +150,7 @@ def _trials(
                 if trial.reaches(target):
                     break
             sufficient += 1
-        if sufficient == _COMPARED or (previous > 0 and deepest.recall - previous < _MIN_GAIN):
+        if sufficient == _COMPARED or (previous > 0 and deepest.recall - previous < MIN_GAIN):
             return
         previous = deepest.recall
 
@@ -193,7 +162,9 @@ def _efforts(collection: Collection) -> list[Effort]:
     return [Effort(ef_search=nodes) for nodes in _GRAPH_NODES] if stage.is_graph else [AS_BUILT]
 
 
-def _measure(collection: Collection, sample: QuerySample, best: Sequence[Candidates], plan: Plan, k: int) -> Trial:
+def _measure(
+    collection: Collection, sample: QuerySample, best: Sequence[Candidates], plan: Plan, k: int
+) -> Trial[Plan]:
     results, seconds = [], []
     for query in sample.vectors:
         start = time.perf_counter()
@@ -204,9 +175,7 @@ def _measure(collection: Collection, sample: QuerySample, best: Sequence[Candida
             exact.without(result, row, len(result.rows)) for result, row in zip(results, sample.own_rows, strict=True)
         ]
     recalls = [exact.recall(result, of) for result, of in zip(results, best, strict=True)]
-    mean = statistics.fmean(recalls)
-    error = (statistics.pvariance(recalls, mean) / len(recalls)) ** 0.5
-    return Trial(plan, mean, error, sorted(seconds)[len(seconds) // 2] * 1000)
+    return Trial.of(plan, recalls, seconds)
 
 
 def _unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
