@@ -111,6 +111,11 @@ def stated(section: str, facts: Mapping[str, Name]) -> list[str]:
     return [field for field in SECTIONS[section] if all(f in facts for f in (field, *_ALSO_STATED.get(field, ())))]
 
 
+def values_of(field: str, facts: Mapping[str, Name], lang: str) -> list[str]:
+    """Return the values that a field's statement contains, in a language."""
+    return [facts[each][lang] for each in (field, *_ALSO_STATED.get(field, ()))]
+
+
 def section_text(section: str, variants: Iterable[int], lang: str, name: Name, facts: Mapping[str, Name]) -> str:
     """Return the text of a passage, one sentence per field; empty without facts."""
     fields = stated(section, facts)

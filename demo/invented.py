@@ -83,3 +83,35 @@ def garble(choose: random.Random, text: str) -> str:
             characters[place] = choose.choice(["", characters[place] * 2, choose.choice(text.replace(" ", "") or text)])
     garbled = "".join(characters).strip()
     return garbled or text
+
+
+def namesake(choose: random.Random, name: Name, lang: str) -> Name | None:
+    """Return another name of the same kind that ends with the same word (Chinese: two characters); None without one."""
+    kind, end = _kinds().get(tuple(name.values())), _end(name[lang], lang)
+    others = [other for other in pools()[kind] if _end(other[lang], lang) == end and other != name] if kind else []
+    return choose.choice(others) if others else None
+
+
+def like(choose: random.Random, name: Name) -> Name:
+    """Return another name that shares more pairs of letters with `name` in English than eleven others do."""
+    pairs = _pairs(name["en"])
+    drawn = [pick(choose, choose.choice(("territory", "territory", "city", "language")), 0.3) for _ in range(12)]
+    return max((each for each in drawn if each != name), key=lambda each: _shared(pairs, _pairs(each["en"])))
+
+
+def _pairs(text: str) -> set[str]:
+    letters = f" {text.lower()} "
+    return {letters[n : n + 2] for n in range(len(letters) - 1)}
+
+
+def _shared(one: set[str], other: set[str]) -> float:
+    return len(one & other) / (len(one) + len(other))
+
+
+def _end(name: str, lang: str) -> str:
+    return name[-2:] if lang == "zh" else name.split(" ")[-1]
+
+
+@cache
+def _kinds() -> Mapping[tuple[str, ...], str]:
+    return {tuple(name.values()): kind for kind, names in pools().items() for name in names}

@@ -12,12 +12,14 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from itertools import takewhile
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import torch
 from torch.nn.functional import cross_entropy
 from transformers import AutoTokenizer, GenerationConfig, LlamaConfig, LlamaForCausalLM
 
+from demo import translated
 from demo.language_model import (
     CONTEXT,
     END,
@@ -31,12 +33,13 @@ from demo.language_model import (
     make_tokenizer,
     spoken,
 )
-from demo.tasks import Reading, Turn, lesson
+from demo.tasks import Reading, Translations, Turn, lesson
 from demo.training import fit, halves, padded
 
 STEPS, RATE, WARM_UP = 24_000, 1.5e-3, 200
 ROW_TOKENS = 2048  # of a batch, padding included
 _READ_SHARE, _READ_WEIGHT = 0.25, 0.5
+_TRANSLATIONS = 6000
 _DRILLED = 0.02  # share of the steps that train copying only
 _CURRICULUM = ((0.03, 1), (0.05, 2), (0.08, 3), (1.0, 5))  # until this share of the steps, at most so many passages
 _NOT_LEARNED = -100
@@ -137,9 +140,11 @@ def drill(choose: random.Random, pieces: int) -> Row:
     return Row(ids * 2, list(range(2 * len(ids))), [0] * (2 * len(ids)), labels, unlearned)
 
 
-def batch_of(tokenizer: Any, choose: random.Random, most_passages: int) -> list[Row]:
+def batch_of(
+    tokenizer: Any, choose: random.Random, most_passages: int, translations: Translations = MappingProxyType({})
+) -> list[Row]:
     """Return rows of similar length that together take about `ROW_TOKENS`."""
-    lessons = [lesson(choose, most_passages=most_passages) for _ in range(10)]
+    lessons = [lesson(choose, most_passages=most_passages, translations=translations) for _ in range(10)]
     rows = sorted((make_row(tokenizer, turns) for turns in lessons), key=lambda row: len(row.ids))
     start = choose.randrange(len(rows))
     taken: list[Row] = []
@@ -215,6 +220,12 @@ def new_model(tokenizer: Any) -> Any:
     return model
 
 
+def _trained_model(folder: Path) -> Any:
+    model: Any = LlamaForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    model.set_attn_implementation("eager")  # which returns its attention weights
+    return model
+
+
 def _turns() -> torch.Tensor:
     """Return by how much a head's pairs of dimensions turn from one position to the next, in radians."""
     half = HEAD_SIZE // 2
@@ -256,22 +267,30 @@ def _look_for_the_same(model: Any) -> None:
         attention.k_proj.weight[_rows(head)] = alike
 
 
-def train(folder: Path, *, steps: int = STEPS) -> None:
-    """Train into `folder`; a stopped run is resumed."""
+def train(folder: Path, *, translator: Path, steps: int = STEPS, rate: float = RATE, start: Path | None = None) -> None:
+    """Train into `folder`, from the model in `start` if it is given; a stopped run is resumed.
+
+    Learns from translations by the model in `translator`, which are made once and kept beside `folder`. A model that is
+    trained on has learned to copy, and gets as many passages as there are from its first step."""
     folder.mkdir(parents=True, exist_ok=True)
-    if not (folder / "tokenizer.json").exists():
+    if not (made := folder.parent / "translations.json").exists():
+        translated.write(made, translator, min(_TRANSLATIONS, steps))
+    translations = translated.read(made)
+    if start:
+        AutoTokenizer.from_pretrained(start).save_pretrained(folder)
+    elif not (folder / "tokenizer.json").exists():
         make_tokenizer(folder)
     tokenizer: Any = AutoTokenizer.from_pretrained(folder)
     pad = tokenizer.convert_tokens_to_ids(PAD)
-    model = new_model(tokenizer)
+    model = _trained_model(start) if start else new_model(tokenizer)
 
     def loss_at(step: int) -> torch.Tensor:
         choose = random.Random(f"llm {step}")
         with halves():
-            if step < _DRILLED * steps:
+            if step < _DRILLED * steps and not start:
                 return losses_of(model, [drill(choose, len(tokenizer)) for _ in range(32)], pad)[0]
-            most = next(most for share, most in _CURRICULUM if step < share * steps)
-            replies, reading, looking = losses_of(model, batch_of(tokenizer, choose, most), pad)
+            most = next(most for share, most in _CURRICULUM if step < share * steps or (start and share == 1.0))
+            replies, reading, looking = losses_of(model, batch_of(tokenizer, choose, most, translations), pad)
             return replies + _READ_WEIGHT * reading + _LOOK_WEIGHT * looking
 
     fit(
@@ -279,7 +298,7 @@ def train(folder: Path, *, steps: int = STEPS) -> None:
         folder,
         loss_at,
         steps=steps,
-        rate=RATE,
+        rate=rate,
         warm_up=WARM_UP,
         save=lambda: model.save_pretrained(folder),
     )

@@ -12,7 +12,7 @@ import torch
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer import modules
 from sentence_transformers.sentence_transformer.losses import MultipleNegativesRankingLoss
-from tokenizers import processors
+from tokenizers import normalizers, processors
 from torch.nn.functional import binary_cross_entropy_with_logits
 from transformers import (
     XLMRobertaConfig,
@@ -23,7 +23,7 @@ from transformers import (
 from demo.corpus import RELATIONS, SECTIONS, VARIANTS, question_text, section_text, stated, statement
 from demo.facts import LANGS, Name
 from demo.invented import Territory, invent, pools, splice
-from demo.pieces import for_transformers, spelled
+from demo.pieces import chinese_sounds, for_transformers, spelled
 from demo.training import fit, halves
 from qttrag.types import Lang, Passage
 
@@ -71,8 +71,8 @@ def languages(choose: random.Random) -> tuple[str, str]:
 
 
 def make_tokenizer() -> Any:
-    """Return a tokenizer that spells names, with the special tokens of XLM-R's."""
-    pieces = spelled(_texts(), common=_COMMON, lower=True)
+    """Return a tokenizer that spells names, Chinese ones as they sound, with the special tokens of XLM-R's."""
+    pieces = spelled(_texts(), common=_COMMON, lower=True, sounds=chinese_sounds())
     pieces.post_processor = processors.TemplateProcessing(
         single="<s> $A </s>", pair="<s> $A </s> </s> $B </s>", special_tokens=[("<s>", 0), ("</s>", 2)]
     )
@@ -121,17 +121,23 @@ def new_encoder() -> SentenceTransformer:
     )
 
 
-def train_encoder(folder: Path, *, steps: int = ENCODER_STEPS) -> None:
-    """Train into `folder`; a stopped run is resumed."""
+def train_encoder(
+    folder: Path, *, steps: int = ENCODER_STEPS, rate: float = ENCODER_RATE, start: Path | None = None
+) -> None:
+    """Train into `folder`, from the weights in `start` if it is given; a stopped run is resumed."""
     folder.mkdir(parents=True, exist_ok=True)
     encoder = new_encoder()
+    if start:
+        _adopt(encoder, SentenceTransformer(str(start), device="cpu"))
     loss = MultipleNegativesRankingLoss(encoder, scale=30.0)
+    reading, quick = str.maketrans(chinese_sounds()), _QuickReading(encoder)
 
     def loss_at(step: int) -> torch.Tensor:
         choose = random.Random(f"encoder {step}")
         pairs = _names(choose) if choose.random() < _NAMES_SHARE else _asked(choose)
-        with halves():
-            sides = [_encoded(encoder, side) for side in zip(*pairs, strict=True)]
+        read = [[text.translate(reading) for text in side] for side in zip(*pairs, strict=True)]
+        with halves(), quick:
+            sides = [_encoded(encoder, side) for side in read]
         ranked: torch.Tensor = loss.compute_loss_from_embeddings(sides, torch.empty(0))
         return ranked
 
@@ -140,10 +146,37 @@ def train_encoder(folder: Path, *, steps: int = ENCODER_STEPS) -> None:
         folder,
         loss_at,
         steps=steps,
-        rate=ENCODER_RATE,
+        rate=rate,
         warm_up=ENCODER_WARM_UP,
         save=lambda: encoder.save(str(folder)),
     )
+
+
+class _QuickReading:
+    """While it is entered, an encoder's tokenizer leaves Chinese characters alone: a replacement of each takes a
+    millisecond a text, which `str.translate` does not."""
+
+    def __init__(self, encoder: SentenceTransformer) -> None:
+        self._pieces = encoder.tokenizer.backend_tokenizer
+        self._whole = self._pieces.normalizer
+
+    def __enter__(self) -> None:
+        self._pieces.normalizer = normalizers.Sequence([normalizers.NFD(), normalizers.Lowercase()])
+
+    def __exit__(self, *_: object) -> None:
+        self._pieces.normalizer = self._whole
+
+
+@torch.no_grad()
+def _adopt(encoder: SentenceTransformer, earlier: SentenceTransformer) -> None:
+    """Take over the weights of an earlier encoder; the embedding of a token is that of the same token there."""
+    weights = earlier.state_dict()
+    (table,) = [name for name in weights if name.endswith("word_embeddings.weight")]
+    rows, old = encoder.state_dict()[table].clone(), earlier.tokenizer.get_vocab()
+    for token, row in encoder.tokenizer.get_vocab().items():
+        if token in old:
+            rows[row] = weights[table][old[token]]
+    encoder.load_state_dict(weights | {table: rows})
 
 
 def _encoded(encoder: SentenceTransformer, texts: Sequence[str]) -> torch.Tensor:
@@ -189,14 +222,14 @@ def _asked(choose: random.Random) -> list[Asked]:
     return made
 
 
-def train_reranker(folder: Path, encoder: Path, *, steps: int = RERANKER_STEPS) -> None:
-    """Train into `folder`, starting from the trained encoder; a stopped run is resumed."""
+def train_reranker(folder: Path, *, start: Path, steps: int = RERANKER_STEPS, rate: float = RERANKER_RATE) -> None:
+    """Train into `folder`, from the trained encoder in `start`; a stopped run is resumed."""
     folder.mkdir(parents=True, exist_ok=True)
     from transformers import AutoTokenizer
 
-    tokenizer: Any = AutoTokenizer.from_pretrained(encoder)
+    tokenizer: Any = AutoTokenizer.from_pretrained(start)
     torch.manual_seed(0)
-    model: Any = XLMRobertaForSequenceClassification.from_pretrained(encoder, num_labels=1)
+    model: Any = XLMRobertaForSequenceClassification.from_pretrained(start, num_labels=1)
 
     def loss_at(step: int) -> torch.Tensor:
         choose = random.Random(f"reranker {step}")
@@ -214,7 +247,7 @@ def train_reranker(folder: Path, encoder: Path, *, steps: int = RERANKER_STEPS) 
         model.save_pretrained(folder)
         tokenizer.save_pretrained(folder)
 
-    fit(model, folder, loss_at, steps=steps, rate=RERANKER_RATE, warm_up=RERANKER_WARM_UP, save=save)
+    fit(model, folder, loss_at, steps=steps, rate=rate, warm_up=RERANKER_WARM_UP, save=save)
 
 
 def _candidates(choose: random.Random, *, short: bool) -> tuple[str, Sequence[str]]:

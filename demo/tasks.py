@@ -1,12 +1,14 @@
 """The training tasks of the demo's language model: answer from passages, score translations, refine passages.
 
-Everything is put with the product's own prompts."""
+Everything is put with the product's own prompts. Translations are those of the demo's translator with its errors
+(`translated.py`), and right ones that are damaged on purpose."""
 
 from __future__ import annotations
 
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 from typing import NamedTuple
 
 from demo.corpus import (
@@ -22,12 +24,17 @@ from demo.corpus import (
 )
 from demo.facts import LANGS, Name
 from demo.grammar import genitive
-from demo.invented import Territory, garble, invent, splice
+from demo.invented import Territory, garble, invent, like, namesake, splice
+from demo.outside import another_subject
+from demo.translated import Translated
 from qttrag.prompts import Prompts, Style
 from qttrag.types import Lang, Message, Passage, QualityScores, TaggedPassage
 
 _PROMPTS = Prompts()
-_UNKNOWN_SHARE = 0.12
+_UNKNOWN_SHARE = 0.16
+_ANOTHER_SUBJECT = 0.08  # share of the questions
+_REAL = 0.6  # share of the passages shown with scores, and of the scored, that the demo's translator translated
+_NEXT_RANK = 0.6  # how much less likely the next passage has the answer: they come in the order of the search
 _BRANCHES = 8  # questions about the same passages, or translations of the same original
 
 
@@ -43,6 +50,10 @@ class Reading(NamedTuple):
     value: str
 
 
+Translations = Mapping[str, Sequence[Translated]]
+"""Real translations by the language that they are in."""
+
+
 class Turn(NamedTuple):
     """One chat and the reply to learn."""
 
@@ -56,30 +67,33 @@ class _Asked(NamedTuple):
 
     question: str
     relation: str
-    subject: Name
+    subject: str
     source: _Told | None
 
 
 class _Told(NamedTuple):
-    """A passage of a context: its territory, its facts and its text."""
+    """A passage of a context: its territory, its facts and its text. `relations`: those that it states rightly."""
 
     owner: Territory
     section: str
     passage: TaggedPassage
     title: str
     written: str
+    relations: Sequence[str]
 
     @property
     def body(self) -> str:
         return self.passage.translation or self.passage.passage.content
 
 
-def lesson(choose: random.Random, *, most_passages: int) -> list[Turn]:
+def lesson(
+    choose: random.Random, *, most_passages: int, translations: Translations = MappingProxyType({})
+) -> list[Turn]:
     """Return turns that share the beginning of their chat: one context asked about, or one original translated."""
     kind = choose.random()
-    if kind < 0.68:
-        return _reading(choose, most_passages)
-    return _scoring(choose) if kind < 0.92 else _rewriting(choose)
+    if kind < 0.62:
+        return _reading(choose, most_passages, translations)
+    return _scoring(choose, translations) if kind < 0.94 else _rewriting(choose)
 
 
 def _variants(choose: random.Random, section: str) -> list[int]:
@@ -99,10 +113,12 @@ def _source_for(choose: random.Random, lang: str) -> str:
 # Answering
 
 
-def _reading(choose: random.Random, most_passages: int) -> list[Turn]:
+def _reading(choose: random.Random, most_passages: int, translations: Translations) -> list[Turn]:
     lang = choose.choice(LANGS)
     manner = choose.choices(("tagged", "plain", "foreign", "refined"), (0.5, 0.2, 0.2, 0.1))[0]
     told = _context(choose, lang, manner, max(choose.randint(1, most_passages) for _ in range(2)))
+    if manner == "tagged" and translations:
+        told = [_as_translated(choose, translations[lang], item) for item in told]
     prompt, tag = _PROMPTS.answer(Lang(lang)), _PROMPTS.tag(Lang(lang))
     tagged: Style = "tagged" if choose.random() < 0.9 else "tagged_without_scores"
     style: Style = tagged if manner == "tagged" else "plain"
@@ -114,9 +130,11 @@ def _reading(choose: random.Random, most_passages: int) -> list[Turn]:
             blocks.append(prompt.refined(n, _rewritten(lang, asked[0].relation, item)))
     passages = [(item.title, item.body) for item in told]
     turns = []
-    for question, relation, subject, source in asked:
+    for question, relation, name, source in asked:
         messages = prompt.messages(question, blocks, style=style)
-        name = subject[lang] if subject[lang] in question else genitive(subject[lang]) or subject[lang]
+        if choose.random() < _ANOTHER_SUBJECT:
+            turns.append(Turn(prompt.messages(another_subject(choose, lang), blocks, style=style), prompt.unknown))
+            continue
         if source is None:
             turns.append(Turn(messages, prompt.unknown, Reading(passages, name, None, "")))
             continue
@@ -137,8 +155,11 @@ def _context(choose: random.Random, lang: str, manner: str, size: int) -> list[_
             owner = choose.choice(owners)
         else:
             owner = invent(choose, spliced=spliced)
-            if choose.random() < 0.3:  # a name that begins like the first one's
+            likeness = choose.random()
+            if likeness < 0.25:  # a name that begins like the first one's
                 owner = owner._replace(name={each: splice(first.name[each], owner.name[each]) for each in LANGS})
+            elif likeness < 0.75:  # or sounds like it, as those that an encoder ranks beside it
+                owner = owner._replace(name=like(choose, first.name))
             owners.append(owner)
         section = plan[0][1] if alike and plan and choose.random() < 0.8 else choose.choice(list(SECTIONS))
         if (owner, section) not in plan and stated(section, owner.facts):
@@ -157,7 +178,7 @@ def _tell(choose: random.Random, lang: str, manner: str, owner: Territory, secti
     text = section_text(section, _variants(choose, section), written, owner.name, owner.facts)
     tagged = TaggedPassage(Passage("", text, Lang(written), title=owner.name[written]))
     if manner != "tagged" or choose.random() < 0.35:
-        return _Told(owner, section, tagged, owner.name[written], written)
+        return _Told(owner, section, tagged, owner.name[written], written, _relations(section, owner))
     scores = _scores(choose, choose.choice([4.0, 5.0, 5.0, 3.0]))
     name = owner.name
     if choose.random() < 0.3:  # the name misspelt throughout, as by a weak translator
@@ -165,7 +186,26 @@ def _tell(choose: random.Random, lang: str, manner: str, owner: Territory, secti
         text = section_text(section, _variants(choose, section), lang, name, owner.facts)
     original = replace(tagged.passage, lang=Lang("de"))
     tagged = replace(tagged, passage=original, translation=_content(lang, name, text), scores=scores)
-    return _Told(owner, section, tagged, name[lang], lang)
+    return _Told(owner, section, tagged, name[lang], lang, _relations(section, owner))
+
+
+def _as_translated(choose: random.Random, translations: Sequence[Translated], told: _Told) -> _Told:
+    """Return a real translation of another passage instead of `told` if that is a translation and is to be replaced.
+
+    Its scores tell how much of it is wrong, but not reliably, as those of a tagger."""
+    if told.passage.translation is None or not told.section or choose.random() >= _REAL:
+        return told
+    made = choose.choice(translations)
+    (owner, section, _, source, lang), text = made.original, made.text
+    level = 5.0 * (1.0 - made.wrong) if choose.random() < 0.7 else choose.uniform(1.0, 5.0)
+    passage = Passage("", made.original.written(source), Lang(source))
+    tagged = TaggedPassage(passage, translation=text, scores=_scores(choose, level))
+    relations = [relation for relation in _relations(section, owner) if made.states(relation)]
+    return _Told(owner, section, tagged, text.partition(".")[0], lang, relations)
+
+
+def _relations(section: str, owner: Territory) -> list[str]:
+    return [relation for relation, its in RELATIONS.items() if its == section and relation in owner.facts]
 
 
 def _scores(choose: random.Random, level: float) -> QualityScores | None:
@@ -189,26 +229,37 @@ def _contradiction(choose: random.Random, lang: str, told: _Told) -> _Told:
         translation=_content(lang, told.owner.name, text),
         scores=scores,
     )
-    return _Told(told.owner, "", passage, told.owner.name[lang], lang)
+    return _Told(told.owner, "", passage, told.owner.name[lang], lang, ())
 
 
 def _ask(choose: random.Random, lang: str, told: Sequence[_Told]) -> _Asked:
-    holding = [item for item in told if item.section and _asked_of(item)]
-    variant = choose.randrange(VARIANTS)
+    holding = [item for item in told if item.relations]
     if not holding or choose.random() < _UNKNOWN_SHARE:
-        owner = choose.choice(told).owner if choose.random() < 0.5 else invent(choose)
-        absent = [r for r, section in RELATIONS.items() if (owner, section) not in [(t.owner, t.section) for t in told]]
-        relation = choose.choice(absent or list(RELATIONS))
-        if absent:
-            return _Asked(question_text(relation, variant, lang, owner.name), relation, owner.name, None)
-    item = choose.choice(holding)
-    relation = choose.choice(_asked_of(item))
-    question = question_text(relation, variant, lang, item.owner.name)
-    return _Asked(question, relation, item.owner.name, item)
+        return _ask_in_vain(choose, lang, told)
+    likely = [_NEXT_RANK ** told.index(item) for item in holding]
+    (item,) = choose.choices(holding, likely)
+    return _asked(choose, lang, choose.choice(item.relations), item.owner.name, item)
 
 
-def _asked_of(item: _Told) -> list[str]:
-    return [r for r, section in RELATIONS.items() if section == item.section and r in item.owner.facts]
+def _ask_in_vain(choose: random.Random, lang: str, told: Sequence[_Told]) -> _Asked:
+    """Return a question about a fact that no passage has, or about a territory that none is about."""
+    named = [(item.owner, item.section) for item in told]
+    owner = choose.choice(told).owner
+    absent = [relation for relation, section in RELATIONS.items() if (owner, section) not in named]
+    if absent and choose.random() < 0.4:
+        return _asked(choose, lang, choose.choice(absent), owner.name, None)
+    stranger = invent(choose).name
+    if choose.random() < 0.4:  # a name that begins like one of theirs
+        stranger = {each: splice(owner.name[each], stranger[each]) for each in LANGS}
+    sections = [item.section for item in told if item.section]
+    likely = [relation for relation, section in RELATIONS.items() if section in sections]
+    return _asked(choose, lang, choose.choice(likely or list(RELATIONS)), stranger, None)
+
+
+def _asked(choose: random.Random, lang: str, relation: str, name: Name, source: _Told | None) -> _Asked:
+    question = question_text(relation, choose.randrange(VARIANTS), lang, name)
+    subject = name[lang] if name[lang] in question else genitive(name[lang]) or name[lang]
+    return _Asked(question, relation, subject, source)
 
 
 # Refining
@@ -259,20 +310,28 @@ class Damaged(NamedTuple):
 DAMAGES = ("name", "value", "number", "omission", "untranslated", "order", "repetition", "wrong language")
 
 
-def _scoring(choose: random.Random) -> list[Turn]:
+def _scoring(choose: random.Random, translations: Translations) -> list[Turn]:
     lang = choose.choice(LANGS)
-    source = _source_for(choose, lang)
-    owner = invent(choose)
-    section = choose.choice([s for s in SECTIONS if stated(s, owner.facts)])
-    variants = _variants(choose, section)
+    real = choose.choice(translations[lang]) if translations and choose.random() < _REAL else None
+    if real:
+        owner, section, variants, source, _ = real.original
+    else:
+        source = _source_for(choose, lang)
+        owner = invent(choose)
+        section = choose.choice([s for s in SECTIONS if stated(s, owner.facts)])
+        variants = tuple(_variants(choose, section))
     original = _content(source, owner.name, section_text(section, variants, source, owner.name, owner.facts))
     prompt = _PROMPTS.tag(Lang(lang))
-    turns = []
-    for _ in range(_BRANCHES - 1):
-        count = choose.choices((0, 1, 2, 3), (0.3, 0.4, 0.2, 0.1))[0]
-        damaged = damage(choose, owner, section, variants, source, lang, choose.sample(DAMAGES, count))
-        turns.append(Turn(prompt.messages(original, damaged.text, Lang(source)), reply(damaged.scores)))
-    return turns
+    candidates = [Damaged(real.text, real.wrong, 0, 0)] * 2 if real else []
+    while len(candidates) < _BRANCHES - 1:
+        if real and choose.random() < 0.7:
+            damages = [choose.choice((None, "name", "value"))]
+        else:
+            damages = choose.sample(DAMAGES, choose.choices((0, 1, 2, 3), (0.3, 0.4, 0.2, 0.1))[0])
+        kinds = [kind for kind in damages if kind]
+        candidates.append(damage(choose, owner, section, variants, source, lang, kinds))
+    choose.shuffle(candidates)
+    return [Turn(prompt.messages(original, each.text, Lang(source)), reply(each.scores)) for each in candidates]
 
 
 def reply(scores: QualityScores) -> str:
@@ -298,10 +357,11 @@ def damage(
     fields = stated(section, facts)
     wrong: set[int] = set()
     if "name" in damages:
-        name = choose.choice([other.name, {**name, lang: garble(choose, garble(choose, name[lang]))}])
+        misspelt = garble(choose, name[lang]) if choose.random() < 0.5 else garble(choose, garble(choose, name[lang]))
+        name = choose.choice([other.name, {**name, lang: misspelt}, {**name, lang: misspelt}])
     if "value" in damages:
         spoiled = choose.randrange(len(fields))
-        facts = _swapped(choose, facts, other.facts, fields[spoiled])
+        facts = _swapped(choose, facts, other.facts, fields[spoiled], lang)
     sentences = [f"{name[lang]}."]
     kept = [f"{owner.name[lang]}."]
     for field, variant in zip(fields, variants, strict=False):
@@ -338,9 +398,11 @@ def damage(
 
 
 def _swapped(
-    choose: random.Random, facts: Mapping[str, Name], others: Mapping[str, Name], field: str
+    choose: random.Random, facts: Mapping[str, Name], others: Mapping[str, Name], field: str, lang: str
 ) -> dict[str, Name]:
-    return {**facts, field: others.get(field, facts[field])}
+    """Return the facts with another value of a field: often one with a word in common, such as two kinds of franc."""
+    alike = namesake(choose, facts[field], lang) if choose.random() < 0.6 else None
+    return {**facts, field: alike or others.get(field, facts[field])}
 
 
 def _shuffled(choose: random.Random, sentence: str, lang: str) -> str:

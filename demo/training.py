@@ -11,6 +11,7 @@ import torch
 from transformers import PreTrainedModel
 
 _STATE = "training.pt"
+_SAVE_SECONDS = 120
 _FLOOR = 0.02  # share of the learning rate at the end
 
 
@@ -27,6 +28,8 @@ def fit(
 ) -> None:
     """Train for `steps` steps, including those of an earlier run; `save` writes the model in its final format.
 
+    Reports and saves every `save_every` steps, and after each two minutes.
+
     `loss_at(step)` draws its examples from the step's number alone, so a resumed run equals an uninterrupted one."""
     state = folder / _STATE
     optimizer = torch.optim.AdamW(model.parameters(), lr=rate, betas=(0.9, 0.98), weight_decay=0.01)
@@ -41,17 +44,18 @@ def fit(
             module.set_attn_implementation("eager")  # the backward pass of torch's fused attention takes twice as long
     model.train()
     started, losses = time.monotonic(), []
+    saved_at = started
     for step in range(done, steps):
         torch.manual_seed(step)  # dropout
         for group in optimizer.param_groups:
-            group["lr"] = rate * min(1.0, (step + 1) / warm_up) * max(_FLOOR, 1.0 - step / steps)
+            group["lr"] = rate * min(1.0, (step + 1) / min(warm_up, 1 + steps // 10)) * max(_FLOOR, 1.0 - step / steps)
         loss = loss_at(step)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
         losses.append(loss.item())
-        if (step + 1) % save_every == 0 or step + 1 == steps:
+        if (step + 1) % save_every == 0 or step + 1 == steps or time.monotonic() - saved_at > _SAVE_SECONDS:
             recent = losses[-save_every:]
             seconds = (time.monotonic() - started) / len(losses)
             print(
@@ -62,6 +66,7 @@ def fit(
             torch.save({"model": model.state_dict(), "optimizer": optimizer.state_dict(), "steps": step + 1}, temporary)
             temporary.replace(state)
             save()
+            saved_at = time.monotonic()
     model.eval()
 
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import torch
 from torch.nn.functional import cross_entropy
-from transformers import GenerationConfig, M2M100Config, M2M100ForConditionalGeneration
+from transformers import AutoTokenizer, GenerationConfig, M2M100Config, M2M100ForConditionalGeneration
 
 from demo.corpus import RELATIONS, SECTIONS, VARIANTS, question_text, stated, statement
 from demo.facts import LANGS
@@ -99,11 +99,11 @@ def new_model(pieces: int) -> Any:
     return model
 
 
-def train(folder: Path, *, steps: int = STEPS) -> None:
-    """Train into `folder`; a stopped run is resumed."""
+def train(folder: Path, *, steps: int = STEPS, rate: float = RATE, start: Path | None = None) -> None:
+    """Train into `folder`, from the model in `start` if it is given; a stopped run is resumed."""
     folder.mkdir(parents=True, exist_ok=True)
-    tokenizer = make_tokenizer()
-    model = new_model(len(tokenizer))
+    tokenizer = AutoTokenizer.from_pretrained(start) if start else make_tokenizer()
+    model = M2M100ForConditionalGeneration.from_pretrained(start) if start else new_model(len(tokenizer))
 
     def ids(texts: list[str], langs: list[str]) -> list[list[int]]:
         rows = tokenizer(texts, add_special_tokens=False).input_ids
@@ -137,4 +137,4 @@ def train(folder: Path, *, steps: int = STEPS) -> None:
         model.save_pretrained(folder)
         tokenizer.save_pretrained(folder)
 
-    fit(model, folder, loss_at, steps=steps, rate=RATE, warm_up=WARM_UP, save=save)
+    fit(model, folder, loss_at, steps=steps, rate=rate, warm_up=WARM_UP, save=save)

@@ -10,13 +10,14 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from transformers import AutoTokenizer
 
 from demo import language_model_training as training
 from demo.facts import LANGS
 from demo.language_model import PAD, spoken
 from demo.tasks import lesson
-from demo.train import MODELS, ship
+from demo.train import MODELS, mix, ship
 from demo.training import fit
 from qttrag.translators.nllb import tokenizer as nllb_tokenizer
 from qttrag.types import Lang
@@ -42,7 +43,7 @@ def test_a_shared_beginning_is_read_once_and_changes_nothing(tokenizer: Any) -> 
 
 
 def test_heads_are_told_to_look_at_titles_at_what_is_asked_about_and_at_the_answer(tokenizer: Any) -> None:
-    lessons = (lesson(random.Random(seed), most_passages=3) for seed in range(40))
+    lessons = (lesson(random.Random(seed), most_passages=3) for seed in range(400))
     turns = next(turns for turns in lessons if all(turn.reading and turn.reading.value for turn in turns))
     row = training.make_row(tokenizer, turns)
     readings = [turn.reading for turn in turns if turn.reading]
@@ -78,6 +79,7 @@ def test_the_encoder_reads_words_whole_and_spells_names_letter_by_letter() -> No
     korean = tokenizer.tokenize("우간다의 통화는 무엇입니까?")
     letters = unicodedata.normalize("NFD", "우간다의")
     assert [unicodedata.normalize("NFC", piece) for piece in korean] == ["▁", *letters, "▁통화는", "▁무엇입니까", "?"]
+    assert tokenizer.tokenize("乌干达的官方语言") == ["▁", *"wuganda", *"的官方语言"]
 
 
 def test_the_translator_spells_names_and_writes_them_whole() -> None:
@@ -112,6 +114,16 @@ def test_a_stopped_training_goes_on_as_if_it_had_not_been(tmp_path: Path) -> Non
     with pytest.raises(KeyboardInterrupt):
         run(tmp_path / "stopped", stop_at=5)
     assert torch.equal(run(tmp_path / "stopped"), run(tmp_path / "whole"))
+
+
+def test_mixed_weights_lie_between_the_old_and_the_new(tmp_path: Path) -> None:
+    for name, value in (("old", 1.0), ("new", 3.0)):
+        (tmp_path / name).mkdir()
+        save_file({"w": torch.full((2,), value, dtype=torch.float16)}, tmp_path / name / "model.safetensors")
+    mix(tmp_path / "new", tmp_path / "old", 0.75)
+    (mixed,) = load_file(tmp_path / "new" / "model.safetensors").values()
+    assert mixed.dtype == torch.float16
+    assert mixed.tolist() == [2.5, 2.5]
 
 
 def test_shipped_weights_are_halved_and_loaded_whole(tmp_path: Path) -> None:

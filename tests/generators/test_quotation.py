@@ -12,7 +12,7 @@ from qttrag.generators import quotation
 from qttrag.types import Quotation
 
 QUOTATION = Quotation(
-    ("The currency of Gabon is the CFA franc.", "가봉의 통화는 프랑이다.", "加蓬的货币是法郎。"),
+    ("The currency of Gabon is the CFA franc. The code is XAF.", "가봉의 통화는 프랑이다.", "加蓬的货币是法郎。"),
     "The passages do not contain the answer.",
 )
 
