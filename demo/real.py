@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import yaml
+from huggingface_hub import constants
 
 from qttrag import resources
 from qttrag.application.application import Application
@@ -84,7 +85,7 @@ def _hub_can_be_used() -> bool:
     if all(hub.cached(model.model, model.revision) for model in models):
         return True
     try:
-        with urllib.request.urlopen(os.environ.get("HF_ENDPOINT", "https://huggingface.co"), timeout=5):
+        with urllib.request.urlopen(constants.ENDPOINT, timeout=5):
             return True
     except (urllib.error.URLError, OSError, ValueError):
         return False

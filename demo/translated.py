@@ -105,7 +105,7 @@ def wrong_share(whose: Original, text: str) -> float | None:
     fields = whose.stated()
     if len(said) != 1 + len(fields):
         return None
-    wrong = said[0].rstrip(".") != name[lang]
+    wrong = int(said[0].rstrip(".") != name[lang])
     for field, variant, sentence in zip(fields, whose.variants, said[1:], strict=False):
         right = statement(field, variant, lang, name, facts)
         forms = [form for form in (name[lang], genitive(name[lang])) if form and form in right]

@@ -102,7 +102,7 @@ def new_model(pieces: int) -> Any:
 def train(folder: Path, *, steps: int = STEPS, rate: float = RATE, start: Path | None = None) -> None:
     """Train into `folder`, from the model in `start` if it is given; a stopped run is resumed."""
     folder.mkdir(parents=True, exist_ok=True)
-    tokenizer = AutoTokenizer.from_pretrained(start) if start else make_tokenizer()
+    tokenizer: Any = AutoTokenizer.from_pretrained(start) if start else make_tokenizer()
     model = M2M100ForConditionalGeneration.from_pretrained(start) if start else new_model(len(tokenizer))
 
     def ids(texts: list[str], langs: list[str]) -> list[list[int]]:

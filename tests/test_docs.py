@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import runpy
 import shlex
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +55,7 @@ def test_a_command_exists_with_its_options(match: re.Match[str]) -> None:
 def test_a_module_runs_with_its_options(match: re.Match[str], monkeypatch: pytest.MonkeyPatch) -> None:
     module, *words = shlex.split(match[1])
     monkeypatch.setattr("sys.argv", [module, *words, "--help"])
+    monkeypatch.delitem(sys.modules, module, raising=False)  # it is run anew
     with pytest.raises(SystemExit) as end:
         runpy.run_module(module, run_name="__main__", alter_sys=True)
     assert not end.value.code
