@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from qttrag.encoders.tokens import dimensions, tokenised
 from qttrag.errors import ConfigError
-from qttrag.models import bert, tokenizers
+from qttrag.models import bert
 from qttrag.models.bert import ComputeType
 from qttrag.models.loading import LocatedModel, failed
 from qttrag.types import EncoderInfo, Prepared, Tokens
@@ -43,12 +43,14 @@ class CTranslate2Encoder:
             ConfigError: the checkpoint cannot run here, or has fewer than `truncate_dim` dimensions."""
         if reason := unsupported(located.path):
             raise ConfigError(f"{_STAGE}: {located.path} cannot run in int8: {reason}; set `dtype: float32`")
+        from transformers import AutoTokenizer
+
         config = json.loads((located.path / "config.json").read_text(encoding="utf-8"))
         self.max_tokens = max_tokens
         self.dim = dimensions(int(config["hidden_size"]), truncate_dim, model)
         self.info = EncoderInfo(model, located.revision, self.dim, max_tokens)
         self._means = _pooling(located.path) == "mean"
-        self._tokenizer: Any = tokenizers.load(located.path)
+        self._tokenizer: Any = AutoTokenizer.from_pretrained(located.path)
         self._bert = bert.Bert(_STAGE, located, compute_type)
 
     def lengths(self, texts: Sequence[str]) -> list[int]:

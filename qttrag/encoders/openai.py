@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 
 from qttrag.encoders.tokens import dimensions, tokenised
 from qttrag.errors import ConfigError, StageUnavailable, not_installed
-from qttrag.models import tokenizers
 from qttrag.models.loading import LocatedModel, locate
 from qttrag.openai_client.balancing import Server
 from qttrag.openai_client.capabilities import Request
@@ -168,13 +167,13 @@ class OpenAIEncoder:
             StageError: a server rejects the request or cannot be reached."""
         try:
             import openai  # noqa: F401
-            import transformers  # noqa: F401
+            from transformers import AutoTokenizer
         except ModuleNotFoundError as error:
             raise ConfigError(not_installed("an encoder behind servers", error)) from error
         located = _locate_tokenizer(model, revision)
         self.revision = located.revision
         self.max_tokens = max_tokens
-        self._tokenizer: Any = tokenizers.load(located.path)
+        self._tokenizer: Any = AutoTokenizer.from_pretrained(located.path)
         limits = CallLimits(_CONNECT_TIMEOUT_S, timeout, None, _patience(retries), retries)
         base_urls = tuple(dict.fromkeys(url.rstrip("/") for url in urls))
         endpoint = Endpoint(_STAGE, served_as or model, base_urls, api_key_env, in_flight, limits, remedies)

@@ -1,16 +1,13 @@
-"""Encoders that sentence-transformers saved, without it: a transformer, pooling, normalisation.
+"""Encoders that sentence-transformers saved, on transformers alone: a transformer, pooling, normalisation.
 
-sentence-transformers imports scikit-learn and SciPy, a second or more of each command; most encoders need neither.
-BERT, RoBERTa and XLM-R on a processor need of transformers only the tokenizers."""
+sentence-transformers imports scikit-learn and SciPy, a second or more of each command; most encoders need neither."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
-
-from qttrag.models import bert, tokenizers
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     import torch
@@ -103,9 +100,17 @@ class PooledTransformer:
 
     def __init__(self, path: Path, pooling: Pooling, *, device: str, dtype: str, max_tokens: int) -> None:
         """Load the model of `pooling_of(path)`."""
-        self._model = _load(path, device, dtype)
-        self.tokenizer: Any = tokenizers.load(path)
-        self.dim = len(pooling.modes) * self._model.dim
+        import torch
+        from transformers import AutoConfig, AutoModel, AutoTokenizer
+
+        config: Any = AutoConfig.from_pretrained(path)
+        config.use_cache = False  # of a causal model: nothing is generated
+        model: Any = AutoModel.from_pretrained(
+            path, config=config, dtype=getattr(torch, dtype), use_safetensors=True, local_files_only=True
+        )
+        self.tokenizer: Any = AutoTokenizer.from_pretrained(path, local_files_only=True)
+        self.dim = len(pooling.modes) * int(config.hidden_size)
+        self._model = model.to(device).eval()
         self._device = device
         self._pooling = pooling
         self._max_tokens = max_tokens
@@ -121,45 +126,9 @@ class PooledTransformer:
         """Return a batch with `token_embeddings`, the last hidden states, and `sentence_embedding`, the vectors, shape
         (number of texts, dim)."""
         inputs = {name: features[name].to(self._device) for name in ("input_ids", "attention_mask")}
-        hidden = self._model(inputs["input_ids"], inputs["attention_mask"])
+        hidden = self._model(**inputs).last_hidden_state
         vectors = pooled(self._pooling.modes, hidden, inputs["attention_mask"])
         return {**inputs, "token_embeddings": hidden, "sentence_embedding": vectors}
-
-
-class _Transformer(Protocol):
-    """Token ids and attention mask, both of shape (texts, tokens) -> hidden states, shape (texts, tokens, `dim`)."""
-
-    dim: int
-
-    def __call__(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor: ...
-
-
-class _OfTransformers:
-    """A model of transformers."""
-
-    def __init__(self, path: Path, device: str, dtype: str) -> None:
-        import torch
-        from transformers import AutoConfig, AutoModel
-
-        config: Any = AutoConfig.from_pretrained(path)
-        config.use_cache = False  # of a causal model: nothing is generated
-        model: Any = AutoModel.from_pretrained(
-            path, config=config, dtype=getattr(torch, dtype), use_safetensors=True, local_files_only=True
-        )
-        self.dim = int(config.hidden_size)
-        self._model = model.to(device).eval()
-
-    def __call__(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
-        states: torch.Tensor = self._model(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
-        return states
-
-
-def _load(path: Path, device: str, dtype: str) -> _Transformer:
-    """Load a model, without transformers' code where it can run so."""
-    from qttrag.models.torch_bert import TorchBert
-
-    plain = device == "cpu" and dtype == "float32" and bert.unsupported(path) is None
-    return TorchBert(path) if plain else _OfTransformers(path, device, dtype)
 
 
 def pooled(modes: Sequence[str], hidden: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:

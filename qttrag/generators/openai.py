@@ -11,7 +11,6 @@ from qttrag import trace
 from qttrag.errors import BrokenOff, ConfigError, unknown
 from qttrag.generators.completion_stream import CompletionStream, joined, separated
 from qttrag.generators.quotation import cannot_quote
-from qttrag.models import tokenizers
 from qttrag.models.loading import Lazy, locate
 from qttrag.openai_client.balancing import Server
 from qttrag.openai_client.capabilities import Capabilities, Request
@@ -192,5 +191,7 @@ def _check(name: str, value: float, *, valid: bool, remedy: str) -> None:
 
 
 def _load_tokenizer(model: str) -> Any:
+    from transformers import AutoTokenizer
+
     folder = locate(_STAGE, model, revision=None, model_types=(), weights=False).path
-    return tokenizers.load(folder)
+    return AutoTokenizer.from_pretrained(folder)

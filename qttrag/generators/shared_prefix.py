@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
-
-if TYPE_CHECKING:
-    from qttrag.generators.causal_models import CausalModel
+from typing import Any, NamedTuple
 
 _SHORTEST = 32  # tokens; a shorter beginning saves less than the extra call costs
 
@@ -24,18 +21,33 @@ class SharedPrefix(NamedTuple):
         return row, [1] * self.length + [0] * padding + [1] * rest
 
 
-def of_batch(model: CausalModel, prompts: Sequence[Sequence[int]]) -> SharedPrefix:
+def of_batch(model: Any, prompts: Sequence[Sequence[int]]) -> SharedPrefix:
     """Return the prefix of the prompts, computed by one call; empty where it is short or the model cannot reuse it.
 
     At least one token of each prompt remains, from which its completion begins."""
+    import torch
+    from transformers import DynamicCache
+
     length = _common(prompts)
-    if len(prompts) < 2 or length < _SHORTEST:
+    if len(prompts) < 2 or length < _SHORTEST or not _reuses(model):
         return SharedPrefix(0, None)
-    cache = model.begun(prompts[0][:length], len(prompts))
-    return SharedPrefix(0, None) if cache is None else SharedPrefix(length, cache)
+    cache = DynamicCache(config=model.config)
+    ids = torch.tensor([list(prompts[0][:length])], device=model.device)
+    model.base_model(input_ids=ids, past_key_values=cache, use_cache=True)
+    cache.batch_repeat_interleave(len(prompts))
+    return SharedPrefix(length, cache)
 
 
 def _common(prompts: Sequence[Sequence[int]]) -> int:
     shortest = min(prompts, key=len)
     differs = (n for n, token in enumerate(shortest[:-1]) if any(prompt[n] != token for prompt in prompts))
     return next(differs, len(shortest) - 1)
+
+
+def _reuses(model: Any) -> bool:
+    """Return whether every layer attends to all tokens: sliding windows and states count the padding in between."""
+    from transformers import DynamicCache
+    from transformers.cache_utils import DynamicLayer
+
+    layers = DynamicCache(config=model.config).layers
+    return not model._is_stateful and bool(layers) and all(type(layer) is DynamicLayer for layer in layers)

@@ -73,11 +73,11 @@ class RowStream:
 
 
 class Streamer:
-    """Receives the tokens of each step and says which rows may stop, in the form of transformers."""
+    """Receives the tokens of each step from transformers and says which rows may stop."""
 
     def __init__(self, rows: Sequence[RowStream], end_tokens: Collection[int]) -> None:
-        self.end_tokens = list(end_tokens)
         self._rows = rows
+        self._end_tokens = frozenset(end_tokens)
         self._in_prompt = True
 
     def put(self, value: torch.Tensor) -> None:
@@ -86,7 +86,7 @@ class Streamer:
             return
         for row, token in zip(self._rows, value.flatten().tolist(), strict=True):
             if not row.done:
-                row.put(token, self.end_tokens)
+                row.put(token, self._end_tokens)
 
     def end(self) -> None:
         """Do nothing: each row wrote its last piece when it was done."""

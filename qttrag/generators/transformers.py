@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from qttrag.errors import BrokenOff, ConfigError, StageError, first_line
 from qttrag.generators import shared_prefix
@@ -14,15 +14,12 @@ from qttrag.generators.in_process import InProcessGenerator, Request
 from qttrag.generators.schema import GrammarMasks
 from qttrag.generators.script_penalty import BatchPenalty, PenaltySettings, ScriptPenalty
 from qttrag.generators.streaming import Alternatives, Streamer
-from qttrag.models import devices, tokenizers
+from qttrag.models import devices
 from qttrag.models.loading import Lazy, LocatedModel, failed, locate, quiet
 from qttrag.openai_client.capabilities import merge_system
 from qttrag.runtime.batching import Batcher
 from qttrag.text.reasoning import ReasoningSeparator, opened_by
 from qttrag.types import Message
-
-if TYPE_CHECKING:
-    from qttrag.generators.causal_models import CausalModel
 
 _STAGE = "generator"
 _END_OF_PROMPT = 16  # tokens; more than a marker of reasoning has
@@ -112,28 +109,38 @@ class TransformersGenerator(InProcessGenerator):
 
     @cached_property
     def _chat(self) -> _Chat:
+        from transformers import AutoTokenizer
+
         path = self._located.path
         try:
-            tokenizer = tokenizers.load(path)
+            tokenizer = AutoTokenizer.from_pretrained(path)
         except (OSError, ValueError, KeyError) as error:
             raise _unloadable(path, error) from error
         takes_system = _check_template(tokenizer, path.name if self._model == str(path) else self._model)
         return _Chat(tokenizer, takes_system, self._thinking)
 
     def _load(self) -> Batcher[Request, int]:
-        from qttrag.generators import causal_models
+        import torch
+        from transformers import AutoModelForCausalLM, GenerationConfig
 
         quiet()
         path = self._located.path
         tokenizer = self._chat.tokenizer
         device, dtype = self._device_and_dtype
         try:
-            model = causal_models.load(path, device, dtype)
+            model: Any = AutoModelForCausalLM.from_pretrained(
+                path, dtype=dtype if dtype == "auto" else getattr(torch, dtype), use_safetensors=True
+            )
         except (OSError, ValueError, KeyError) as error:
             raise _unloadable(path, error) from error
-        end_tokens = model.end_tokens or [tokenizer.eos_token_id]
+        model.to(device).eval()
+        eos = model.generation_config.eos_token_id
+        eos = tokenizer.eos_token_id if eos is None else eos
+        end_tokens = list(eos) if isinstance(eos, list | tuple) else [eos]
         pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else end_tokens[0]
-        masks = GrammarMasks(tokenizer, vocab_size=model.vocab_size)
+        # without the checkpoint's own sampling settings, which would change greedy decoding
+        model.generation_config = GenerationConfig(eos_token_id=end_tokens, pad_token_id=pad)
+        masks = GrammarMasks(tokenizer, vocab_size=model.config.vocab_size)
         penalty = ScriptPenalty(self._penalty, lambda: _token_texts(tokenizer))
 
         def run(requests: list[Request]) -> list[int]:
@@ -160,7 +167,7 @@ class TransformersGenerator(InProcessGenerator):
 
 
 def _generate(
-    model: CausalModel,
+    model: Any,
     tokenizer: Any,
     masks: GrammarMasks,
     penalty: ScriptPenalty,
@@ -171,11 +178,17 @@ def _generate(
 ) -> list[int]:
     """Complete the prompts in one batch, each into its stream; return the number of tokens of each completion."""
     import torch
+    from transformers import LogitsProcessorList, StoppingCriteriaList
 
     if any(request.stream.tokens for request in requests):
         raise BrokenOff(_STAGE, "the model failed in the middle of a completion; ask again")
     longest = max(len(request.ids) for request in requests)
     decoding = requests[0].decoding
+    sampling = (
+        {"do_sample": True, "temperature": decoding.temperature, "top_p": decoding.top_p, "top_k": 0}
+        if decoding.temperature > 0
+        else {"do_sample": False}
+    )
     forms = [request.decoding.schema or request.decoding.quote for request in requests]
     processors: list[Any] = [masks.processor(forms, prompt_length=longest)] if any(forms) else []
     numbers, streams = [request.decoding.alternatives for request in requests], [r.stream for r in requests]
@@ -188,7 +201,17 @@ def _generate(
     with torch.inference_mode():
         prefix = shared_prefix.of_batch(model, [request.ids for request in requests])
         rows, attention = zip(*(prefix.padded(request.ids, longest, pad) for request in requests), strict=True)
-        model.complete(rows, attention, prefix.cache, decoding, processors, streamer, pad=pad)
+        model.generate(
+            input_ids=torch.tensor(rows, device=model.device),
+            attention_mask=torch.tensor(attention, device=model.device),
+            past_key_values=prefix.cache,
+            max_new_tokens=decoding.max_tokens,
+            repetition_penalty=decoding.repetition_penalty,
+            streamer=streamer,
+            logits_processor=LogitsProcessorList(processors),
+            stopping_criteria=StoppingCriteriaList([streamer.stopped]),
+            **sampling,
+        )
     return [request.stream.tokens for request in requests]
 
 

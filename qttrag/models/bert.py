@@ -5,13 +5,14 @@ not support transformers 5."""
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from qttrag.errors import ConfigError, StageError
-from qttrag.models import checkpoints, conversion, devices
+from qttrag.models import conversion, devices
 from qttrag.models.loading import LocatedModel
 
 if TYPE_CHECKING:
@@ -20,19 +21,22 @@ if TYPE_CHECKING:
 
 ComputeType = Literal["int8", "float32"]
 
-FIRST_POSITIONS = {"bert": 0, "roberta": 2, "xlm-roberta": 2}
+_FIRST_POSITIONS = {"bert": 0, "roberta": 2, "xlm-roberta": 2}
 """Rows of the position table before that of the first token, by architecture: fairseq's begin after the padding."""
 _ACTIVATIONS = {"gelu": "GELU", "gelu_new": "GELUTanh", "relu": "RELU"}  # names in CTranslate2
-PREFIXES = ("", "bert.", "roberta.")  # of the encoder's tensors; a model with a head has one
+_PREFIXES = ("", "bert.", "roberta.")  # of the encoder's tensors; a model with a head has one
 
 
 class Tensors:
     """The tensors of a checkpoint, read one at a time. `prefix`: what precedes the names of the encoder's tensors."""
 
     def __init__(self, folder: Path) -> None:
-        self._files = {name: file for file in checkpoints.files(folder) for name in list(file.keys())}
+        from safetensors import safe_open
+
+        files: list[Any] = [safe_open(str(file), "pt") for file in sorted(folder.glob("*.safetensors"))]
+        self._files: dict[str, Any] = {name: file for file in files for name in list(file.keys())}
         word = "embeddings.word_embeddings.weight"
-        self.prefix = next((prefix for prefix in PREFIXES if prefix + word in self._files), "")
+        self.prefix = next((prefix for prefix in _PREFIXES if prefix + word in self._files), "")
 
     def __contains__(self, name: str) -> bool:
         return name in self._files
@@ -44,16 +48,16 @@ class Tensors:
 
 def unsupported(folder: Path) -> str | None:
     """Return why a checkpoint cannot run here; None if it can. Only the beginnings of its weights' files are read."""
-    config = checkpoints.config(folder)
-    if config.get("model_type") not in FIRST_POSITIONS:
-        return f"a '{config.get('model_type')}' model is none of {', '.join(FIRST_POSITIONS)}"
+    config = _config(folder)
+    if config.get("model_type") not in _FIRST_POSITIONS:
+        return f"a '{config.get('model_type')}' model is none of {', '.join(_FIRST_POSITIONS)}"
     if config.get("hidden_act") not in _ACTIVATIONS:
         return f"the activation '{config.get('hidden_act')}' is none of {', '.join(_ACTIVATIONS)}"
     if config.get("position_embedding_type", "absolute") != "absolute":
         return f"positions are '{config['position_embedding_type']}', not absolute"
     tensors = Tensors(folder)
-    needed = [name for layer in range(config["num_hidden_layers"]) for name in layer_names(layer)]
-    missing = [name for name in (*EMBEDDINGS.values(), *needed) if f"{tensors.prefix}{name}.weight" not in tensors]
+    needed = [name for layer in range(config["num_hidden_layers"]) for name in _layer_names(layer)]
+    missing = [name for name in (*_EMBEDDINGS.values(), *needed) if f"{tensors.prefix}{name}.weight" not in tensors]
     return f"its weights have no '{missing[0]}.weight'" if missing else None
 
 
@@ -100,7 +104,12 @@ class Bert:
         return np.array(output.last_hidden_state, dtype=np.float32)
 
 
-EMBEDDINGS = {
+def _config(folder: Path) -> dict[str, Any]:
+    config: dict[str, Any] = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    return config
+
+
+_EMBEDDINGS = {
     "words": "embeddings.word_embeddings",
     "types": "embeddings.token_type_embeddings",
     "positions": "embeddings.position_embeddings",
@@ -108,7 +117,7 @@ EMBEDDINGS = {
 }
 
 
-def layer_names(layer: int) -> list[str]:
+def _layer_names(layer: int) -> list[str]:
     """Return the names of a layer's parts in a checkpoint: query, key, value, output, norm, inner, outer, norm."""
     attention = [f"attention.{part}" for part in ("self.query", "self.key", "self.value")]
     attention += ["attention.output.dense", "attention.output.LayerNorm"]
@@ -117,18 +126,18 @@ def layer_names(layer: int) -> list[str]:
 
 
 def _convert(checkpoint: Path, folder: Path, compute_type: ComputeType) -> None:
-    config, tensors = checkpoints.config(checkpoint), Tensors(checkpoint)
+    config, tensors = _config(checkpoint), Tensors(checkpoint)
     spec = _empty(config)
     encoder = spec.encoder
     encoder.scale_embeddings = False
     at = tensors.prefix
     for part, name in zip(encoder.embeddings, ("words", "types"), strict=True):
-        part.weight = tensors[f"{at}{EMBEDDINGS[name]}.weight"]
-    first = FIRST_POSITIONS[config["model_type"]]
-    encoder.position_encodings.encodings = tensors[f"{at}{EMBEDDINGS['positions']}.weight"][first:]
-    _set_norm(encoder.layernorm_embedding, tensors, at + EMBEDDINGS["norm"])
+        part.weight = tensors[f"{at}{_EMBEDDINGS[name]}.weight"]
+    first = _FIRST_POSITIONS[config["model_type"]]
+    encoder.position_encodings.encodings = tensors[f"{at}{_EMBEDDINGS['positions']}.weight"][first:]
+    _set_norm(encoder.layernorm_embedding, tensors, at + _EMBEDDINGS["norm"])
     for number, layer in enumerate(encoder.layer):
-        _set_layer(layer, tensors, [at + name for name in layer_names(number)])
+        _set_layer(layer, tensors, [at + name for name in _layer_names(number)])
     # texts reach the model as numbers, so the tokens need no names of their own
     numbers = [str(n) for n in range(encoder.embeddings[0].weight.shape[0])]
     spec.register_vocabulary(numbers)

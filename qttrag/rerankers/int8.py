@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from qttrag.models import bert, tokenizers
+from qttrag.models import bert
 from qttrag.models.loading import LocatedModel
 
 if TYPE_CHECKING:
@@ -30,7 +30,9 @@ class Int8CrossEncoder:
     """A loaded cross-encoder: the encoder in int8, the head in float32. One thread at a time."""
 
     def __init__(self, located: LocatedModel, *, max_tokens: int, compute_type: bert.ComputeType = "int8") -> None:
-        self.tokenizer: Any = tokenizers.load(located.path)
+        from transformers import AutoTokenizer
+
+        self.tokenizer: Any = AutoTokenizer.from_pretrained(located.path)
         self._max_tokens = max_tokens
         tensors = bert.Tensors(located.path)
         self._head = [_Linear(tensors[f"{name}.weight"], tensors[f"{name}.bias"]) for name in _head(tensors) or ()]

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from qttrag import trace
 from qttrag.errors import ConfigError
-from qttrag.models import tokenizers
 from qttrag.models.loading import Lazy, locate
 from qttrag.openai_client.capabilities import Request
 from qttrag.openai_client.connection import Connection
@@ -148,8 +147,10 @@ def _in_order(reply: Any, form: _Form, n: int) -> list[float]:
 
 
 def _load_tokenizer(model: str) -> Any:
+    from transformers import AutoTokenizer
+
     path = locate(_STAGE, model, revision=None, model_types=(), weights=False).path
-    tokenizer = tokenizers.load(path)
+    tokenizer = AutoTokenizer.from_pretrained(path)
     if not tokenizer.is_fast:
         raise ConfigError(f"{_STAGE}: the tokenizer in {path} has no tokenizer.json; save it again with transformers 5")
     return tokenizer

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from qttrag.errors import ConfigError
-from qttrag.models import tokenizers
 from qttrag.models.loading import quiet
 from qttrag.text.languages import Language, language
 from qttrag.types import Lang
@@ -21,9 +20,11 @@ Tag = Callable[[Language], tuple[str, ...]]
 
 def load(path: Path) -> Any:
     """Return the tokenizer that transformers saved in a folder, with the codes of languages in its vocabulary."""
+    from transformers import AutoTokenizer
+
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Recommended: pip install sacremoses")  # Marian: loaded, never used
-        tokenizer: Any = tokenizers.load(path)
+        tokenizer: Any = AutoTokenizer.from_pretrained(path)
     # M2M100Tokenizer has them beside its vocabulary, unless the folder lists them as special tokens
     if codes := getattr(tokenizer, "lang_token_to_id", {}):
         tokenizer.add_tokens(list(codes), special_tokens=True)

@@ -10,7 +10,6 @@ import pytest
 import torch
 
 from qttrag.generators import shared_prefix
-from qttrag.generators.causal_models import TransformersModel
 from qttrag.generators.transformers import TransformersGenerator
 from qttrag.taggers.verdicts import SCHEMA
 from qttrag.types import Completion, Decoding, Message
@@ -29,7 +28,7 @@ def generator(tiny: Path) -> TransformersGenerator:
 def model(tiny: Path) -> Any:
     from transformers import AutoModelForCausalLM
 
-    return TransformersModel(AutoModelForCausalLM.from_pretrained(tiny / "llama").eval())
+    return AutoModelForCausalLM.from_pretrained(tiny / "llama").eval()
 
 
 def ask(text: str) -> list[Message]:
@@ -77,7 +76,7 @@ def test_layers_with_a_sliding_window_are_not_reused() -> None:
     )  # fmt: skip
     prompts = [[*range(40), 1], [*range(40), 2]]
     with torch.inference_mode():
-        assert shared_prefix.of_batch(TransformersModel(MistralForCausalLM(config)), prompts) == (0, None)
+        assert shared_prefix.of_batch(MistralForCausalLM(config), prompts) == (0, None)
 
 
 def test_padding_stands_after_the_prefix() -> None:
