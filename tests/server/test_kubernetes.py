@@ -28,11 +28,11 @@ from tests.server.cluster_files import resource as only
 from tests.server.cluster_files import resources as resources_of
 from tests.server.running import application
 
-FOLDERS = [KUBERNETES, KUBERNETES / "build"]
+FOLDERS = [KUBERNETES, KUBERNETES / "builds"]
 NODES = only(KUBERNETES, "Deployment")
 POD = NODES["spec"]["template"]["spec"]
 (NODE,) = POD["containers"]
-RAY_JOB = only(KUBERNETES / "build", "RayJob")
+RAY_JOB = only(KUBERNETES / "builds", "RayJob")
 RAY_CLUSTER = RAY_JOB["spec"]["rayClusterSpec"]
 RAY_PODS = [group["template"] for group in (RAY_CLUSTER["headGroupSpec"], *RAY_CLUSTER["workerGroupSpecs"])]
 (ADAPTER,) = documents(KUBERNETES / "monitoring" / "adapter-rules.yaml")[0]["rules"]["custom"]
@@ -170,7 +170,7 @@ def test_the_ray_job_builds_a_recipe_into_the_store_of_the_nodes() -> None:
 
 def test_the_ray_job_runs_the_pinned_ray_with_the_extras_of_the_package() -> None:
     (pinned,) = re.findall(r"^ray==(.*)$", (ROOT / "constraints.txt").read_text(encoding="utf-8"), re.MULTILINE)
-    image = (KUBERNETES / "build" / "Dockerfile").read_text(encoding="utf-8")
+    image = (KUBERNETES / "builds" / "Dockerfile").read_text(encoding="utf-8")
     assert RAY_CLUSTER["rayVersion"] == pinned
     assert f"FROM rayproject/ray:{pinned}-py311" in image
     assert ".[models,milvus,ray]" in image
@@ -180,6 +180,6 @@ def test_the_journal_of_the_build_outlives_the_cluster() -> None:
     head = RAY_CLUSTER["headGroupSpec"]["template"]["spec"]
     (container,), (volume,) = head["containers"], head["volumes"]
     home = next(variable["value"] for variable in container["env"] if variable["name"] == "QTTRAG_HOME")
-    claim = only(KUBERNETES / "build", "PersistentVolumeClaim")["metadata"]["name"]
+    claim = only(KUBERNETES / "builds", "PersistentVolumeClaim")["metadata"]["name"]
     assert volume["persistentVolumeClaim"]["claimName"] == claim
     assert {mount["name"]: mount["mountPath"] for mount in container["volumeMounts"]} == {volume["name"]: home}
