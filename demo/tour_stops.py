@@ -13,7 +13,7 @@ from demo.grammar import genitive
 from demo.outside import missing_facts
 from qttrag.types import MAX_SCORE, Answer, TaggedPassage
 
-_POINT = 1.0  # by how much a bad translation's mean score is lower than that of the passage the answer rests on
+_GAP = 0.5  # by how much a bad translation's mean score is lower than that of the passage the answer rests on
 
 
 class Asked(NamedTuple):
@@ -68,13 +68,13 @@ def mean_score(passage: TaggedPassage) -> float:
 def caught(asked: Asked) -> list[int]:
     """Return the numbers of the context's bad translations that the answer does not rest on and the scores tell.
 
-    Bad: it lacks a name or value. Told: its mean score is lower by a point or more than that of each passage with the
+    Bad: it lacks a name or value. Told: its mean score is lower by `_GAP` or more than that of each passage with the
     words of the answer."""
     answer = asked.answers["qtt_rag"]
     cited = [answer.context[number - 1] for number in answer.citations.passages]
     if not cited or any(lacks(passage, answer.lang) for passage in cited):
         return []
-    limit = min(map(mean_score, cited)) - _POINT
+    limit = min(map(mean_score, cited)) - _GAP
     return [
         number
         for number, passage in enumerate(answer.context, 1)
@@ -94,7 +94,7 @@ STOPS: Sequence[Stop] = (
     Stop(
         "A bad translation, scored low and not trusted",
         "that is answered correctly while a translation with a wrong name or value is in the context, whose mean score "
-        "is at least a point below that of the passage with the answer",
+        "is at least half a point below that of the passage with the answer",
         lambda asked: asked.is_right() and asked.is_supported() and bool(caught(asked)),
     ),
     Stop(
