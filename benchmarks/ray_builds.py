@@ -10,13 +10,12 @@ import hashlib
 import json
 import os
 import random
-import signal
 import subprocess
 import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -63,7 +62,7 @@ def sums(home: Path) -> dict[str, str]:
 
 @contextmanager
 def three_nodes() -> Iterator[Any]:
-    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_worker_niceness": "0"}  # workers are as nice as the command
     from ray.cluster_utils import Cluster
 
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
@@ -110,44 +109,117 @@ def speed(times: int = 50, rounds: int = 1) -> None:
 
 
 @app.command()
-def kills(kills: int = 20, times: int = 50, seed: int = 1) -> None:
-    """Kill workers, nodes and the command at random moments of one build; compare with an undisturbed one."""
-    draw = random.Random(seed)
-    with tempfile.TemporaryDirectory() as folder, three_nodes() as cluster:
-        recipe = write_recipe(Path(folder), times, shard_rows=4000)
-        built(Path(folder, "alone"), recipe, 0)
-        home = Path(folder, "killed")
-        os.environ["QTTRAG_HOME"] = str(home)
-        done, redone = _killed(cluster, recipe, home, kills, draw)
-        ids = Counter(name for column in open_index(str(folder_of(home))).passages.ids() for name in column.to_pylist())
-        print(f"kills: {dict(done)}; shards begun again: {redone}")
-        print(f"passages: {ids.total():,}, doubled {sum(n - 1 for n in ids.values())}")
-        print(f"files equal to an undisturbed build: {sums(home) == sums(Path(folder, 'alone'))}")
+def kills(kills: int = 20, times: int = 50, shard_rows: int = 4000, seed: int = 1, pause: float = 12.0) -> None:
+    """Kill workers, nodes and the command at random moments of one build; compare it with an undisturbed one.
+
+    `pause`: the most seconds between a kill and the next, or between the first worker and the first kill."""
+    with tempfile.TemporaryDirectory() as name, three_nodes() as cluster:
+        folder = Path(name)
+        recipe = write_recipe(folder, times, shard_rows)
+        print(f"load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores", flush=True)
+        seconds, rows = built(folder / "alone", recipe, 0)
+        print(f"one process: {rows:,} passages encoded in {seconds:.0f} s", flush=True)
+        os.environ["QTTRAG_HOME"] = str(folder / "killed")
+        started = time.perf_counter()
+        disturbed = DisturbedBuild(cluster, recipe, folder, random.Random(seed), pause)
+        disturbed.run(kills)
+        print(f"two workers, {dict(disturbed.kills)} killed: {time.perf_counter() - started:.0f} s in all")
+        print(f"the command ended with an error: {disturbed.errors} times")
+        print(f"shards begun again: {disturbed.begun_again}; finished shards written again: {disturbed.rewritten()}")
+        _compare(folder / "killed", folder / "alone")
 
 
-def _killed(cluster: Any, recipe: Path, home: Path, kills: int, draw: random.Random) -> tuple[Counter[str], int]:
-    """Build by the command, killing as often as `kills`; return what was killed, and the shards that began again."""
-    command = [sys.executable, "-m", "qttrag", "index", "build", str(recipe), "--on", "ray", "--workers", "2", "--json"]
-    done, redone = Counter[str](), 0
-    running = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-    spare = [cluster.add_node(num_cpus=1)]
-    while running.poll() is None:
-        time.sleep(draw.uniform(0.5, 2))
-        if done.total() >= kills or not worker_processes():
-            continue
-        what = draw.choice(["worker", "worker", "node", "command"])
-        done[what] += 1
-        if what == "worker":
-            kill(draw.choice(worker_processes()))
-        elif what == "node":
-            cluster.remove_node(spare.pop(), allow_graceful=False)
-            spare.append(cluster.add_node(num_cpus=1))
+def _compare(home: Path, other: Path) -> None:
+    ids, expected = (_ids(each) for each in (home, other))
+    counted = Counter(ids)
+    lost, doubled = set(expected) - counted.keys(), sum(n - 1 for n in counted.values())
+    print(f"passages: {len(ids):,}, lost {len(lost)}, doubled {doubled}, in the same order: {ids == expected}")
+    print(f"files equal to those of the undisturbed build: {sums(home) == sums(other)}")
+
+
+def _ids(home: Path) -> list[str]:
+    columns = open_index(str(folder_of(home))).passages.ids()
+    return [name for column in columns for name in column.to_pylist()]
+
+
+class DisturbedBuild:
+    """A build by the command, which is started again whenever it dies. `kills`: by what was killed.
+
+    `errors`: how often the command gave up by itself; `begun_again`: shards that were in progress when it died."""
+
+    def __init__(self, cluster: Any, recipe: Path, folder: Path, draw: random.Random, pause: float) -> None:
+        self._cluster = cluster
+        self._command = [sys.executable, "-m", "qttrag", "index", "build", str(recipe), "--on", "ray", "--workers", "2"]
+        self._log = folder / "log"
+        self._draw = draw
+        self._pause = pause
+        self._finished: dict[Path, int] = {}  # files of finished shards, and when they were written
+        self.kills = Counter[str]()
+        self.errors = self.begun_again = 0
+
+    def run(self, kills: int) -> None:
+        """Build, and kill as often as `kills` while shards are encoded."""
+        targets = [("worker", "node", "worker", "command")[number % 4] for number in range(kills)]
+        self._draw.shuffle(targets)
+        running = self._start()
+        while (code := running.poll()) != 0:
+            if code is not None:
+                self.errors += 1
+                print(self._log.read_text()[-2000:], flush=True)
+                running = self._start()
+            _wait(running, until=worker_processes)
+            _wait(running, seconds=self._draw.uniform(0, self._pause))
+            if running.poll() is None and targets and worker_processes():
+                self._kill(targets.pop(), running)
+
+    def rewritten(self) -> int:
+        """Return the number of files of finished shards that the command wrote again after it died."""
+        index = folder_of(Path(os.environ["QTTRAG_HOME"]))
+        return sum((index / path.name).stat().st_mtime_ns != time for path, time in self._finished.items())
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        with self._log.open("wb") as log:
+            return subprocess.Popen([*self._command, "--json"], stdout=subprocess.DEVNULL, stderr=log)
+
+    def _kill(self, target: str, command: subprocess.Popen[bytes]) -> None:
+        self.kills[target] += 1
+        if target == "worker":
+            kill(self._draw.choice(worker_processes()))
+        elif target == "node":
+            nodes = sorted(self._cluster.worker_nodes, key=lambda node: node.node_id)
+            self._cluster.remove_node(self._draw.choice(nodes), allow_graceful=False)
+            self._add_node()
         else:
-            running.send_signal(signal.SIGKILL)
-            running.wait()
-            redone += 1  # the one in progress, at most
-            running = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-    return done, redone
+            command.kill()
+            command.wait()
+            self._note_shards()
+
+    def _add_node(self) -> None:
+        while True:
+            try:
+                self._cluster.add_node(num_cpus=1)
+                return
+            except Exception as error:  # Ray has no other class for a node that does not start within 30 seconds
+                print(f"a node did not start: {error}", flush=True)
+
+    def _note_shards(self) -> None:
+        self.begun_again += 1
+        workspace = folder_of(Path(os.environ["QTTRAG_HOME"])).with_name(f".{NAME}.building")
+        progress = workspace / "progress.json"
+        if not progress.exists():  # no shard is finished
+            return
+        journal = json.loads(progress.read_bytes())
+        paths = [workspace / "index" / name for shard in journal["shards"] for name in shard["files"]]
+        self._finished |= {path: path.stat().st_mtime_ns for path in paths if path not in self._finished}
+
+
+def _wait(
+    command: subprocess.Popen[bytes], *, until: Callable[[], object] = lambda: False, seconds: float = 600.0
+) -> None:
+    """Return when the command has ended or the condition holds, at the latest after so many seconds."""
+    end = time.perf_counter() + seconds
+    while command.poll() is None and not until() and time.perf_counter() < end:
+        time.sleep(0.05)
 
 
 if __name__ == "__main__":
