@@ -289,7 +289,7 @@ def train(folder: Path, *, translator: Path, steps: int = STEPS, rate: float = R
         with halves():
             if step < _DRILLED * steps and not start:
                 return losses_of(model, [drill(choose, len(tokenizer)) for _ in range(32)], pad)[0]
-            most = next(most for share, most in _CURRICULUM if step < share * steps or (start and share == 1.0))
+            most = _CURRICULUM[-1][1] if start else next(most for share, most in _CURRICULUM if step < share * steps)
             replies, reading, looking = losses_of(model, batch_of(tokenizer, choose, most, translations), pad)
             return replies + _READ_WEIGHT * reading + _LOOK_WEIGHT * looking
 

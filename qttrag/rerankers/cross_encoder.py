@@ -2,36 +2,23 @@
 
 from __future__ import annotations
 
-import copy
 import json
 import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
-from qttrag import trace
 from qttrag.errors import ConfigError
 from qttrag.models import devices
-from qttrag.models.loading import Lazy, LocatedModel, failed, locate, quiet
+from qttrag.models.loading import Lazy, LocatedModel, locate, quiet
 from qttrag.rerankers import int8, pair_classifier
 from qttrag.rerankers.by_score import by_score
-from qttrag.runtime.batching import Batcher
+from qttrag.rerankers.pair_batches import PairBatches
 from qttrag.types import Hit, Query
 
 _LOG = logging.getLogger(__name__)
 _STAGE = "reranker"
 _Score = Callable[[Sequence[tuple[str, str]]], Sequence[float]]
-
-
-class _Pair(NamedTuple):
-    query: str
-    passage: str
-    tokens: int
-
-
-class _Loaded(NamedTuple):
-    tokenizer: Any  # a copy to count tokens; the model's own keeps the truncation of its last call, in another thread
-    batcher: Batcher[_Pair, float]
 
 
 class CrossEncoderReranker:
@@ -64,37 +51,22 @@ class CrossEncoderReranker:
 
     async def rerank(self, query: Query, hits: Sequence[Hit]) -> list[Hit]:
         async def score(contents: list[str]) -> list[float]:
-            tokenizer, batcher = await self._lazy.get()
-            ids = tokenizer([query.text] * len(contents), contents, truncation=False, verbose=False)["input_ids"]
-            trace.count("truncated", sum(len(row) > self._max_tokens for row in ids))
-            pairs = [
-                _Pair(query.text, content, min(len(row), self._max_tokens))
-                for content, row in zip(contents, ids, strict=True)
-            ]
-            return await batcher.map(pairs)
+            batches = await self._lazy.get()
+            return await batches.map([(query.text, content) for content in contents])
 
         return await by_score(hits, score, model=self._model)
 
-    def _load(self) -> _Loaded:
+    def _load(self) -> PairBatches[float]:
         located = locate(_STAGE, self._model, revision=self._revision, model_types=())
         _check(located.path)
         device = devices.pick(self._device)
         tokenizer, score = self._in_int8(located) if self._is_int8(located, device) else self._in_torch(located, device)
 
-        def run(pairs: list[_Pair]) -> list[float]:
-            try:
-                return [float(of_pair) for of_pair in score([(pair.query, pair.passage) for pair in pairs])]
-            except Exception as error:
-                raise failed(_STAGE, error) from error
+        def run(pairs: Sequence[tuple[str, str]]) -> list[float]:
+            return list(map(float, score(pairs)))
 
-        batcher = Batcher(
-            run,
-            executor=devices.executor(device),
-            length=lambda pair: pair.tokens,
-            max_length=self._batch_tokens,
-            max_items=256,
-        )
-        return _Loaded(copy.deepcopy(tokenizer), batcher)
+        limits = {"max_tokens": self._max_tokens, "batch_tokens": self._batch_tokens}
+        return PairBatches(_STAGE, tokenizer, run, device=device, **limits)
 
     def _is_int8(self, located: LocatedModel, device: str) -> bool:
         if self._dtype == "float32" or (self._dtype == "auto" and device != "cpu"):

@@ -2,33 +2,19 @@
 
 from __future__ import annotations
 
-import copy
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
 
-from qttrag import trace
 from qttrag.errors import ConfigError, unknown
 from qttrag.models import devices
-from qttrag.models.loading import Lazy, LocatedModel, failed, locate, quiet
+from qttrag.models.loading import Lazy, LocatedModel, locate, quiet
+from qttrag.rerankers.pair_batches import PairBatches
 from qttrag.rerankers.pair_classifier import PairClassifier
-from qttrag.runtime.batching import Batcher
 from qttrag.types import Lang
 
 _STAGE = "support_judge"
 _ENTAILMENT = "entail"  # the beginning of the label, in any case
-
-
-class _Pair(NamedTuple):
-    premise: str
-    claim: str
-    tokens: int
-
-
-class _Loaded(NamedTuple):
-    tokenizer: Any  # a copy to count tokens; the model's own keeps the truncation of its last call, in another thread
-    batcher: Batcher[_Pair, bool]
 
 
 class NliJudge:
@@ -67,13 +53,11 @@ class NliJudge:
         await self._lazy.get()
 
     async def supports(self, premise: str, claim: str, lang: Lang) -> bool:
-        tokenizer, batcher = await self._lazy.get()
-        tokens = len(tokenizer(premise, claim, truncation=False, verbose=False)["input_ids"])
-        trace.count("truncated", int(tokens > self._max_tokens))
-        (supported,) = await batcher.map([_Pair(premise, claim, min(tokens, self._max_tokens))])
+        batches = await self._lazy.get()
+        (supported,) = await batches.map([(premise, claim)])
         return supported
 
-    def _load(self) -> _Loaded:
+    def _load(self) -> PairBatches[bool]:
         path, device = self._located.path, devices.pick(self._device)
         label = _label(path, self._entailment)
         quiet()
@@ -84,21 +68,11 @@ class NliJudge:
         except Exception as error:
             raise ConfigError(f"{_STAGE}: {path} cannot be loaded for pairs of texts: {error}") from error
 
-        def run(pairs: list[_Pair]) -> list[bool]:
-            try:
-                rows = model.logits([(pair.premise, pair.claim) for pair in pairs])
-            except Exception as error:
-                raise failed(_STAGE, error) from error
-            return [row[label] == max(row) for row in rows]
+        def run(pairs: Sequence[tuple[str, str]]) -> list[bool]:
+            return [row[label] == max(row) for row in model.logits(pairs)]
 
-        batcher = Batcher(
-            run,
-            executor=devices.executor(device),
-            length=lambda pair: pair.tokens,
-            max_length=self._batch_tokens,
-            max_items=256,
-        )
-        return _Loaded(copy.deepcopy(model.tokenizer), batcher)
+        limits = {"max_tokens": self._max_tokens, "batch_tokens": self._batch_tokens}
+        return PairBatches(_STAGE, model.tokenizer, run, device=device, **limits)
 
 
 def _label(path: Path, name: str | None) -> int:
