@@ -5,22 +5,18 @@ compared first, then both are timed in turn. It needs the collections of the dem
 
 from __future__ import annotations
 
-import asyncio
-import os
 import tempfile
 from collections.abc import AsyncIterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import torch
 import typer
 
 from benchmarks.one_by_one import MODELS
-from benchmarks.released import Row, compare, shown
+from benchmarks.released import Row, compare, report
 from demo.corpus import questions
 from qttrag.application.application import Application
-from qttrag.cli.output import console, table
 from qttrag.config import deployment as config
 from qttrag.generators.transformers import TransformersGenerator
 from qttrag.indexes.collection import open_index
@@ -125,11 +121,7 @@ def main(
     rounds: int = typer.Option(3, min=1, help="Runs of both in turn."),
 ) -> None:
     """Print the seconds of both, and how many times faster qttrag is."""
-    before = os.getloadavg()[0]
-    cells = asyncio.run(shown(measure(n, rounds)))
-    console().print(table("work", "txtai, s", "qttrag, s", "times faster", "remark", rows=cells))
-    loads = f"load of the machine before: {before:.1f}, after: {os.getloadavg()[0]:.1f}"
-    console().print(f"{torch.get_num_threads()} threads; {loads}")
+    report("txtai", measure(n, rounds))
 
 
 if __name__ == "__main__":

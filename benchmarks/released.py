@@ -293,7 +293,16 @@ async def measure(
             yield row
 
 
-async def shown(rows: AsyncIterator[Row]) -> list[list[str]]:
+def report(other: str, rows: AsyncIterator[Row]) -> None:
+    """Measure, and print the seconds of `other` and of qttrag, with the load of the machine."""
+    before = os.getloadavg()[0]
+    cells = asyncio.run(_shown(rows))
+    console().print(table("work", f"{other}, s", "qttrag, s", "times faster", "remark", rows=cells))
+    loads = f"load of the machine before: {before:.1f}, after: {os.getloadavg()[0]:.1f}"
+    console().print(f"{torch.get_num_threads()} threads; {loads}")
+
+
+async def _shown(rows: AsyncIterator[Row]) -> list[list[str]]:
     """Return the cells of the table; each row is also printed to stderr as soon as it is measured."""
     cells = []
     async for row in rows:
@@ -313,11 +322,7 @@ def main(
     small: bool = typer.Option(False, "--small", help="A tiny shape in place of 600 M, to test this script."),
 ) -> None:
     """Run both ways and print the seconds of each, and how many times faster ours is."""
-    before = os.getloadavg()[0]
-    cells = asyncio.run(shown(measure(parts or list(Part), n, texts, rounds, small, every)))
-    console().print(table("work", "released way, s", "qttrag, s", "times faster", "remark", rows=cells))
-    loads = f"load of the machine before: {before:.1f}, after: {os.getloadavg()[0]:.1f}"
-    console().print(f"{torch.get_num_threads()} threads; {loads}")
+    report("released way", measure(parts or list(Part), n, texts, rounds, small, every))
 
 
 if __name__ == "__main__":
