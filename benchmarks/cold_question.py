@@ -27,6 +27,7 @@ from qttrag.application.estimate import (
     VERDICT_TOKENS,
 )
 from qttrag.generators import shared_prefix
+from qttrag.generators.beginnings import Beginnings
 from qttrag.models.bert import Bert
 from qttrag.models.loading import LocatedModel
 from qttrag.translators.ctranslate2 import converted
@@ -208,7 +209,7 @@ def _llama(layers: int) -> Any:
 
 
 def _complete(model: Any, ids: list[list[int]], tokens: int) -> Any:
-    prefix = shared_prefix.of_batch(model, ids)
+    prefix = shared_prefix.of_batch(model, ids, Beginnings())
     rows, masks = zip(*(prefix.padded(row, len(ids[0]), 0) for row in ids), strict=True)
     return model.generate(
         input_ids=torch.tensor(rows), attention_mask=torch.tensor(masks), past_key_values=prefix.cache,

@@ -21,6 +21,7 @@ from benchmarks.home import home
 from qttrag.application.estimate import measure_rates
 from qttrag.cli.output import console, table
 from qttrag.generators import shared_prefix
+from qttrag.generators.beginnings import Beginnings
 from qttrag.models.bert import Bert
 from qttrag.models.loading import LocatedModel
 
@@ -83,7 +84,7 @@ def verdicts(
     with torch.inference_mode():
         calls: dict[str, Callable[[], Any]] = {
             "each prompt on its own": lambda: complete(shared_prefix.SharedPrefix(0, None)),
-            "their beginning once": lambda: complete(shared_prefix.of_batch(model, prompts)),
+            "their beginning once": lambda: complete(shared_prefix.of_batch(model, prompts, Beginnings())),
         }
         equal = torch.equal(*(call() for call in calls.values()))
         _report(_in_turn(calls, rounds), per=5, unit="verdicts a second")

@@ -273,7 +273,7 @@ class Quotation(NamedTuple):
 class Decoding:
     """Decoding parameters of a generator. Temperature 0 is greedy. `schema`: a JSON schema for the completion.
 
-    `quote`: what the completion is copied from; only generators of kind `transformers` can. Without a schema.
+    `quote`: what the completion is copied from; only generators in this process can. Without a schema.
 
     `alternatives`: how many of the most likely tokens to report at each position (`Completion.tokens`).
     `scripts`: those that the text is expected in (ISO 15924); empty: any. A generator with a `script_penalty:` makes

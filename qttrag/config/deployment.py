@@ -104,7 +104,7 @@ class Deployment(BaseModel):
     max_question_chars: int = Field(default=2000, ge=1)
     question_timeout: float | None = Field(default=None, gt=0)  # seconds; null: no limit
     degrade: bool = True  # translator or tagger unavailable: answer without it and report that
-    extractive: bool = False  # short answers are copied from the passages, word for word (generator kind transformers)
+    extractive: bool = False  # short answers are copied from the passages, word for word (generators in this process)
     citations: bool = False  # ask the generator for the numbers of the passages it used
     abstain: bool = True  # ask the generator to say where the passages do not have the answer
     labels: Literal["query", "english"] = "query"  # the language of the labels of passages and question in the prompt

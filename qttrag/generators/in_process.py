@@ -56,7 +56,10 @@ class Call(NamedTuple):
         texts: asyncio.Queue[str | None] = asyncio.Queue()
         loop = asyncio.get_running_loop()
         stream = RowStream(
-            tokenizer, lambda text: loop.call_soon_threadsafe(texts.put_nowait, text), decoding.max_tokens
+            tokenizer,
+            lambda text: loop.call_soon_threadsafe(texts.put_nowait, text),
+            decoding.max_tokens,
+            reports=decoding.alternatives > 0,
         )
         work = asyncio.ensure_future(batcher.map([Request(ids, decoding, stream)]))
         work.add_done_callback(lambda _: texts.put_nowait(None))

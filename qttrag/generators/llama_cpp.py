@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from qttrag.errors import BrokenOff, ConfigError, StageError, first_line
+from qttrag.errors import ConfigError, StageError, first_line
 from qttrag.generators.in_process import InProcessGenerator, Request
-from qttrag.generators.quotation import cannot_quote
-from qttrag.generators.script_penalty import PenaltySettings, ScriptPenalty, add
+from qttrag.generators.llama_cpp_steps import Completer
+from qttrag.generators.script_penalty import PenaltySettings, ScriptPenalty
 from qttrag.models import devices, single_file
 from qttrag.models.loading import Lazy, LocatedModel, failed
 from qttrag.openai_client.capabilities import merge_system
@@ -30,8 +29,8 @@ class LlamaCppGenerator(InProcessGenerator):
     `model`: a GGUF file, a folder with one, or a repository of the hub, of which `file` names the GGUF file.
     `context`: tokens for prompt and completion, whose memory is reserved at the start; at most those that the model was
     trained with. `threads`: null: as many as there are cores. `gpu_layers`: layers on a GPU, if the package was built
-    for one; -1: all. One prompt runs at a time; what it has in common with the beginning of the one before is not
-    computed again. `call_timeout`: seconds for a whole call, including the wait.
+    for one; -1: all. One prompt runs at a time; beginnings that prompts share, such as instructions, are computed once.
+    `call_timeout`: seconds for a whole call, including the wait.
     `thinking`: whether a reasoning model may think before it answers, where its chat template lets choose.
     `script_penalty`: subtracted from the logits of tokens with letters of another script than the answer's language and
     the question; 0: none. `script_penalty_after`: the first tokens of an answer, which have no penalty."""
@@ -96,10 +95,11 @@ class LlamaCppGenerator(InProcessGenerator):
         )
 
         penalty = ScriptPenalty(self._penalty, lambda: [chat.decode([token]) for token in range(llama.n_vocab())])
+        completer = Completer(llama, chat.decode, penalty)
 
         def run(requests: list[Request]) -> list[int]:
             try:
-                return [_generate(llama, chat, penalty, request) for request in requests]
+                return [completer.complete(request) for request in requests]
             except StageError:
                 raise
             except Exception as error:
@@ -183,74 +183,3 @@ def _open(path: Path, **settings: Any) -> Any:
         return Llama(str(path), verbose=False, **settings)
     except (ValueError, OSError) as error:
         raise ConfigError(f"{_STAGE}: {path} cannot be loaded by llama.cpp: {first_line(error)}") from error
-
-
-def _generate(llama: Any, chat: Chat, penalty: ScriptPenalty, request: Request) -> int:
-    """Complete a prompt into its stream; return the number of tokens of the completion."""
-    import llama_cpp
-
-    stream, decoding = request.stream, request.decoding
-    if decoding.quote is not None:
-        raise cannot_quote("llama_cpp")
-    if stream.tokens:
-        raise BrokenOff(_STAGE, "the model failed in the middle of a completion; ask again")
-    tokens = llama.generate(
-        request.ids,
-        top_k=0,
-        top_p=decoding.top_p,
-        min_p=0.0,
-        temp=decoding.temperature,
-        repeat_penalty=decoding.repetition_penalty,
-        grammar=None if decoding.schema is None else _grammar(decoding.schema),
-        logits_processor=_processor(penalty, request),
-    )
-    for token in tokens:
-        if not stream.done:  # its caller may have left
-            if decoding.alternatives:
-                stream.alternatives = _alternatives(llama, chat, decoding.alternatives)
-            stream.put(token, [token] if llama_cpp.llama_vocab_is_eog(llama._model.vocab, token) else [])
-        if stream.done:
-            break
-    return stream.tokens
-
-
-def _processor(penalty: ScriptPenalty, request: Request) -> Any:
-    """Return a logits processor for llama.cpp, which adds the penalty of a completion; None without one."""
-    if (bias := penalty.bias(request.decoding.scripts)) is None:
-        return None
-    from llama_cpp import LogitsProcessorList
-
-    def process(tokens: Any, logits: Any) -> Any:
-        if len(tokens) >= len(request.ids) + penalty.settings.after:
-            request.stream.steered += add(bias, logits)
-        return logits
-
-    return LogitsProcessorList([process])
-
-
-def _grammar(schema: Mapping[str, object]) -> Any:
-    """Return the grammar of JSON without white space, which would cost five tokens of a verdict."""
-    from llama_cpp import LlamaGrammar
-    from llama_cpp.llama_grammar import SPACE_RULE, json_schema_to_gbnf
-
-    try:
-        rules = json_schema_to_gbnf(json.dumps(schema)).replace(f"space ::= {SPACE_RULE}", 'space ::= ""')
-        return LlamaGrammar.from_string(rules, verbose=False)
-    except Exception as error:  # the library raises what its converter stumbles over
-        raise StageError(_STAGE, f"the JSON schema cannot be followed: {first_line(error)}") from error
-
-
-def _alternatives(llama: Any, chat: Chat, k: int) -> dict[str, float]:
-    """Return the log probabilities of the k most likely next tokens by text, before a grammar excludes any."""
-    import llama_cpp
-    import numpy as np
-
-    pointer = llama_cpp.llama_get_logits_ith(llama._ctx.ctx, -1)
-    logits = np.ctypeslib.as_array(pointer, shape=(llama.n_vocab(),)).astype(np.float64)
-    logprobs = logits - logits.max()
-    logprobs -= np.log(np.exp(logprobs).sum())
-    best = np.argsort(-logprobs, kind="stable")[:k]
-    alternatives: dict[str, float] = {}
-    for token in best.tolist():
-        alternatives.setdefault(chat.decode([token]), float(logprobs[token]))
-    return alternatives

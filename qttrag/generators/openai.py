@@ -8,9 +8,8 @@ from contextlib import aclosing
 from typing import Any, Literal
 
 from qttrag import trace
-from qttrag.errors import BrokenOff, ConfigError, unknown
+from qttrag.errors import BrokenOff, ConfigError, StageError, unknown
 from qttrag.generators.completion_stream import CompletionStream, joined, separated
-from qttrag.generators.quotation import cannot_quote
 from qttrag.models.loading import Lazy, locate
 from qttrag.openai_client.balancing import Server
 from qttrag.openai_client.capabilities import Capabilities, Request
@@ -159,7 +158,11 @@ class OpenAIGenerator:
         if decoding.repetition_penalty != 1.0:
             request["repetition_penalty"] = decoding.repetition_penalty
         if decoding.quote is not None:
-            raise cannot_quote("openai")
+            raise StageError(
+                _STAGE,
+                "kind 'openai' cannot copy its answers from the passages; set `extractive: false`, or use kind "
+                "'transformers' or 'llama_cpp'",
+            )
         if decoding.schema is not None:
             json_schema = {"name": "reply", "strict": True, "schema": dict(decoding.schema)}
             request["response_format"] = {"type": "json_schema", "json_schema": json_schema}

@@ -6,7 +6,6 @@ import json
 
 import regex
 
-from qttrag.errors import StageError
 from qttrag.text.scripts import character_class
 from qttrag.types import Quotation
 
@@ -32,11 +31,3 @@ def _part(text: str) -> str:
 
 def _quoted(value: str | list[str]) -> str:
     return json.dumps(value, ensure_ascii=False)
-
-
-def cannot_quote(kind: str) -> StageError:
-    """Return the error of a generator that cannot restrict a completion to parts of texts."""
-    return StageError(
-        "generator",
-        f"kind '{kind}' cannot copy its answers from the passages; set `extractive: false`, or use kind 'transformers'",
-    )

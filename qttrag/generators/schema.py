@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from qttrag.errors import StageError
@@ -11,7 +11,8 @@ from qttrag.generators import quotation
 from qttrag.types import Quotation
 
 if TYPE_CHECKING:
-    import torch
+    import numpy as np
+    from numpy.typing import NDArray
 
 _SEPARATORS = ((", ", ": "), (",", ":"))  # between items, and after a key
 
@@ -25,27 +26,24 @@ def separators(schema: Mapping[str, object], length: Callable[[str], int]) -> tu
     return min(_SEPARATORS, key=lambda pair: length(json.dumps(example, separators=pair, ensure_ascii=False)))
 
 
-class GrammarMasks:
-    """Makes the logits processors of one tokenizer."""
+class Forms:
+    """The forms of replies that one model follows token by token.
+
+    `tokenizer`: the model's, as llguidance has it; `vocab_size`: the number of its logits."""
 
     def __init__(self, tokenizer: Any, *, vocab_size: int) -> None:
-        from llguidance.hf import from_tokenizer
-
-        self._tokenizer = from_tokenizer(tokenizer, n_vocab=vocab_size)
+        self._tokenizer = tokenizer
         self._vocab_size = vocab_size
         self._grammars: dict[str, str] = {}  # by schema
 
-    def processor(self, forms: Sequence[Mapping[str, object] | Quotation | None], *, prompt_length: int) -> _Processor:
-        """Return the processor of one batch: row n follows the JSON schema or the quotation `forms[n]`; None: it is
-        free."""
-        return _Processor([form and self._matcher(form) for form in forms], self._vocab_size, prompt_length)
+    def follow(self, form: Mapping[str, object] | Quotation) -> Form:
+        """Return a JSON schema or a quotation at the beginning of a reply.
 
-    def _matcher(self, form: Mapping[str, object] | Quotation) -> Any:
+        Raises:
+            StageError: llguidance cannot follow it."""
         from llguidance import LLMatcher
 
-        matcher = LLMatcher(self._tokenizer, self._grammar(form))
-        _check(matcher)
-        return matcher
+        return Form(LLMatcher(self._tokenizer, self._grammar(form)), self._vocab_size)
 
     def _grammar(self, form: Mapping[str, object] | Quotation) -> str:
         from llguidance import LLMatcher
@@ -60,32 +58,39 @@ class GrammarMasks:
         return self._grammars[text]
 
 
-class _Processor:
-    """A logits processor for transformers: tokens that the row's schema does not allow next get -inf."""
+class Form:
+    """A reply that follows a form, as far as it is written."""
 
-    def __init__(self, matchers: Sequence[Any], vocab_size: int, prompt_length: int) -> None:
-        self._matchers = matchers
+    def __init__(self, matcher: Any, vocab_size: int) -> None:
+        self._matcher = matcher
         self._vocab_size = vocab_size
-        self._prompt_length = prompt_length
+        self._check()
 
-    def __call__(self, input_ids: torch.LongTensor, scores: torch.Tensor) -> torch.Tensor:
+    @property
+    def complete(self) -> bool:
+        """Whether nothing can follow but the end of the reply."""
+        return bool(self._matcher.is_stopped())
+
+    def forced(self) -> list[int]:
+        """Write the next tokens where there is no choice, and return them: the names of a JSON object's members."""
+        tokens: list[int] = self._matcher.compute_ff_tokens()
+        self._matcher.consume_tokens(tokens)
+        self._check()
+        return tokens
+
+    def write(self, token: int) -> None:
+        self._matcher.consume_token(token)
+        self._check()
+
+    def forbidden(self) -> NDArray[np.bool_]:
+        """Return which tokens may not be next, shape (vocabulary,)."""
         import numpy as np
-        import torch
         from llguidance.numpy import allocate_token_bitmask, fill_next_token_bitmask
 
         bits = allocate_token_bitmask(1, self._vocab_size)
-        for row, matcher in enumerate(self._matchers):
-            if matcher is None:
-                continue
-            if input_ids.shape[1] > self._prompt_length and not matcher.is_stopped():
-                matcher.consume_token(int(input_ids[row, -1]))
-                _check(matcher)
-            fill_next_token_bitmask(matcher, bits, 0)
-            allowed = np.unpackbits(bits.view(np.uint8), bitorder="little")[: scores.shape[1]].astype(bool)
-            scores[row, torch.from_numpy(~allowed).to(scores.device)] = float("-inf")
-        return scores
+        fill_next_token_bitmask(self._matcher, bits, 0)
+        return ~np.unpackbits(bits.view(np.uint8), bitorder="little")[: self._vocab_size].astype(np.bool_)
 
-
-def _check(matcher: Any) -> None:
-    if matcher.is_error():
-        raise StageError("generator", f"the form of the reply cannot be followed: {matcher.get_error()}")
+    def _check(self) -> None:
+        if self._matcher.is_error():
+            raise StageError("generator", f"the form of the reply cannot be followed: {self._matcher.get_error()}")

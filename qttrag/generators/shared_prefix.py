@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-_SHORTEST = 32  # tokens; a shorter beginning saves less than the extra call costs
+from qttrag.generators.beginnings import SHORTEST, Beginning, Beginnings, common
 
 
 class SharedPrefix(NamedTuple):
@@ -21,27 +22,43 @@ class SharedPrefix(NamedTuple):
         return row, [1] * self.length + [0] * padding + [1] * rest
 
 
-def of_batch(model: Any, prompts: Sequence[Sequence[int]]) -> SharedPrefix:
-    """Return the prefix of the prompts, computed by one call; empty where it is short or the model cannot reuse it.
+def of_batch(model: Any, prompts: Sequence[Sequence[int]], beginnings: Beginnings[Any]) -> SharedPrefix:
+    """Return the prefix of the prompts: one of `beginnings`, or computed by one call and kept there. A prompt on its
+    own has what it shares with an earlier one. Empty where it is short or the model cannot reuse it.
 
     At least one token of each prompt remains, from which its completion begins."""
+    length = _length(prompts, beginnings)
+    if length < SHORTEST or not _reuses(model):
+        return SharedPrefix(0, None)
+    ids = list(prompts[0][:length])
+    kept = beginnings.longest(ids)
+    if kept is None or length - len(kept.ids) >= SHORTEST:
+        kept = _computed(model, ids, kept)
+        beginnings.keep(kept)
+    cache = copy.deepcopy(kept.state)
+    cache.batch_repeat_interleave(len(prompts))
+    return SharedPrefix(len(kept.ids), cache)
+
+
+def _length(prompts: Sequence[Sequence[int]], beginnings: Beginnings[Any]) -> int:
+    """Return how many tokens the prompts share with each other, or a single one with an earlier one."""
+    first, *others = prompts
+    length = min((common(first[:-1], other[:-1]) for other in others), default=beginnings.shared(first))
+    for prompt in prompts:
+        beginnings.remember(prompt)
+    return length
+
+
+def _computed(model: Any, ids: list[int], start: Beginning[Any] | None) -> Beginning[Any]:
+    """Return the keys and values of tokens, computed from the end of `start` on."""
     import torch
     from transformers import DynamicCache
 
-    length = _common(prompts)
-    if len(prompts) < 2 or length < _SHORTEST or not _reuses(model):
-        return SharedPrefix(0, None)
-    cache = DynamicCache(config=model.config)
-    ids = torch.tensor([list(prompts[0][:length])], device=model.device)
-    model.base_model(input_ids=ids, past_key_values=cache, use_cache=True)
-    cache.batch_repeat_interleave(len(prompts))
-    return SharedPrefix(length, cache)
-
-
-def _common(prompts: Sequence[Sequence[int]]) -> int:
-    shortest = min(prompts, key=len)
-    differs = (n for n, token in enumerate(shortest[:-1]) if any(prompt[n] != token for prompt in prompts))
-    return next(differs, len(shortest) - 1)
+    cache = DynamicCache(config=model.config) if start is None else copy.deepcopy(start.state)
+    rest = ids[0 if start is None else len(start.ids) :]
+    with torch.inference_mode():
+        model.base_model(input_ids=torch.tensor([rest], device=model.device), past_key_values=cache, use_cache=True)
+    return Beginning(ids, cache)
 
 
 def _reuses(model: Any) -> bool:

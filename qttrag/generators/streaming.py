@@ -12,22 +12,27 @@ from qttrag.types import Token
 if TYPE_CHECKING:
     import torch
 
+    from qttrag.generators.schema import Form
+
 _REPLACEMENT = "\ufffd"  # in place of an incomplete character
 
 
 class RowStream:
     """The text of one row. `abandoned`: its caller was cancelled. `ended`: the model ended it before `max_tokens`.
 
-    `with_alternatives`: its tokens with their alternatives, if those were requested. `steered`: tokens that a penalty
-    on scripts changed."""
+    `reports`: whether alternatives are requested; `with_alternatives`: its tokens with them. `steered`: tokens that a
+    penalty on scripts changed."""
 
-    def __init__(self, tokenizer: Any, emit: Callable[[str], object], max_tokens: int) -> None:
+    def __init__(
+        self, tokenizer: Any, emit: Callable[[str], object], max_tokens: int, *, reports: bool = False
+    ) -> None:
         self.abandoned = False
         self.ended = False
         self.tokens = 0
         self.steered = 0
         self.with_alternatives: list[Token] = []
         self.alternatives: Mapping[str, float] = {}  # of the next token
+        self._reports = reports
         self._tokenizer = tokenizer
         special = zip(tokenizer.all_special_ids, tokenizer.all_special_tokens, strict=True)
         self._markers = {token: text for token, text in special if text in REASONING_MARKERS}
@@ -53,6 +58,11 @@ class RowStream:
             self._ids.append(token)
         self._write(last=self.done)
 
+    def put_forced(self, token: int, end_tokens: Collection[int]) -> None:
+        """Add a token that the form of the reply forces: its probability is 1."""
+        self.alternatives = {"" if token in end_tokens else self._decode([token]): 0.0} if self._reports else {}
+        self.put(token, end_tokens)
+
     def _write(self, *, last: bool) -> None:
         before = self._decode(self._ids[self._from : self._written])
         now = self._decode(self._ids[self._from :])
@@ -73,20 +83,45 @@ class RowStream:
 
 
 class Streamer:
-    """Receives the tokens of each step from transformers and says which rows may stop."""
+    """Receives the tokens of each step from transformers, row by row, and says which rows may stop.
 
-    def __init__(self, rows: Sequence[RowStream], end_tokens: Collection[int]) -> None:
+    `forms[n]`: what row n follows, if anything; `forced[n]`: the tokens with which it begins, which are in its prompt.
+    """
+
+    def __init__(
+        self,
+        rows: Sequence[RowStream],
+        end_tokens: Sequence[int],
+        forms: Sequence[Form | None],
+        forced: Sequence[Sequence[int]],
+    ) -> None:
         self._rows = rows
-        self._end_tokens = frozenset(end_tokens)
+        self._end_tokens = end_tokens
+        self._forms = forms
+        self._forced = forced
         self._in_prompt = True
 
     def put(self, value: torch.Tensor) -> None:
         if self._in_prompt:  # the first call has the prompts
             self._in_prompt = False
             return
-        for row, token in zip(self._rows, value.flatten().tolist(), strict=True):
+        self._put_forced()
+        for row, form, token in zip(self._rows, self._forms, value.flatten().tolist(), strict=True):
             if not row.done:
                 row.put(token, self._end_tokens)
+                if form is not None and not row.done:
+                    form.write(token)
+                    if form.complete:
+                        row.put_forced(self._end_tokens[0], self._end_tokens)
+
+    def _put_forced(self) -> None:
+        """Write what precedes the first step, which is known to work now."""
+        for row, tokens in zip(self._rows, self._forced, strict=True):
+            alternatives = row.alternatives  # of the first step
+            for token in tokens:
+                row.put_forced(token, self._end_tokens)
+            row.alternatives = alternatives
+        self._forced = [()] * len(self._rows)
 
     def end(self) -> None:
         """Do nothing: each row wrote its last piece when it was done."""
@@ -95,6 +130,21 @@ class Streamer:
         import torch
 
         return torch.tensor([row.done for row in self._rows], device=input_ids.device)
+
+
+class FormMasks:
+    """A logits processor for transformers: tokens that the form of a row does not allow next get -inf."""
+
+    def __init__(self, rows: Sequence[RowStream], forms: Sequence[Form | None]) -> None:
+        self._rows = [(n, row, form) for n, (row, form) in enumerate(zip(rows, forms, strict=True)) if form]
+
+    def __call__(self, input_ids: torch.LongTensor, scores: torch.Tensor) -> torch.Tensor:
+        import torch
+
+        for n, row, form in self._rows:
+            if not row.done:
+                scores[n, torch.from_numpy(form.forbidden()).to(scores.device)] = float("-inf")
+        return scores
 
 
 class Alternatives:

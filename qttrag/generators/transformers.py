@@ -10,16 +10,17 @@ from typing import Any, Literal, NamedTuple
 
 from qttrag.errors import BrokenOff, ConfigError, StageError, first_line
 from qttrag.generators import shared_prefix
+from qttrag.generators.beginnings import Beginnings, Openings
 from qttrag.generators.in_process import InProcessGenerator, Request
-from qttrag.generators.schema import GrammarMasks
+from qttrag.generators.schema import Form, Forms
 from qttrag.generators.script_penalty import BatchPenalty, PenaltySettings, ScriptPenalty
-from qttrag.generators.streaming import Alternatives, Streamer
+from qttrag.generators.streaming import Alternatives, FormMasks, Streamer
 from qttrag.models import devices
 from qttrag.models.loading import Lazy, LocatedModel, failed, locate, quiet
 from qttrag.openai_client.capabilities import merge_system
 from qttrag.runtime.batching import Batcher
 from qttrag.text.reasoning import ReasoningSeparator, opened_by
-from qttrag.types import Message
+from qttrag.types import Decoding, Message
 
 _STAGE = "generator"
 _END_OF_PROMPT = 16  # tokens; more than a marker of reasoning has
@@ -121,6 +122,7 @@ class TransformersGenerator(InProcessGenerator):
 
     def _load(self) -> Batcher[Request, int]:
         import torch
+        from llguidance.hf import from_tokenizer
         from transformers import AutoModelForCausalLM, GenerationConfig
 
         quiet()
@@ -140,12 +142,20 @@ class TransformersGenerator(InProcessGenerator):
         pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else end_tokens[0]
         # without the checkpoint's own sampling settings, which would change greedy decoding
         model.generation_config = GenerationConfig(eos_token_id=end_tokens, pad_token_id=pad)
-        masks = GrammarMasks(tokenizer, vocab_size=model.config.vocab_size)
-        penalty = ScriptPenalty(self._penalty, lambda: _token_texts(tokenizer))
+        loaded = _Loaded(
+            model,
+            tokenizer,
+            Forms(from_tokenizer(tokenizer, n_vocab=model.config.vocab_size), vocab_size=model.config.vocab_size),
+            ScriptPenalty(self._penalty, lambda: _token_texts(tokenizer)),
+            Beginnings(),
+            end_tokens,
+            pad,
+        )
+        openings = Openings()
 
         def run(requests: list[Request]) -> list[int]:
             try:
-                return _generate(model, tokenizer, masks, penalty, requests, end_tokens=end_tokens, pad=pad)
+                return _generate(loaded, requests)
             except StageError:
                 raise
             except Exception as error:
@@ -162,45 +172,41 @@ class TransformersGenerator(InProcessGenerator):
                 request.decoding.temperature,
                 request.decoding.top_p,
                 request.decoding.repetition_penalty,
+                openings.group(request.ids),
             ),
         )
 
 
-def _generate(
-    model: Any,
-    tokenizer: Any,
-    masks: GrammarMasks,
-    penalty: ScriptPenalty,
-    requests: list[Request],
-    *,
-    end_tokens: list[int],
-    pad: int,
-) -> list[int]:
+class _Loaded(NamedTuple):
+    """A model and what its completions need."""
+
+    model: Any
+    tokenizer: Any
+    forms: Forms
+    penalty: ScriptPenalty
+    beginnings: Beginnings[Any]
+    end_tokens: list[int]
+    pad: int
+
+
+def _generate(loaded: _Loaded, requests: list[Request]) -> list[int]:
     """Complete the prompts in one batch, each into its stream; return the number of tokens of each completion."""
     import torch
     from transformers import LogitsProcessorList, StoppingCriteriaList
 
     if any(request.stream.tokens for request in requests):
         raise BrokenOff(_STAGE, "the model failed in the middle of a completion; ask again")
-    longest = max(len(request.ids) for request in requests)
-    decoding = requests[0].decoding
-    sampling = (
-        {"do_sample": True, "temperature": decoding.temperature, "top_p": decoding.top_p, "top_k": 0}
-        if decoding.temperature > 0
-        else {"do_sample": False}
-    )
-    forms = [request.decoding.schema or request.decoding.quote for request in requests]
-    processors: list[Any] = [masks.processor(forms, prompt_length=longest)] if any(forms) else []
-    numbers, streams = [request.decoding.alternatives for request in requests], [r.stream for r in requests]
-    if any(numbers):
-        processors.append(Alternatives(streams, numbers, tokenizer))
-    biases = [penalty.bias(request.decoding.scripts) for request in requests]
-    if any(bias is not None for bias in biases):
-        processors.append(BatchPenalty(streams, biases, after=penalty.settings.after, prompt_length=longest))
-    streamer = Streamer(streams, end_tokens)
+    decoding, streams = requests[0].decoding, [request.stream for request in requests]
+    wanted = [request.decoding.schema or request.decoding.quote for request in requests]
+    forms = [loaded.forms.follow(form) if form else None for form in wanted]
+    forced = [form.forced() if form else [] for form in forms]
+    prompts = [[*request.ids, *tokens] for request, tokens in zip(requests, forced, strict=True)]
+    longest = max(map(len, prompts))
+    streamer = Streamer(streams, loaded.end_tokens, forms, forced)
+    model = loaded.model
     with torch.inference_mode():
-        prefix = shared_prefix.of_batch(model, [request.ids for request in requests])
-        rows, attention = zip(*(prefix.padded(request.ids, longest, pad) for request in requests), strict=True)
+        prefix = shared_prefix.of_batch(model, prompts, loaded.beginnings)
+        rows, attention = zip(*(prefix.padded(ids, longest, loaded.pad) for ids in prompts), strict=True)
         model.generate(
             input_ids=torch.tensor(rows, device=model.device),
             attention_mask=torch.tensor(attention, device=model.device),
@@ -208,11 +214,33 @@ def _generate(
             max_new_tokens=decoding.max_tokens,
             repetition_penalty=decoding.repetition_penalty,
             streamer=streamer,
-            logits_processor=LogitsProcessorList(processors),
+            logits_processor=LogitsProcessorList(_processors(loaded, requests, forms, longest)),
             stopping_criteria=StoppingCriteriaList([streamer.stopped]),
-            **sampling,
+            **_sampling(decoding),
         )
     return [request.stream.tokens for request in requests]
+
+
+def _processors(
+    loaded: _Loaded, requests: Sequence[Request], forms: Sequence[Form | None], prompt_length: int
+) -> list[Any]:
+    streams, numbers = [r.stream for r in requests], [request.decoding.alternatives for request in requests]
+    biases = [loaded.penalty.bias(request.decoding.scripts) for request in requests]
+    processors: list[Any] = []
+    if any(forms):
+        processors.append(FormMasks(streams, forms))
+    if any(numbers):
+        processors.append(Alternatives(streams, numbers, loaded.tokenizer))
+    if any(bias is not None for bias in biases):
+        after = loaded.penalty.settings.after
+        processors.append(BatchPenalty(streams, biases, after=after, prompt_length=prompt_length))
+    return processors
+
+
+def _sampling(decoding: Decoding) -> dict[str, Any]:
+    if decoding.temperature > 0:
+        return {"do_sample": True, "temperature": decoding.temperature, "top_p": decoding.top_p, "top_k": 0}
+    return {"do_sample": False}
 
 
 def _token_texts(tokenizer: Any) -> list[str]:

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from qttrag.generators import shared_prefix
+from qttrag.generators.beginnings import Beginnings
 from qttrag.generators.transformers import TransformersGenerator
 from qttrag.taggers.verdicts import SCHEMA
 from qttrag.types import Completion, Decoding, Message
@@ -52,19 +53,48 @@ async def test_completions_of_a_batch_are_those_of_single_calls(
 
 
 def test_the_prefix_is_what_all_prompts_begin_with(model: Any) -> None:
-    prompts = [[*range(40), 7, 8], [*range(40), 9], [*range(40), 7, 8, 10]]
-    prefix = shared_prefix.of_batch(model, prompts)
-    assert prefix.length == 40
+    prompts = [[*range(80), 7, 8], [*range(80), 9], [*range(80), 7, 8, 10]]
+    prefix = shared_prefix.of_batch(model, prompts, Beginnings())
+    assert prefix.length == 80
     assert prefix.cache.layers[0].keys.shape[0] == 3
 
 
 def test_equal_prompts_keep_their_last_token(model: Any) -> None:
-    assert shared_prefix.of_batch(model, [list(range(50))] * 2).length == 49
+    assert shared_prefix.of_batch(model, [list(range(80))] * 2, Beginnings()).length == 79
 
 
-@pytest.mark.parametrize("prompts", [[list(range(50))], [[*range(31), 1, 2], [*range(31), 3, 4]]])
+@pytest.mark.parametrize("prompts", [[list(range(90))], [[*range(63), 1, 2], [*range(63), 3, 4]]])
 def test_one_prompt_or_a_short_beginning_is_computed_as_it_is(model: Any, prompts: list[list[int]]) -> None:
-    assert shared_prefix.of_batch(model, prompts) == (0, None)
+    assert shared_prefix.of_batch(model, prompts, Beginnings()) == (0, None)
+
+
+def test_a_prompt_on_its_own_has_what_it_shares_with_an_earlier_one(model: Any) -> None:
+    beginnings: Beginnings[Any] = Beginnings()
+    first, second, third = ([*range(80), n, n] for n in (90, 91, 92))
+    assert shared_prefix.of_batch(model, [first], beginnings).length == 0
+    assert shared_prefix.of_batch(model, [second], beginnings).length == 80
+    kept = beginnings.longest(third)
+    assert shared_prefix.of_batch(model, [third], beginnings).length == 80
+    assert beginnings.longest(third) is kept
+
+
+def test_a_longer_beginning_is_computed_from_a_kept_one(model: Any) -> None:
+    beginnings: Beginnings[Any] = Beginnings()
+    shared_prefix.of_batch(model, [[*range(80), 1], [*range(80), 2]], beginnings)
+    longer = shared_prefix.of_batch(model, [[*range(160), 1], [*range(160), 2]], beginnings)
+    afresh = shared_prefix.of_batch(model, [[*range(160), 1], [*range(160), 2]], Beginnings())
+    assert longer.length == 160
+    for one, other in zip(longer.cache.layers, afresh.cache.layers, strict=True):
+        assert torch.allclose(one.keys, other.keys, atol=1e-4)
+
+
+async def test_what_earlier_prompts_left_changes_no_completion(tiny: Path, generator: TransformersGenerator) -> None:
+    decoding = Decoding(max_tokens=24, schema=SCHEMA)
+    asked = [ask(text) for text in TEXTS]
+    one_after_another = [(await generator.complete(messages, decoding)).text for messages in asked]
+    for messages, text in zip(asked[-2:], one_after_another[-2:], strict=True):
+        fresh = TransformersGenerator(str(tiny / "llama"), device="cpu")
+        assert (await fresh.complete(messages, decoding)).text == text
 
 
 def test_layers_with_a_sliding_window_are_not_reused() -> None:
@@ -74,9 +104,9 @@ def test_layers_with_a_sliding_window_are_not_reused() -> None:
         vocab_size=100, hidden_size=32, intermediate_size=32, num_hidden_layers=1, num_attention_heads=2,
         num_key_value_heads=2, head_dim=16, sliding_window=16,
     )  # fmt: skip
-    prompts = [[*range(40), 1], [*range(40), 2]]
+    prompts = [[*range(80), 1], [*range(80), 2]]
     with torch.inference_mode():
-        assert shared_prefix.of_batch(MistralForCausalLM(config), prompts) == (0, None)
+        assert shared_prefix.of_batch(MistralForCausalLM(config), prompts, Beginnings()) == (0, None)
 
 
 def test_padding_stands_after_the_prefix() -> None:

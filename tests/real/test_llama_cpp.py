@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import math
+import re
 import time
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from qttrag.generators.llama_cpp import LlamaCppGenerator
 from qttrag.taggers.verdicts import SCHEMA, parse
 from qttrag.text.scripts import scripts_of
 from qttrag.trace import Trace
-from qttrag.types import Decoding, Message
+from qttrag.types import Decoding, Message, Quotation
 from tests.real import weights
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(1800)]
@@ -89,6 +90,49 @@ async def test_the_beginning_that_prompts_share_is_computed_once(generator: Llam
 
     first = await seconds("One?", LONG)
     assert min([await seconds(text, LONG) for text in ("Two?", "Three?", "Four?")]) < first / 2
+
+
+async def test_instructions_are_computed_once_though_other_prompts_come_between(generator: LlamaCppGenerator) -> None:
+    async def seconds(text: str) -> float:
+        start = time.perf_counter()
+        await generator.complete(ask(text, "Reply in a word. " * 80), Decoding(max_tokens=1))
+        return time.perf_counter() - start
+
+    first = await seconds("One?")
+    await seconds("Two?")
+    later = []
+    for text in ("Three?", "Four?", "Five?"):
+        await generator.complete(ask("Hello."), Decoding(max_tokens=1))
+        later.append(await seconds(text))
+    assert min(later) < first / 2
+
+
+async def test_a_completion_after_kept_instructions_is_that_of_a_fresh_model(file: Path) -> None:
+    generator, decoding = LlamaCppGenerator(str(file), context=2048, threads=1), Decoding(max_tokens=12)
+    for text in ("One?", "Two?", "What is the capital of Italy?"):
+        await generator.complete(ask("Hello."), decoding)
+        reply = await generator.complete(ask(text, LONG), decoding)
+    fresh = LlamaCppGenerator(str(file), context=2048, threads=1)
+    assert reply.text == (await fresh.complete(ask("What is the capital of Italy?", LONG), decoding)).text
+
+
+async def test_the_model_is_not_asked_for_what_a_schema_forces(generator: LlamaCppGenerator) -> None:
+    decoding = Decoding(max_tokens=80, schema=SCHEMA, alternatives=5)
+    reply = await generator.complete(ask("Rate this text: good."), decoding)
+    forced = [token for token in reply.tokens if token.alternatives == {token.text: 0.0}]
+    free = [token for token in reply.tokens if len(token.alternatives) == 5]
+    assert len(forced) + len(free) == len(reply.tokens)
+    assert "".join(token.text for token in reply.tokens) == reply.text
+    assert len(free) <= 9  # a digit, what follows it, perhaps a decimal, three times
+    assert {"semantic", "grammar", "fluency"} <= set(re.findall(r"\w+", reply.text))
+
+
+async def test_an_answer_is_copied_from_the_texts(generator: LlamaCppGenerator) -> None:
+    texts = ("The capital of Finland is Helsinki.", "Ankkuri on meri.")
+    quotation = Quotation(texts, "I do not know")
+    reply = await generator.complete(ask("What is the capital of Finland?"), Decoding(max_tokens=24, quote=quotation))
+    assert reply.text.strip() == "I do not know" or any(reply.text.strip() in text for text in texts)
+    assert not reply.cut
 
 
 async def test_what_was_asked_before_changes_no_greedy_completion(generator: LlamaCppGenerator) -> None:
