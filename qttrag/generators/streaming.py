@@ -119,7 +119,8 @@ class Streamer:
         for row, tokens in zip(self._rows, self._forced, strict=True):
             alternatives = row.alternatives  # of the first step
             for token in tokens:
-                row.put_forced(token, self._end_tokens)
+                if not row.done:
+                    row.put_forced(token, self._end_tokens)
             row.alternatives = alternatives
         self._forced = [()] * len(self._rows)
 

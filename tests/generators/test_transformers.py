@@ -74,6 +74,21 @@ async def test_a_random_model_follows_a_schema(llama: TransformersGenerator) -> 
     assert all(parse(reply).scores is not None for reply in replies)
 
 
+async def test_a_reply_is_cut_within_what_its_schema_forces(llama: TransformersGenerator) -> None:
+    reply = await llama.complete(ask(QUESTIONS[0]), Decoding(max_tokens=2, schema=SCHEMA))
+    assert reply.cut
+    assert reply.usage.completion_tokens == 2
+    assert '{"semantic":'.startswith(reply.text)
+
+
+async def test_forced_tokens_are_certain(llama: TransformersGenerator) -> None:
+    reply = await llama.complete(ask(QUESTIONS[0]), Decoding(max_tokens=64, schema=SCHEMA, alternatives=3))
+    assert "".join(token.text for token in reply.tokens) == reply.text
+    assert reply.tokens[0].alternatives == {reply.tokens[0].text: 0.0}
+    assert reply.tokens[-1] == ("", {"": 0.0})
+    assert any(len(token.alternatives) == 3 for token in reply.tokens)
+
+
 async def test_a_random_model_copies_whole_words(llama: TransformersGenerator) -> None:
     texts = ("Gabonin valuutta on CFA-frangi.", "가봉의 통화는 프랑이다.")
     words = {"Gabonin", "valuutta", "on", "CFA", "frangi"}
