@@ -1,11 +1,14 @@
 """One cold question by stage, with random weights of real sizes: `python -m benchmarks.laptop question`.
 
 A stage is what a deployment calls for the lengths of `qttrag.application.estimate`: 20 passages reranked, three foreign
-ones of five translated and scored, one answer. Weights are random, so the lengths of what is written are given."""
+ones of five translated and scored, one answer. Weights are random, so the most tokens to write are given."""
 
 from __future__ import annotations
 
+import asyncio
 import importlib.util
+import random
+import string
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -19,6 +22,7 @@ import torch
 
 from benchmarks import gpu, random_gguf
 from benchmarks.home import home
+from benchmarks.random_gguf import Shape
 from qttrag.application.estimate import (
     ANSWER_TOKENS,
     FOREIGN,
@@ -28,13 +32,21 @@ from qttrag.application.estimate import (
 )
 from qttrag.generators import shared_prefix
 from qttrag.generators.beginnings import Beginnings
+from qttrag.generators.llama_cpp import LlamaCppGenerator
 from qttrag.models.bert import Bert
 from qttrag.models.loading import LocatedModel
+from qttrag.protocols import Generator
+from qttrag.runtime.tasks import gather_or_cancel
+from qttrag.taggers.verdicts import SCHEMA
 from qttrag.translators.ctranslate2 import converted
+from qttrag.types import Decoding, Message
 
-WAYS = ("before", "laptop", "laptop-gguf")
+DEPLOYMENTS = ("laptop", "laptop-gguf", "laptop-fast")
+LATER = ", later"  # at the end of a way: a question whose instructions are kept; its other stages take as long
+WAYS = ("before", "laptop", "laptop-gguf", f"laptop-gguf{LATER}", "laptop-fast", f"laptop-fast{LATER}")
 DEPTH, READ = 20, 5
-LAYERS = gpu.REAL.generator[1]  # of the language model
+LAYERS = gpu.REAL.generator[1]  # of the language model of 1.5 B
+GGUF = {"laptop-gguf": ("1.5 B in 4 bits", Shape()), "laptop-fast": ("0.5 B in 4 bits", random_gguf.SMALL)}
 _VOCABULARY = 150_000  # token numbers below it are in every model here
 
 
@@ -89,7 +101,7 @@ def rerank(xlmr: Callable[[Path, int, int], Any], *, before: bool) -> list[Stage
         small = Bert("reranker", LocatedModel(Path(folder) / "small", "random"), "int8")
         small.hidden_states(rows[:1])
         taken = seconds(lambda: small.hidden_states(rows))
-        stages += [Stage("rerank", way, taken, "MiniLM (118 M) in int8") for way in ("laptop", "laptop-gguf")]
+        stages += _of_deployments("rerank", taken, "MiniLM (118 M) in int8")
     return stages
 
 
@@ -116,8 +128,22 @@ def translate(*, before: bool) -> list[Stage]:
         if before:
             stages.append(Stage("translate", "before", seconds(lambda: run(4)), "NLLB 600 M in int8, beam 4"))
         taken = seconds(lambda: run(1))
-        stages += [Stage("translate", way, taken, "NLLB 600 M in int8, greedy") for way in ("laptop", "laptop-gguf")]
+        stages += _of_deployments("translate", taken, "NLLB 600 M in int8, greedy")
     return stages
+
+
+def score_by_encoder(xlmr: Callable[[Path, int, int], Any]) -> list[Stage]:
+    """Encode three originals and their translations, as the tagger of laptop-fast does."""
+    texts = torch.tensor([token_numbers(PASSAGE_TOKENS, n) for n in range(2 * FOREIGN)])
+    with tempfile.TemporaryDirectory() as folder, torch.inference_mode():
+        model = xlmr(Path(folder) / "encoder", 12, 384)
+        model(input_ids=texts[:1])
+        taken = seconds(lambda: model(input_ids=texts))
+    return [Stage("tag", "laptop-fast", taken, f"multilingual-e5-small's shape in float32, {2 * FOREIGN} texts")]
+
+
+def _of_deployments(stage: str, taken: float, remark: str) -> list[Stage]:
+    return [Stage(stage, way, taken, remark) for way in DEPLOYMENTS]
 
 
 def in_torch(layers: int, *, before: bool) -> list[Stage]:
@@ -136,53 +162,90 @@ def in_torch(layers: int, *, before: bool) -> list[Stage]:
     return [*stages, *(Stage("answer", way, taken, what) for way in ways)]
 
 
-def in_llama_cpp(layers: int) -> list[Stage]:
-    """Score and answer with a model of 1.5 B in 4 bits, one prompt after another, as llama.cpp does here."""
-    from llama_cpp import Llama
+def in_llama_cpp(way: str, shape: Shape, what: str, *, later: bool) -> list[Stage]:
+    """Answer with a model in 4 bits on llama.cpp, and score with it where the deployment `way` does.
 
-    verdicts, answer = prompts()
-    threads = torch.get_num_threads()
+    `later`: also for the third question; of the first two the generator learns what prompts share."""
     with tempfile.TemporaryDirectory() as folder:
-        file = random_gguf.write(Path(folder) / "random.gguf", random_gguf.Shape(layers=layers))
-        model = Llama(str(file), n_ctx=8192, n_threads=threads, n_threads_batch=threads, verbose=False)
+        generator = LlamaCppGenerator(str(random_gguf.write(Path(folder) / "random.gguf", shape)))
+        return asyncio.run(_in_llama_cpp(way, generator, what, questions=3 if later else 1))
 
-        def complete(ids: list[int], tokens: int) -> None:
-            for written, _ in enumerate(model.generate(ids, temp=0.0), start=1):
-                if written == tokens:
-                    return
 
-        complete(verdicts[0][:8], 1)
-        tagged = sum(seconds(partial(complete, ids, VERDICT_TOKENS)) for ids in verdicts)
-        answered = seconds(lambda: complete(answer, ANSWER_TOKENS))
-    what = "1.5 B in 4 bits, llama.cpp"
-    remark = f"{what}, instructions once"
-    return [Stage("tag", "laptop-gguf", tagged, remark), Stage("answer", "laptop-gguf", answered, what)]
+async def _in_llama_cpp(way: str, generator: Generator, what: str, *, questions: int) -> list[Stage]:
+    verdict = Decoding(max_tokens=VERDICT_TOKENS, schema=SCHEMA)
+    await generator.complete(_chat("", "?"), Decoding(max_tokens=1))  # loads the model
+    stages: list[Stage] = []
+    for question in range(questions):
+        column = f"{way}{LATER}" if question else way
+        verdicts = [_chat("TAG", _letters(2 * PASSAGE_TOKENS, f"{question} {n}")) for n in range(FOREIGN)]
+        stages = [stage for stage in stages if stage.way == way]  # of later questions the last one counts
+        if way != "laptop-fast":
+            stages.append(await _completed("tag", column, generator, verdicts, verdict, what))
+        answer = _chat("ANSWER", _letters(READ * PASSAGE_TOKENS, str(question)))
+        stages.append(await _completed("answer", column, generator, [answer], Decoding(max_tokens=ANSWER_TOKENS), what))
+    return stages
+
+
+async def _completed(
+    stage: str, way: str, generator: Generator, chats: Sequence[list[Message]], decoding: Decoding, what: str
+) -> Stage:
+    start = time.perf_counter()
+    completions = await gather_or_cancel(generator.complete(chat, decoding) for chat in chats)
+    taken = time.perf_counter() - start
+    usages = [completion.usage for completion in completions]
+    prompts = "+".join(str(usage.prompt_tokens) for usage in usages)
+    written = "+".join(str(usage.completion_tokens) for usage in usages)
+    return Stage(stage, way, taken, f"{what}, llama.cpp; prompts of {prompts} tokens, {written} written")
+
+
+def _chat(instructions: str, text: str) -> list[Message]:
+    """Return a chat whose instructions are INSTRUCTION_TOKENS long, those of its turns' line breaks included."""
+    system = _letters(INSTRUCTION_TOKENS - 2, instructions) if instructions else ""
+    return [{"role": "system", "content": system}, {"role": "user", "content": text}]
+
+
+def _letters(n: int, seed: str) -> str:
+    """Return n capital letters, each a token of the random models; equal seeds give equal letters."""
+    draw = random.Random(seed)
+    return "".join(draw.choices(string.ascii_uppercase, k=n))
 
 
 def measure(
-    parts: Sequence[Part], xlmr: Callable[[Path, int, int], Any], *, before: bool, layers: int = LAYERS
+    parts: Sequence[Part],
+    xlmr: Callable[[Path, int, int], Any],
+    *,
+    before: bool,
+    later: bool = False,
+    layers: int | None = None,
 ) -> Iterator[Stage]:
     """Measure each part once. `xlmr`: makes an encoder in a folder of so many layers and dimensions.
 
-    `layers`: of the language model; with fewer than all, it is measured at this depth and at twice as many."""
+    `layers`: of the language models; with fewer than all, each is measured at this depth and at twice as many. None:
+    all. `later`: on llama.cpp, also a later question."""
     if Part.RERANK in parts:
         yield from rerank(xlmr, before=before)
     if Part.TRANSLATE in parts:
         yield from translate(before=before)
     if Part.LLAMA_CPP in parts and importlib.util.find_spec("llama_cpp") and importlib.util.find_spec("gguf"):
-        yield from of_all_layers(in_llama_cpp, layers)
+        yield from score_by_encoder(xlmr)
+        for way, (what, shape) in GGUF.items():
+
+            def on_llama_cpp(depth: int, way: str = way, what: str = what, shape: Shape = shape) -> list[Stage]:
+                return in_llama_cpp(way, shape._replace(layers=depth), what, later=later)
+
+            yield from of_all_layers(on_llama_cpp, layers, shape.layers)
     if Part.TORCH in parts:
-        yield from of_all_layers(partial(in_torch, before=before), layers)
+        yield from of_all_layers(partial(in_torch, before=before), layers, LAYERS)
 
 
-def of_all_layers(measured: Callable[[int], list[Stage]], layers: int) -> list[Stage]:
-    """Return the stages of the whole model. With fewer layers, from two depths: each further layer costs as much
-    as those between them, and what is beside the layers, as the vocabulary, counts once."""
+def of_all_layers(measured: Callable[[int], list[Stage]], layers: int | None, every: int) -> list[Stage]:
+    """Return the stages of the whole model, which has `every` layers. With fewer layers, from two depths: each further
+    layer costs as much as those between them, and what is beside the layers, as the vocabulary, counts once."""
+    if layers is None or layers >= every:
+        return measured(every)
     few = measured(layers)
-    if layers == LAYERS:
-        return few
-    times = (LAYERS - layers) / layers
-    how = f"; from {layers} and {2 * layers} of {LAYERS} layers"
+    times = (every - layers) / layers
+    how = f"; from {layers} and {2 * layers} of {every} layers"
     return [
         one._replace(seconds=one.seconds + times * (two.seconds - one.seconds), remark=one.remark + how)
         for one, two in zip(few, measured(2 * layers), strict=True)

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 import typer
 
-from benchmarks import cold_question
+from benchmarks import cold_question, gguf_formats
 from benchmarks.home import home
 from qttrag.application.estimate import measure_rates
 from qttrag.cli.output import console, table
@@ -92,25 +92,40 @@ def verdicts(
 
 
 @app.command()
+def formats(tokens: int = typer.Option(512, help="To read."), rounds: int = 3) -> None:
+    """Compare the formats of a GGUF file's weights on llama.cpp: processor time of one thread to read and to write.
+
+    Needs qttrag[llama-cpp] and the package gguf."""
+    rows = [
+        [rate.name, f"{rate.read / 1e9:.0f}", f"{rate.write * 1e11:.1f}"]
+        for rate in gguf_formats.measure(tokens, rounds)
+    ]
+    console().print(table("", "read, G operations a second", "write, ms a token and 100 M weights", rows=rows))
+    _say_load()
+
+
+@app.command()
 def question(
     parts: list[cold_question.Part] = typer.Argument(None, help="Which; all without one, in 10 GB and many minutes."),  # noqa: B008
     before: bool = typer.Option(True, help="Also as before: 568 M in float32, beam 4, each verdict alone."),
-    layers: int = typer.Option(
-        cold_question.LAYERS,
+    later: bool = typer.Option(False, help="Also a later question, for which llama.cpp has kept its instructions."),
+    layers: int | None = typer.Option(
+        None,
         min=1,
-        help="Of the language model; fewer are measured at two depths, and extended to all.",
+        help="Of the language models; fewer than all are measured at two depths, and extended to all.",
     ),
 ) -> None:
     """Sum one cold question by stage: 20 candidates, three foreign passages of five, models of real sizes.
 
-    The column laptop-gguf needs qttrag[llama-cpp] and the package gguf."""
+    The columns laptop-gguf and laptop-fast need qttrag[llama-cpp] and the package gguf."""
     rates = measure_rates()
     stages = []
     chosen = parts or list(cold_question.Part)
-    for stage in cold_question.measure(chosen, _xlmr, before=before, layers=layers):
+    for stage in cold_question.measure(chosen, _xlmr, before=before, later=later, layers=layers):
         typer.echo(f"{stage.stage}, {stage.way}: {stage.seconds:.1f} s, {stage.remark}")
         stages.append(stage)
-    console().print(table("seconds", *cold_question.WAYS, rows=_by_stage(stages)))
+    ways = [way for way in cold_question.WAYS if any(stage.way == way for stage in stages)]
+    console().print(table("seconds", *ways, rows=_by_stage(stages, ways)))
     again = measure_rates()
     for when, measured in [("before", rates), ("after", again)]:
         console().print(
@@ -119,11 +134,14 @@ def question(
     _say_load()
 
 
-def _by_stage(stages: Sequence[cold_question.Stage]) -> list[list[str]]:
+def _by_stage(stages: Sequence[cold_question.Stage], ways: Sequence[str]) -> list[list[str]]:
     """Return a row for each stage and one for their sum, which needs all stages."""
     measured = {(stage.stage, stage.way): stage.seconds for stage in stages}
     names = list(dict.fromkeys(stage.stage for stage in stages))
-    columns = [[measured.get((name, way)) for name in names] for way in cold_question.WAYS]
+    columns = [
+        [measured.get((name, way), measured.get((name, way.removesuffix(cold_question.LATER)))) for name in names]
+        for way in ways
+    ]
     sums = [None if None in column else sum(filter(None, column)) for column in columns]
     rows = zip([*names, "all"], *([*column, total] for column, total in zip(columns, sums, strict=True)), strict=True)
     return [[name, *map(_seconds, values)] for name, *values in rows]

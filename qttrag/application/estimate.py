@@ -5,25 +5,20 @@ question takes."""
 
 from __future__ import annotations
 
-import json
-import struct
 import time
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from qttrag.config.deployment import Deployment
-from qttrag.models import single_file
-from qttrag.models.inventory import NamedModel
+from qttrag.models.sizes import ModelSize
 
 PASSAGE_TOKENS = 200
 FOREIGN = 3  # of the passages that are read, as many are translated and scored
 VERDICT_TOKENS = 25
+VERDICT_STEPS = 4  # tokens of a verdict that llama.cpp writes one by one; the schema leaves no choice of the others
 ANSWER_TOKENS = 60
 INSTRUCTION_TOKENS = 400  # tokens of a prompt beside its passages
 INT8 = 2.0  # times the rate of float32, measured: python -m benchmarks.laptop
-_EMBEDDINGS = ("embed", "shared.weight", "lm_head", "position")  # parts of names; they are looked up, not multiplied
-_GGUF_BITS = 4.85  # for each weight, of Q4_K_M
 
 
 class Rates(NamedTuple):
@@ -34,10 +29,12 @@ class Rates(NamedTuple):
 
 
 class StageSeconds(NamedTuple):
-    """The time of one stage and how it was computed."""
+    """The time of one stage and how it was computed. `seconds`: of the first question after the start; `later`: of
+    later ones in the same language, for which a language model in this process has kept its instructions."""
 
     stage: str
     seconds: float
+    later: float
     arithmetic: str
 
 
@@ -61,84 +58,82 @@ def _best_seconds(call: Any) -> float:
     return best
 
 
-def weights_of(named: NamedModel) -> float | None:
-    """Return the number of weights that each token is multiplied with; None: the model is not on this machine."""
-    from qttrag.errors import QttragError
-
-    try:
-        path = named.locate().path
-    except QttragError:
-        return None
-    if named.form == single_file.FASTTEXT:
-        return 0.0  # it adds vectors up
-    if named.form == single_file.GGUF:
-        return path.stat().st_size * 8 / _GGUF_BITS
-    return float(sum(_multiplied(file) for file in path.glob("*.safetensors")))
-
-
-def _multiplied(file: Path) -> int:
-    """Return the weights in a safetensors file that are multiplied; only its header is read."""
-    with file.open("rb") as stream:
-        (length,) = struct.unpack("<Q", stream.read(8))
-        header = json.loads(stream.read(length))
-    shapes = {name: tensor["shape"] for name, tensor in header.items() if name != "__metadata__"}
-    return sum(
-        shape[0] * shape[1]
-        for name, shape in shapes.items()
-        if len(shape) == 2 and not any(part in name for part in _EMBEDDINGS)
-    )
-
-
-def question(deployment: Deployment, weights: Mapping[str, float], rates: Rates) -> list[StageSeconds]:
-    """Return the seconds of each stage whose model is in `weights`, by stage.
+def question(deployment: Deployment, sizes: Mapping[str, ModelSize], rates: Rates) -> list[StageSeconds]:
+    """Return the seconds of each stage whose model is in `sizes`, by the place that names it.
 
     A cold question: `depth` passages are reranked, `top_k` are read, FOREIGN of them translated and scored."""
-    read = deployment.top_k
-    answer_prompt = INSTRUCTION_TOKENS + read * PASSAGE_TOKENS
-    verdict_prompt = INSTRUCTION_TOKENS + 2 * PASSAGE_TOKENS
-    generator, tagger = weights.get("generator"), weights.get("tagger.generator", weights.get("generator"))
     stages = []
-    if reranker := weights.get("reranker"):
+    if reranker := sizes.get("reranker"):
         tokens = deployment.depth * PASSAGE_TOKENS
         stages.append(_reading("rerank", reranker, tokens, rates, INT8 if _is_int8(deployment.reranker) else 1.0))
-    if translator := weights.get("translator"):
+    if translator := sizes.get("translator"):
         beams = (deployment.translator or {}).get("beam_size", 4)
         # half of the weights read the original, half write as many tokens, in each beam; one batch of all sentences
         tokens = FOREIGN * PASSAGE_TOKENS * (1 + beams) / 2
         stages.append(_reading("translate", translator, tokens, rates, INT8))
-    if deployment.tagger and tagger and deployment.tagger.get("kind") == "llm":
-        spec = deployment.tagger.get("generator") or deployment.generator
-        reading = _reading(
-            "tag", tagger, INSTRUCTION_TOKENS + FOREIGN * (verdict_prompt - INSTRUCTION_TOKENS), rates, 1.0
-        )
-        replies = FOREIGN if _is_gguf(spec) else 1  # llama.cpp writes one after another, transformers all together
-        stages.append(_and_writing(reading, tagger, replies * VERDICT_TOKENS, rates, spec))
-    if generator:
-        reading = _reading("answer", generator, answer_prompt, rates, 1.0)
-        stages.append(_and_writing(reading, generator, ANSWER_TOKENS, rates, deployment.generator))
+    if tagging := _tagging(deployment, sizes, rates):
+        stages.append(tagging)
+    if generator := sizes.get("generator"):
+        stages.append(_prompting("answer", generator, deployment.top_k * PASSAGE_TOKENS, ANSWER_TOKENS, rates))
     return stages
+
+
+def first_and_later(first: float, later: float, *, decimals: int) -> str:
+    """Return the seconds of the first question, and those of later ones if they are fewer when rounded."""
+    one, other = (f"{seconds:,.{decimals}f}" for seconds in (first, later))
+    return one if one == other else f"{one}, later ones in the same language {other}"
+
+
+def _tagging(deployment: Deployment, sizes: Mapping[str, ModelSize], rates: Rates) -> StageSeconds | None:
+    spec = deployment.tagger or {}
+    if spec.get("kind") == "embedding":
+        place, encoder = _model_of(spec, "encoder", "retriever.encoder", deployment.retriever.get("encoder"))
+        if size := sizes.get(place):
+            faster = INT8 if encoder.get("dtype") == "int8" else 1.0
+            return _reading("tag", size, FOREIGN * 2 * PASSAGE_TOKENS, rates, faster)
+    elif spec.get("kind") == "llm":
+        place, generator = _model_of(spec, "generator", "generator", deployment.generator)
+        if size := sizes.get(place):
+            return _verdicts(size, rates, llama_cpp=_is_llama_cpp(generator))
+    return None
+
+
+def _model_of(tagger: Mapping[str, Any], stage: str, place: str, default: Any) -> tuple[str, Mapping[str, Any]]:
+    """Return the place and the settings of a tagger's model: its own, or the deployment's at `place`."""
+    own = tagger.get(stage)
+    return (f"tagger.{stage}", own) if isinstance(own, Mapping) else (place, default or {})
+
+
+def _verdicts(size: ModelSize, rates: Rates, *, llama_cpp: bool) -> StageSeconds:
+    """llama.cpp writes one verdict after another, but reads the tokens that its schema forces; transformers writes all
+    verdicts together, every token."""
+    texts = FOREIGN * 2 * PASSAGE_TOKENS
+    if not llama_cpp:
+        return _prompting("tag", size, texts, VERDICT_TOKENS, rates)
+    forced = FOREIGN * (VERDICT_TOKENS - VERDICT_STEPS)
+    return _prompting("tag", size, texts + forced, FOREIGN * VERDICT_STEPS, rates)
 
 
 def _is_int8(spec: Mapping[str, Any] | None) -> bool:
     return spec is not None and spec.get("kind") == "cross_encoder" and spec.get("dtype", "auto") != "float32"
 
 
-def _is_gguf(spec: Mapping[str, Any] | None) -> bool:
+def _is_llama_cpp(spec: Mapping[str, Any] | None) -> bool:
     return spec is not None and spec.get("kind") == "llama_cpp"
 
 
-def _reading(stage: str, weights: float, tokens: float, rates: Rates, faster: float) -> StageSeconds:
-    seconds = 2 * weights * tokens / rates.operations / faster
+def _reading(stage: str, size: ModelSize, tokens: float, rates: Rates, faster: float = 1.0) -> StageSeconds:
+    seconds = 2 * size.weights * tokens / rates.operations / faster
     times = f" / {faster:g} (int8)" if faster != 1 else ""
-    arithmetic = f"2 x {weights / 1e6:,.0f} M x {tokens:,.0f} tokens / {rates.operations / 1e9:,.0f} G/s{times}"
-    return StageSeconds(stage, seconds, arithmetic)
+    arithmetic = f"2 x {size.weights / 1e6:,.0f} M x {tokens:,.0f} tokens / {rates.operations / 1e9:,.0f} G/s{times}"
+    return StageSeconds(stage, seconds, seconds, arithmetic)
 
 
-def _and_writing(
-    reading: StageSeconds, weights: float, tokens: int, rates: Rates, spec: Mapping[str, Any] | None
-) -> StageSeconds:
-    """Add the time for writing: for each token, all weights come from memory."""
-    size = weights * (_GGUF_BITS / 8 if _is_gguf(spec) else 4)
-    arithmetic = f"{tokens} tokens x {size / 1e9:.1f} GB / {rates.bytes / 1e9:.0f} GB/s"
-    seconds = reading.seconds + tokens * size / rates.bytes
-    return StageSeconds(reading.stage, seconds, f"{reading.arithmetic} + {arithmetic}")
+def _prompting(stage: str, size: ModelSize, texts: float, written: int, rates: Rates) -> StageSeconds:
+    """Return the time for the instructions and `texts` tokens read, and for `written` tokens, for each of which all
+    weights come from memory."""
+    reading = _reading(stage, size, INSTRUCTION_TOKENS + texts, rates)
+    seconds = reading.seconds + written * size.bytes / rates.bytes
+    later = seconds - _reading(stage, size, INSTRUCTION_TOKENS, rates).seconds
+    writing = f"{written} tokens x {size.bytes / 1e9:.1f} GB / {rates.bytes / 1e9:.0f} GB/s"
+    return StageSeconds(stage, seconds, later, f"{reading.arithmetic} + {writing}")

@@ -137,22 +137,25 @@ def _seconds(loaded: Deployment, models: list[NamedModel]) -> Iterator[Finding]:
     """Yield the estimated time of a question, by stage, for models that run on this machine's processor."""
     from qttrag.application import estimate
     from qttrag.models import devices
+    from qttrag.models.sizes import size_of
 
     here = {model.place: model for model in models if not model.served and model.weights}
-    weights = {place: size for place, model in here.items() if (size := estimate.weights_of(model)) is not None}
-    if not weights or any(_device(loaded, place) != "cpu" for place in here):
+    sizes = {place: size for place, model in here.items() if (size := size_of(model)) is not None}
+    if not sizes or any(_device(loaded, place) != "cpu" for place in here):
         return
     rates = estimate.measure_rates()
-    stages = estimate.question(loaded, weights, rates)
+    stages = estimate.question(loaded, sizes, rates)
     if not stages:
         return
-    missing = [place for place in here if place not in weights]
+    missing = [place for place in here if place not in sizes]
     without = f", without {', '.join(missing)}" if missing else ""
     machine = f"{devices.cores()} cores, {rates.operations / 1e9:,.0f} G operations/s, {rates.bytes / 1e9:.0f} GB/s"
-    total = sum(stage.seconds for stage in stages)
-    yield Finding("seconds a question", None, f"about {total:,.0f}{without} ({machine}; docs/sizing.md)")
+    first, later = (sum(seconds) for seconds in zip(*((stage.seconds, stage.later) for stage in stages), strict=True))
+    total = estimate.first_and_later(first, later, decimals=0)
+    yield Finding("seconds a question", None, f"about {total}{without} ({machine}; docs/sizing.md)")
     for stage in stages:
-        yield Finding(f"seconds of {stage.stage}", None, f"{stage.seconds:,.1f} s = {stage.arithmetic}")
+        seconds = estimate.first_and_later(stage.seconds, stage.later, decimals=1)
+        yield Finding(f"seconds of {stage.stage}", None, f"{seconds} = {stage.arithmetic}")
 
 
 def _device(loaded: Deployment, place: str) -> str:

@@ -9,7 +9,7 @@ import typer
 
 from qttrag.cli import output
 
-Machine = Literal["laptop", "gpu", "server"]
+Machine = Literal["laptop", "laptop-fast", "gpu", "server"]
 
 
 class Choice(NamedTuple):
@@ -22,6 +22,10 @@ class Choice(NamedTuple):
 _LICENCES = (
     "Licences: MIT, Apache-2.0; NLLB's weights are for non-commercial use (MIT instead: `translator: {kind: m2m100}`)."
 )
+_WAIT_LESS = (
+    "most of it in the language model; `qttrag doctor` estimates it. To wait less, for poorer answers: "
+    "`--for laptop-fast`."
+)
 CHOICES: dict[str, Choice] = {
     "laptop": Choice(
         "laptop",
@@ -31,7 +35,7 @@ CHOICES: dict[str, Choice] = {
             "Memory: some 8 GB, of which the language model in float32 takes 6. `laptop-gguf` has it in 4 bits: some "
             "3 GB in all; it is chosen where qttrag[llama-cpp] is installed.",
             _LICENCES,
-            "Time: minutes a question on two cores, most of it in the language model; `qttrag doctor` estimates it.",
+            f"Time: minutes a question on two cores, {_WAIT_LESS}",
         ),
     ),
     "laptop-gguf": Choice(
@@ -41,7 +45,20 @@ CHOICES: dict[str, Choice] = {
             "1.5 B in 4 bits on llama.cpp, which is installed.",
             "Memory: some 3 GB.",
             _LICENCES,
-            "Time: minutes a question on two cores, most of it in the language model; `qttrag doctor` estimates it.",
+            f"Time: about a minute a question on two cores at rest, {_WAIT_LESS}",
+        ),
+    ),
+    "laptop-fast": Choice(
+        "laptop-fast",
+        (
+            "As `laptop-gguf`, with a language model of 0.5 B on llama.cpp (qttrag[llama-cpp]), and scores from the "
+            "encoder instead of the language model.",
+            "Quality: expect poorer answers than from 1.5 B; the scores say little, and cover meaning alone. The "
+            "method of arXiv:2510.23070 is in `laptop-gguf` and `served`.",
+            "Memory: some 2 GB.",
+            _LICENCES,
+            "Time: the language model does an eighth of the arithmetic of `laptop-gguf`; `qttrag doctor` estimates the "
+            "seconds of a question.",
         ),
     ),
     "gpu": Choice(
@@ -91,7 +108,7 @@ def init(
         output.say_json({"copied": copied, "deployment": choice.deployment, "reasons": choice.reasons})
         return
     output.say("\n".join(copied))
-    output.say(f"Deployment for a {machine}: {choice.deployment}")
+    output.say(f"Deployment: {choice.deployment}")
     output.say("\n".join(f"- {reason}" for reason in choice.reasons))
     output.say(f"Next: export QTTRAG_HOME={folder.resolve()} QTTRAG_CONFIG={choice.deployment}")
     output.say("      qttrag models pull $QTTRAG_CONFIG && qttrag doctor --config $QTTRAG_CONFIG")

@@ -221,7 +221,10 @@ def test_init_copies_the_folders_and_says_how_to_use_them(run: Any, tmp_path: Pa
     assert run("init", tmp_path / "mine").code == 2
 
 
-@pytest.mark.parametrize(("machine", "name"), [("laptop", "laptop"), ("gpu", "gpu"), ("server", "served")])
+@pytest.mark.parametrize(
+    ("machine", "name"),
+    [("laptop", "laptop"), ("laptop-fast", "laptop-fast"), ("gpu", "gpu"), ("server", "served")],
+)
 def test_init_chooses_a_deployment_for_a_machine_and_says_why(
     run: Any, tmp_path: Path, machine: str, name: str
 ) -> None:

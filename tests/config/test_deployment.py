@@ -11,6 +11,7 @@ from qttrag.application.application import Application
 from qttrag.config import deployment as config
 from qttrag.config import yaml_files
 from qttrag.errors import ConfigError
+from qttrag.taggers.embedding import EmbeddingTagger
 
 MINIMAL = "retriever: {kind: bm25, collections: [c]}\ngenerator: {kind: transformers, model: ./llama}\n"
 
@@ -205,7 +206,7 @@ def test_a_name_is_searched_in_the_home_then_in_the_package(tmp_path: Path, monk
     assert resources.find("server", "paper", what="deployment").parent != tmp_path / "server"
     with pytest.raises(
         ConfigError,
-        match=rf"gpu, laptop, laptop-gguf, mine, paper, served\).*searched: {tmp_path}/server, .*_resources",
+        match=rf"gpu, laptop, laptop-fast, laptop-gguf, mine, paper, served\).*: {tmp_path}/server, .*_resources",
     ):
         resources.find("server", "nothing", what="deployment")
 
@@ -238,7 +239,7 @@ def test_without_a_checkout_the_error_about_the_demo_says_where_it_is(tmp_path: 
         installed.find(folder, name, what="file")
 
 
-@pytest.mark.parametrize("name", ["gpu", "laptop", "laptop-gguf", "paper", "served"])
+@pytest.mark.parametrize("name", ["gpu", "laptop", "laptop-fast", "laptop-gguf", "paper", "served"])
 def test_the_settings_of_a_shipped_deployment_are_those_of_its_kinds(name: str) -> None:
     Application.open(config.load(name))
 
@@ -247,3 +248,9 @@ def test_the_settings_of_a_shipped_deployment_are_those_of_its_kinds(name: str) 
 def test_a_deployment_with_all_its_settings_written_out_is_valid(name: str) -> None:
     loaded = config.load(name)
     assert config.Deployment.model_validate(loaded.model_dump(mode="json")) == loaded
+
+
+def test_the_fast_deployment_scores_with_the_encoder_that_it_searches_with() -> None:
+    parts = Application.open(config.load("laptop-fast")).parts
+    assert [stage for stage, part in parts if isinstance(part, EmbeddingTagger)] == ["tagger"]
+    assert [stage for stage, _ in parts].count("encoder") == 1  # equal settings share one model
