@@ -15,7 +15,7 @@ from qttrag.models.sizes import ModelSize
 PASSAGE_TOKENS = 200
 FOREIGN = 3  # of the passages that are read, as many are translated and scored
 VERDICT_TOKENS = 25
-VERDICT_STEPS = 4  # tokens of a verdict that llama.cpp writes one by one; the schema leaves no choice of the others
+VERDICT_STEPS = 6
 ANSWER_TOKENS = 60
 INSTRUCTION_TOKENS = 400  # tokens of a prompt beside its passages
 INT8 = 2.0  # times the rate of float32, measured: python -m benchmarks.laptop

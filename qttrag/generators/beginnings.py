@@ -1,70 +1,60 @@
-"""Beginnings that prompts share, such as their instructions: what a model computed for them, kept for later prompts."""
+"""The instructions with which prompts begin: what a model computed for them, kept for later prompts."""
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Hashable, Sequence
-from typing import Generic, NamedTuple, TypeVar
+from collections.abc import Callable, Sequence
+from typing import Generic, TypeVar
+
+from qttrag.types import Message
 
 State = TypeVar("State")
 
 SHORTEST = 64  # tokens; a shorter beginning saves less than it costs
 _KEPT = 2048  # tokens of all kept beginnings: some 60 MB for a model of 1.5 B in 16 bits
-_RECENT = 32  # prompts: those of a few questions
-_OPENINGS = 64
-_FEW = 8  # prompts; passages open the prompts of some models, instructions those of all others
-
-
-class Beginning(NamedTuple, Generic[State]):
-    """The first tokens of prompts, and what the model computed for them."""
-
-    ids: list[int]
-    state: State
+_SYSTEM_TURNS = 32
 
 
 class Beginnings(Generic[State]):
-    """The beginnings of one model's prompts, used by one thread; the least recently used ones are dropped."""
+    """What one model computed for the first tokens of prompts; the least recently used ones are dropped."""
 
     def __init__(self) -> None:
-        self._recent: deque[list[int]] = deque(maxlen=_RECENT)
-        self._kept: list[Beginning[State]] = []  # the last used one at the end
+        self._kept: dict[tuple[int, ...], State] = {}  # the last used one at the end
 
-    def shared(self, prompt: Sequence[int]) -> int:
-        """Return how many tokens a prompt shares with the beginning of an earlier one, less than all that it has."""
-        return max((common(prompt[:-1], earlier) for earlier in self._recent), default=0)
-
-    def remember(self, prompt: Sequence[int]) -> None:
-        self._recent.append(list(prompt))
-
-    def longest(self, ids: Sequence[int]) -> Beginning[State] | None:
-        """Return the longest kept beginning of these tokens."""
-        fitting = [kept for kept in self._kept if list(ids[: len(kept.ids)]) == kept.ids]
-        if not fitting:
+    def get(self, ids: Sequence[int]) -> State | None:
+        """Return what is kept for exactly these tokens."""
+        key = tuple(ids)
+        if key not in self._kept:
             return None
-        found = max(fitting, key=lambda kept: len(kept.ids))
-        self._kept.sort(key=lambda kept: kept is found)
-        return found
+        self._kept[key] = state = self._kept.pop(key)
+        return state
 
-    def keep(self, beginning: Beginning[State]) -> None:
-        self._kept.append(beginning)
-        while len(self._kept) > 1 and sum(len(kept.ids) for kept in self._kept) > _KEPT:
-            del self._kept[0]
+    def keep(self, ids: Sequence[int], state: State) -> None:
+        self._kept[tuple(ids)] = state
+        while len(self._kept) > 1 and sum(map(len, self._kept)) > _KEPT:
+            del self._kept[next(iter(self._kept))]
 
 
-class Openings:
-    """The first tokens of prompts, by which they are grouped: prompts with the same instructions share a batch."""
+class SystemTurns:
+    """How many tokens of a prompt are before the user's text: the system turn, which has the instructions.
 
-    def __init__(self) -> None:
-        self._times: dict[tuple[int, ...], int] = {}  # the last seen one at the end
+    `prompt`: returns the tokens of a chat."""
 
-    def group(self, prompt: Sequence[int]) -> Hashable:
-        """Return a key of the prompts that begin as this one does; None where few have begun so, which are not worth
-        a batch of their own."""
-        opening = tuple(prompt[:SHORTEST])
-        self._times[opening] = times = self._times.pop(opening, 0) + 1
-        if len(self._times) > _OPENINGS:
-            del self._times[next(iter(self._times))]
-        return opening if times > _FEW else None
+    def __init__(self, prompt: Callable[[Sequence[Message]], list[int]]) -> None:
+        self._prompt = prompt
+        self._ids: dict[str, list[int]] = {}  # by the text of the turn; the oldest first
+
+    def length(self, messages: Sequence[Message], ids: Sequence[int]) -> int:
+        """Return the number for a chat, whose prompt is `ids`: less than all tokens; 0 where it would be small."""
+        system = messages[0]
+        if system["role"] != "system" or len(messages) == 1:
+            return 0
+        if system["content"] not in self._ids:
+            one, other = (self._prompt([system, {"role": "user", "content": text}]) for text in "?!")
+            self._ids[system["content"]] = one[: common(one, other)]
+            if len(self._ids) > _SYSTEM_TURNS:
+                del self._ids[next(iter(self._ids))]
+        length = common(ids[:-1], self._ids[system["content"]])
+        return length if length >= SHORTEST else 0
 
 
 def common(one: Sequence[int], other: Sequence[int]) -> int:

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, Protocol
 
 from qttrag import trace
 from qttrag.errors import StageError, StageUnavailable
+from qttrag.generators.beginnings import SystemTurns
 from qttrag.generators.completion_stream import CompletionStream, separated
 from qttrag.generators.streaming import RowStream
 from qttrag.models.loading import Lazy
@@ -23,11 +24,12 @@ _STAGE = "generator"
 
 @dataclass(eq=False, slots=True)
 class Request:
-    """A prompt in a batch; its text goes to `stream`."""
+    """A prompt in a batch; its text goes to `stream`. `instructions`: as `SystemTurns.length`."""
 
     ids: list[int]
     decoding: Decoding
     stream: RowStream
+    instructions: int = 0
 
 
 class Call(NamedTuple):
@@ -38,7 +40,7 @@ class Call(NamedTuple):
     timeout: float
 
     async def pieces(
-        self, batcher: Batcher[Request, int], tokenizer: Any, ids: list[int], decoding: Decoding
+        self, batcher: Batcher[Request, int], tokenizer: Any, ids: list[int], decoding: Decoding, instructions: int
     ) -> AsyncGenerator[Piece]:
         """Yield the pieces as they are generated; the last one has no text.
 
@@ -61,7 +63,7 @@ class Call(NamedTuple):
             decoding.max_tokens,
             reports=decoding.alternatives > 0,
         )
-        work = asyncio.ensure_future(batcher.map([Request(ids, decoding, stream)]))
+        work = asyncio.ensure_future(batcher.map([Request(ids, decoding, stream, instructions)]))
         work.add_done_callback(lambda _: texts.put_nowait(None))
         deadline = loop.time() + self.timeout
         try:
@@ -109,6 +111,7 @@ class InProcessGenerator(ABC):
     _call_timeout: float
     _lazy_chat: Lazy[ChatFormat]
     _lazy: Lazy[Batcher[Request, int]]
+    _system_turns: SystemTurns
 
     @property
     @abstractmethod
@@ -131,6 +134,7 @@ class InProcessGenerator(ABC):
         chat, batcher = await self._lazy_chat.get(), await self._lazy.get()
         ids = chat.prompt(messages)
         call = Call(self._model, self.context, self._call_timeout)
-        async with aclosing(call.pieces(batcher, chat.tokenizer, ids, decoding)) as pieces:
+        instructions = self._system_turns.length(messages, ids)
+        async with aclosing(call.pieces(batcher, chat.tokenizer, ids, decoding, instructions)) as pieces:
             async for piece in separated(pieces, chat.separator(ids)):
                 yield piece

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from qttrag.errors import ConfigError, StageError, first_line
+from qttrag.generators.beginnings import SystemTurns
 from qttrag.generators.in_process import InProcessGenerator, Request
 from qttrag.generators.llama_cpp_steps import Completer
 from qttrag.generators.script_penalty import PenaltySettings, ScriptPenalty
@@ -63,6 +64,7 @@ class LlamaCppGenerator(InProcessGenerator):
         self._call_timeout = call_timeout
         self._thinking = thinking
         self._penalty = PenaltySettings(script_penalty, script_penalty_after).checked("llama_cpp", thinking=thinking)
+        self._system_turns = SystemTurns(lambda messages: self._chat.prompt(messages))
         self._lazy_chat = Lazy(lambda: self._chat)  # without the weights, which counting tokens does not need
         self._lazy = Lazy(self._load)
 

@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 from qttrag.errors import BrokenOff
-from qttrag.generators.beginnings import SHORTEST, Beginning, Beginnings, common
+from qttrag.generators.beginnings import Beginnings, common
 from qttrag.generators.in_process import Request
 from qttrag.generators.schema import Form, Forms
 from qttrag.generators.script_penalty import ScriptPenalty, add
@@ -56,7 +56,7 @@ class Completer:
         """Yield the tokens of a completion. Those that its form forces are read by the model with the next step."""
         ids = list(request.ids)
         forced = form.forced() if form else []
-        self._recall([*ids, *forced])
+        self._recall(ids[: request.instructions])
         while True:
             for token in forced:
                 ids.append(token)
@@ -136,32 +136,26 @@ class Completer:
             alternatives.setdefault(self._decode([token]), float(logprobs[token]))
         return alternatives
 
-    def _recall(self, ids: list[int]) -> None:
-        """Bring what a prompt shares with an earlier one into the model's memory, which has the last prompt only.
+    def _recall(self, instructions: list[int]) -> None:
+        """Bring the beginning of a prompt into the model's memory, which has the last prompt only.
 
         Layers with a state instead of keys and values cannot be cut after a beginning; they compute it again."""
         llama = self._llama
-        shared = self._beginnings.shared(ids)
-        self._beginnings.remember(ids)
-        if shared < SHORTEST or llama._is_recurrent or llama._is_hybrid:
+        if not instructions or llama._is_recurrent or llama._is_hybrid:
             return
-        kept = self._beginnings.longest(ids[:shared])
-        if kept is None or shared - len(kept.ids) >= SHORTEST:
-            self._beginnings.keep(self._computed(ids[:shared], kept))
-        elif self._in_memory(kept.ids) < len(kept.ids):
-            self._restore(kept)
+        if (kept := self._beginnings.get(instructions)) is None:
+            self._beginnings.keep(instructions, self._computed(instructions))
+        elif self._in_memory(instructions) < len(instructions):
+            self._restore(instructions, kept)
 
     def _in_memory(self, ids: list[int]) -> int:
         return common(self._llama._input_ids.tolist(), ids)
 
-    def _computed(self, ids: list[int], start: Beginning[Any] | None) -> Beginning[Any]:
-        """Return the keys and values of tokens, computed after those in memory or after `start`."""
+    def _computed(self, ids: list[int]) -> Any:
+        """Return the keys and values of tokens, computed after those in memory."""
         import llama_cpp
 
-        llama = self._llama
-        if start and self._in_memory(ids) < len(start.ids):
-            self._restore(start)
-        known = self._in_memory(ids)
+        llama, known = self._llama, self._in_memory(ids)
         if llama._ctx.kv_cache_seq_rm(-1, known, -1):
             llama.n_tokens = known
         else:  # this memory cannot be cut
@@ -169,14 +163,14 @@ class Completer:
         llama.eval(ids[llama.n_tokens :])
         state = (ctypes.c_uint8 * llama_cpp.llama_state_seq_get_size(llama.ctx, 0))()
         llama_cpp.llama_state_seq_get_data(llama.ctx, state, len(state), 0)
-        return Beginning(ids, state)
+        return state
 
-    def _restore(self, beginning: Beginning[Any]) -> None:
+    def _restore(self, ids: list[int], state: Any) -> None:
         import llama_cpp
 
-        llama, (ids, state) = self._llama, beginning
+        llama = self._llama
         if not llama_cpp.llama_state_seq_set_data(llama.ctx, state, len(state), 0):
-            raise RuntimeError("llama.cpp did not take back the keys and values of a beginning that it gave out")
+            raise RuntimeError("llama.cpp did not take back the keys and values of instructions that it gave out")
         llama.input_ids[: len(ids)] = ids
         llama.n_tokens = len(ids)
         llama._requires_eval = True

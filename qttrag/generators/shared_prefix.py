@@ -6,7 +6,7 @@ import copy
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from qttrag.generators.beginnings import SHORTEST, Beginning, Beginnings, common
+from qttrag.generators.beginnings import SHORTEST, Beginnings, common
 
 
 class SharedPrefix(NamedTuple):
@@ -22,43 +22,41 @@ class SharedPrefix(NamedTuple):
         return row, [1] * self.length + [0] * padding + [1] * rest
 
 
-def of_batch(model: Any, prompts: Sequence[Sequence[int]], beginnings: Beginnings[Any]) -> SharedPrefix:
-    """Return the prefix of the prompts: one of `beginnings`, or computed by one call and kept there. A prompt on its
-    own has what it shares with an earlier one. Empty where it is short or the model cannot reuse it.
+def of_batch(
+    model: Any, prompts: Sequence[Sequence[int]], beginnings: Beginnings[Any], instructions: int = 0
+) -> SharedPrefix:
+    """Return the prefix of the prompts: one of `beginnings`, or computed by one call and kept there; empty where it is
+    short or the model cannot reuse it.
 
+    `instructions`: the number of tokens with which all the prompts begin; 0: as many as they happen to share.
     At least one token of each prompt remains, from which its completion begins."""
-    length = _length(prompts, beginnings)
+    length = instructions or _shared(prompts)
     if length < SHORTEST or not _reuses(model):
         return SharedPrefix(0, None)
-    ids = list(prompts[0][:length])
-    kept = beginnings.longest(ids)
-    if kept is None or length - len(kept.ids) >= SHORTEST:
-        kept = _computed(model, ids, kept)
-        beginnings.keep(kept)
-    cache = copy.deepcopy(kept.state)
+    ids = prompts[0][:length]
+    kept = beginnings.get(ids)
+    if kept is None:
+        kept = _computed(model, ids)
+        beginnings.keep(ids, kept)
+    cache = copy.deepcopy(kept)
     cache.batch_repeat_interleave(len(prompts))
-    return SharedPrefix(len(kept.ids), cache)
+    return SharedPrefix(length, cache)
 
 
-def _length(prompts: Sequence[Sequence[int]], beginnings: Beginnings[Any]) -> int:
-    """Return how many tokens the prompts share with each other, or a single one with an earlier one."""
+def _shared(prompts: Sequence[Sequence[int]]) -> int:
     first, *others = prompts
-    length = min((common(first[:-1], other[:-1]) for other in others), default=beginnings.shared(first))
-    for prompt in prompts:
-        beginnings.remember(prompt)
-    return length
+    return min((common(first[:-1], other[:-1]) for other in others), default=0)
 
 
-def _computed(model: Any, ids: list[int], start: Beginning[Any] | None) -> Beginning[Any]:
-    """Return the keys and values of tokens, computed from the end of `start` on."""
+def _computed(model: Any, ids: Sequence[int]) -> Any:
+    """Return the keys and values of tokens."""
     import torch
     from transformers import DynamicCache
 
-    cache = DynamicCache(config=model.config) if start is None else copy.deepcopy(start.state)
-    rest = ids[0 if start is None else len(start.ids) :]
+    cache = DynamicCache(config=model.config)
     with torch.inference_mode():
-        model.base_model(input_ids=torch.tensor([rest], device=model.device), past_key_values=cache, use_cache=True)
-    return Beginning(ids, cache)
+        model.base_model(input_ids=torch.tensor([ids], device=model.device), past_key_values=cache, use_cache=True)
+    return cache
 
 
 def _reuses(model: Any) -> bool:

@@ -10,7 +10,7 @@ from typing import Any, Literal, NamedTuple
 
 from qttrag.errors import BrokenOff, ConfigError, StageError, first_line
 from qttrag.generators import shared_prefix
-from qttrag.generators.beginnings import Beginnings, Openings
+from qttrag.generators.beginnings import Beginnings, SystemTurns
 from qttrag.generators.in_process import InProcessGenerator, Request
 from qttrag.generators.schema import Form, Forms
 from qttrag.generators.script_penalty import BatchPenalty, PenaltySettings, ScriptPenalty
@@ -85,6 +85,7 @@ class TransformersGenerator(InProcessGenerator):
         self._call_timeout = call_timeout
         self._thinking = thinking
         self._penalty = PenaltySettings(script_penalty, script_penalty_after).checked("transformers", thinking=thinking)
+        self._system_turns = SystemTurns(lambda messages: self._chat.prompt(messages))
         self._lazy_chat = Lazy(lambda: self._chat)  # separate from the weights, which counting tokens does not need
         self._lazy = Lazy(self._load)
 
@@ -151,7 +152,6 @@ class TransformersGenerator(InProcessGenerator):
             end_tokens,
             pad,
         )
-        openings = Openings()
 
         def run(requests: list[Request]) -> list[int]:
             try:
@@ -172,7 +172,7 @@ class TransformersGenerator(InProcessGenerator):
                 request.decoding.temperature,
                 request.decoding.top_p,
                 request.decoding.repetition_penalty,
-                openings.group(request.ids),
+                tuple(request.ids[: request.instructions]),
             ),
         )
 
@@ -205,7 +205,7 @@ def _generate(loaded: _Loaded, requests: list[Request]) -> list[int]:
     streamer = Streamer(streams, loaded.end_tokens, forms, forced)
     model = loaded.model
     with torch.inference_mode():
-        prefix = shared_prefix.of_batch(model, prompts, loaded.beginnings)
+        prefix = shared_prefix.of_batch(model, prompts, loaded.beginnings, requests[0].instructions)
         rows, attention = zip(*(prefix.padded(ids, longest, loaded.pad) for ids in prompts), strict=True)
         model.generate(
             input_ids=torch.tensor(rows, device=model.device),

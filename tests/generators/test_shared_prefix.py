@@ -68,24 +68,15 @@ def test_one_prompt_or_a_short_beginning_is_computed_as_it_is(model: Any, prompt
     assert shared_prefix.of_batch(model, prompts, Beginnings()) == (0, None)
 
 
-def test_a_prompt_on_its_own_has_what_it_shares_with_an_earlier_one(model: Any) -> None:
+def test_instructions_are_computed_once_for_all_batches(model: Any) -> None:
     beginnings: Beginnings[Any] = Beginnings()
-    first, second, third = ([*range(80), n, n] for n in (90, 91, 92))
-    assert shared_prefix.of_batch(model, [first], beginnings).length == 0
-    assert shared_prefix.of_batch(model, [second], beginnings).length == 80
-    kept = beginnings.longest(third)
-    assert shared_prefix.of_batch(model, [third], beginnings).length == 80
-    assert beginnings.longest(third) is kept
-
-
-def test_a_longer_beginning_is_computed_from_a_kept_one(model: Any) -> None:
-    beginnings: Beginnings[Any] = Beginnings()
-    shared_prefix.of_batch(model, [[*range(80), 1], [*range(80), 2]], beginnings)
-    longer = shared_prefix.of_batch(model, [[*range(160), 1], [*range(160), 2]], beginnings)
-    afresh = shared_prefix.of_batch(model, [[*range(160), 1], [*range(160), 2]], Beginnings())
-    assert longer.length == 160
-    for one, other in zip(longer.cache.layers, afresh.cache.layers, strict=True):
-        assert torch.allclose(one.keys, other.keys, atol=1e-4)
+    first = shared_prefix.of_batch(model, [[*range(80), 90]], beginnings, instructions=70)
+    kept = beginnings.get(range(70))
+    second = shared_prefix.of_batch(model, [[*range(80), 91], [*range(80), 92]], beginnings, instructions=70)
+    assert first.length == second.length == 70
+    assert kept is beginnings.get(range(70))
+    assert torch.equal(first.cache.layers[0].keys[0], second.cache.layers[0].keys[1])
+    assert first.cache is not kept
 
 
 async def test_what_earlier_prompts_left_changes_no_completion(tiny: Path, generator: TransformersGenerator) -> None:
