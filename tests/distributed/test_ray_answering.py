@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from qttrag.distributed.ray_answering import AnsweringWorker, answering_on
 from qttrag.evaluation import suites
@@ -55,8 +56,17 @@ def ready(tmp_path_factory: pytest.TempPathFactory, tiny: Path) -> Path:
         environment.setenv("QTTRAG_HOME", str(home))
         deployment.build(home, tiny)
         path = suite.write_suite(home, tiny, n=QUESTIONS)
+        _one_text_a_batch(home / "deployment.yaml")
         asyncio.run(run(suites.load(str(path)), home / "alone"))
     return home
+
+
+def _one_text_a_batch(path: Path) -> None:
+    """Make what untrained models write independent of batches: a question that was killed finds a part in the cache."""
+    settings = yaml.safe_load(path.read_text(encoding="utf-8"))
+    settings["translator"]["batch_tokens"] = 1
+    settings["generator"]["max_batch"] = 1
+    path.write_text(yaml.safe_dump(settings), encoding="utf-8")
 
 
 @pytest.fixture
