@@ -29,7 +29,7 @@ def trials(measure: Measure, efforts: Sequence[Effort], *, target: float, k: int
         yield trial
         if trial.reaches(target):
             least[trial.plan.effort] = trial
-    for trial in sorted(_undominated(list(least.values())), key=lambda t: t.ms)[:_NARROWED]:
+    for trial in sorted(undominated(list(least.values())), key=lambda t: t.ms)[:_NARROWED]:
         yield from _narrowed(measure, trial.plan, target, fewest)
 
 
@@ -53,19 +53,22 @@ def _doubled(
         previous = deepest.recall
 
 
-def _undominated(sufficient: Sequence[Trial[Plan]]) -> list[Trial[Plan]]:
-    """Return the trials, ascending by effort, that need fewer candidates than all with less effort."""
+def undominated(sufficient: Sequence[Trial[Plan]]) -> list[Trial[Plan]]:
+    """Return the trials of which no other visits no more lists or nodes and scores no more candidates.
+
+    The others are slower, even where other work on the machine made them look faster."""
+    costs = [(_visited(trial.plan.effort), trial.plan.depth) for trial in sufficient]
     return [
         trial
-        for n, trial in enumerate(sufficient)
-        if all(trial.plan.depth < lighter.plan.depth for lighter in sufficient[:n])
+        for trial, (visited, depth) in zip(sufficient, costs, strict=True)
+        if not any(v <= visited and d <= depth and (v, d) != (visited, depth) for v, d in costs)
     ]
 
 
 def _narrowed(measure: Measure, plan: Plan, target: float, fewest: int) -> Iterator[Trial[Plan]]:
     """Yield trials with fewer lists or nodes than those of a sufficient plan, then with fewer candidates as well."""
     effort, depth = plan
-    if visited := effort.nprobe or effort.ef_search:
+    if visited := _visited(effort):
         of_visited = partial(_visiting, effort, depth)
         for trial in _bisected(measure, of_visited, visited // 2, visited, target):
             yield trial
@@ -88,3 +91,7 @@ def _bisected(
 
 def _visiting(effort: Effort, depth: int, number: int) -> Plan:
     return Plan(Effort(nprobe=number) if effort.nprobe else Effort(ef_search=number), depth)
+
+
+def _visited(effort: Effort) -> int:
+    return effort.nprobe or effort.ef_search or 0

@@ -110,7 +110,7 @@ def tune(
     for trial in plan_search.trials(measure, efforts, target=target, k=k, rows=len(collection.passages)):
         trials.append(trial)
         on_trial(trial)
-    chosen = fastest(trials, target)
+    chosen = fastest(plan_search.undominated([t for t in trials if t.reaches(target)]) or trials, target)
     effort, depth = chosen.plan
     tuned = Tuned(
         nprobe=effort.nprobe,

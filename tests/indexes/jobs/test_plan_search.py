@@ -7,7 +7,7 @@ from collections.abc import Callable
 from qttrag.indexes.ann.first_stage import AS_BUILT, Effort
 from qttrag.indexes.collection import SPARE, Plan
 from qttrag.indexes.jobs.measured_recall import Trial, fastest
-from qttrag.indexes.jobs.plan_search import trials
+from qttrag.indexes.jobs.plan_search import trials, undominated
 
 LISTS = [Effort(nprobe=1 << power) for power in range(10)]
 NODES = [Effort(ef_search=nodes) for nodes in (64, 128, 256)]
@@ -69,3 +69,9 @@ def test_a_plan_with_more_lists_and_no_fewer_candidates_is_not_narrowed() -> Non
 def test_where_nothing_suffices_nothing_is_narrowed() -> None:
     efforts = [trial.plan.effort for trial in _tried(_index(10**4, 150), LISTS)]
     assert efforts == LISTS
+
+
+def test_a_plan_that_does_more_than_another_is_out_even_if_it_seemed_faster() -> None:
+    slow, seemed_fast = (Trial(Plan(Effort(nprobe=8), depth), 0.99, 0.0, ms) for depth, ms in ((200, 9.0), (400, 3.0)))
+    other = Trial(Plan(Effort(nprobe=4), 300), 0.99, 0.0, 9.0)
+    assert undominated([slow, seemed_fast, other]) == [slow, other]
