@@ -208,3 +208,12 @@ def test_an_index_is_read_ahead_if_memory_is_large_enough(tmp_path: Path, monkey
     assert search.read_ahead("synthetic", memory=size) == size
     assert search.read_ahead("synthetic", memory=size - 1) == 0
     assert search.available_memory() > size
+
+
+def test_rows_of_many_shards_are_read_in_the_order_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("QTTRAG_HOME", str(tmp_path))
+    vectors = synthetic.index(VECTORS, "Flat", shard_rows=7).vectors
+    rows = np.random.default_rng(0).permutation(len(VECTORS))[:300]
+    rows[5] = rows[4]
+    assert np.array_equal(vectors.stored(rows), VECTORS.astype(np.float16)[rows])
+    assert vectors.stored(rows[:0]).shape == (0, VECTORS.shape[1])

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qttrag.errors import CollectionError, InputError
 from qttrag.indexes.ann import exact
 from qttrag.indexes.ann.first_stage import AS_BUILT, Candidates, Effort
-from qttrag.indexes.collection import SPARE, Collection, Plan
-from qttrag.indexes.jobs.measured_recall import MIN_GAIN, QuerySample, Trial, fastest, record
+from qttrag.indexes.collection import Collection, Plan
+from qttrag.indexes.jobs import plan_search
+from qttrag.indexes.jobs.measured_recall import QuerySample, Trial, fastest, record
 from qttrag.indexes.jobs.workers import OpenEncoder, load_question_encoder, question_settings
 from qttrag.indexes.recipe import Recipe
 from qttrag.indexes.sources.lines import plain_lines
@@ -23,10 +25,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 NEAR = 0.68  # median cosine of a question's best passage in BERGEN's published BGE-M3 run of XOR-TyDi Korean
-_DEPTHS = (2, 4, 8, 16, 32, 64)  # candidates per hit
 _GRAPH_NODES = (64, 128, 256, 512, 1024, 2048)
 _NOISE = 1e-3  # random part of a direction
-_COMPARED = 3  # efforts that reach the recall, compared by their time
 
 
 def sample_passages(collection: Collection, n: int, *, seed: int = 0) -> QuerySample:
@@ -92,8 +92,8 @@ def tune(
     """Return the fastest plan that reaches the recall `target` of the exact best `k`, and all trials; if none reaches
     it, the plan with the highest recall.
 
-    Effort is doubled from the least; for each effort that can reach the recall, the least sufficient depth is sought.
-    `best`: the exact best, if known. `on_scan`: called with the rows scanned for them; `on_trial`: after each trial.
+    The plans measured are those of `plan_search`. `best`: the exact best, if known.
+    `on_scan`: called with the rows scanned for them; `on_trial`: after each trial.
 
     Raises:
         InputError: there are too few passages."""
@@ -105,10 +105,12 @@ def tune(
     if best is None:
         best = exact.scan(collection.vectors, sample.vectors, k, left_out=sample.own_rows, progress=on_scan)
     trials: list[Trial[Plan]] = []
-    for trial in _trials(collection, sample, best, target, k):
+    measure = partial(_measure, collection, sample, best, k)
+    efforts = _efforts(collection)
+    for trial in plan_search.trials(measure, efforts, target=target, k=k, rows=len(collection.passages)):
         trials.append(trial)
         on_trial(trial)
-    chosen = fastest(trials, target)
+    chosen = fastest(plan_search.undominated([t for t in trials if t.reaches(target)]) or trials, target)
     effort, depth = chosen.plan
     tuned = Tuned(
         nprobe=effort.nprobe,
@@ -134,27 +136,6 @@ def save(folder: Path, manifest: Manifest, tuned: Tuned) -> Manifest:
         return updated
 
 
-def _trials(
-    collection: Collection, sample: QuerySample, best: Sequence[Candidates], target: float, k: int
-) -> Iterator[Trial[Plan]]:
-    rows = len(collection.passages)
-    depths = sorted({min(max(factor * k, k + SPARE), rows) for factor in _DEPTHS})
-    sufficient, previous = 0, -1.0
-    for effort in _efforts(collection):
-        deepest = _measure(collection, sample, best, Plan(effort, depths[-1]), k)
-        yield deepest
-        if deepest.reaches(target):
-            for depth in depths[:-1]:
-                trial = _measure(collection, sample, best, Plan(effort, depth), k)
-                yield trial
-                if trial.reaches(target):
-                    break
-            sufficient += 1
-        if sufficient == _COMPARED or (previous > 0 and deepest.recall - previous < MIN_GAIN):
-            return
-        previous = deepest.recall
-
-
 def _efforts(collection: Collection) -> list[Effort]:
     stage = collection.first_stage
     if stage.lists is not None:
@@ -163,7 +144,7 @@ def _efforts(collection: Collection) -> list[Effort]:
 
 
 def _measure(
-    collection: Collection, sample: QuerySample, best: Sequence[Candidates], plan: Plan, k: int
+    collection: Collection, sample: QuerySample, best: Sequence[Candidates], k: int, plan: Plan
 ) -> Trial[Plan]:
     results, seconds = [], []
     for query in sample.vectors:

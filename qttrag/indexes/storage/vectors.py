@@ -6,6 +6,7 @@ import mmap
 import os
 from collections.abc import Iterator
 from contextlib import suppress
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -49,7 +50,7 @@ class VectorWriter:
 
 
 class _ShardFile:
-    """One file of vectors. `stored`: float16, shape (rows, dim), memory-mapped."""
+    """One file of vectors. `stored`: float16, shape (rows, dim), memory-mapped. `data_start`: bytes before the rows."""
 
     def __init__(self, path: Path) -> None:
         import numpy as np
@@ -60,24 +61,20 @@ class _ShardFile:
             if npy.read_magic(stream) != (1, 0):
                 raise ValueError(f"{path.name}: not a file of vectors")
             self.shape, is_fortran, dtype = npy.read_array_header_1_0(stream)
-            self._data_start = stream.tell()
+            self.data_start = stream.tell()
             if is_fortran or dtype != np.dtype("<f2") or len(self.shape) != 2:
                 raise ValueError(f"{path.name}: not float16 vectors in row order")
             self._inode = os.fstat(stream.fileno()).st_ino
             self._map = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
         self._width = 2 * self.shape[1]
-        self.stored = np.frombuffer(self._map, "<f2", self.shape[0] * self.shape[1], self._data_start).reshape(
+        self.stored = np.frombuffer(self._map, "<f2", self.shape[0] * self.shape[1], self.data_start).reshape(
             self.shape
         )
         self._advise("MADV_RANDOM")  # otherwise each row read brings the 128 KB around it
 
-    def prefetch(self, rows: NDArray[np.int64]) -> None:
-        """Ask the system to read the rows from the disk in parallel; return at once."""
-        if self._width:
-            starts = self._data_start + rows * self._width
-            pages = starts & -mmap.PAGESIZE
-            for page, length in zip(pages.tolist(), (starts - pages + self._width).tolist(), strict=True):
-                self._advise("MADV_WILLNEED", page, length)
+    def will_need(self, page: int, length: int) -> None:
+        """Ask the system to read a part of the file, which begins at a page, from the disk; return at once."""
+        self._advise("MADV_WILLNEED", page, length)
 
     def read(self, first: int, rows: int) -> NDArray[np.float32]:
         """Return consecutive rows, float32, read from the file.
@@ -89,7 +86,7 @@ class _ShardFile:
         with self._path.open("rb") as stream:
             if os.fstat(stream.fileno()).st_ino != self._inode:
                 raise OSError(f"{self._path} has been replaced since it was opened; open the index again")
-            stream.seek(self._data_start + first * self._width)
+            stream.seek(self.data_start + first * self._width)
             values = np.fromfile(stream, "<f2", rows * self.shape[1])
         return values.reshape(rows, self.shape[1]).astype(np.float32)
 
@@ -107,6 +104,7 @@ class Vectors:
 
         self._shards = [_ShardFile(path) for path in sorted(folder.glob("vectors-*.npy"))]
         self._starts = np.cumsum([0, *(shard.shape[0] for shard in self._shards)])
+        self._data_starts = np.array([shard.data_start for shard in self._shards], np.int64)
 
     def __len__(self) -> int:
         return int(self._starts[-1])
@@ -144,9 +142,21 @@ class Vectors:
         for start in range(0, len(rows), _READ_AHEAD_ROWS):
             block = rows[start : start + _READ_AHEAD_ROWS]
             shard_of = np.searchsorted(self._starts, block, side="right") - 1
-            positions = [(int(number), np.flatnonzero(shard_of == number)) for number in np.unique(shard_of)]
-            for number, at in positions:
-                self._shards[number].prefetch(block[at] - self._starts[number])
-            for number, at in positions:
-                vectors[start + at] = self._shards[number].stored[block[at] - self._starts[number]]
+            inside = block - self._starts[shard_of]
+            self._prefetch(shard_of, inside)
+            runs = np.flatnonzero(np.diff(shard_of, prepend=-1)).tolist()  # beginnings of rows of one shard
+            for first, end in pairwise([*runs, len(block)]):
+                shard = self._shards[shard_of[first]]
+                vectors[start + first : start + end] = shard.stored[inside[first:end]]
         return vectors
+
+    def _prefetch(self, shard_of: NDArray[np.int64], inside: NDArray[np.int64]) -> None:
+        """Ask the system to read rows from the disk in parallel, given their shards and their numbers there."""
+        width = 2 * self.dim
+        if not width:
+            return
+        begins = self._data_starts[shard_of] + inside * width
+        pages = begins & -mmap.PAGESIZE
+        lengths = begins - pages + width
+        for number, page, length in zip(shard_of.tolist(), pages.tolist(), lengths.tolist(), strict=True):
+            self._shards[number].will_need(page, length)

@@ -15,6 +15,7 @@ from qttrag.indexes.ann import exact
 from qttrag.indexes.ann.first_stage import AS_BUILT, Candidates, Effort
 from qttrag.indexes.collection import Plan, find, open_index, verify
 from qttrag.indexes.jobs import tune
+from qttrag.indexes.jobs.plan_search import undominated
 from qttrag.indexes.recipe import load
 from tests import deployment
 from tests.indexes import synthetic
@@ -68,7 +69,8 @@ def test_the_chosen_plan_has_the_required_recall(faiss: str) -> None:
     tuned, trials = tune.tune(collection, sample, target=0.95, k=10)
     assert tuned.error is not None
     assert tuned.recall - tuned.error >= 0.95
-    assert tuned.ms == round(min(trial.ms for trial in trials if trial.reaches(0.95)), 3)
+    cheapest = undominated([trial for trial in trials if trial.reaches(0.95)])
+    assert tuned.ms == round(min(trial.ms for trial in cheapest), 3)
     assert (tuned.nprobe is not None, tuned.ef_search is not None) == ("IVF" in faiss, "HNSW" in faiss)
     if "IVF" in faiss:
         assert any(trial.recall < 0.95 for trial in trials)
