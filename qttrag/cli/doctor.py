@@ -260,9 +260,12 @@ def _model(named: NamedModel, config: str) -> Finding:
 def _package(kind: str, path: Path) -> str:
     """Return a clause about the package that loads an encoder or cross-encoder; empty for other kinds."""
     from qttrag.encoders.pooled_transformer import Unsupported, pooling_of
+    from qttrag.encoders.sentence_transformers import runs_on_ctranslate2
     from qttrag.rerankers import pair_classifier
 
     if kind == "sentence_transformers" and (path / "modules.json").is_file():
+        if runs_on_ctranslate2(path):
+            return "; on a CPU on CTranslate2, unless `dtype:` is float32"
         pooling = pooling_of(path)
         reason = pooling.reason if isinstance(pooling, Unsupported) else None
     elif kind == "cross_encoder":

@@ -1,13 +1,17 @@
-"""Encoders on CTranslate2, in this process: BERT, RoBERTa and XLM-R on a CPU in int8."""
+"""Encoders on CTranslate2, in this process: BERT, RoBERTa and XLM-R on a CPU, in float32 or int8.
+
+Once a model is converted, neither torch nor transformers is imported."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from qttrag.encoders.tokens import dimensions, tokenised
+from qttrag.encoders.pooled_transformer import Pooling, Unsupported, pooling_of
+from qttrag.encoders.saved_tokenizer import SavedTokenizer
+from qttrag.encoders.tokens import dimensions
 from qttrag.errors import ConfigError
 from qttrag.models import bert
 from qttrag.models.bert import ComputeType
@@ -19,7 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _STAGE = "retriever"
-_POOLINGS = ("cls", "mean")
+_CLS, _MEAN = Pooling(("cls",)), Pooling(("mean",))
 
 
 class CTranslate2Encoder:
@@ -34,7 +38,7 @@ class CTranslate2Encoder:
         located: LocatedModel,
         *,
         max_tokens: int,
-        compute_type: ComputeType = "int8",
+        compute_type: ComputeType,
         truncate_dim: int | None = None,
     ) -> None:
         """Load the model.
@@ -42,25 +46,15 @@ class CTranslate2Encoder:
         Raises:
             ConfigError: the checkpoint cannot run here, or has fewer than `truncate_dim` dimensions."""
         if reason := unsupported(located.path):
-            raise ConfigError(f"{_STAGE}: {located.path} cannot run in int8: {reason}; set `dtype: float32`")
-        from transformers import AutoTokenizer
-
+            raise ConfigError(f"{_STAGE}: {located.path} cannot run in {compute_type}: {reason}; set `dtype: float32`")
         config = json.loads((located.path / "config.json").read_text(encoding="utf-8"))
         self.max_tokens = max_tokens
         self.dim = dimensions(int(config["hidden_size"]), truncate_dim, model)
         self.info = EncoderInfo(model, located.revision, self.dim, max_tokens)
-        self._means = _pooling(located.path) == "mean"
-        self._tokenizer: Any = AutoTokenizer.from_pretrained(located.path)
+        self._means = pooling_of(located.path) == _MEAN
+        tokenizer = SavedTokenizer(_STAGE, located, max_tokens=max_tokens)
+        self.lengths, self.tokenise = tokenizer.lengths, tokenizer.tokenise
         self._bert = bert.Bert(_STAGE, located, compute_type)
-
-    def lengths(self, texts: Sequence[str]) -> list[int]:
-        """Return the length of each text in tokens, before it is cut."""
-        ids = self._tokenizer(list(texts), truncation=False, verbose=False)["input_ids"]
-        return [len(row) for row in ids]
-
-    def tokenise(self, texts: Sequence[str]) -> list[Tokens]:
-        """Return the tokens of each text, cut to `max_tokens`."""
-        return tokenised(self._tokenizer, texts, self.max_tokens)
 
     def prepare(self, tokens: Sequence[Tokens]) -> Prepared:
         """Return a batch for `encode_prepared`."""
@@ -96,33 +90,9 @@ class CTranslate2Encoder:
 
 def unsupported(folder: Path) -> str | None:
     """Return why a sentence-transformers folder cannot run on CTranslate2; None if it can."""
-    modules = json.loads((folder / "modules.json").read_text(encoding="utf-8"))
-    names = [str(module["type"]).rsplit(".", 1)[-1] for module in modules]
-    if names not in (["Transformer", "Pooling"], ["Transformer", "Pooling", "Normalize"]):
-        return f"it has the modules {', '.join(names)}, not Transformer, Pooling and Normalize"
-    if _pooling(folder) not in _POOLINGS:
-        return f"it has a pooling other than {' and '.join(_POOLINGS)}"
-    if _read(folder / "sentence_bert_config.json").get("do_lower_case"):
-        return "it lowers the case of texts before its tokenizer"
-    own = _read(folder / "config_sentence_transformers.json")
-    if own.get("default_prompt_name"):
-        return f"it has the default prompt '{own['default_prompt_name']}'"
+    pooling = pooling_of(folder)
+    if isinstance(pooling, Unsupported):
+        return pooling.reason
+    if pooling not in (_CLS, _MEAN):
+        return f"its pooling is {', '.join(pooling.modes)}, neither cls nor mean"
     return bert.unsupported(folder)
-
-
-def _pooling(folder: Path) -> str | None:
-    """Return the pooling of an encoder: "cls", "mean", another name, or None for several at once."""
-    modules = json.loads((folder / "modules.json").read_text(encoding="utf-8"))
-    path = next((module["path"] for module in modules if str(module["type"]).endswith(".Pooling")), None)
-    config = {} if path is None else _read(folder / path / "config.json")
-    prefix = "pooling_mode_"  # in files of sentence-transformers before 6: a flag for each mode
-    modes = [config["pooling_mode"]] if "pooling_mode" in config else []
-    modes += [name.removeprefix(prefix) for name, is_on in config.items() if name.startswith(prefix) and is_on is True]
-    named = {"cls_token": "cls", "mean_tokens": "mean"}
-    return named.get(str(modes[0]), str(modes[0])) if len(modes) == 1 else None
-
-
-def _read(file: Path) -> dict[str, Any]:
-    """Return the settings in a file, none if it does not exist."""
-    settings: dict[str, Any] = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
-    return settings

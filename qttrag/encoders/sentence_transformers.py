@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
 
 from qttrag.encoders import m3_heads
+from qttrag.encoders.ctranslate2 import CTranslate2Encoder, unsupported
 from qttrag.encoders.m3_encoder import M3Encoder
 from qttrag.encoders.pooled_transformer import PooledTransformer, Unsupported, pooling_of
 from qttrag.encoders.tokens import dimensions, tokenised
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from qttrag.encoders.ctranslate2 import CTranslate2Encoder
-
 T = TypeVar("T")
 _LOG = logging.getLogger(__name__)
 _STAGE = "retriever"
@@ -35,8 +34,9 @@ class SentenceTransformersKind:
     """Encoder kind `sentence_transformers`: a model in this process.
 
     `device`: one, or `auto` for a GPU if there is one; of several, queries use the first and builds use all.
-    `dtype` auto: float16 on a GPU, float32 on the CPU. int8: on CTranslate2, on the CPU only, for BERT, RoBERTa and
-    XLM-R with CLS or mean pooling; the first load converts the checkpoint into the cache folder. `batch_tokens`:
+    `dtype` auto: float16 on a GPU, float32 on the CPU. On the CPU, `auto` runs BERT, RoBERTa and XLM-R with CLS or mean
+    pooling on CTranslate2, which is faster than torch and gives the same vectors; int8 runs the same models there in
+    int8. The first load converts the checkpoint into the cache folder. float32: always on torch. `batch_tokens`:
     tokens in a batch, padding included. `truncate_dim`: as in the recipe of the indexes: the first dimensions of each
     vector are kept; null: all."""
 
@@ -74,9 +74,11 @@ class SentenceTransformersKind:
         return [self._load(device) for device in devices.every(self._device)]
 
     def _load(self, device: str) -> SentenceTransformersEncoder | M3Encoder | CTranslate2Encoder:
+        if self._dtype in ("auto", "int8") and (encoder := self._on_ctranslate2(device)):
+            return encoder
         if self._dtype == "int8":
-            return self._load_int8(device)
-        encoder = SentenceTransformersEncoder(
+            raise ConfigError(f"{_STAGE}: `dtype: int8` needs `device: cpu`, not '{device}'; on a GPU use float16")
+        torch_encoder = SentenceTransformersEncoder(
             self._model,
             revision=self._revision,
             device=device,
@@ -84,16 +86,30 @@ class SentenceTransformersKind:
             dtype=self._dtype,
             truncate_dim=self._truncate_dim,
         )
-        return M3Encoder(encoder, encoder.folder) if m3_heads.exist(encoder.folder) else encoder
+        folder = torch_encoder.folder
+        return M3Encoder(torch_encoder, folder) if m3_heads.exist(folder) else torch_encoder
 
-    def _load_int8(self, device: str) -> CTranslate2Encoder:
-        from qttrag.encoders.ctranslate2 import CTranslate2Encoder
-
+    def _on_ctranslate2(self, device: str) -> CTranslate2Encoder | None:
+        """Return the encoder on CTranslate2; None: `device` is a GPU, or `dtype` is auto and the model needs torch."""
         if devices.pick(device) != "cpu":
-            raise ConfigError(f"{_STAGE}: `dtype: int8` needs `device: cpu`, not '{device}'; on a GPU use float16")
+            return None
         located = locate(_STAGE, self._model, revision=self._revision, model_types=())
         _check(located.path)
-        return CTranslate2Encoder(self._model, located, max_tokens=self._max_tokens, truncate_dim=self._truncate_dim)
+        is_auto = self._dtype == "auto"
+        if is_auto and not runs_on_ctranslate2(located.path):
+            return None
+        return CTranslate2Encoder(
+            self._model,
+            located,
+            max_tokens=self._max_tokens,
+            compute_type="float32" if is_auto else "int8",
+            truncate_dim=self._truncate_dim,
+        )
+
+
+def runs_on_ctranslate2(folder: Path) -> bool:
+    """Return whether `dtype: auto` runs an encoder on CTranslate2 on a CPU; the layers of BGE-M3 need torch."""
+    return not m3_heads.exist(folder) and unsupported(folder) is None
 
 
 class SentenceTransformersEncoder:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from qttrag.errors import ConfigError
 from qttrag.types import Tokens
+
+if TYPE_CHECKING:
+    from tokenizers import Encoding
 
 _STAGE = "retriever"
 
@@ -27,18 +30,18 @@ def tokenised(tokenizer: Any, texts: Sequence[str], max_tokens: int) -> list[Tok
     Raises:
         ConfigError: the tokenizer is written in Python and does not report what it cuts."""
     if not tokenizer.is_fast:
-        raise ConfigError(f"{_STAGE}: the encoder's tokenizer has no tokenizer.json; save it again with transformers 5")
+        raise no_fast_tokenizer()
     encodings = tokenizer(list(texts), truncation=True, max_length=max_tokens, verbose=False).encodings
-    return [
-        Tokens(
-            _text_read(text, encoding.offsets) if encoding.overflowing else text,
-            encoding.ids,
-            bool(encoding.overflowing),
-        )
-        for text, encoding in zip(texts, encodings, strict=True)
-    ]
+    return [read_part(text, encoding) for text, encoding in zip(texts, encodings, strict=True)]
 
 
-def _text_read(text: str, offsets: Sequence[tuple[int, int]]) -> str:
-    """Return the beginning of a text that its tokens cover; special tokens have the offsets (0, 0)."""
-    return text[: max(end for _, end in offsets)]
+def no_fast_tokenizer() -> ConfigError:
+    """Return the error of a tokenizer that is written in Python."""
+    return ConfigError(f"{_STAGE}: the encoder's tokenizer has no tokenizer.json; save it again with transformers 5")
+
+
+def read_part(text: str, encoding: Encoding) -> Tokens:
+    """Return the tokens of a text, and its beginning that they cover; special tokens have the offsets (0, 0)."""
+    is_cut = bool(encoding.overflowing)
+    read = text[: max(end for _, end in encoding.offsets)] if is_cut else text
+    return Tokens(read, encoding.ids, is_cut)

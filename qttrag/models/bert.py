@@ -1,4 +1,4 @@
-"""BERT, RoBERTa and XLM-R on CTranslate2: on CPUs in int8, without torch.
+"""BERT, RoBERTa and XLM-R on CTranslate2, on CPUs; once converted, without torch.
 
 The checkpoint is read tensor by tensor, because CTranslate2's own converter needs the whole model in memory and does
 not support transformers 5."""
@@ -33,8 +33,12 @@ class Tensors:
     def __init__(self, folder: Path) -> None:
         from safetensors import safe_open
 
-        files: list[Any] = [safe_open(str(file), "pt") for file in sorted(folder.glob("*.safetensors"))]
-        self._files: dict[str, Any] = {name: file for file in files for name in list(file.keys())}
+        # names need no torch; tensors do, as NumPy has no bfloat16
+        files: list[tuple[Path, Any]] = [
+            (file, safe_open(str(file), "np")) for file in sorted(folder.glob("*.safetensors"))
+        ]
+        self._files: dict[str, Path] = {name: file for file, opened in files for name in list(opened.keys())}
+        self._opened: dict[Path, Any] = {}
         word = "embeddings.word_embeddings.weight"
         self.prefix = next((prefix for prefix in _PREFIXES if prefix + word in self._files), "")
 
@@ -42,7 +46,12 @@ class Tensors:
         return name in self._files
 
     def __getitem__(self, name: str) -> NDArray[np.float32]:
-        array: NDArray[np.float32] = self._files[name].get_tensor(name).float().numpy()
+        from safetensors import safe_open
+
+        file = self._files[name]
+        if file not in self._opened:
+            self._opened[file] = safe_open(str(file), "pt")
+        array: NDArray[np.float32] = self._opened[file].get_tensor(name).float().numpy()
         return array
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import ctypes
 import functools
 import os
+import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 from qttrag.models.loading import needing_packages
 
@@ -14,6 +17,8 @@ def pick(device: str) -> str:
     """Return "cuda" or "cpu" for "auto", any other name unchanged."""
     if device != "auto":
         return device
+    if not _may_have_gpu():
+        return "cpu"
     with needing_packages():
         import torch
 
@@ -24,10 +29,26 @@ def every(device: str | Sequence[str]) -> list[str]:
     """Return the devices to use in parallel: for "auto" all GPUs, or the CPU; else the given ones."""
     if device != "auto":
         return [device] if isinstance(device, str) else list(device)
+    if not _may_have_gpu():
+        return ["cpu"]
     with needing_packages():
         import torch
 
     return [f"cuda:{n}" for n in range(torch.cuda.device_count())] or ["cpu"]
+
+
+@functools.cache
+def _may_have_gpu() -> bool:
+    """Return whether torch could find a GPU; False without importing torch, which takes seconds.
+
+    torch needs the library of NVIDIA's driver, or the device of AMD's."""
+    if Path("/dev/kfd").exists() or sys.platform not in ("linux", "darwin"):
+        return True
+    try:
+        ctypes.CDLL("libcuda.so.1")
+    except OSError:
+        return False
+    return True
 
 
 def cores() -> int:

@@ -262,6 +262,7 @@ def test_doctor_reports_packages_models_and_indexes(run: Any, config: Path) -> N
     assert checks["generator model"] is checks["index mixed"] is checks["torch"] is True
     details = {finding["what"]: finding["detail"] for finding in shown.json}
     assert "loads without sentence-transformers" in details["reranker model"]
+    assert "on a CPU on CTranslate2" in details["retriever.encoder model"]
     assert "sentence-transformers" not in details["generator model"]
 
 
