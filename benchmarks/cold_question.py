@@ -165,10 +165,10 @@ def in_torch(layers: int, *, before: bool) -> list[Stage]:
 def in_llama_cpp(way: str, shape: Shape, what: str, *, later: bool) -> list[Stage]:
     """Answer with a model in 4 bits on llama.cpp, and score with it where the deployment `way` does.
 
-    `later`: also for the third question; of the first two the generator learns what prompts share."""
+    `later`: also for a second question, whose instructions the generator has kept."""
     with tempfile.TemporaryDirectory() as folder:
         generator = LlamaCppGenerator(str(random_gguf.write(Path(folder) / "random.gguf", shape)))
-        return asyncio.run(_in_llama_cpp(way, generator, what, questions=3 if later else 1))
+        return asyncio.run(_in_llama_cpp(way, generator, what, questions=2 if later else 1))
 
 
 async def _in_llama_cpp(way: str, generator: Generator, what: str, *, questions: int) -> list[Stage]:
@@ -178,7 +178,6 @@ async def _in_llama_cpp(way: str, generator: Generator, what: str, *, questions:
     for question in range(questions):
         column = f"{way}{LATER}" if question else way
         verdicts = [_chat("TAG", _letters(2 * PASSAGE_TOKENS, f"{question} {n}")) for n in range(FOREIGN)]
-        stages = [stage for stage in stages if stage.way == way]  # of later questions the last one counts
         if way != "laptop-fast":
             stages.append(await _completed("tag", column, generator, verdicts, verdict, what))
         answer = _chat("ANSWER", _letters(READ * PASSAGE_TOKENS, str(question)))
