@@ -37,8 +37,9 @@ SIZES = {"tiny": (64, 2), "small": (384, 12), "base": (768, 12), "bge-m3": (1024
 
 
 class Dtype(StrEnum):
-    """float32 in torch, or int8 on CTranslate2."""
+    """auto: float32 on CTranslate2; float32: in torch; int8: on CTranslate2."""
 
+    AUTO = "auto"
     FLOAT32 = "float32"
     INT8 = "int8"
 

@@ -172,8 +172,17 @@ class SentenceTransformersEncoder:
         return self.preprocessed([text.text for text in tokens])
 
     def _padded(self, tokens: Sequence[Tokens]) -> Prepared:
-        padded = self._counter.pad({"input_ids": [text.ids for text in tokens]}, return_tensors="pt", verbose=False)
-        return Prepared(dict(padded))
+        """Return tokens as tensors. The tokenizer's own `pad` visits each token in Python."""
+        import numpy as np
+        import torch
+
+        shape = (len(tokens), max(len(text.ids) for text in tokens))
+        ids, mask = np.full(shape, self._counter.pad_token_id, np.int64), np.zeros(shape, np.int64)
+        on_left = self._counter.padding_side == "left"
+        for row, text in enumerate(tokens):
+            places = slice(shape[1] - len(text.ids), None) if on_left else slice(len(text.ids))
+            ids[row, places], mask[row, places] = text.ids, 1
+        return Prepared({"input_ids": torch.from_numpy(ids), "attention_mask": torch.from_numpy(mask)})
 
     def preprocessed(self, texts: Sequence[str]) -> Prepared:
         """Return a batch of texts for `encode_prepared`, in the thread of `encode`."""
