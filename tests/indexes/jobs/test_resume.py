@@ -258,8 +258,24 @@ def test_a_finished_index_that_could_not_be_published_is_not_encoded_again(tmp_p
     assert processes.encoded(home) == encoded
 
 
+def in_torch(path: Path) -> Path:
+    """Set the encoder of a recipe to write no converted model."""
+    encoder = yaml.safe_load(path.read_text())["encoder"]
+    return changed(path, encoder={**encoder, "dtype": "float32"})
+
+
+def test_a_disk_that_is_full_before_the_encoder_is_converted_is_reported(tmp_path: Path, path: Path) -> None:
+    home = tmp_path / "small"
+    home.mkdir()
+    message = processes.finish(home, path, file_bytes=20_000)
+    assert message.startswith(f"ConfigError: retriever: cannot write {home}")
+    assert "set QTTRAG_HOME to a folder with room" in message
+    assert processes.finish(home, path) == ""
+
+
 def test_a_full_disk_is_reported_and_costs_no_finished_shard(tmp_path: Path, path: Path) -> None:
     """A limit of the file size acts like a full disk: here for the FAISS index, after all shards are finished."""
+    in_torch(path)
     home = tmp_path / "small"
     home.mkdir()
     message = processes.finish(home, path, file_bytes=20_000)
@@ -274,6 +290,7 @@ def test_a_full_disk_is_reported_and_costs_no_finished_shard(tmp_path: Path, pat
 
 
 def test_a_disk_full_in_the_middle_of_a_shard_keeps_earlier_shards(tmp_path: Path, path: Path) -> None:
+    in_torch(path)
     home = tmp_path / "small"
     home.mkdir()
     deployment.write_source(path.with_name("mixed.jsonl"), n=ROWS)
