@@ -6,9 +6,12 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import NamedTuple
+from unicodedata import normalize
 
 from qttrag.errors import InputError
 from qttrag.types import Lang, Message
+
+_TEMPLATE = 256  # tokens that a chat template may add, with a system turn of its own
 
 
 @dataclass(frozen=True)
@@ -47,7 +50,7 @@ async def fit(
     Raises:
         InputError: the prompt is too long even without passages."""
     whole = assemble([block.render(block.body) for block in blocks])
-    if await count(whole) <= limit:
+    if _at_most(whole) <= limit or await count(whole) <= limit:
         return FittedPrompt(whole, 0, [], [])
     sentences = [_sentences(block) for block in blocks]
     bare = await count(assemble([]))
@@ -73,6 +76,15 @@ async def fit(
         omitted=[number for number in incomplete if number not in included],
         shortened=[number for number in incomplete if number in included],
     )
+
+
+def _at_most(messages: Sequence[Message]) -> int:
+    """Return a number of tokens that no tokenizer exceeds: a token has a byte or more of the text, or of the text
+    normalised as some tokenizers do.
+
+    So most prompts need no tokenizer, which takes seconds to load in a process that finds its answer in the cache."""
+    texts = [message["content"] for message in messages]
+    return _TEMPLATE + sum(max(len(text.encode()), len(normalize("NFKC", text).encode())) for text in texts)
 
 
 def _incomplete(blocks: Sequence[Block], sentences: Sequence[Sequence[str]], n: int) -> list[int]:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from unicodedata import normalize
 
 import pytest
 from hypothesis import given
@@ -59,3 +60,20 @@ async def test_the_prompt_fits_and_is_shortened_only_if_necessary(texts: list[li
     if fitted.sentences_omitted:
         more = await fit(blocks, assemble, count=characters, limit=10**6)
         assert await characters(more.messages) > limit
+
+
+async def test_a_prompt_with_fewer_bytes_than_there_is_room_for_is_not_counted() -> None:
+    async def uncounted(messages: Sequence[Message]) -> int:
+        raise AssertionError("its tokenizer takes seconds to load")
+
+    blocks = [block(1, "One. Two."), block(2, "하나. 둘.", "ko")]
+    assert (await fit(blocks, assemble, count=uncounted, limit=400)).sentences_omitted == 0
+
+
+@pytest.mark.parametrize("text", ["\ufdfa" * 40, "\uff21" * 150, "가" * 150], ids=["expands", "shrinks", "bytes"])
+async def test_text_that_may_have_a_token_for_each_byte_is_counted(text: str) -> None:
+    async def bytes_of(messages: Sequence[Message]) -> int:
+        return max(len(normalize(form, messages[0]["content"]).encode()) for form in ("NFC", "NFKC"))
+
+    fitted = await fit([block(1, text)], assemble, count=bytes_of, limit=400)
+    assert await bytes_of(fitted.messages) <= 400
