@@ -118,8 +118,7 @@ class Completer:
     def _forms(self) -> Forms:
         from llguidance.llamacpp import lltokenizer_from_vocab
 
-        n = self._llama.n_vocab()
-        return Forms(lltokenizer_from_vocab(self._llama._model.vocab, n_vocab=n), vocab_size=n)
+        return Forms(lltokenizer_from_vocab(self._llama._model.vocab, n_vocab=self._llama.n_vocab()))
 
     def _alternatives(self, k: int) -> dict[str, float]:
         """Return the log probabilities of the k most likely next tokens by text, before a form excludes any."""

@@ -29,11 +29,10 @@ def separators(schema: Mapping[str, object], length: Callable[[str], int]) -> tu
 class Forms:
     """The forms of replies that one model follows token by token.
 
-    `tokenizer`: the model's, as llguidance has it; `vocab_size`: the number of its logits."""
+    `tokenizer`: the model's, as llguidance has it, with a token for each logit."""
 
-    def __init__(self, tokenizer: Any, *, vocab_size: int) -> None:
+    def __init__(self, tokenizer: Any) -> None:
         self._tokenizer = tokenizer
-        self._vocab_size = vocab_size
         self._grammars: dict[str, str] = {}  # by schema
 
     def follow(self, form: Mapping[str, object] | Quotation) -> Form:
@@ -43,7 +42,7 @@ class Forms:
             StageError: llguidance cannot follow it."""
         from llguidance import LLMatcher
 
-        return Form(LLMatcher(self._tokenizer, self._grammar(form)), self._vocab_size)
+        return Form(LLMatcher(self._tokenizer, self._grammar(form)), self._tokenizer.vocab_size)
 
     def _grammar(self, form: Mapping[str, object] | Quotation) -> str:
         from llguidance import LLMatcher

@@ -146,7 +146,7 @@ class TransformersGenerator(InProcessGenerator):
         loaded = _Loaded(
             model,
             tokenizer,
-            Forms(from_tokenizer(tokenizer, n_vocab=model.config.vocab_size), vocab_size=model.config.vocab_size),
+            Forms(from_tokenizer(tokenizer, n_vocab=model.config.vocab_size)),
             ScriptPenalty(self._penalty, lambda: _token_texts(tokenizer)),
             Beginnings(),
             end_tokens,

@@ -8,12 +8,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from qttrag.errors import ConfigError, QttragError
+from qttrag.errors import QttragError
 from qttrag.models import single_file
 from qttrag.models.inventory import NamedModel
 
 _FLOAT32 = 4  # bytes of a weight in which safetensors run on a processor
 _EMBEDDINGS = ("embed", "shared.weight", "lm_head", "position")  # parts of names in safetensors
+_DAMAGED = (struct.error, ValueError, LookupError, TypeError, OverflowError)  # what reading a damaged header raises
 _GGUF_EMBEDDINGS = ("token_embd.weight", "output.weight")
 
 
@@ -41,20 +42,15 @@ def size_of(named: NamedModel) -> ModelSize | None:
         return ModelSize(0.0, 0.0)  # it adds vectors up
     try:
         path = named.locate().path
-        files = [path] if named.form else path.glob("*.safetensors")
-        matrices = [matrix for file in files for matrix in _matrices(file, gguf=named.form == single_file.GGUF)]
-    except QttragError:
+        if named.form == single_file.GGUF:
+            matrices = list(_of_gguf(path))
+        else:
+            matrices = [matrix for file in path.glob("*.safetensors") for matrix in _of_safetensors(file)]
+    except (QttragError, *_DAMAGED, ModuleNotFoundError):
         return None
     vocabulary = max((matrix.bytes for matrix in matrices if matrix.embedding), default=0)
     layers = [matrix for matrix in matrices if not matrix.embedding]
     return ModelSize(sum(matrix.weights for matrix in layers), vocabulary + sum(matrix.bytes for matrix in layers))
-
-
-def _matrices(file: Path, *, gguf: bool) -> list[_Matrix]:
-    try:
-        return list(_of_gguf(file) if gguf else _of_safetensors(file))
-    except (struct.error, ValueError, LookupError, TypeError, OverflowError, ModuleNotFoundError) as error:
-        raise ConfigError(f"{file}: its header cannot be read; download the model again") from error
 
 
 def _of_safetensors(file: Path) -> Iterator[_Matrix]:

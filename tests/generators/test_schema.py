@@ -46,7 +46,7 @@ def forms() -> Forms:
     from transformers import AutoTokenizer
 
     tokenizer: Any = AutoTokenizer.from_pretrained(Path(demo.__file__).parent / "models" / "language-model")
-    return Forms(from_tokenizer(tokenizer), vocab_size=len(tokenizer))
+    return Forms(from_tokenizer(tokenizer))
 
 
 def test_what_a_schema_leaves_no_choice_of_is_forced(forms: Forms, demo_tokenizer: Any) -> None:
